@@ -1,0 +1,254 @@
+"""Specs -> one generated source module, named by a hash of its content, compiled once and cached on disk.
+
+Numba's disk cache never hits for kernels specialised by closures or function arguments; it does for a module that
+exists as a file. The module is self-contained: the step functions' sources are written into it.
+"""
+
+import ast
+import hashlib
+import importlib.util
+import os
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from kernels.cpu import deliver
+from kernels.jit import cache_dir
+from kernels.spec import NeuronSpec, scalar_functions, source_tree
+
+
+@dataclass(frozen=True)
+class Variant:
+    """An update kernel: a model, which constants differ from neuron to neuron, whether a current is injected."""
+
+    spec: NeuronSpec
+    varying: frozenset[str]
+    current: bool
+
+    def constants(self) -> dict[str, list[str]]:
+        """Names of the step function's constants by storage: par_f, par_i, het_f, het_i."""
+        kinds = {d.name: d.dtype for d in self.spec.derived} | {p.name: "float" for p in self.spec.params}
+        names = [a for a in self.spec.arguments if a in kinds]
+        return {
+            f"{store}_{kind[0]}": [a for a in names if (a in self.varying) == (store == "het") and kinds[a] == kind]
+            for store in ("par", "het")
+            for kind in ("float", "int")
+        }
+
+
+class _Literals(ast.NodeTransformer):
+    """Wrap float literals, so that single precision stays single."""
+
+    def visit_Constant(self, node: ast.Constant) -> ast.expr:
+        if isinstance(node.value, float):
+            return ast.Call(func=ast.Name("F", ast.Load()), args=[node], keywords=[])
+        return node
+
+
+class _Plain(ast.NodeTransformer):
+    """``scalar.f`` -> ``f``: the functions are written into the module."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if isinstance(node.value, ast.Name) and node.value.id == "scalar":
+            return ast.Name(node.attr, node.ctx)
+        return node
+
+
+def _function(function: object, name: str, single: bool) -> str:
+    tree = _Plain().visit(source_tree(function))  # type: ignore[arg-type]
+    tree.name, tree.returns, tree.decorator_list = name, None, []
+    for argument in tree.args.args:
+        argument.annotation = None
+    if single:
+        tree = _Literals().visit(tree)
+    return "@jit\n" + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+
+
+def _scalars(functions: list[object], single: bool) -> str:
+    """Sources of the functions of kernels.scalar that ``functions`` call, directly or not."""
+    known, needed, queue = scalar_functions(), [], list(functions)
+    while queue:
+        for node in ast.walk(source_tree(queue.pop())):  # type: ignore[arg-type]
+            name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+            if name in known and name not in needed:
+                needed.append(name)
+                queue.append(known[name])
+    return "\n".join(_function(known[name], name, single) for name in reversed(needed))
+
+
+def _update(number: int, variant: Variant) -> str:
+    """Source of ``update_<number>``: one step of a slice (phase 2)."""
+    spec = variant.spec
+    stores = variant.constants()
+    load, call, lines = [], {}, []
+    for array, offset, names in (("par_f", "tables.par_f[p]", stores["par_f"]), ("par_i", "tables.par_i[p]", stores["par_i"])):
+        for j, name in enumerate(names):
+            load.append(f"{name} = constants.{array}[{offset} + {j}]")
+            call[name] = name
+    for array, names in (("het_f", stores["het_f"]), ("het_i", stores["het_i"])):
+        for j, name in enumerate(names):
+            load.append(f"at_{name} = np.uint64(tables.{array}[p] + {j} * n + lo)")
+            call[name] = f"constants.{array}[at_{name} + i]"
+    counters = {"float": 0, "int": 0}
+    for var in spec.state:
+        array = {"float": "f", "int": "i"}[var.dtype]
+        load.append(f"at_{var.name} = np.uint64(tables.state_{array}[p] + {counters[var.dtype]} * n + lo)")
+        counters[var.dtype] += 1
+        call[var.name] = f"state_{array}[at_{var.name} + i]"
+    for j, receptor in enumerate(spec.receptors):
+        load.append(f"at_arrive_{receptor.name} = np.uint64(slot + {j} * m)")
+        call[f"arrive_{receptor.name}"] = f"ring[at_arrive_{receptor.name} + i]"
+    if "i_stim" in spec.arguments:
+        call["i_stim"] = "current[at_current + i]" if variant.current else "F(0.0)"
+    if variant.current:
+        load.append("at_current = np.uint64(tables.gid[p] + lo)")
+    if "u" in spec.arguments:
+        load.append("at_u = words_of_step(state, tables.uniform[p], n, lo, hi, step, start, tables.key[p])")
+        call["u"] = "F((np.float64(state.words[at_u + i]) + 0.5) * 2.3283064365386963e-10)"
+    results = ", ".join(f"new_{v.name}" for v in spec.state)
+    arguments = ", ".join(call[a] for a in spec.arguments)
+    lines.append(f"{results}, fired = step_{spec.name}({arguments})")
+    for var in spec.state:
+        lines.append(f"{call[var.name]} = new_{var.name}")
+    lines += [f"ring[at_arrive_{r.name} + i] = F(0.0)" for r in spec.receptors]
+    lines.append("flags[i] = fired")
+    indent = "\n" + " " * 4
+    return (
+        f"@jit\ndef update_{number}(tables, state, constants, block, p, step, start, flags):{indent}"
+        "lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]"
+        f"{indent}m = hi - lo{indent}"
+        "slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block] + tables.acc[block, p]"
+        f"{indent}state_f, state_i, ring, current = state.f, state.i, state.ring, state.current{indent}"
+        + indent.join(load)
+        + f"{indent}for i in range(np.uint64(m)):{indent}    "
+        + f"{indent}    ".join(lines)
+        + f"{indent}for i in range(np.uint64(m), (np.uint64(m) + np.uint64(7)) & ~np.uint64(7)):{indent}    flags[i] = 0\n"
+    )
+
+
+_ADVANCE = '''
+@jit
+def advance(thread, start, stop, tables, constants, state, inputs, edges, probes, sync, counts):
+    """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
+
+    Phases as numbered in kernels/reference/engine.py.
+    """
+    n_threads = tables.first_block.size - 1
+    n_blocks, n_populations = tables.lo.shape
+    first_block, last_block = tables.first_block[thread], tables.first_block[thread + 1]
+    flags = sync.flags[thread]
+    flags8 = flags.view(np.uint64)
+    scratch = counts[thread]
+    room = sync.record.size - sync.spikes.size
+    half_size = sync.spikes.size // 2
+    begin = start
+    window_number = 0
+    while begin < stop:
+        steps = min(tables.window, stop - begin)
+        half = window_number & 1
+        for block in range(first_block, last_block):
+            for offset in range(steps):
+                step = begin + offset
+                for p in range(n_populations):
+                    if tables.lo[block, p] == tables.hi[block, p]:
+                        sync.counts[half, block, p, offset] = 0
+                        continue
+                    first = tables.spikes[block, p] + half * half_size
+                    at = np.uint64(first)
+                    if offset > 0:
+                        at += np.uint64(sync.counts[half, block, p, offset - 1])
+                    kind = tables.kind[p]
+                    if kind < 0:
+                        at = emit(tables, inputs, state, block, p, step, start, scratch, sync.spikes, at)
+                    else:
+                        if inputs.first[p] < inputs.first[p + 1]:
+                            apply(tables, inputs, state, block, p, step, start, scratch)
+{dispatch}
+                        at = compact(
+                            flags, flags8, tables.hi[block, p] - tables.lo[block, p], tables.lo[block, p],
+                            sync.spikes, at
+                        )
+                    sync.counts[half, block, p, offset] = np.int64(at) - first
+                if probes.population.size > 0:
+                    sample(tables, probes, state, block, step, start)
+        if thread == 0 and sync.record_size[0] > room:
+            sync.arrived[1] = begin + steps
+        if n_threads > 1:
+            wait(sync.arrived, (window_number + 1) * n_threads)
+        for block in range(first_block, last_block):
+{deliver}
+            pass
+        if thread == 0:
+            record_window(tables, sync, half, steps, begin - start)
+        window_number += 1
+        begin += steps
+        if begin == sync.arrived[1]:
+            break
+    return begin
+'''
+
+_HEADER = '''"""Generated by kernels.codegen; do not edit. {title}"""
+
+import math
+
+import numpy as np
+
+from kernels.cpu.deliver import _rows, row_cc, row_cv, row_vc, row_vv
+from kernels.cpu.inputs import apply, emit, words_of_step
+from kernels.cpu.record import compact, record_window, sample
+from kernels.cpu.sync import wait
+from kernels.jit import jit
+
+F = np.{precision}
+'''
+
+
+def module_source(variants: list[Variant], kinds: list[str], precision: str) -> str:
+    """Source text of the module that advances a network with these update kernels and edge kinds."""
+    single = precision == "float32"
+    specs = {v.spec.name: v.spec for v in variants}
+    title = ", ".join(specs) or "spike sources only"
+    steps = [s.step for s in specs.values()]
+    parts = [_HEADER.format(title=title, precision=precision), _scalars(list(steps), single)]
+    parts += [_function(spec.step, f"step_{name}", single) for name, spec in specs.items()]
+    parts += [_update(k, v) for k, v in enumerate(variants)]
+    used = sorted({kind[:2] for kind in kinds})
+    parts += [deliver.source(kind) for kind in used]
+    indent = " " * 24
+    dispatch = "\n".join(
+        f"{indent}{'el' if k else ''}if kind == {k}:\n{indent}    update_{k}(tables, state, constants, block, p, step, start, flags)"
+        for k in range(len(variants))
+    )
+    calls = "\n".join(
+        f"            deliver_{kind[:2]}(tables, edges[{k}], state.ring, sync, half, block, begin, steps)"
+        for k, kind in enumerate(kinds)
+    )
+    parts.append(_ADVANCE.format(dispatch=dispatch or f"{indent}pass", deliver=calls))
+    return "\n\n".join(part for part in parts if part)
+
+
+def load(source: str) -> ModuleType:
+    """Import ``source`` as a module from the kernel cache, writing it there first if it is not."""
+    name = "volley_" + hashlib.blake2b(source.encode(), digest_size=10).hexdigest()
+    if name in sys.modules:
+        return sys.modules[name]
+    path = cache_dir() / f"{name}.py"
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
+            file.write(source)
+        os.replace(file.name, path)  # atomic: many processes may start together
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:  # pragma: no cover - only if Python cannot load .py files
+        raise ImportError(f"{path} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def compiled_before(module: ModuleType) -> bool:
+    """Whether machine code of ``module`` is in the cache (of any signature)."""
+    stem = Path(str(module.__file__)).stem
+    return any(cache_dir().rglob(f"{stem}.advance-*.nbc"))

@@ -1,0 +1,171 @@
+"""Draw edges and lay them out: rules give, for every target, a list of sources; :func:`count_rows` and
+:func:`fill_rows` turn lists into rows by source. Every draw is keyed by (stream, target or source), so the network is
+the same for any number of threads and blocks."""
+
+import math
+
+import numpy as np
+
+from kernels.draw import quantile
+from kernels.jit import jit
+from kernels.philox import philox, unit
+
+_LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+_TWO, _THREE = np.uint64(2), np.uint64(3)
+
+
+@jit
+def below(word, n):  # type: ignore[no-untyped-def]
+    """Number in 0 .. n-1 from a 32-bit word (multiply and shift; relative bias below n / 2**32)."""
+    return (word * np.uint64(n)) >> _32
+
+
+@jit
+def pick(n, indptr, n_other, autapses, multapses, k0, k1, first, last, out):  # type: ignore[no-untyped-def]
+    """For each element e of first..last-1 pick indptr[e+1] - indptr[e] of ``n_other`` into ``out``.
+
+    Without ``autapses`` element e is never picked for e. Without ``multapses`` nothing is picked twice: by rejection,
+    or, where more than half is picked, by leaving out the complement.
+    """
+    seen = np.full(0 if multapses else n_other, -1, np.int64)
+    for e in range(first, last):
+        at, end = indptr[e], indptr[e + 1]
+        need = end - at
+        left = n_other if autapses else n_other - 1
+        invert = (not multapses) and need > left // 2
+        todo = left - need if invert else need
+        draw = np.uint64(0)
+        done = 0
+        a = b = c = d = np.uint64(0)
+        while done < todo:
+            turn = draw & _THREE
+            if turn == np.uint64(0):
+                a, b, c, d = philox(np.uint64(e), draw >> _TWO, np.uint64(e) >> _32, np.uint64(0), k0, k1)
+                word = a
+            elif turn == np.uint64(1):
+                word = b
+            elif turn == np.uint64(2):
+                word = c
+            else:
+                word = d
+            draw += np.uint64(1)
+            other = np.int64(below(word, n_other))
+            if (not autapses) and other == e:
+                continue
+            if not multapses:
+                if seen[other] == e:
+                    continue
+                seen[other] = e
+            if not invert:
+                out[at + done] = other
+            done += 1
+        if invert:
+            for other in range(n_other):
+                if seen[other] != e and (autapses or other != e):
+                    out[at] = other
+                    at += 1
+
+
+@jit
+def spread(total, n, k0, k1, first, last, counts):  # type: ignore[no-untyped-def]
+    """counts[t] += number of draws first..last-1 (in fours) that fall on t: the multinomial of a fixed total."""
+    for block in range(first // 4, (last + 3) // 4):
+        w = np.uint64(block)
+        a, b, c, d = philox(w & _LOW, w >> _32, np.uint64(1), np.uint64(0), k0, k1)
+        base = 4 * block
+        counts[below(a, n)] += 1
+        if base + 1 < total:
+            counts[below(b, n)] += 1
+        if base + 2 < total:
+            counts[below(c, n)] += 1
+        if base + 3 < total:
+            counts[below(d, n)] += 1
+
+
+@jit
+def bernoulli(p, n_source, autapses, k0, k1, first, last, counts, indptr, out):  # type: ignore[no-untyped-def]
+    """Each source with probability p, by geometric jumps. Counts only where ``out`` is empty."""
+    scale = 1.0 / math.log1p(-p) if p < 1.0 else 0.0
+    for t in range(first, last):
+        at = np.int64(0) if out.size == 0 else indptr[t]
+        i = np.int64(-1)
+        draw = np.uint64(0)
+        number = 0
+        a = b = c = d = np.uint64(0)
+        while True:
+            if draw & np.uint64(1) == np.uint64(0):
+                a, b, c, d = philox(np.uint64(t), draw >> np.uint64(1), np.uint64(2), np.uint64(0), k0, k1)
+                u = unit(a, b)
+            else:
+                u = unit(c, d)
+            draw += np.uint64(1)
+            jump = math.log(u) * scale
+            if jump >= n_source:
+                break
+            i += 1 + np.int64(jump)
+            if i >= n_source:
+                break
+            if autapses or i != t:
+                if out.size > 0:
+                    out[at + number] = i
+                number += 1
+        if out.size == 0:
+            counts[t] = number
+
+
+@jit
+def transpose(indptr, values, first, last, position, out):  # type: ignore[no-untyped-def]
+    """Lists by source -> lists by target: appends source s at position[target] of ``out``."""
+    for s in range(first, last):
+        for k in range(indptr[s], indptr[s + 1]):
+            t = values[k]
+            out[position[t]] = s
+            position[t] += 1
+
+
+@jit
+def count_rows(indptr, sources, lo, hi, rows, at):  # type: ignore[no-untyped-def]
+    """rows[at + s + 1] += edges from s to the targets lo..hi-1."""
+    base = np.uint64(at + 1)
+    for k in range(indptr[lo], indptr[hi]):
+        rows[base + np.uint64(sources[k])] += 1
+
+
+@jit
+def fill_rows(
+    indptr, sources, lo, hi, position, slot, other_slot, order, w_row, w_values, d_row, d_values, dt, k0, k1,
+    targets, weights, delays,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Write the edges to targets lo..hi-1 to their rows; position[s] is the next free place of source s's row.
+
+    ``slot`` is the accumulator of target lo for weights >= 0, ``other_slot`` for negative ones. Weights and delays
+    come from w_values, d_values (one an edge, at order[k] if order is given) or are drawn from the distributions.
+    """
+    draws = (weights.size > 0 and w_values.size == 0) or (delays.size > 0 and d_values.size == 0)
+    for t in range(lo, hi):
+        for k in range(np.uint64(indptr[t]), np.uint64(indptr[t + 1])):
+            s = np.uint64(sources[k])
+            at = np.uint64(position[s])
+            position[s] = np.int64(at) + 1
+            a = b = c = d = np.uint64(0)
+            if draws:
+                a, b, c, d = philox(k & _LOW, k >> _32, np.uint64(0), np.uint64(0), k0, k1)
+            e = np.uint64(order[k]) if order.size > 0 else k
+            here = slot
+            if weights.size > 0:
+                w = w_values[e] if w_values.size > 0 else quantile(w_row, unit(a, b))
+                weights[at] = w
+                if w < 0.0:
+                    here = other_slot
+            targets[at] = here + t - lo
+            if delays.size > 0:
+                x = d_values[e] if d_values.size > 0 else quantile(d_row, unit(c, d))
+                delays[at] = max(1, np.int64(np.rint(x / dt)))
+
+
+@jit
+def edge_values(first, last, row, which, k0, k1, out):  # type: ignore[no-untyped-def]
+    """The weights (which = 0) or delays (1) that fill_rows draws for edges first..last-1."""
+    for k in range(np.uint64(first), np.uint64(last)):
+        a, b, c, d = philox(k & _LOW, k >> _32, np.uint64(0), np.uint64(0), k0, k1)
+        out[k - np.uint64(first)] = quantile(row, unit(a, b) if which == 0 else unit(c, d))

@@ -1,0 +1,80 @@
+"""The cpu engine: drives the generated module's ``advance`` on threads, a chunk of steps at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from kernels import codegen
+from kernels.codegen import Variant
+from kernels.layout import Constants, Edges, Inputs, Probes, State, Sync, Tables
+
+MAX_CHUNK_STEPS = 100_000
+SAMPLE_BYTES = 64e6
+
+
+class Engine:
+    """Advance a compiled network in machine code.
+
+    Python threads run the compiled loop without the GIL and meet at barriers in it once a window, so no threading layer
+    is needed, and every thread is sure to exist.
+    """
+
+    def __init__(
+        self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
+        probes: Probes, variants: list[Variant], precision: str,
+    ) -> None:  # fmt: skip
+        typed = [kind + str(e.targets.dtype) + str(e.weights.dtype) + str(e.delays.dtype) for kind, e in zip(kinds, edges, strict=True)]
+        self.source = codegen.module_source(variants, typed, precision)
+        self.module = codegen.load(self.source)
+        self.cached = codegen.compiled_before(self.module)
+        self.tables, self.constants, self.state, self.inputs = tables, constants, state, inputs
+        self.threads = tables.first_block.size - 1
+        blocks, populations = tables.lo.shape
+        longest = int((tables.hi - tables.lo).max(initial=1))
+        width = np.diff(probes.first) / np.maximum(probes.every, 1)
+        fit = SAMPLE_BYTES / 8 / max(float(width.sum()), 1e-9)
+        self.chunk = int(min(MAX_CHUNK_STEPS, max(fit, tables.window, probes.every.max(initial=1))))
+        samples = [int(w) * (self.chunk // int(e) + 1) for w, e in zip(np.diff(probes.first), probes.every, strict=True)]
+        at = np.concatenate(([0], np.cumsum(samples))).astype(np.int64)
+        self.probes = probes._replace(at=at[:-1].copy(), samples=np.zeros(int(at[-1])))
+        self.sync = Sync(
+            arrived=np.zeros(8, np.int64),
+            spikes=np.zeros(2 * tables.spike_capacity, np.uint32),
+            counts=np.zeros((2, blocks, populations, tables.window), np.int64),
+            flags=np.zeros((self.threads, (longest + 71) // 64 * 64), np.uint8),
+            record=np.zeros(2 * tables.spike_capacity + 2**20, np.uint32),
+            record_count=np.zeros(self.chunk, np.int64),
+            record_size=np.zeros(1, np.int64),
+        )
+        self.scratch = np.zeros((self.threads, longest + 64), np.int32)
+        # tuples of one type where kinds agree, which Numba takes as they are
+        self.edges = tuple(edges)
+        self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+
+    def advance(self, start: int, stop: int) -> tuple[int, np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Run from step ``start`` to at most ``stop``.
+
+        Returns the step reached, the steps and global ids of recorded spikes, and the samples of each probe, shape
+        (times, ids).
+        """
+        stop = min(stop, start + self.chunk)
+        self.sync.arrived[:] = 0
+        self.sync.arrived[1] = -1
+        self.sync.record_size[0] = 0
+        shared = (
+            start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.probes, self.sync,
+            self.scratch,
+        )  # fmt: skip
+        advance = self.module.advance
+        others = [self.pool.submit(advance, t, *shared) for t in range(1, self.threads)] if self.pool else []
+        reached = int(advance(0, *shared))
+        for other in others:
+            other.result()
+        steps = np.repeat(np.arange(start, reached), self.sync.record_count[: reached - start])
+        ids = self.sync.record[: int(self.sync.record_size[0])].copy()
+        probes, samples = self.probes, []
+        for q in range(probes.population.size):
+            every, width = int(probes.every[q]), int(probes.first[q + 1] - probes.first[q])
+            rows = reached // every - start // every
+            samples.append(probes.samples[probes.at[q] :][: rows * width].reshape(rows, width).copy())
+        return reached, steps, ids, samples

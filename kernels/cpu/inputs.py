@@ -1,0 +1,192 @@
+"""Inputs (phase 1): add what arrives from outside in this step to ring buffers and currents, or emit source spikes."""
+
+import math
+
+import numpy as np
+
+from kernels.draw import normal_quantile
+from kernels.jit import jit
+from kernels.philox import fill_words, philox, unit
+
+POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
+
+_LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
+
+
+@jit
+def segment(inputs, k, step):  # type: ignore[no-untyped-def]
+    """Row of the segment of input ``k`` that holds ``step``, or -1 before the first."""
+    lo, hi = inputs.segment[k], inputs.segment[k + 1]
+    row = -1
+    while lo < hi and inputs.start[lo] <= step:
+        row = lo
+        lo += 1
+    return row
+
+
+@jit
+def poisson_count(word, mean):  # type: ignore[no-untyped-def]
+    """Poisson number with ``mean`` from a 32-bit word by inversion."""
+    u = (np.float64(word) + 0.5) * 2.3283064365386963e-10
+    k = 0
+    p = math.exp(-mean)
+    total = p
+    while u > total and k < 1000:
+        k += 1
+        p *= mean / k
+        total += p
+    return k
+
+
+@jit
+def normal_number(index, draw, k0, k1):  # type: ignore[no-untyped-def]
+    """Standard normal number ``draw`` of element ``index``."""
+    c, d = np.uint64(index), np.uint64(draw)
+    a, b, _, _ = philox(c & _LOW, d & _LOW, d >> _32, c >> _32, k0, k1)
+    return normal_quantile(unit(a, b))
+
+
+@jit
+def words_of_step(state, at, n, lo, hi, step, start, key):  # type: ignore[no-untyped-def]
+    """Offset in state.words of this step's words of elements lo..hi-1, filled four steps at a time."""
+    m = np.uint64(hi - lo)
+    base = np.uint64(at + 4 * lo)
+    if step % 4 == 0 or step == start:
+        fill_words(lo, hi - lo, step, key[0], key[1], state.words, base)
+    return base + np.uint64(step % 4) * m
+
+
+@jit
+def count_thresholds(words, at, m, thresholds, first, count, out):  # type: ignore[no-untyped-def]
+    """out[i] = number of thresholds that words[at + i] reaches, i < m."""
+    m_ = np.uint64(m)
+    for i in range(m_):
+        out[i] = 0
+    for j in range(first, first + count):
+        threshold = thresholds[j]
+        for i in range(m_):
+            out[i] += words[at + i] >= threshold
+
+
+@jit
+def poisson_counts(inputs, state, k, n, lo, hi, step, start, out):  # type: ignore[no-untyped-def]
+    """out[i] = Poisson count of element lo + i of input ``k`` in this step; returns whether any may be non-zero."""
+    row = segment(inputs, k, step)
+    m = hi - lo
+    if row < 0 or inputs.count[row] == 0:
+        return False
+    key = inputs.key[k]
+    if inputs.kind[k] == POISSON_SHARED:
+        s = np.uint64(step)
+        a, _, _, _ = philox(np.uint64(0), s & _LOW, s >> _32, np.uint64(0), key[0], key[1])
+        c = inputs.low[row]
+        for j in range(inputs.at[row], inputs.at[row] + inputs.count[row]):
+            c += a >= inputs.thresholds[j]
+        for i in range(m):
+            out[i] = c
+        return c > 0
+    at = words_of_step(state, inputs.words[k], n, lo, hi, step, start, key)
+    if inputs.kind[k] == POISSON:
+        count_thresholds(state.words, at, m, inputs.thresholds, inputs.at[row], inputs.count[row], out)
+        for i in range(np.uint64(m)):
+            out[i] += inputs.low[row]
+    else:
+        for i in range(m):
+            out[i] = poisson_count(state.words[at + np.uint64(i)], inputs.values[inputs.at[row] + lo + i])
+    return True
+
+
+@jit
+def add_current(current, at, m, value):  # type: ignore[no-untyped-def]
+    for i in range(np.uint64(at), np.uint64(at + m)):
+        current[i] += value
+
+
+@jit
+def events_of_step(inputs, k, step):  # type: ignore[no-untyped-def]
+    """First and last + 1 of the events of input ``k`` in ``step``."""
+    first, last = inputs.event_first[k], inputs.event_first[k + 1]
+    steps = inputs.event_step[first:last]
+    return first + np.searchsorted(steps, step), first + np.searchsorted(steps, step + 1)
+
+
+@jit
+def apply(tables, inputs, state, block, p, step, start, counts):  # type: ignore[no-untyped-def]
+    """Phase 1 for the slice of population ``p`` in ``block``; ``counts`` is int32 scratch of the slice's size."""
+    lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]
+    m = hi - lo
+    g = tables.gid[p] + lo
+    if tables.current[p]:
+        for i in range(np.uint64(g), np.uint64(g + m)):
+            state.current[i] = 0.0
+    slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block] + tables.acc[block, p]
+    for k in range(inputs.first[p], inputs.first[p + 1]):
+        kind = inputs.kind[k]
+        at = np.uint64(slot + inputs.receptor[k] * m)
+        w, each = inputs.weight[k], inputs.weights[k]
+        if kind <= POISSON_SHARED:
+            if poisson_counts(inputs, state, k, n, lo, hi, step, start, counts):
+                if each >= 0:
+                    for i in range(np.uint64(m)):
+                        state.ring[at + i] += counts[i] * inputs.values[np.uint64(each + lo) + i]
+                else:
+                    for i in range(np.uint64(m)):
+                        state.ring[at + i] += counts[i] * w
+        elif kind == EVENTS:
+            first, last = events_of_step(inputs, k, step)
+            for j in range(first, last):
+                e = inputs.event_id[j]
+                if lo <= e < hi:
+                    state.ring[at + np.uint64(e - lo)] += inputs.event_weight[j]
+        elif kind == STEP:
+            row = segment(inputs, k, step)
+            if row >= 0:
+                if inputs.count[row] == 1:
+                    add_current(state.current, g, m, inputs.values[inputs.at[row]])
+                else:
+                    for i in range(m):
+                        state.current[g + i] += inputs.values[inputs.at[row] + lo + i]
+        elif kind == AC:
+            row = segment(inputs, k, step)
+            if row >= 0 and inputs.count[row] > 0:
+                v = inputs.at[row]
+                mean, amplitude = inputs.values[v], inputs.values[v + 1]
+                phase = inputs.values[v + 2] * step + inputs.values[v + 3]
+                add_current(state.current, g, m, mean + amplitude * math.sin(phase))
+        elif kind == NOISE:
+            row = segment(inputs, k, step)
+            if row >= 0 and inputs.count[row] > 0:
+                v = inputs.at[row]
+                mean, std, every = inputs.values[v], inputs.values[v + 1], np.int64(inputs.values[v + 2])
+                k0, k1 = inputs.key[k, 0], inputs.key[k, 1]
+                for i in range(m):
+                    state.current[g + i] += mean + std * normal_number(lo + i, step // every, k0, k1)
+        else:
+            v = inputs.at[inputs.segment[k]]
+            mean, keep, kick = inputs.values[v], inputs.values[v + 1], inputs.values[v + 2]
+            k0, k1 = inputs.key[k, 0], inputs.key[k, 1]
+            x = inputs.noise[k] + lo
+            for i in range(m):
+                y = state.noise[x + i]
+                state.current[g + i] += y
+                state.noise[x + i] = mean + (y - mean) * keep + kick * normal_number(lo + i, step, k0, k1)
+
+
+@jit
+def emit(tables, inputs, state, block, p, step, start, counts, spikes, at):  # type: ignore[no-untyped-def]
+    """Spikes of the slice of source population ``p`` in this step, ascending, to spikes[at:]; returns the new end."""
+    lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]
+    k = inputs.source[p]
+    if inputs.kind[k] == EVENTS:
+        first, last = events_of_step(inputs, k, step)
+        for j in range(first, last):
+            e = inputs.event_id[j]
+            if lo <= e < hi:
+                spikes[at] = e
+                at += np.uint64(1)
+    elif poisson_counts(inputs, state, k, n, lo, hi, step, start, counts):
+        for i in range(hi - lo):
+            for _ in range(counts[i]):
+                spikes[at] = lo + i
+                at += np.uint64(1)
+    return at

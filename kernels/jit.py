@@ -1,0 +1,59 @@
+"""One way to compile: ``jit`` is ``numba.njit`` without the GIL, cached on disk in a folder of our own.
+
+Numba's cache does not notice changes in functions imported from another file, so the folder's name holds
+a hash of every source file of this package, the Numba version and the CPU.
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding
+import numba
+import platformdirs
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
+
+
+@lru_cache(maxsize=1)
+def cache_dir() -> Path:
+    """Folder of compiled kernels: ``$VOLLEY_CACHE_DIR``, else the user's cache folder, else a temporary one."""
+    digest = hashlib.blake2b(digest_size=8)
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    digest.update(repr((numba.__version__, sys.version_info[:2], llvmlite.binding.get_host_cpu_name())).encode())
+    root = Path(os.environ.get("VOLLEY_CACHE_DIR") or platformdirs.user_cache_dir("volley-snn"))
+    folder = root / digest.hexdigest()
+    if not _writable(folder):
+        # a new folder, never a shared predictable one: what is in it will be executed
+        folder = Path(tempfile.mkdtemp(prefix="volley-snn-"))
+        warnings.warn(
+            f"kernel cache: {root} cannot be written; kernels are compiled anew into {folder} by every process. "
+            "Set VOLLEY_CACHE_DIR to a writable folder.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return folder
+
+
+def jit(function: Callable[..., Any]) -> Any:
+    """Compile ``function`` on first use, without the GIL, cached in :func:`cache_dir`."""
+    saved = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = str(cache_dir())
+    try:
+        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    finally:
+        numba.config.CACHE_DIR = saved

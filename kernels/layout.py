@@ -1,0 +1,130 @@
+"""The flat arrays that engines work on, as named tuples.
+
+Neurons are split into *blocks*: a block holds a contiguous slice of every population, owns that slice's state, its part
+of the ring buffer and all edges that end in it. Threads own blocks, so nothing is shared but spike lists.
+
+``F`` is float64 or float32 (the precision); B blocks, P populations, K inputs, G edge groups.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Tables(NamedTuple):
+    """Where everything lies. Integers are int64."""
+
+    window: int  # steps between exchanges of spikes
+    ring_mask: int  # slots of the ring buffer - 1, slots are a power of two
+    dt: float
+    kind: Array  # (P,) number of the update kernel, -1 for a population of spike sources
+    n: Array  # (P,)
+    gid: Array  # (P,) first global id
+    state_f: Array  # (P,) offset of float state, variable k at + k * n
+    state_i: Array
+    par_f: Array  # (P,) offset of constants shared by the population
+    par_i: Array
+    het_f: Array  # (P,) offset of constants that differ from neuron to neuron, constant k at + k * n
+    het_i: Array
+    receptors: Array  # (P,)
+    current: Array  # (P,) 1 where a current input exists
+    uniform: Array  # (P,) offset of the population's random words (4 * n), -1 if the model draws none
+    key: Array  # (P, 2) uint64, key of those words
+    lo: Array  # (B, P) slice of a block
+    hi: Array
+    acc: Array  # (B, P) offset of receptor 0 in a slot of the block's ring, receptor c at + c * (hi - lo)
+    stride: Array  # (B,) length of a slot
+    ring: Array  # (B,) offset of the block's ring
+    spikes: Array  # (B, P) offset in the spike buffer
+    spike_capacity: int  # most spikes of a window
+    recorded: Array  # (P,) 1 where spikes are recorded
+    first_block: Array  # (threads + 1,) blocks of a thread
+
+
+class State(NamedTuple):
+    """What changes."""
+
+    f: Array  # F
+    i: Array  # int32
+    ring: Array  # F
+    current: Array  # F, by global id
+    words: Array  # uint32, random words of inputs and models
+    noise: Array  # float64, state of coloured-noise inputs
+
+
+class Constants(NamedTuple):
+    """Constants of the models."""
+
+    par_f: Array  # F
+    par_i: Array  # int32
+    het_f: Array  # F
+    het_i: Array  # int32
+
+
+class Inputs(NamedTuple):
+    """Inputs by population: those of p are first[p] .. first[p + 1] - 1; source[p] drives a source population."""
+
+    first: Array  # (P + 1,)
+    source: Array  # (P,) input that drives a source population, -1 elsewhere
+    kind: Array  # (K,)
+    receptor: Array  # (K,) -1 for a current
+    key: Array  # (K, 2) uint64
+    words: Array  # (K,) offset of 4 * n random words
+    weight: Array  # (K,) F
+    weights: Array  # (K,) offset in values of one weight a neuron, -1 if they are equal
+    segment: Array  # (K + 1,) rows of start, at, low, count
+    start: Array  # (rows,) first step of a segment
+    at: Array  # (rows,) offset in thresholds (Poisson, shared) or values (others)
+    low: Array  # (rows,) count below the first threshold
+    count: Array  # (rows,) number of thresholds; or of values
+    thresholds: Array  # uint32
+    values: Array  # float64
+    event_first: Array  # (K + 1,)
+    event_step: Array  # int64, ascending inside an input
+    event_id: Array  # int32
+    event_weight: Array  # F
+    noise: Array  # (K,) offset in State.noise
+
+
+class Edges(NamedTuple):
+    """Edges of one storage kind in groups; a group has one source population, and one weight or delay if constant.
+
+    The row of (group g, block b, source i) is rows[at[g] + b * (n_source + 1) + i] up to the next entry.
+    """
+
+    by_source: Array  # (P + 1,) groups of a population
+    at: Array  # (G,)
+    n_source: Array  # (G,)
+    weight: Array  # (G,) F
+    delay: Array  # (G,) steps
+    rows: Array  # int64
+    targets: Array  # uint16 or uint32: receptor * (hi - lo) + acc offset + neuron, inside a block's slot
+    weights: Array  # float32 or float64, empty if constant
+    delays: Array  # uint8 or uint16, empty if constant
+
+
+class Probes(NamedTuple):
+    """State samplers."""
+
+    population: Array  # (Q,)
+    offset: Array  # (Q,) first element of the variable in State.f or State.i
+    is_int: Array  # (Q,)
+    every: Array  # (Q,) steps
+    first: Array  # (Q + 1,) in ids
+    ids: Array  # int64, ascending inside a probe
+    at: Array  # (Q,) offset of the probe's samples in the buffer
+    samples: Array  # float64 buffer
+
+
+class Sync(NamedTuple):
+    """Shared by the threads of a run."""
+
+    arrived: Array  # (8,) int64, [0] barrier counter, [1] step at which thread 0 wants to stop
+    spikes: Array  # uint32, local ids, two buffers in turn
+    counts: Array  # int64 (2, B, P, window), spikes up to and including a step of the window
+    flags: Array  # uint8 (threads, longest slice + 8)
+    record: Array  # uint32, global ids in order of time
+    record_count: Array  # int64 (steps of a chunk,)
+    record_size: Array  # int64 (1,)

@@ -1,0 +1,96 @@
+"""Counter-based random numbers: Philox-4x32-10 (Salmon et al. 2011, doi:10.1145/2063384.2063405).
+
+A draw is a pure function of (key, counter): no state, any order, any thread. Keys come from named streams
+(:func:`stream_key`), counters from (index, step), so that adding a population changes no other stream.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+from kernels.jit import jit
+
+_M0 = np.uint64(0xD2511F53)
+_M1 = np.uint64(0xCD9E8D57)
+_W0 = np.uint64(0x9E3779B9)
+_W1 = np.uint64(0xBB67AE85)
+_LOW = np.uint64(0xFFFFFFFF)
+_32 = np.uint64(32)
+_11 = np.uint64(11)
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_THREE = np.uint64(3)
+_TWO = np.uint64(2)
+_CHUNK = np.uint64(256)
+
+
+def stream_key(seed: int, *name: object) -> tuple[np.uint64, np.uint64]:
+    """Two 32-bit key words of the stream called ``name`` under ``seed``."""
+    digest = hashlib.blake2b(repr((int(seed), *map(str, name))).encode(), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest[:4], "little")), np.uint64(int.from_bytes(digest[4:], "little"))
+
+
+def philox_scalar(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
+    """Four 32-bit random words (as uint64) from a counter of four words and a key of two, all uint64."""
+    for _ in range(10):
+        p0 = _M0 * c0
+        p1 = _M1 * c2
+        c0, c1, c2, c3 = (p1 >> _32) ^ c1 ^ k0, p1 & _LOW, (p0 >> _32) ^ c3 ^ k1, p0 & _LOW
+        k0 = (k0 + _W0) & _LOW
+        k1 = (k1 + _W1) & _LOW
+    return c0, c1, c2, c3
+
+
+philox = jit(philox_scalar)
+
+
+def step_word_scalar(index: Any, step: Any, k0: Any, k1: Any) -> Any:
+    """32-bit word (as uint64) number ``step`` of element ``index``: word ``step % 4`` of counter (index, step // 4)."""
+    index, step = np.uint64(index), np.uint64(step)
+    block = step >> _TWO
+    words = philox_scalar(index & _LOW, block & _LOW, block >> _32, index >> _32, k0, k1)
+    return words[int(step & _THREE)]
+
+
+def unit_scalar(a: Any, b: Any) -> Any:
+    """Uniform number in (0, 1), 53 bits, from two 32-bit words."""
+    return (np.float64(((a << _32) | b) >> _11) + 0.5) * 1.1102230246251565e-16
+
+
+unit = jit(unit_scalar)
+
+
+@jit
+def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
+    """Write the words of steps 4*(step//4) .. +3 for elements first .. first+n-1 to out[at + j*n + i], uint32.
+
+    Round by round over chunks: LLVM vectorises this loop, and does not vectorise one over whole calls
+    (0.3-0.5 ns a word in place of 2.0).
+    """
+    n_ = np.uint64(n)
+    b0 = np.uint64(at)
+    b1, b2, b3 = b0 + n_, b0 + np.uint64(2) * n_, b0 + np.uint64(3) * n_
+    block = np.uint64(step) >> _TWO
+    s_low, s_high = np.uint32(block & _LOW), np.uint32(block >> _32)
+    lo = _ZERO
+    while lo < n_:
+        hi = min(n_, lo + _CHUNK)
+        for i in range(lo, hi):
+            e = np.uint64(first) + i
+            out[b0 + i] = np.uint32(e & _LOW)
+            out[b1 + i] = s_low
+            out[b2 + i] = s_high
+            out[b3 + i] = np.uint32(e >> _32)
+        q0, q1 = k0, k1
+        for _ in range(10):
+            for i in range(lo, hi):
+                p0 = _M0 * np.uint64(out[b0 + i])
+                p1 = _M1 * np.uint64(out[b2 + i])
+                out[b0 + i] = np.uint32(((p1 >> _32) ^ np.uint64(out[b1 + i]) ^ q0) & _LOW)
+                out[b2 + i] = np.uint32(((p0 >> _32) ^ np.uint64(out[b3 + i]) ^ q1) & _LOW)
+                out[b1 + i] = np.uint32(p1 & _LOW)
+                out[b3 + i] = np.uint32(p0 & _LOW)
+            q0 = (q0 + _W0) & _LOW
+            q1 = (q1 + _W1) & _LOW
+        lo = hi

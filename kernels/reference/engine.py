@@ -1,0 +1,220 @@
+"""The reference engine: readable, never fast. The oracle of every other engine.
+
+One step s, from t = s*dt to t + dt, in this order:
+
+1. **Inputs** (reads Inputs; writes the ring's slot s, currents, noise). What arrives at t + dt is added to slot s;
+   currents of the step are summed. Populations of spike sources emit their spikes of the step.
+2. **Update** (reads slot s, currents, constants; writes state). The model's step function, neuron by neuron; the slot
+   is cleared.
+3. **Collect** (writes spike lists). Neurons that fired, ascending; their time is t + dt. Due probes sample the state.
+
+After a window of min-delay steps:
+
+4. **Deliver** (reads spike lists, edges; writes the ring). Storage kind by storage kind; in each, spikes by step, then
+   global id; of each spike its groups, then its row. A spike of step s with delay d is added to slot s + d. Each
+   accumulator thus sees its additions in one order, whatever the blocks and threads.
+5. **Record** (reads spike lists). Spikes by step, then global id.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from kernels.codegen import Variant
+from kernels.cpu import inputs as kinds
+from kernels.draw import normal_quantile_scalar
+from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
+from kernels.philox import philox_scalar, step_word_scalar, unit_scalar
+
+
+class Engine:
+    """Advance a compiled network step by step in plain Python, float64."""
+
+    def __init__(
+        self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
+        probes: Probes, variants: list[Variant],
+    ) -> None:  # fmt: skip
+        self.tables, self.constants, self.state, self.inputs = tables, constants, state, inputs
+        self.kinds, self.edges, self.probes, self.variants = kinds, edges, probes, variants
+        self.slots = tables.ring_mask + 1
+        blocks, populations = tables.lo.shape
+        # ring[b][slot][accumulator], as plain lists: Python floats are float64 exactly
+        self.ring = [
+            state.ring[tables.ring[b] :][: self.slots * tables.stride[b]].reshape(self.slots, -1).tolist()
+            for b in range(blocks)
+        ]
+        self.block_of = [
+            np.searchsorted(tables.hi[:, p], np.arange(tables.n[p]), side="right") for p in range(populations)
+        ]
+
+    def advance(self, start: int, stop: int) -> tuple[list[tuple[int, int]], list[list[list[float]]]]:
+        """Run steps start .. stop-1; returns (step, global id) of recorded spikes and the samples of each probe."""
+        record: list[tuple[int, int]] = []
+        samples: list[list[list[float]]] = [[] for _ in range(self.probes.population.size)]
+        while start < stop:
+            end = min(start + self.tables.window, stop)
+            fired = [(s, p, i) for s in range(start, end) for p, i in self.step(s, samples)]
+            self.deliver(fired)
+            t = self.tables
+            record += [(s, int(t.gid[p]) + i) for s, p, i in fired if t.recorded[p]]
+            start = end
+        return record, samples
+
+    def step(self, s: int, samples: list[list[list[float]]]) -> list[tuple[int, int]]:
+        """Phases 1 to 3; returns (population, neuron) of the spikes, ascending."""
+        fired: list[tuple[int, int]] = []
+        for p in range(self.tables.n.size):
+            if self.tables.kind[p] < 0:
+                fired += [(p, i) for i in self.emit(p, s)]
+                continue
+            current = self.apply_inputs(p, s)
+            fired += [(p, i) for i in self.update(p, s, current)]
+        q = self.probes
+        for k in range(q.population.size):
+            if (s + 1) % q.every[k] == 0:
+                source = self.state.i if q.is_int[k] else self.state.f
+                samples[k].append([float(source[q.offset[k] + i]) for i in q.ids[q.first[k] : q.first[k + 1]]])
+        return fired
+
+    def place(self, p: int, receptor: int, i: int) -> tuple[int, int]:
+        """Block and accumulator of neuron i of population p."""
+        t, b = self.tables, int(self.block_of[p][i])
+        return b, int(t.acc[b, p] + receptor * (t.hi[b, p] - t.lo[b, p]) + i - t.lo[b, p])
+
+    # phase 1 ------------------------------------------------------------------------------------------------------
+
+    def counts(self, k: int, s: int, n: int) -> list[int]:
+        """Poisson counts of input ``k`` in step ``s``, one an element."""
+        x, row = self.inputs, self.segment(k, s)
+        if row < 0 or x.count[row] == 0:
+            return [0] * n
+        table = x.thresholds[x.at[row] : x.at[row] + x.count[row]]
+        if x.kind[k] == kinds.POISSON_EACH:
+            words = [int(step_word_scalar(i, s, *x.key[k])) for i in range(n)]
+            return [_poisson(w, float(x.values[x.at[row] + i])) for i, w in enumerate(words)]
+        if x.kind[k] == kinds.POISSON_SHARED:
+            c0, c1 = np.uint64(s & 0xFFFFFFFF), np.uint64(s >> 32)
+            word = int(philox_scalar(np.uint64(0), c0, c1, np.uint64(0), *x.key[k])[0])
+            return [int(x.low[row] + np.sum(word >= table))] * n
+        return [int(x.low[row] + np.sum(int(step_word_scalar(i, s, *x.key[k])) >= table)) for i in range(n)]
+
+    def segment(self, k: int, s: int) -> int:
+        """Row of the segment of input ``k`` that holds step ``s``, or -1."""
+        rows = range(self.inputs.segment[k], self.inputs.segment[k + 1])
+        return max((r for r in rows if self.inputs.start[r] <= s), default=-1)
+
+    def events(self, k: int, s: int) -> list[tuple[int, float]]:
+        """(target, weight) of the given spikes of step ``s``."""
+        x = self.inputs
+        span = range(x.event_first[k], x.event_first[k + 1])
+        return [(int(x.event_id[j]), float(x.event_weight[j])) for j in span if x.event_step[j] == s]
+
+    def emit(self, p: int, s: int) -> list[int]:
+        """Spikes of source population ``p``."""
+        k = int(self.inputs.source[p])
+        if self.inputs.kind[k] == kinds.EVENTS:
+            return [i for i, _ in self.events(k, s)]
+        return [i for i, c in enumerate(self.counts(k, s, int(self.tables.n[p]))) for _ in range(c)]
+
+    def apply_inputs(self, p: int, s: int) -> list[float]:
+        """Add spikes to slot s; returns the current of each neuron."""
+        x, n = self.inputs, int(self.tables.n[p])
+        current = [0.0] * n
+        for k in range(x.first[p], x.first[p + 1]):
+            kind, receptor = int(x.kind[k]), int(x.receptor[k])
+            if receptor >= 0:
+                if kind == kinds.EVENTS:
+                    arriving = self.events(k, s)
+                else:
+                    each = int(x.weights[k])
+                    weight = [float(x.values[each + i] if each >= 0 else x.weight[k]) for i in range(n)]
+                    arriving = [(i, c * weight[i]) for i, c in enumerate(self.counts(k, s, n))]
+                for i, w in arriving:
+                    b, a = self.place(p, receptor, i)
+                    self.ring[b][s % self.slots][a] += w
+            else:
+                for i, value in enumerate(self.injected(k, s, n)):
+                    current[i] += value
+        return current
+
+    def injected(self, k: int, s: int, n: int) -> list[float]:
+        """Current of input ``k`` in step ``s`` for each neuron; coloured noise moves on."""
+        x, row = self.inputs, self.segment(k, s)
+        if row < 0 or x.count[row] == 0:
+            return [0.0] * n
+        v = [float(a) for a in x.values[x.at[row] : x.at[row] + x.count[row]]]
+        if x.kind[k] == kinds.STEP:
+            return v * n if len(v) == 1 else v
+        if x.kind[k] == kinds.AC:
+            return [v[0] + v[1] * math.sin(v[2] * s + v[3])] * n
+        if x.kind[k] == kinds.NOISE:
+            return [v[0] + v[1] * _normal(i, s // int(v[2]), x.key[k]) for i in range(n)]
+        y = [float(a) for a in self.state.noise[x.noise[k] : x.noise[k] + n]]
+        for i in range(n):
+            self.state.noise[x.noise[k] + i] = v[0] + (y[i] - v[0]) * v[1] + v[2] * _normal(i, s, x.key[k])
+        return y
+
+    # phase 2 ------------------------------------------------------------------------------------------------------
+
+    def update(self, p: int, s: int, current: list[float]) -> list[int]:
+        """One step of every neuron of population ``p``; returns those that fired."""
+        t, n = self.tables, int(self.tables.n[p])
+        variant = self.variants[t.kind[p]]
+        spec, stores = variant.spec, variant.constants()
+        fired = []
+        for i in range(n):
+            given: dict[str, Any] = {"i_stim": current[i] if variant.current else 0.0}
+            for store, names in stores.items():
+                array, at = getattr(self.constants, store), int(getattr(t, store)[p])
+                for j, name in enumerate(names):
+                    given[name] = array[at + (j * n + i if store.startswith("het") else j)].item()
+            place: dict[str, tuple[np.ndarray, int]] = {}
+            for dtype, array, base in (("float", self.state.f, t.state_f[p]), ("int", self.state.i, t.state_i[p])):
+                for j, name in enumerate(v.name for v in spec.state if v.dtype == dtype):
+                    place[name] = array, int(base) + j * n + i
+                    given[name] = array[place[name][1]].item()
+            for j, receptor in enumerate(spec.receptors):
+                b, a = self.place(p, j, i)
+                given[f"arrive_{receptor.name}"] = self.ring[b][s % self.slots][a]
+                self.ring[b][s % self.slots][a] = 0.0
+            if "u" in spec.arguments:
+                given["u"] = (float(step_word_scalar(i, s, *t.key[p])) + 0.5) * 2.3283064365386963e-10
+            *new, spiked = spec.step(*(given[a] for a in spec.arguments))
+            for var, value in zip(spec.state, new, strict=True):
+                array, index = place[var.name]
+                array[index] = value
+            if spiked:
+                fired.append(i)
+        return fired
+
+    # phase 4 ------------------------------------------------------------------------------------------------------
+
+    def deliver(self, fired: list[tuple[int, int, int]]) -> None:
+        """Add the spikes (step, population, neuron) of a window to the ring."""
+        for kind, e in zip(self.kinds, self.edges, strict=True):
+            for s, p, i in fired:
+                for b, ring in enumerate(self.ring):
+                    for g in range(e.by_source[p], e.by_source[p + 1]):
+                        r = int(e.at[g] + b * (e.n_source[g] + 1) + i)
+                        for k in range(e.rows[r], e.rows[r + 1]):
+                            weight = e.weight[g] if kind[0] == "c" else e.weights[k]
+                            delay = e.delay[g] if kind[1] == "c" else e.delays[k]
+                            ring[(s + int(delay)) % self.slots][e.targets[k]] += float(weight)
+
+
+def _normal(index: int, number: int, key: np.ndarray) -> float:
+    c = [np.uint64(x) for x in (index & 0xFFFFFFFF, number & 0xFFFFFFFF, number >> 32, index >> 32)]
+    a, b, _, _ = philox_scalar(*c, *key)
+    return normal_quantile_scalar(float(unit_scalar(a, b)))
+
+
+def _poisson(word: int, mean: float) -> int:
+    u = (float(word) + 0.5) * 2.3283064365386963e-10
+    k, p = 0, math.exp(-mean)
+    total = p
+    while u > total and k < 1000:
+        k += 1
+        p *= mean / k
+        total += p
+    return k

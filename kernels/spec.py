@@ -1,0 +1,222 @@
+"""What a model is: state, parameters, derived constants, receptors, and one pure scalar step function.
+
+A :class:`NeuronSpec` is one definition for every backend. The step function's arguments are names of
+
+- state variables, parameters, derived constants;
+- ``arrive_<receptor>``: the sum of the weights that arrive at the end of this step;
+- ``i_stim``: injected current during this step, in the unit of ``NeuronSpec.current_unit``;
+- ``u``: a uniform random number in (0, 1), a new one for each neuron and step.
+
+It returns the new state variables in their declared order, then whether the neuron fired. Integer state variables are
+int32. It may use arithmetic, comparisons, conditional expressions, ``math`` and functions of ``kernels.scalar``;
+``&`` and ``|`` on comparisons vectorise, ``and`` and ``or`` do not.
+"""
+
+import ast
+import difflib
+import inspect
+import math
+import textwrap
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from kernels import scalar
+from kernels.errors import ModelError
+
+
+@dataclass(frozen=True)
+class StateVar:
+    """A state variable. ``init`` is a number or the name of a parameter; ``dtype`` is "float" or "int"."""
+
+    name: str
+    unit: str
+    doc: str
+    init: float | str = 0.0
+    dtype: str = "float"
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter with its default and bounds (``gt`` >, ``ge`` >=, ``lt`` <, ``le`` <=)."""
+
+    name: str
+    unit: str
+    default: float
+    doc: str
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+
+    def bounds(self) -> str:
+        """The bounds in words, e.g. ``> 0``; empty if there are none."""
+        limits = ((">", self.gt), (">=", self.ge), ("<", self.lt), ("<=", self.le))
+        return " and ".join(f"{sign} {limit:g}" for sign, limit in limits if limit is not None)
+
+    def check(self, owner: str, value: Any) -> None:
+        """Raise ModelError unless every entry of ``value`` is a finite number inside the bounds."""
+        values = np.asarray(value)
+        if values.dtype.kind not in "iuf":
+            raise ModelError(f"{owner}.{self.name}: must be a number in {self.unit}; got {value!r}.")
+        bad = ~np.isfinite(values)
+        if bad.any():
+            raise ModelError(f"{owner}.{self.name}: must be finite; got {_first(values, bad)}.")
+        for limit, wrong in (
+            (self.gt, np.less_equal),
+            (self.ge, np.less),
+            (self.lt, np.greater_equal),
+            (self.le, np.greater),
+        ):
+            if limit is not None and (bad := wrong(values, limit)).any():
+                unit = f" {self.unit}" if self.unit != "1" else ""
+                raise ModelError(f"{owner}.{self.name}: must be {self.bounds()}{unit}; got {_first(values, bad)}.")
+
+
+def _first(values: np.ndarray, bad: np.ndarray) -> str:
+    if values.ndim == 0:
+        return f"{values.item()!r}"
+    index = int(np.argmax(bad))
+    return f"{values.flat[index].item()!r} at index {index}"
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A constant computed once in float64 from parameters and dt: ``compute(p, dt)``, with ``p.tau_m`` and so on.
+
+    A parameter may be an array, so ``compute`` uses NumPy functions. It may use earlier derived constants too.
+    """
+
+    name: str
+    unit: str
+    compute: Callable[[Any, float], Any]
+    dtype: str = "float"
+
+
+@dataclass(frozen=True)
+class Receptor:
+    """An input channel. ``sign`` is +1 or -1 where only such weights may arrive, 0 where any may."""
+
+    name: str
+    unit: str
+    doc: str
+    sign: int = 0
+
+
+@dataclass(frozen=True)
+class Check:
+    """A rule between parameters: ``ok(p)`` is true (everywhere), or the error says ``rule`` and shows ``names``."""
+
+    names: tuple[str, ...]
+    ok: Callable[[Any], Any]
+    rule: str
+
+
+@dataclass(frozen=True)
+class NeuronSpec:
+    """A neuron model. ``doc`` holds equations, numerics and references, as shown to users."""
+
+    name: str
+    doc: str
+    state: tuple[StateVar, ...]
+    params: tuple[Param, ...]
+    derived: tuple[Derived, ...]
+    receptors: tuple[Receptor, ...]
+    step: Callable[..., Any]
+    references: tuple[str, ...]
+    checks: tuple[Check, ...] = ()
+    current_unit: str = "pA"
+    refractory: str | None = None  # the int state variable that counts refractory steps down, if there is one
+    rate: Callable[..., Any] | None = field(default=None, compare=False)  # rate(current, **params) in Hz
+
+    def __post_init__(self) -> None:
+        names = [x.name for group in (self.state, self.params, self.derived, self.receptors) for x in group]
+        for name in names:
+            if not name.isidentifier():
+                raise ModelError(f"{self.name}: {name!r} is not a Python name. Rename it.")
+            if names.count(name) > 1:
+                raise ModelError(f"{self.name}: the name {name!r} is used twice. Rename one.")
+        if not self.references:
+            raise ModelError(f"{self.name}.references: a model cites its source; got none. Add a DOI.")
+        for param in self.params:
+            param.check(self.name, param.default)
+        for var in self.state:
+            if var.dtype not in ("float", "int"):
+                raise ModelError(f"{self.name}.{var.name}: dtype must be 'float' or 'int'; got {var.dtype!r}.")
+            if isinstance(var.init, str) and var.init not in {p.name for p in self.params}:
+                raise ModelError(f"{self.name}.{var.name}: init names no parameter; got {var.init!r}.")
+        unknown = [a for a in self.arguments if a not in self.known_arguments]
+        if unknown:
+            hint = nearest(unknown[0], self.known_arguments)
+            raise ModelError(
+                f"{self.name}.step: argument {unknown[0]!r} is no state variable, parameter, derived constant, "
+                f"arrive_<receptor>, i_stim or u.{hint}"
+            )
+        check_body(self.step, self.name)
+
+    @cached_property
+    def arguments(self) -> tuple[str, ...]:
+        """Names of the step function's arguments, in order."""
+        return tuple(inspect.signature(self.step).parameters)
+
+    @cached_property
+    def known_arguments(self) -> tuple[str, ...]:
+        """Every name that a step function of this model may take."""
+        groups: Iterable[Any] = (*self.state, *self.params, *self.derived)
+        return (*(x.name for x in groups), *(f"arrive_{r.name}" for r in self.receptors), "i_stim", "u")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence naming the nearest of ``known``, or listing them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
+
+
+def source_tree(function: Callable[..., Any]) -> ast.FunctionDef:
+    """The function's definition as a syntax tree."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    except (OSError, TypeError, SyntaxError) as error:
+        raise ModelError(
+            f"{getattr(function, '__name__', function)!s}: its source cannot be read; write it with def in a file."
+        ) from error
+    if not isinstance(tree, ast.FunctionDef):
+        raise ModelError(f"{function!r}: must be a function written with def; got something else.")
+    return tree
+
+
+_ALLOWED = (
+    ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.If, ast.IfExp,
+    ast.Expr, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Tuple, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare,
+    ast.Call, ast.Attribute, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.For, ast.Pass,
+)  # fmt: skip
+
+
+def check_body(function: Callable[..., Any], owner: str) -> None:
+    """Raise ModelError unless the body holds arithmetic, ``math`` and ``kernels.scalar`` only (and loops over range)."""
+    tree = source_tree(function)
+    bound = {a.arg for a in tree.args.args}
+    bound |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    callables = {"min", "max", "abs", "int", "float", "range", *scalar_functions()}
+    for node in (n for statement in tree.body for n in ast.walk(statement)):
+        line = getattr(node, "lineno", 0)
+        where = f"{owner}.{tree.name}, line {line} of the function"
+        if not isinstance(node, _ALLOWED):
+            raise ModelError(f"{where}: {type(node).__name__} is not allowed; use arithmetic, math and kernels.scalar.")
+        if isinstance(node, ast.Attribute):
+            root = node.value.id if isinstance(node.value, ast.Name) else "?"
+            known = hasattr(math, node.attr) if root == "math" else node.attr in scalar_functions()
+            if root not in ("math", "scalar") or not known:
+                raise ModelError(f"{where}: {ast.unparse(node)} is not allowed; use math and kernels.scalar.")
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            if node.id not in bound | callables | {"math", "scalar"}:
+                raise ModelError(f"{where}: the name {node.id!r} is not an argument.{nearest(node.id, sorted(bound))}")
+
+
+def scalar_functions() -> dict[str, Callable[..., Any]]:
+    """The functions of ``kernels.scalar`` by name."""
+    return {k: f for k, f in vars(scalar).items() if inspect.isfunction(f) and f.__module__ == scalar.__name__}

@@ -1,0 +1,1 @@
+"""Ways to neuromorphic hardware: quantisation, constraints of targets, and exports."""

@@ -1,0 +1,1 @@
+"""Reservoir computing: builders, encoders, readouts, measures and tasks."""

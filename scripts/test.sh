@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# Installs everything the tests need into .venv, then checks style, types and layers and runs the tests:
+#
+#     bash scripts/test.sh [arguments for pytest]      for example: bash scripts/test.sh tests/unit -k stdp
+#
+# Every stage runs even if an earlier one fails; the exit code is 0 only if all passed.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+bash scripts/setup.sh dev peers analysis nwb
+
+export MPLBACKEND="${MPLBACKEND:-Agg}"
+python=.venv/bin/python
+summary=()
+failed=0
+
+stage() { # stage NAME COMMAND...
+    local name="$1" start=$SECONDS code=0
+    shift
+    echo
+    echo "== $name"
+    "$@" || code=$?
+    if [[ $code -eq 0 ]]; then
+        summary+=("passed  $name ($((SECONDS - start)) s)")
+    else
+        summary+=("FAILED  $name ($((SECONDS - start)) s, exit code $code)")
+        failed=1
+        [[ $code -lt 128 ]] || exit "$code" # interrupted
+    fi
+}
+
+stage "ruff check" "$python" -m ruff check .
+stage "ruff format" "$python" -m ruff format --check .
+stage "mypy" "$python" -m mypy
+stage "import layers" .venv/bin/lint-imports
+# pyproject.toml adds -ra: every skipped test is listed with its reason
+stage "tests" "$python" -m pytest --durations=15 "$@"
+
+echo
+echo "== summary"
+printf '%s\n' "${summary[@]}"
+exit "$failed"

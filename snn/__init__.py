@@ -1,0 +1,49 @@
+"""Volley: describe a spiking network once; simulate it on event kernels, let it learn, export it."""
+
+try:
+    import kernels.spec as _spec  # noqa: F401
+except ImportError as error:  # the Hugging Face distribution `kernels` alone, or an uninstalled checkout
+    raise ImportError("snn: the folder `kernels` of volley-snn is missing; install it (pip install -e .)") from error
+
+from kernels.errors import (
+    BackendUnavailable,
+    ConfigError,
+    ExportError,
+    FormatError,
+    ModelError,
+    ShapeError,
+    SimError,
+    UnitError,
+)
+from snn import plot
+from snn.connect import (
+    all_to_all,
+    distance_dependent,
+    fixed_indegree,
+    fixed_outdegree,
+    fixed_total_number,
+    from_arrays,
+    from_sonata,
+    from_sparse,
+    one_to_one,
+    pairwise_bernoulli,
+)
+from snn.distributions import exponential, lognormal, normal, uniform
+from snn.inputs import ACCurrent, NoiseCurrent, OrnsteinUhlenbeck, Poisson, SpikeArray, StepCurrent
+from snn.network import Network, Population, Projection
+from snn.neurons import *  # noqa: F403
+from snn.neurons import __all__ as _models
+from snn.neurons.base import NeuronModel, define
+from snn.records import Result, SpikeRecord, StateRecord
+from snn.simulation import Simulation
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ACCurrent", "BackendUnavailable", "ConfigError", "ExportError", "FormatError", "ModelError", "Network",
+    "NeuronModel", "NoiseCurrent", "OrnsteinUhlenbeck", "Poisson", "Population", "Projection", "Result", "ShapeError",
+    "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
+    "define", "distance_dependent", "exponential", "fixed_indegree", "fixed_outdegree", "fixed_total_number",
+    "from_arrays", "from_sonata", "from_sparse", "lognormal", "normal", "one_to_one", "pairwise_bernoulli", "plot",
+    "uniform", *_models,
+]  # fmt: skip

@@ -1,0 +1,464 @@
+"""Network -> flat arrays: parameters resolved, propagators derived in float64, edges drawn and laid out in blocks."""
+
+import hashlib
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernels import connectivity
+from kernels.codegen import Variant
+from kernels.draw import CONSTANT, NORMAL, draw
+from kernels.errors import ModelError
+from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
+from kernels.philox import stream_key
+from kernels.spec import NeuronSpec
+from snn.connect import EdgeList
+from snn.distributions import Distribution
+from snn.inputs import Encoded
+from snn.network import SPIKES, Input, Network, Population, Projection
+from snn.neurons.base import NeuronModel, Values, check_rules
+
+MAX_WINDOW = 64
+MAX_DELAY_STEPS = 65535
+_U16 = 2**16
+
+
+@dataclass
+class CompiledNetwork:
+    """Everything an engine needs; arrays only. ``nbytes`` by part, ``digest`` of the content."""
+
+    dt: float
+    precision: str
+    variants: list[Variant]
+    tables: Tables
+    constants: Constants
+    state: State
+    inputs: Inputs
+    kinds: list[str]
+    edges: list[Edges]
+    probes: Probes
+    n_edges: int
+
+    def nbytes(self) -> dict[str, int]:
+        """Bytes by part; "edges" includes the row tables."""
+        parts: dict[str, Any] = {"constants": self.constants, "state": self.state, "inputs": self.inputs}
+        total = {name: sum(a.nbytes for a in part if isinstance(a, np.ndarray)) for name, part in parts.items()}
+        total["edges"] = sum(a.nbytes for e in self.edges for a in e if isinstance(a, np.ndarray))
+        return total
+
+    def digest(self) -> str:
+        """Hash of constants, inputs, initial state and edges."""
+        h = hashlib.blake2b(repr((self.dt, self.precision)).encode(), digest_size=16)
+        for part in (self.constants, self.state, self.inputs, self.probes, *self.edges):
+            for array in part:
+                if isinstance(array, np.ndarray):
+                    h.update(np.ascontiguousarray(array).data)
+        return h.hexdigest()
+
+
+def compile_network(net: Network, dt: float, precision: str, threads: int) -> CompiledNetwork:
+    """Compile ``net`` for a grid of ``dt`` ms into blocks for ``threads`` threads."""
+    if not net.populations:
+        raise ModelError("Network: has no population. Add one with net.population(name, n, model).")
+    float_type = np.dtype(precision).type
+    pops = list(net.populations.values())
+    index = {p.name: k for k, p in enumerate(pops)}
+    sizes = np.array([p.n for p in pops], np.int64)
+    gid = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
+    receptors = np.array([len(p.spec.receptors) if p.spec else 0 for p in pops], np.int64)
+
+    delays = {name: _delay_steps(p, dt) for name, p in net.projections.items()}
+    max_delay = max((d[1] for d in delays.values()), default=1)
+    window = min([d[0] for d in delays.values()] + [MAX_WINDOW])
+
+    blocks = _block_count(sizes, receptors, threads)
+    bounds = np.array([[p.n * b // blocks for p in pops] for b in range(blocks + 1)], np.int64)
+    lo, hi = bounds[:-1], bounds[1:]
+    acc = np.zeros((blocks, len(pops)), np.int64)
+    acc[:, 1:] = np.cumsum((hi - lo) * receptors, axis=1)[:, :-1]
+    stride = np.sum((hi - lo) * receptors, axis=1)
+    slots = 1 << (max_delay - 1).bit_length()  # unread slots lie at most max_delay ahead
+    ring = np.concatenate(([0], np.cumsum(stride * slots)[:-1])).astype(np.int64)
+
+    values = {p.name: _parameters(net, p, dt) for p in pops if p.spec}
+    currents = {i.target.name for i in net.inputs.values() if i.receptor < 0}
+    variants: list[Variant] = []
+    kind = np.full(len(pops), -1, np.int64)
+    for k, p in enumerate(pops):
+        if p.spec:
+            varying = frozenset(a for a in p.spec.arguments if np.ndim(values[p.name].get(a, 0.0)))
+            variant = Variant(p.spec, varying, p.name in currents and "i_stim" in p.spec.arguments)
+            if variant not in variants:
+                variants.append(variant)
+            kind[k] = variants.index(variant)
+
+    constants, offsets = _constants(pops, values, variants, kind, float_type)
+    state_f, state_i, at_f, at_i = _initial_state(net, pops, values, float_type)
+    words = 0
+    uniform = np.full(len(pops), -1, np.int64)
+    keys = np.zeros((len(pops), 2), np.uint64)
+    for k, p in enumerate(pops):
+        keys[k] = stream_key(net.seed, "escape", p.name)
+        if p.spec and "u" in p.spec.arguments:
+            uniform[k], words = words, words + 4 * p.n
+    inputs, words, noise, most = _inputs(net, pops, index, dt, float_type, words)
+
+    capacity = (hi - lo) * window * most[None, :]
+    spikes = np.concatenate(([0], np.cumsum(capacity.ravel())[:-1])).reshape(capacity.shape).astype(np.int64)
+    recorded = np.zeros(len(pops), np.int64)
+    for probe in net.probes:
+        if probe.variable == SPIKES:
+            recorded[index[probe.population.name]] = 1
+    tables = Tables(
+        window=window, ring_mask=slots - 1, dt=dt, kind=kind, n=sizes, gid=gid, state_f=at_f, state_i=at_i,
+        par_f=offsets["par_f"], par_i=offsets["par_i"], het_f=offsets["het_f"], het_i=offsets["het_i"],
+        receptors=receptors, current=np.array([int(p.name in currents) for p in pops], np.int64), uniform=uniform,
+        key=keys, lo=lo.copy(), hi=hi.copy(), acc=acc, stride=stride, ring=ring, spikes=spikes,
+        spike_capacity=int(capacity.sum()), recorded=recorded,
+        first_block=np.array([blocks * t // threads for t in range(threads + 1)], np.int64),
+    )  # fmt: skip
+    state = State(
+        f=state_f, i=state_i, ring=np.zeros(int(np.sum(stride * slots)), float_type),
+        current=np.zeros(int(sizes.sum()) if currents else 0, float_type),
+        words=np.zeros(words, np.uint32), noise=noise,
+    )  # fmt: skip
+    edges = _edges(net, index, tables, delays, precision, threads)
+    return CompiledNetwork(
+        dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
+        kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
+        n_edges=sum(int(e.targets.size) for _, e in edges),
+    )  # fmt: skip
+
+
+def _block_count(sizes: np.ndarray, receptors: np.ndarray, threads: int) -> int:
+    """Blocks: a multiple of threads; enough that a block's accumulators have 16-bit numbers, unless rows grow short."""
+    total = int(np.sum(sizes * receptors))
+    per_thread = max(1, math.ceil(total / (threads * (_U16 - len(sizes) * 4))))
+    return threads * (per_thread if per_thread <= 8 else 1)
+
+
+def _delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
+    """Smallest and largest delay in steps."""
+    owner, delay = f"Projection {projection.name!r}", projection.delay
+    if isinstance(delay, Distribution):
+        low, high = delay.bounds()
+        if low < dt * (1 - 1e-9):
+            raise ModelError(f"{owner}.delay: must be >= dt = {dt} ms, but {delay!r} reaches {low}. Give low={dt}.")
+        row = delay.row()
+        if math.isinf(high):  # the largest value that a 53-bit uniform number reaches
+            from kernels.draw import quantile
+
+            high = float(quantile(row, 1.0 - 2.0**-54))
+    else:
+        low, high = float(np.min(delay, initial=math.inf)), float(np.max(delay, initial=0.0))
+        if np.size(delay) == 0:
+            return 1, 1
+        if low < dt * (1 - 1e-9):
+            raise ModelError(f"{owner}.delay: must be >= dt = {dt} ms; got {low}.")
+    steps = max(1, round(low / dt)), max(1, math.ceil(high / dt))
+    if steps[1] > MAX_DELAY_STEPS:
+        raise ModelError(
+            f"{owner}.delay: must be at most {MAX_DELAY_STEPS} steps = {MAX_DELAY_STEPS * dt:g} ms; got {high:g}. "
+            "Give the distribution high=."
+        )
+    return steps
+
+
+def _parameters(net: Network, population: Population, dt: float) -> dict[str, Any]:
+    """Parameters and derived constants by name, float64."""
+    model = population.model
+    if not isinstance(model, NeuronModel):  # pragma: no cover - callers pass populations with a spec
+        raise ModelError(f"Population {population.name!r}: has no parameters.")
+    spec = model.spec
+    values: dict[str, Any] = {}
+    for parameter in spec.params:
+        value = model.params[parameter.name]
+        if isinstance(value, Distribution):
+            value = value.draw(population.n, stream_key(net.seed, "parameter", population.name, parameter.name))
+            parameter.check(f"{spec.name} of population {population.name!r}", value)
+        values[parameter.name] = value
+    check_rules(spec, values)
+    for derived in spec.derived:
+        value = np.asarray(derived.compute(Values(values), dt), float)
+        if not np.all(np.isfinite(value)):
+            raise ModelError(f"{spec.name}.{derived.name}: is not finite at dt = {dt} ms. Check the parameters.")
+        if np.ndim(value) and value.shape != (population.n,):
+            raise ModelError(f"{spec.name}.{derived.name}: compute must give a number or one a neuron; got {value.shape}.")
+        values[derived.name] = float(value) if value.ndim == 0 else value
+    return values
+
+
+def _constants(
+    pops: list[Population], values: dict[str, dict[str, Any]], variants: list[Variant], kind: np.ndarray, float_type: Any
+) -> tuple[Constants, dict[str, np.ndarray]]:
+    parts: dict[str, list[np.ndarray]] = {name: [] for name in Constants._fields}
+    sizes = dict.fromkeys(parts, 0)
+    offsets = {name: np.zeros(len(pops), np.int64) for name in parts}
+    for k, p in enumerate(pops):
+        for store, names in variants[kind[k]].constants().items() if kind[k] >= 0 else ():
+            offsets[store][k] = sizes[store]
+            for name in names:
+                array = np.atleast_1d(np.asarray(values[p.name][name], float))
+                parts[store].append(array)
+                sizes[store] += array.size
+    types = {"f": float_type, "i": np.int32}
+    flat = {s: np.concatenate([*x, np.empty(0)]).astype(types[s[-1]]) for s, x in parts.items()}
+    return Constants(**flat), offsets
+
+
+def _initial_state(
+    net: Network, pops: list[Population], values: dict[str, dict[str, Any]], float_type: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    arrays: dict[str, list[np.ndarray]] = {"float": [], "int": []}
+    sizes = {"float": 0, "int": 0}
+    at = {"float": np.zeros(len(pops), np.int64), "int": np.zeros(len(pops), np.int64)}
+    for k, p in enumerate(pops):
+        at["float"][k], at["int"][k] = sizes["float"], sizes["int"]
+        for var in p.spec.state if p.spec else ():
+            value = p.init.get(var.name, var.init)
+            if isinstance(value, str):
+                value = values[p.name][value]
+            elif isinstance(value, Distribution):
+                value = value.draw(p.n, stream_key(net.seed, "init", p.name, var.name))
+            arrays[var.dtype].append(np.broadcast_to(np.asarray(value, float), (p.n,)))
+            sizes[var.dtype] += p.n
+    floats = np.concatenate([*arrays["float"], np.empty(0)]).astype(float_type)
+    return floats, np.concatenate([*arrays["int"], np.empty(0)]).astype(np.int32), at["float"], at["int"]
+
+
+def _inputs(
+    net: Network, pops: list[Population], index: dict[str, int], dt: float, float_type: Any, words: int
+) -> tuple[Inputs, int, np.ndarray, np.ndarray]:
+    """Inputs, number of random words, initial noise state, and most spikes a step of an element by population."""
+    entries: list[tuple[int, str, Encoded, Input | None]] = []
+    most = np.ones(len(pops), np.int64)
+    for entry in net.inputs.values():
+        code = entry.source.encode(dt, entry.target.n, f"Input {entry.name!r}")
+        entries.append((index[entry.target.name], entry.name, code, entry))
+    source = np.full(len(pops), -1, np.int64)
+    for k, p in enumerate(pops):
+        if not isinstance(p.model, NeuronModel):
+            code = p.model.encode(dt, p.n, f"Population {p.name!r}")
+            most[k] = code.max_count
+            entries.append((k, p.name, code, None))
+    entries.sort(key=lambda e: e[0])
+    first = np.searchsorted([e[0] for e in entries], np.arange(len(pops) + 1))
+    rows, thresholds, values, steps, ids, weights = [], [], [], [], [], []
+    n_thresholds = n_values = 0
+    out: dict[str, list[Any]] = {n: [] for n in ("kind", "receptor", "key", "words", "weight", "weights", "noise")}
+    segment, event_first, noise = [0], [0], []
+    n_noise = 0
+    for k, name, code, entry_ in entries:
+        if entry_ is None:
+            source[k] = len(out["kind"])
+        weight = 0.0 if entry_ is None or entry_.weight is None else entry_.weight
+        key = stream_key(net.seed, "source" if entry_ is None else "input", name)
+        if isinstance(weight, Distribution):
+            weight = weight.draw(pops[k].n, stream_key(net.seed, "input weight", name))
+        event_weight = np.zeros(len(code.event_id))
+        if code.event_step.size:
+            given = code.event_weight
+            event_weight = given if given is not None else np.broadcast_to(weight, (pops[k].n,))[code.event_id]
+        out["kind"].append(code.kind)
+        out["receptor"].append(-1 if entry_ is None else entry_.receptor)
+        out["key"].append(key)
+        out["words"].append(words)
+        words += 4 * pops[k].n if code.kind in (0, 1) else 0
+        base = n_thresholds if code.kind in (0, 2) else n_values
+        rows += [(s, base + at, low, count) for s, at, low, count in code.segments]
+        segment.append(len(rows))
+        thresholds.append(code.thresholds)
+        n_thresholds += len(code.thresholds)
+        values.append(code.values)
+        n_values += len(code.values)
+        each = np.ndim(weight) > 0 and not code.event_step.size
+        out["weight"].append(0.0 if np.ndim(weight) else weight)
+        out["weights"].append(n_values if each else -1)
+        if each:
+            values.append(np.asarray(weight, float))
+            n_values += pops[k].n
+        out["noise"].append(n_noise)
+        if code.initial is not None:
+            mean, std = code.initial
+            row = np.array([NORMAL, 0.0, 1.0, 0.0, 1.0, 0.0])
+            noise.append(mean + std * draw(row, pops[k].n, stream_key(net.seed, "noise", name)))
+            n_noise += pops[k].n
+        steps.append(code.event_step)
+        ids.append(code.event_id)
+        weights.append(event_weight)
+        event_first.append(event_first[-1] + len(code.event_step))
+    table = np.array(rows, np.int64).reshape(-1, 4)
+    flat: dict[str, Any] = {n: np.array(out[n], np.int64) for n in ("kind", "receptor", "words", "weights", "noise")}
+    inputs = Inputs(
+        first=first.astype(np.int64), source=source, key=np.array(out["key"], np.uint64).reshape(-1, 2),
+        weight=np.array(out["weight"], float_type), segment=np.array(segment, np.int64),
+        start=table[:, 0].copy(), at=table[:, 1].copy(), low=table[:, 2].copy(), count=table[:, 3].copy(),
+        thresholds=np.concatenate([*thresholds, np.empty(0, np.uint32)]).astype(np.uint32),
+        values=np.concatenate([*values, np.empty(0)]), event_first=np.array(event_first, np.int64),
+        event_step=np.concatenate([*steps, np.empty(0, np.int64)]), event_id=np.concatenate([*ids, np.empty(0, np.int32)]),
+        event_weight=np.concatenate([*weights, np.empty(0)]).astype(float_type), **flat,
+    )  # fmt: skip
+    return inputs, words, np.concatenate([*noise, np.empty(0)]), most
+
+
+def _weight_type(weight: Any, precision: str) -> Any:
+    """Storage of weights: float32 where drawn or exact in it, float64 for arrays that need it."""
+    if isinstance(weight, Distribution) or precision == "float32":
+        return np.float32
+    return np.float32 if np.array_equal(np.asarray(weight, np.float32), weight) else np.float64
+
+
+def draw_edges(net: Network, projection: Projection, threads: int) -> EdgeList:
+    """The edges of a projection: a function of seed, name, sizes and rule alone."""
+    p = projection
+    return p.rule.edges(
+        f"Projection {p.name!r}", p.source.n, p.target.n, p.source is p.target, stream_key(net.seed, "edges", p.name),
+        threads, source_positions=p.source.positions, target_positions=p.target.positions,
+    )  # fmt: skip
+
+
+def _edges(
+    net: Network, index: dict[str, int], tables: Tables, delays: dict[str, tuple[int, int]], precision: str, threads: int
+) -> list[tuple[str, Edges]]:
+    """Draw all projections, group them by storage kind and source, lay rows out by block."""
+    groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
+    for p in net.projections.values():
+        w_constant, d_constant = _is_number(p.weight), _is_number(p.delay)
+        w_type = None if w_constant else _weight_type(p.weight, precision)
+        d_type = None if d_constant else (np.uint8 if delays[p.name][1] < 256 else np.uint16)
+        same = (
+            index[p.source.name],
+            float(p.weight) if w_constant else 0.0,
+            max(1, round(p.delay / tables.dt)) if d_constant else 0,
+        )
+        store = ("c" if w_constant else "v") + ("c" if d_constant else "v"), w_type, d_type
+        groups.setdefault(store, {}).setdefault(same, []).append(p)
+    lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
+    result = []
+    for (kind, w_type, d_type), members in groups.items():
+        ordered = sorted(members.items(), key=lambda item: item[0])
+        result.append((kind, _layout(net, index, tables, ordered, lists, w_type, d_type, precision, threads)))
+    return result
+
+
+def _is_number(value: Any) -> bool:
+    return not isinstance(value, Distribution) and np.ndim(value) == 0
+
+
+def _layout(
+    net: Network, index: dict[str, int], tables: Tables, groups: list[tuple[tuple[int, float, int], list[Projection]]],
+    lists: dict[str, EdgeList], w_type: Any, d_type: Any, precision: str, threads: int,
+) -> Edges:  # fmt: skip
+    blocks = len(tables.lo)
+    n_source = np.array([tables.n[source] for (source, _, _), _ in groups], np.int64)
+    at = np.concatenate(([0], np.cumsum(blocks * (n_source + 1))))
+    rows = np.zeros(int(at[-1]), np.int64)
+
+    def each_block(work: Callable[[int], None]) -> None:
+        if threads == 1:
+            for b in range(blocks):
+                work(b)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            list(pool.map(work, range(blocks)))
+
+    def count(b: int) -> None:
+        for g, (_, projections) in enumerate(groups):
+            for p in projections:
+                t = index[p.target.name]
+                edges = lists[p.name]
+                where = at[g] + b * (n_source[g] + 1)
+                connectivity.count_rows(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], rows, where)
+
+    each_block(count)
+    # a row table ends where the next begins, so one running sum serves all: entry 0 of a table is the total before it
+    np.cumsum(rows, out=rows)
+    total = int(rows[-1]) if rows.size else 0
+    targets = np.empty(total, np.uint16 if int(tables.stride.max(initial=0)) <= _U16 else np.uint32)
+    weights = np.empty(total if w_type else 0, w_type or np.float32)
+    delays = np.empty(total if d_type else 0, d_type or np.uint8)
+    nothing = np.empty(0)
+
+    def fill(b: int) -> None:
+        for g, (_, projections) in enumerate(groups):
+            where = at[g] + b * (n_source[g] + 1)
+            position = rows[where : where + n_source[g]].copy()
+            for p in projections:
+                t = index[p.target.name]
+                lo, hi = tables.lo[b, t], tables.hi[b, t]
+                positive, negative = (tables.acc[b, t] + r * (hi - lo) for r in p.receptors)
+                if _is_number(p.weight) and p.weight < 0:
+                    positive = negative
+                edges = lists[p.name]
+                w_row, w_values = _source_of_values(p.weight)
+                d_row, d_values = _source_of_values(p.delay)
+                order = edges.order if edges.order is not None else np.empty(0, np.int64)
+                connectivity.fill_rows(
+                    edges.indptr, edges.sources, lo, hi, position, positive, negative, order, w_row,
+                    w_values, d_row, d_values, tables.dt, *stream_key(net.seed, "values", p.name), targets, weights, delays,
+                )  # fmt: skip
+
+    each_block(fill)
+    for _, projections in groups:
+        for p in projections:
+            lists[p.name] = EdgeList(nothing, nothing)  # free the lists as soon as they are laid out
+    sources = np.array([source for (source, _, _), _ in groups])
+    return Edges(
+        by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64), at=at[:-1].astype(np.int64),
+        n_source=n_source, weight=np.array([w for (_, w, _), _ in groups], np.dtype(precision)),
+        delay=np.array([d for (_, _, d), _ in groups], np.int64), rows=rows, targets=targets, weights=weights, delays=delays,
+    )  # fmt: skip
+
+
+def _source_of_values(value: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(row of a distribution, values): values are empty where the row is to be drawn from."""
+    if isinstance(value, Distribution):
+        return value.row(), np.empty(0)
+    if np.ndim(value):
+        return np.zeros(6), np.ascontiguousarray(value, float).ravel()
+    return np.array([CONSTANT, float(value), 0.0, 0.0, 1.0, 0.0]), np.empty(0)
+
+
+def edge_values(net: Network, projection: Projection, edges: EdgeList, which: int, precision: str) -> np.ndarray:
+    """Weights (which = 0), narrowed as they are stored, or delays in ms (1) of ``edges``; float64."""
+    value = projection.delay if which else projection.weight
+    row, values = _source_of_values(value)
+    n = int(edges.indptr[-1])
+    if values.size:
+        values = values if edges.order is None else values[edges.order]
+        return values.astype(_weight_type(value, precision)).astype(float) if which == 0 else values
+    out = np.empty(n)
+    connectivity.edge_values(0, n, row, which, *stream_key(net.seed, "values", projection.name), out)
+    return out.astype(np.float32).astype(float) if which == 0 and isinstance(value, Distribution) else out
+
+
+def _probes(net: Network, index: dict[str, int], tables: Tables, dt: float) -> Probes:
+    found = []
+    for probe in net.probes:
+        spec: NeuronSpec | None = probe.population.spec
+        if probe.variable == SPIKES or spec is None:
+            continue
+        k = index[probe.population.name]
+        dtype = next(s.dtype for s in spec.state if s.name == probe.variable)
+        place = [s.name for s in spec.state if s.dtype == dtype].index(probe.variable)
+        base = tables.state_f[k] if dtype == "float" else tables.state_i[k]
+        every = dt if probe.every is None else probe.every
+        steps = round(every / dt)
+        if steps < 1 or abs(steps * dt - every) > 1e-6 * dt:
+            raise ModelError(
+                f"record({probe.population.name!r}, {probe.variable!r}).every: must be a multiple of dt = {dt} ms; "
+                f"got {every}."
+            )
+        found.append((k, base + place * tables.n[k], dtype == "int", steps, probe.ids))
+    ids = [f[4] for f in found]
+    return Probes(
+        population=np.array([f[0] for f in found], np.int64), offset=np.array([f[1] for f in found], np.int64),
+        is_int=np.array([f[2] for f in found], np.bool_), every=np.array([f[3] for f in found], np.int64),
+        first=np.concatenate(([0], np.cumsum([len(x) for x in ids]))).astype(np.int64),
+        ids=np.concatenate([*ids, np.empty(0, np.int64)]).astype(np.int64), at=np.zeros(len(found), np.int64),
+        samples=np.empty(0),
+    )  # fmt: skip

@@ -1,0 +1,316 @@
+"""Connection rules: which source reaches which target. A rule yields, for every target, a list of sources."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernels import connectivity
+from kernels.errors import ModelError, ShapeError
+from kernels.philox import stream_key
+
+Key = tuple[Any, Any]
+
+
+@dataclass
+class EdgeList:
+    """Edges sorted by target: those of target t come from sources[indptr[t]:indptr[t+1]].
+
+    ``order[k]`` is the place of edge k in the arrays of weights and delays that the user gave; None if the same.
+    """
+
+    indptr: np.ndarray
+    sources: np.ndarray
+    order: np.ndarray | None = None
+
+
+def _ids(n: int) -> type[np.unsignedinteger[Any]]:
+    return np.uint16 if n <= 2**16 else np.uint32
+
+
+def _parts(n: int, threads: int) -> list[tuple[int, int]]:
+    bounds = np.linspace(0, n, threads + 1).astype(int)
+    return [(int(a), int(b)) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def _each(threads: int, n: int, work: Callable[[int, int], Any]) -> list[Any]:
+    """work(first, last) over parts of range(n), on threads."""
+    if threads == 1:
+        return [work(0, n)]
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda part: work(*part), _parts(n, threads)))
+
+
+def _by_target(sources: np.ndarray, targets: np.ndarray, n_source: int, n_target: int) -> EdgeList:
+    indptr = np.zeros(n_target + 1, np.int64)
+    np.cumsum(np.bincount(targets, minlength=n_target), out=indptr[1:])
+    order = np.argsort(targets, kind="stable")
+    return EdgeList(indptr, sources[order].astype(_ids(n_source)), order)
+
+
+class Rule:
+    """Base of connection rules."""
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """Draw the edges; ``same`` says that source and target are one population."""
+        raise NotImplementedError
+
+    def shape(self, n_source: int, n_target: int) -> tuple[int, ...] | None:
+        """Shape of an array of weights or delays, None where the rule takes none."""
+        return None
+
+
+def _count(owner: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ModelError(f"{owner}: must be an integer >= 0; got {value!r}.")
+    return int(value)
+
+
+def _check_room(owner: str, need: int, n: int, same: bool, autapses: bool, multapses: bool) -> None:
+    left = n - (1 if same and not autapses else 0)
+    if need and left <= 0:
+        raise ModelError(f"{owner}: there is nothing to choose from ({n} neurons, autapses={autapses}).")
+    if need > left and not multapses:
+        raise ModelError(f"{owner}: must be at most {left} without multapses; got {need}. Give multapses=True.")
+
+
+def _pick(
+    rule: Any, counts: np.ndarray, n: int, n_other: int, same: bool, key: Key, threads: int
+) -> tuple[np.ndarray, np.ndarray]:
+    indptr = np.zeros(n + 1, np.int64)
+    np.cumsum(counts, out=indptr[1:])
+    out = np.empty(indptr[-1], _ids(n_other))
+    auto = rule.autapses or not same
+    _each(threads, n, lambda a, b: connectivity.pick(n, indptr, n_other, auto, rule.multapses, *key, a, b, out))
+    return indptr, out
+
+
+@dataclass(frozen=True)
+class fixed_indegree(Rule):
+    """Each target draws ``indegree`` sources, uniformly. ``autapses``: a neuron may choose itself; ``multapses``: it may
+    choose a source more than once (both True by default, as in NEST)."""
+
+    indegree: int
+    autapses: bool = True
+    multapses: bool = True
+
+    def __post_init__(self) -> None:
+        _count("fixed_indegree.indegree", self.indegree)
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """See :class:`Rule`."""
+        _check_room(f"{owner}.indegree", self.indegree, n_source, same, self.autapses, self.multapses)
+        return EdgeList(*_pick(self, np.full(n_target, self.indegree), n_target, n_source, same, key, threads))
+
+
+@dataclass(frozen=True)
+class fixed_outdegree(Rule):
+    """Each source draws ``outdegree`` targets, uniformly."""
+
+    outdegree: int
+    autapses: bool = True
+    multapses: bool = True
+
+    def __post_init__(self) -> None:
+        _count("fixed_outdegree.outdegree", self.outdegree)
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """See :class:`Rule`."""
+        _check_room(f"{owner}.outdegree", self.outdegree, n_target, same, self.autapses, self.multapses)
+        counts = np.full(n_source, self.outdegree)
+        by_source, targets = _pick(self, counts, n_source, n_target, same, key, threads)
+        indptr = np.zeros(n_target + 1, np.int64)
+        np.cumsum(np.bincount(targets, minlength=n_target), out=indptr[1:])
+        sources = np.empty(len(targets), _ids(n_source))
+        connectivity.transpose(by_source, targets, 0, n_source, indptr[:-1].copy(), sources)
+        return EdgeList(indptr, sources)
+
+
+@dataclass(frozen=True)
+class fixed_total_number(Rule):
+    """``number`` edges, the two ends of each drawn uniformly (with multapses, as in NEST)."""
+
+    number: int
+    autapses: bool = True
+
+    multapses = True
+
+    def __post_init__(self) -> None:
+        _count("fixed_total_number.number", self.number)
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """Targets fall by the multinomial law; each target then draws its sources."""
+        _check_room(f"{owner}.number", self.number, n_source, same, self.autapses, True)
+
+        def work(first: int, last: int) -> np.ndarray:
+            counts = np.zeros(n_target, np.int64)
+            connectivity.spread(self.number, n_target, *key, 4 * first, min(4 * last, self.number), counts)
+            return counts
+
+        counts = np.sum(_each(threads, -(-self.number // 4), work), axis=0)
+        return EdgeList(*_pick(self, counts, n_target, n_source, same, key, threads))
+
+
+@dataclass(frozen=True)
+class pairwise_bernoulli(Rule):
+    """Each pair is connected with probability ``p``."""
+
+    p: float
+    autapses: bool = True
+
+    def __post_init__(self) -> None:
+        if isinstance(self.p, bool) or not isinstance(self.p, (int, float, np.number)) or not 0 <= self.p <= 1:
+            raise ModelError(f"pairwise_bernoulli.p: must be >= 0 and <= 1; got {self.p!r}.")
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """See :class:`Rule`."""
+        indptr, counts = np.zeros(n_target + 1, np.int64), np.zeros(n_target, np.int64)
+        auto = self.autapses or not same
+
+        def run(a: int, b: int, out: np.ndarray) -> None:
+            connectivity.bernoulli(float(self.p), n_source, auto, *key, a, b, counts, indptr, out)
+
+        if self.p > 0:
+            _each(threads, n_target, lambda a, b: run(a, b, np.empty(0, _ids(n_source))))
+        np.cumsum(counts, out=indptr[1:])
+        sources = np.empty(indptr[-1], _ids(n_source))
+        if sources.size:
+            _each(threads, n_target, lambda a, b: run(a, b, sources))
+        return EdgeList(indptr, sources)
+
+
+@dataclass(frozen=True)
+class distance_dependent(Rule):
+    """Each pair is connected with probability ``p(distance)`` of the two populations' ``positions``.
+
+    Parameters
+    ----------
+    p : function of an array of distances, vectorised, giving probabilities, e.g. ``lambda d: 0.3 * np.exp(-d / 0.2)``
+    wrap : length of the periodic box in each dimension (a number or one a dimension), None for open borders
+    """
+
+    p: Callable[[np.ndarray], Any]
+    wrap: Any = None
+    autapses: bool = False
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """See :class:`Rule`; needs ``source_positions`` and ``target_positions``."""
+        here, there = more.get("source_positions"), more.get("target_positions")
+        if here is None or there is None:
+            raise ModelError(f"{owner}: distance_dependent needs positions; give positions= to both populations.")
+        if here.shape[1] != there.shape[1]:
+            raise ShapeError(f"{owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
+        lists, ids = [], np.arange(n_source)
+        box = None if self.wrap is None else np.broadcast_to(np.asarray(self.wrap, float), (here.shape[1],))
+        for t in range(n_target):
+            delta = np.abs(here - there[t])
+            if box is not None:
+                delta = np.minimum(delta, box - delta)
+            p = np.asarray(self.p(np.sqrt(np.sum(delta * delta, axis=1))), float)
+            if p.shape != (n_source,) or not np.all((p >= 0) & (p <= 1)):
+                raise ModelError(f"{owner}.p: must give one probability in [0, 1] a distance; got {p!r}.")
+            u = _uniforms(t, n_source, key)
+            chosen = u < p
+            if same and not self.autapses:
+                chosen[t] = False
+            lists.append(ids[chosen])
+        indptr = np.zeros(n_target + 1, np.int64)
+        np.cumsum([len(x) for x in lists], out=indptr[1:])
+        return EdgeList(indptr, np.concatenate([*lists, ids[:0]]).astype(_ids(n_source)))
+
+
+def _uniforms(row: int, n: int, key: Key) -> np.ndarray:
+    from kernels.draw import UNIFORM, draw
+
+    sub = stream_key(int(key[0]) << 32 | int(key[1]), "row", row)
+    return draw(np.array([UNIFORM, 0.0, 1.0, 0.0, 1.0, 0.0]), n, sub)
+
+
+@dataclass(frozen=True)
+class all_to_all(Rule):
+    """Every source to every target. Weights and delays may be arrays of shape (n_source, n_target)."""
+
+    autapses: bool = True
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """See :class:`Rule`."""
+        keep = np.ones((n_target, n_source), bool)
+        if same and not self.autapses:
+            np.fill_diagonal(keep, False)
+        targets, sources = np.nonzero(keep)
+        indptr = np.zeros(n_target + 1, np.int64)
+        np.cumsum(keep.sum(axis=1), out=indptr[1:])
+        return EdgeList(indptr, sources.astype(_ids(n_source)), sources * n_target + targets)
+
+    def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
+        """(n_source, n_target)."""
+        return (n_source, n_target)
+
+
+@dataclass(frozen=True)
+class one_to_one(Rule):
+    """Source i to target i. Weights and delays may be arrays of shape (n,)."""
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """See :class:`Rule`."""
+        if n_source != n_target:
+            raise ShapeError(f"{owner}: one_to_one needs populations of one size; got {n_source} and {n_target}.")
+        return EdgeList(np.arange(n_target + 1, dtype=np.int64), np.arange(n_source).astype(_ids(n_source)))
+
+    def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
+        """(n,)."""
+        return (n_source,)
+
+
+class from_arrays(Rule):
+    """Given edges: ``sources[k]`` to ``targets[k]``. Weights and delays may be arrays of shape (k,)."""
+
+    def __init__(self, sources: Any, targets: Any) -> None:
+        self.sources, self.targets = np.asarray(sources), np.asarray(targets)
+        for name, ids in (("sources", self.sources), ("targets", self.targets)):
+            if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+                raise ShapeError(f"from_arrays.{name}: must be integers of shape (k,); got {ids.dtype} of {ids.shape}.")
+            if ids.size and ids.min() < 0:
+                raise ModelError(f"from_arrays.{name}: must be >= 0; got {ids.min()}.")
+        if self.sources.shape != self.targets.shape:
+            raise ShapeError(
+                f"from_arrays.targets: must be as long as sources; got {self.targets.shape}, {self.sources.shape}."
+            )
+
+    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+        """See :class:`Rule`."""
+        for name, ids, n in (("sources", self.sources, n_source), ("targets", self.targets, n_target)):
+            if ids.size and ids.max() >= n:
+                raise ModelError(f"{owner}.{name}: must be < {n}; got {ids.max()}.")
+        return _by_target(self.sources.astype(np.int64), self.targets.astype(np.int64), n_source, n_target)
+
+    def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
+        """(k,)."""
+        return self.sources.shape
+
+
+def from_sparse(matrix: Any) -> tuple[from_arrays, np.ndarray]:
+    """(rule, weights) of a ``scipy.sparse`` matrix of shape (n_source, n_target):
+
+    >>> import scipy.sparse
+    >>> rule, weights = from_sparse(scipy.sparse.coo_array(([0.5], ([0], [1])), shape=(2, 2)))
+    """
+    coo = matrix.tocoo()
+    return from_arrays(coo.row, coo.col), np.asarray(coo.data, float)
+
+
+def from_sonata(path: str | Path, population: str | None = None) -> tuple[from_arrays, np.ndarray | None, np.ndarray | None]:
+    """(rule, weights, delays) of a SONATA edges file; weights and delays are None where the file holds none."""
+    from snn.io.sonata import read_edges
+
+    sources, targets, weights, delays, *_ = read_edges(path, population)
+    return from_arrays(sources.astype(np.int64), targets.astype(np.int64)), weights, delays
+
+
+__all__ = [
+    "Rule", "all_to_all", "distance_dependent", "fixed_indegree", "fixed_outdegree", "fixed_total_number", "from_arrays",
+    "from_sonata", "from_sparse", "one_to_one", "pairwise_bernoulli",
+]  # fmt: skip

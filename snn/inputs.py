@@ -1,0 +1,319 @@
+"""What drives a network from outside. Every class serves ``net.input(name, population, source, ...)``;
+:class:`Poisson` and :class:`SpikeArray` also serve as the model of a population of spike sources.
+
+Steps: step s lasts from s*dt to (s+1)*dt. A spike at time t arrives at the end of the step that ends at t; a current
+acts during the steps that begin inside its interval.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kernels.cpu import inputs as kinds
+from kernels.errors import ModelError, ShapeError
+from snn.units import plain
+
+MAX_MEAN = 1.0e4
+
+
+@dataclass
+class Encoded:
+    """An input as kernels read it: segments of (first step, offset, low, count) over thresholds or values, or events."""
+
+    kind: int
+    segments: list[tuple[int, int, int, int]] = field(default_factory=list)
+    thresholds: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint32))
+    values: np.ndarray = field(default_factory=lambda: np.empty(0))
+    event_step: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
+    event_id: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
+    event_weight: np.ndarray | None = None
+    max_count: int = 1  # largest number of spikes of one element in one step
+    initial: tuple[float, float] | None = None  # mean and std of the noise state at the start
+
+
+def _time(owner: str, value: Any) -> float:
+    value = plain(value, "ms", owner)
+    if np.ndim(value) or math.isnan(value):
+        raise ModelError(f"{owner}: must be a time in ms; got {value!r}.")
+    return float(value)
+
+
+def _finite(owner: str, value: Any, unit: str, minimum: float = -math.inf) -> Any:
+    value = plain(value, unit, owner)
+    if not np.all(np.isfinite(value)):
+        raise ModelError(f"{owner}: must be finite; got {value!r}.")
+    if np.any(np.asarray(value) < minimum):
+        raise ModelError(f"{owner}: must be >= {minimum:g} {unit}; got {np.min(value)}.")
+    return value
+
+
+def _interval(owner: str, start: Any, stop: Any) -> tuple[float, float]:
+    start, stop = _time(f"{owner}.start", start), _time(f"{owner}.stop", stop)
+    if not 0 <= start < stop:
+        raise ModelError(f"{owner}.stop: must be > start >= 0 ms; got start={start}, stop={stop}.")
+    return start, stop
+
+
+def _first_step(time: float, dt: float) -> int:
+    return 2**62 if math.isinf(time) else math.ceil(time / dt - 1e-6)
+
+
+def _segments(owner: str, times: Any, values: np.ndarray) -> np.ndarray:
+    times = np.atleast_1d(_finite(f"{owner}.times", times, "ms", 0.0))
+    if times.ndim != 1 or len(times) != len(values) or len(times) == 0:
+        raise ShapeError(f"{owner}.times: needs one start time for each value; got {len(times)} and {len(values)}.")
+    if np.any(np.diff(times) <= 0):
+        raise ModelError(f"{owner}.times: must ascend; got {times.tolist()}.")
+    return times
+
+
+class SpikeInput:
+    """Base of inputs that are spikes."""
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """The input for ``n`` targets on the grid ``dt``."""
+        raise NotImplementedError
+
+
+class CurrentInput:
+    """Base of inputs that are currents."""
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """The input for ``n`` targets on the grid ``dt``."""
+        raise NotImplementedError
+
+
+class Poisson(SpikeInput):
+    """Poisson spike trains, one independent train for each target (or one shared by all).
+
+    Counts per step are exact Poisson numbers (to 2**-32 in probability), keyed by (seed, name, neuron, step).
+
+    Parameters
+    ----------
+    rate : float, or array of shape (n,), or with ``times`` sequence of one rate a segment, [Hz], >= 0
+    times : start times of the segments, [ms], ascending
+    shared : one train for all targets
+    start, stop : active interval, [ms]
+    """
+
+    def __init__(
+        self, rate: Any, times: Any = None, shared: bool = False, start: float = 0.0, stop: float = math.inf
+    ) -> None:
+        self.rate = _finite("Poisson.rate", rate, "Hz", 0.0)
+        self.shared = bool(shared)
+        self.start, self.stop = _interval("Poisson", start, stop)
+        self.times = None
+        if times is not None:
+            self.rate = np.atleast_1d(self.rate)
+            self.times = _segments("Poisson", times, self.rate)
+        elif np.ndim(self.rate) and shared:
+            raise ModelError("Poisson.rate: a shared train has one rate; got an array. Give times with it for segments.")
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """Thresholds on a 32-bit word whose number reached is the count; one mean a neuron where rates differ."""
+        if np.any(np.asarray(self.rate) * dt * 1e-3 > MAX_MEAN):
+            raise ModelError(
+                f"{owner}.rate: must be at most {MAX_MEAN:g} spikes a step; got {np.max(self.rate):g} Hz. "
+                "Merge fewer trains into one."
+            )
+        if self.times is None and np.ndim(self.rate):
+            if np.shape(self.rate) != (n,):
+                raise ShapeError(f"{owner}.rate: must have shape ({n},), one a neuron; got {np.shape(self.rate)}.")
+            code = Encoded(kinds.POISSON_EACH, values=np.asarray(self.rate) * dt * 1e-3)
+            code.segments.append((_first_step(self.start, dt), 0, 0, n))
+            code.max_count = int(np.max(code.values) + 12 * math.sqrt(np.max(code.values)) + 30)
+        else:
+            code = Encoded(kinds.POISSON_SHARED if self.shared else kinds.POISSON)
+            times = np.zeros(1) if self.times is None else self.times
+            for time, rate in zip(times, np.atleast_1d(self.rate), strict=True):
+                low, table = poisson_thresholds(float(rate) * dt * 1e-3)
+                first = _first_step(max(time, self.start), dt)
+                code.segments.append((first, len(code.thresholds), low, len(table)))
+                code.thresholds = np.concatenate((code.thresholds, table))
+                code.max_count = max(code.max_count, low + len(table))
+        if not math.isinf(self.stop):
+            stop = _first_step(self.stop, dt)
+            code.segments = [s for s in code.segments if s[0] < stop] + [(stop, 0, 0, 0)]
+        return code
+
+
+def poisson_thresholds(mean: float) -> tuple[int, np.ndarray]:
+    """(low, thresholds): low + the number of thresholds that a uniform 32-bit word reaches is Poisson(mean)."""
+    from scipy.special import pdtr
+
+    if mean == 0.0:
+        return 0, np.empty(0, np.uint32)
+    cdf = pdtr(np.arange(int(mean + 12 * math.sqrt(mean) + 30)), mean)
+    table = np.rint(cdf * 2.0**32)
+    return int(np.sum(table < 1)), table[(table >= 1) & (table < 2.0**32)].astype(np.uint32)
+
+
+class SpikeArray(SpikeInput):
+    """Given spikes.
+
+    Parameters
+    ----------
+    times : array of shape (k,), [ms], > 0; on the clock engine moved to the end of the step that holds them
+    ids : array of shape (k,), target of each spike; default all 0
+    weights : array of shape (k,), weight of each spike, only as a direct input; default the weight of the input
+    """
+
+    def __init__(self, times: Any, ids: Any = None, weights: Any = None) -> None:
+        self.times = np.atleast_1d(_finite("SpikeArray.times", times, "ms"))
+        shape = self.times.shape
+        if len(shape) != 1:
+            raise ShapeError(f"SpikeArray.times: must have shape (k,); got {shape}.")
+        if np.any(self.times <= 0):
+            raise ModelError(f"SpikeArray.times: must be > 0 ms; got {self.times.min()}.")
+        raw = np.zeros(shape, np.int64) if ids is None else np.atleast_1d(np.asarray(ids))
+        if raw.shape != shape or (raw.size and raw.dtype.kind not in "iu"):
+            raise ShapeError(f"SpikeArray.ids: must be integers of shape {shape}; got {raw.dtype} of {raw.shape}.")
+        if raw.size and raw.min() < 0:
+            raise ModelError(f"SpikeArray.ids: must be >= 0; got {raw.min()}.")
+        self.ids = raw.astype(np.int64)
+        self.weights = None if weights is None else np.atleast_1d(_finite("SpikeArray.weights", weights, "weight"))
+        if self.weights is not None and self.weights.shape != shape:
+            raise ShapeError(f"SpikeArray.weights: must have shape {shape}; got {self.weights.shape}.")
+
+    @classmethod
+    def from_spiketrains(cls, spiketrains: Sequence[Any]) -> "SpikeArray":
+        """One sequence of times for each target."""
+        ids = np.repeat(np.arange(len(spiketrains)), [len(s) for s in spiketrains])
+        return cls(np.concatenate([np.asarray(s, float) for s in spiketrains] or [np.empty(0)]), ids)
+
+    @classmethod
+    def from_sonata(cls, path: str | Path, population: str) -> "SpikeArray":
+        """The recorded spikes of ``population`` in a SONATA file."""
+        from snn.io.sonata import read_spikes
+
+        spikes = read_spikes(path)
+        if population not in spikes:
+            raise ModelError(f"{path}: holds no population {population!r}; it holds {', '.join(spikes)}.")
+        return cls(spikes[population].times, spikes[population].ids)
+
+    @classmethod
+    def from_events(cls, events: Any, **options: Any) -> "SpikeArray":
+        """Address events with fields x, y, polarity, t; see :func:`snn.io.events.read_events`."""
+        from snn.io.events import read_events
+
+        ids, times, _ = read_events(events, **options)
+        return cls(times, ids)
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """Events sorted by step, then target."""
+        if self.ids.size and self.ids.max() >= n:
+            raise ModelError(f"{owner}.ids: must be < {n}, the number of targets; got {self.ids.max()}.")
+        steps = np.ceil(self.times / dt - 1e-6).astype(np.int64) - 1
+        order = np.lexsort((self.ids, steps))
+        code = Encoded(kinds.EVENTS, event_step=steps[order], event_id=self.ids[order].astype(np.int32))
+        if self.weights is not None:
+            code.event_weight = self.weights[order]
+        if steps.size:
+            code.max_count = int(np.unique(steps * n + self.ids, return_counts=True)[1].max())
+        return code
+
+
+class StepCurrent(CurrentInput):
+    """Piecewise constant current: ``amplitudes[k]`` from ``times[k]`` on; 0 before the first.
+
+    Parameters
+    ----------
+    amplitudes : array of shape (k,) or (k, n), [pA]
+    times : array of shape (k,), [ms], ascending; default 0
+    """
+
+    def __init__(self, amplitudes: Any, times: Any = 0.0) -> None:
+        self.amplitudes = np.atleast_1d(_finite("StepCurrent.amplitudes", amplitudes, "pA"))
+        if self.amplitudes.ndim > 2:
+            raise ShapeError(f"StepCurrent.amplitudes: must have shape (k,) or (k, n); got {self.amplitudes.shape}.")
+        self.times = _segments("StepCurrent", times, self.amplitudes)
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """One segment a value."""
+        width = 1 if self.amplitudes.ndim == 1 else self.amplitudes.shape[1]
+        if self.amplitudes.ndim == 2 and width != n:
+            raise ShapeError(f"{owner}.amplitudes: must have shape (k, {n}); got {self.amplitudes.shape}.")
+        code = Encoded(kinds.STEP, values=self.amplitudes.ravel())
+        code.segments = [(_first_step(t, dt), k * width, 0, width) for k, t in enumerate(self.times)]
+        return code
+
+
+class ACCurrent(CurrentInput):
+    """Sinusoidal current, equal for all targets: offset + amplitude * sin(2 pi frequency t + phase) at each step's begin.
+
+    Parameters
+    ----------
+    amplitude, offset : [pA];  frequency : [Hz];  phase : [rad];  start, stop : [ms]
+    """
+
+    def __init__(
+        self, amplitude: Any, frequency: Any, phase: float = 0.0, offset: Any = 0.0,
+        start: float = 0.0, stop: float = math.inf,
+    ) -> None:  # fmt: skip
+        self.amplitude = _finite("ACCurrent.amplitude", amplitude, "pA")
+        self.frequency = _finite("ACCurrent.frequency", frequency, "Hz", 0.0)
+        self.phase = _finite("ACCurrent.phase", phase, "1")
+        self.offset = _finite("ACCurrent.offset", offset, "pA")
+        self.start, self.stop = _interval("ACCurrent", start, stop)
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """Values (offset, amplitude, phase a step, phase)."""
+        step = 2.0 * math.pi * self.frequency * dt * 1e-3
+        code = Encoded(kinds.AC, values=np.array([self.offset, self.amplitude, step, self.phase]))
+        code.segments = [(_first_step(self.start, dt), 0, 0, 4), (_first_step(self.stop, dt), 0, 0, 0)]
+        return code
+
+
+class NoiseCurrent(CurrentInput):
+    """Gaussian white-noise current, a new independent value for each neuron every ``dt`` (NEST ``noise_generator``).
+
+    Parameters
+    ----------
+    mean, std : [pA], std >= 0;  dt : interval of equal values, [ms];  start, stop : [ms]
+    """
+
+    def __init__(
+        self, mean: Any = 0.0, std: Any = 1.0, dt: Any = 1.0, start: float = 0.0, stop: float = math.inf
+    ) -> None:
+        self.mean = _finite("NoiseCurrent.mean", mean, "pA")
+        self.std = _finite("NoiseCurrent.std", std, "pA", 0.0)
+        self.dt = _time("NoiseCurrent.dt", dt)
+        self.start, self.stop = _interval("NoiseCurrent", start, stop)
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """Values (mean, std, steps held)."""
+        every = round(self.dt / dt)
+        if every < 1 or abs(every * dt - self.dt) > 1e-6 * dt:
+            raise ModelError(f"{owner}.dt: must be a multiple of the simulation's dt = {dt} ms; got {self.dt}.")
+        code = Encoded(kinds.NOISE, values=np.array([self.mean, self.std, every]))
+        code.segments = [(_first_step(self.start, dt), 0, 0, 3), (_first_step(self.stop, dt), 0, 0, 0)]
+        return code
+
+
+class OrnsteinUhlenbeck(CurrentInput):
+    """Ornstein-Uhlenbeck current, independent for each neuron, integrated exactly, stationary from the start.
+
+    tau dx/dt = mean - x + std sqrt(2 tau) xi(t): stationary mean and standard deviation ``mean`` and ``std``.
+
+    Parameters
+    ----------
+    mean, std : [pA], std >= 0;  tau : [ms], > 0
+    """
+
+    def __init__(self, mean: Any = 0.0, std: Any = 1.0, tau: Any = 5.0) -> None:
+        self.mean = _finite("OrnsteinUhlenbeck.mean", mean, "pA")
+        self.std = _finite("OrnsteinUhlenbeck.std", std, "pA", 0.0)
+        self.tau = _time("OrnsteinUhlenbeck.tau", tau)
+        if not 0 < self.tau < math.inf:
+            raise ModelError(f"OrnsteinUhlenbeck.tau: must be > 0 ms; got {self.tau}.")
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """Values (mean, decay a step, std of the kick a step)."""
+        kick = self.std * math.sqrt(-math.expm1(-2.0 * dt / self.tau))
+        code = Encoded(kinds.OU, values=np.array([self.mean, math.exp(-dt / self.tau), kick]))
+        code.segments, code.initial = [(0, 0, 0, 3)], (self.mean, self.std)
+        return code

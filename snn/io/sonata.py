@@ -1,0 +1,875 @@
+"""SONATA files: spikes, state reports and edges, streamed, read and described.
+
+Layout of a result file::
+
+    /spikes/<population>/timestamps  float64 (n_spikes,), units="ms"     node_ids  uint64 (n_spikes,)
+        attributes: sorting (HDF5 enum, by_time), n_nodes, t_start, t_stop, dt, n_flushed
+    /report/<population>/data        float32 (n_samples, n_ids), units   mapping/{node_ids, index_pointers, ...}
+    /weights/<projection>/data       float64 (n_times, n_synapses)       time float64 (n_times,), units="ms"
+    /provenance                      one JSON document
+    attributes: magic, version, format, format_version, t_start, t_flushed, complete
+
+A population with several sampled variables has one report ``<population>.<variable>`` for each.
+
+What makes a killed run readable: everything waits in memory until a flush; disk space is reserved before HDF5
+touches the file; the file is open only within a flush, and then in HDF5's single-writer mode, which orders its writes
+so that the file can be read after any of them; ``n_flushed`` and ``t_flushed`` move only after the data are in the
+file. Between flushes the file is closed and every HDF5 reader opens it. Killed within a flush it carries HDF5's mark
+of an open file: `read_result` and ``h5py.File(path, swmr=True)`` read it, other readers refuse.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import h5py
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels.errors import FormatError, ModelError, ShapeError, SimError
+from snn.records import (
+    Floats,
+    Ints,
+    Lazy,
+    Report,
+    Result,
+    SpikeRecord,
+    StateRecord,
+    Trace,
+    Weights,
+    check_reports,
+    in_order,
+    samples,
+    sort_spikes,
+)
+
+PathLike: TypeAlias = str | os.PathLike[str]
+
+FORMAT, FORMAT_VERSION = "volley-records", 1
+MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
+SORTING = {"none": 0, "by_id": 1, "by_time": 2}
+CHUNK = 8192  # rows: 64 KiB of times
+BUFFER = 32 << 20  # bytes kept in memory before they are written without waiting for a flush
+MARGIN = 256 << 10  # bytes for HDF5's own structures when space is reserved
+LIBVER = ("v110", "v110")  # the oldest file layout that has the single-writer mode
+MS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
+NOT_HDF5 = "not a readable HDF5 file"
+
+
+class OutputError(SimError, OSError):
+    """A file cannot be written where it was asked for."""
+
+
+# ---------------------------------------------------------------------------------------------------- writing
+
+
+def part_path(path: PathLike) -> Path:
+    """Name of the file while a run is writing it."""
+    return Path(f"{os.fspath(path)}.part")
+
+
+def check_destination(path: PathLike, overwrite: bool = False) -> Path:
+    """``path`` if a new file may be written there, else OutputError that says what to do.
+
+    Called before a run, so that nobody waits an hour for a refusal.
+    """
+    target = Path(path)
+    part = part_path(target)
+    try:
+        if target.is_dir():
+            raise OutputError(f"{target}: is a folder. Give a file name inside it.")
+        if not target.parent.is_dir():
+            raise OutputError(f"{target}: the folder {target.parent} does not exist. Create it first.")
+        if target.exists() and not overwrite:
+            raise OutputError(f"{target}: exists already. Choose another name or pass overwrite=True.")
+        if part.exists() and not overwrite:
+            raise OutputError(
+                f"{part}: is left from an unfinished run. Read it with read_result, rename it, or pass overwrite=True."
+            )
+        if not os.access(target.parent, os.W_OK):
+            raise OutputError(f"{target}: the folder {target.parent} is not writable. Choose another folder.")
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{target}: {error.strerror or error}. Choose another place.") from error
+    return target
+
+
+@contextmanager
+def _writing(path: Path, kept: str = "") -> Iterator[None]:
+    """Turn what h5py and the system raise while writing into OutputError."""
+    try:
+        yield
+    except SimError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        fix = kept or "Free space or choose another place."
+        raise OutputError(f"{path}: cannot be written: {reason}. {fix}") from error
+
+
+class _Column:
+    """One growing dataset and the rows that wait for it."""
+
+    def __init__(self, data: Any) -> None:
+        self.path, self.chunks, self.itemsize = str(data.name), data.chunks, int(data.dtype.itemsize)
+        self.columns, self.rows = data.shape[1:], 0
+        self.waiting: list[NDArray[Any]] = []
+
+    def room(self) -> int:
+        """Bytes the waiting rows may need on disk: whole chunks."""
+        n = sum(len(chunk) for chunk in self.waiting)
+        if n == 0:
+            return 0
+        rows, *across = self.chunks
+        size = self.itemsize * (n // rows + 2) * rows
+        for columns, wide in zip(self.columns, across, strict=True):
+            size *= -(-columns // wide) * wide
+        return int(size)
+
+    def write(self, file: Any) -> None:
+        if self.waiting:
+            block = np.concatenate(self.waiting)
+            data = file[self.path]
+            data.resize(self.rows + len(block), axis=0)
+            data[self.rows :] = block
+            self.rows += len(block)
+            self.waiting.clear()
+
+
+class SonataWriter:
+    """Streams a run into a SONATA file.
+
+    Writes ``<path>.part`` and renames it when the run ends, so that a file under its own name is always complete.
+    After `flush` everything up to that time survives a killed process and a full disk; read it from the ``.part``
+    with `read_result`.
+
+    Parameters
+    ----------
+    path : str or Path
+        Final name of the file.
+    populations, reports, t_start, dt, provenance, weights
+        As for `snn.records.MemoryRecorder`. Reports are float32 in the file, as SONATA wants.
+    overwrite : bool
+        Replace a finished file and a ``.part`` of that name.
+    compress : bool
+        gzip. A fifth of the size; h5py and bmtk read it, the libsonata wheel does not.
+
+    Raises
+    ------
+    OutputError
+        Missing or unwritable folder, existing file, full disk.
+    """
+
+    def __init__(
+        self,
+        path: PathLike,
+        populations: Mapping[str, int],
+        reports: Sequence[Report | tuple[str, str, str, ArrayLike, float]] = (),
+        t_start: float = 0.0,
+        dt: float = 0.1,
+        provenance: Mapping[str, Any] | None = None,
+        weights: Mapping[str, int] | None = None,
+        overwrite: bool = False,
+        compress: bool = False,
+    ) -> None:
+        self.path = check_destination(path, overwrite)
+        self.part = part_path(self.path)
+        self._t_start, self._t_flushed, self._dt = float(t_start), float(t_start), float(dt)
+        self._options: dict[str, Any] = {"compression": "gzip", "shuffle": True} if compress else {}
+        self._reports = check_reports(reports)
+        names = _report_names(self._reports)
+        for name in [*populations, *names.values(), *(weights or {})]:
+            _check_name(name)
+        self._spikes: dict[str, tuple[_Column, _Column]] = {}
+        self._states: dict[tuple[str, str], _Column] = {}
+        self._first: dict[tuple[str, str], float] = {}
+        self._weights: dict[str, tuple[_Column, _Column]] = {}
+        self._groups: list[tuple[str, _Column]] = []  # whose attribute n_flushed says how many rows are safe
+        self._last = dict.fromkeys(populations, -np.inf)
+        self._waiting = 0
+        self._failed: str | None = None
+        self._closed = False
+        try:
+            with _writing(self.path):
+                with h5py.File(self.part, "w", libver=LIBVER, locking="best-effort") as file:
+                    self._start(file, populations, names, provenance or {}, weights or {})
+                self._reserve(MARGIN)
+        except BaseException:
+            self.abort()
+            raise
+
+    def _start(
+        self,
+        root: Any,
+        populations: Mapping[str, int],
+        names: Mapping[tuple[str, str], str],
+        provenance: Mapping[str, Any],
+        weights: Mapping[str, int],
+    ) -> None:
+        _write_root(root)
+        root.attrs["format"], root.attrs["format_version"] = FORMAT, np.uint32(FORMAT_VERSION)
+        root.attrs["t_start"] = root.attrs["t_flushed"] = self._t_start
+        root.attrs["complete"] = np.uint8(0)
+        root["provenance"] = json.dumps(dict(provenance), default=_plain, indent=1)
+        root.create_group("spikes")
+        for name, n_nodes in populations.items():
+            group = root.create_group(f"spikes/{name}")
+            group.attrs.create("sorting", SORTING["by_time"], dtype=h5py.enum_dtype(SORTING, basetype="u1"))
+            group.attrs["n_nodes"] = np.uint64(n_nodes)
+            group.attrs["t_start"] = group.attrs["t_stop"] = self._t_start
+            group.attrs["dt"] = self._dt
+            times = self._grow(group, "timestamps", "f8", units="ms")
+            self._spikes[name] = times, self._grow(group, "node_ids", "u8")
+            self._track(group, times)
+        for key, name in names.items():
+            report = self._reports[key]
+            group, n = root.create_group(f"report/{name}"), np.size(report.ids)
+            data = self._grow(group, "data", "f4", n, units=report.unit)
+            for place in (group, group["data"]):
+                place.attrs["variable"] = report.variable
+            group.attrs["population"] = report.population
+            mapping = group.create_group("mapping")
+            mapping["node_ids"] = np.asarray(report.ids, dtype=np.uint64)
+            mapping["index_pointers"] = np.arange(n + 1, dtype=np.uint64)
+            mapping["index_pointer"] = mapping["index_pointers"]  # a hard link: bmtk's name for the same thing
+            mapping["element_ids"] = np.zeros(n, dtype=np.uint32)
+            mapping["element_pos"] = np.zeros(n, dtype=np.float32)
+            mapping["time"] = np.array([self._t_start, self._t_start, report.every_ms])
+            mapping["time"].attrs["units"] = "ms"
+            self._states[key] = data
+            self._track(group, data)
+        for name, n_synapses in weights.items():
+            group = root.create_group(f"weights/{name}")
+            at = self._grow(group, "time", "f8", units="ms")
+            self._weights[name] = at, self._grow(group, "data", "f8", n_synapses)
+            self._track(group, at)
+
+    def _grow(self, group: Any, name: str, dtype: str, columns: int | None = None, units: str = "") -> _Column:
+        """A growable dataset: (0,), or (0, columns)."""
+        shape: tuple[int, ...] = (0,) if columns is None else (0, columns)
+        wide = min(max(columns or 1, 1), CHUNK)
+        rows = max(1, CHUNK // wide)
+        chunks = (rows,) if columns is None else (rows, wide)
+        maximum = (None, *shape[1:])
+        data = group.create_dataset(name, shape, dtype, maxshape=maximum, chunks=chunks, **self._options)
+        if units:
+            data.attrs["units"] = units
+        return _Column(data)
+
+    def _track(self, group: Any, column: _Column) -> None:
+        group.attrs["n_flushed"] = np.uint64(0)
+        self._groups.append((str(group.name), column))
+
+    def _open(self) -> None:
+        if self._failed:
+            raise OutputError(self._failed)
+        if self._closed:
+            raise OutputError(f"{self.path}: the recording has ended. Start a new run.")
+
+    def spikes(self, population: str, times: ArrayLike, ids: ArrayLike) -> None:
+        """Take spikes: times in ms and ids, both (n,)."""
+        self._open()
+        t, i = np.array(times, dtype=np.float64), np.array(ids, dtype=np.uint64)
+        if t.shape != i.shape or t.ndim != 1:
+            raise ShapeError(f"{population}: times and ids must be 1-D and equally long; got {t.shape} and {i.shape}.")
+        if t.size:
+            for column, chunk in zip(self._spikes[population], (t, i), strict=True):
+                column.waiting.append(chunk)
+            self._count(t.nbytes + i.nbytes)
+
+    def states(self, population: str, variable: str, times: ArrayLike, values: ArrayLike) -> None:
+        """Take samples: times in ms (n_times,), values (n_times, n_ids)."""
+        self._open()
+        key = population, variable
+        t, v = samples(times, values, self._reports[key])
+        if t.size:
+            self._first.setdefault(key, float(t[0]))
+            self._states[key].waiting.append(v.astype(np.float32))
+            self._count(v.nbytes // 2)
+
+    def weights(self, projection: str, time: float, values: ArrayLike) -> None:
+        """Take the weights of a projection at one time in ms, values (n_synapses,)."""
+        self._open()
+        row = np.array(values, dtype=np.float64).reshape(1, -1)
+        at, data = self._weights[projection]
+        if row.shape[1:] != data.columns:
+            raise ShapeError(f"{projection}: weights must be {data.columns}; got {row.shape[1:]}.")
+        at.waiting.append(np.array([float(time)]))
+        data.waiting.append(row)
+        self._count(row.nbytes)
+
+    def _count(self, nbytes: int) -> None:
+        self._waiting += nbytes
+        if self._waiting > BUFFER:  # memory stays bounded even where nobody flushes
+            with self._guard(), self._file() as file:
+                self._write(file)
+
+    @contextmanager
+    def _file(self) -> Iterator[Any]:
+        """The file, open in single-writer mode, with room for all that waits."""
+        columns = [c for pair in (*self._spikes.values(), *self._weights.values()) for c in pair]
+        room = sum(column.room() for column in (*columns, *self._states.values()))
+        self._reserve(room + room // 50 + MARGIN)
+        with h5py.File(self.part, "r+", libver=LIBVER, locking="best-effort") as file:
+            file.swmr_mode = True
+            yield file
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        """Remember the first failure; what was flushed stays as it is."""
+        kept = f"Up to {self._t_flushed:g} ms is safe in {self.part}; free space or choose another place."
+        try:
+            with _writing(self.path, kept):
+                yield
+        except OutputError as error:
+            self._failed = str(error)
+            raise
+
+    def _reserve(self, nbytes: int) -> None:
+        """Claim disk space first: HDF5 does not recover from a full disk, the system refuses cleanly."""
+        if hasattr(os, "posix_fallocate"):
+            with open(self.part, "rb+") as handle:
+                os.posix_fallocate(handle.fileno(), os.fstat(handle.fileno()).st_size, nbytes)
+
+    def _write(self, file: Any) -> None:
+        for name, (times, ids) in self._spikes.items():
+            if times.waiting:
+                t, i = np.concatenate(times.waiting), np.concatenate(ids.waiting)
+                if t[0] < self._last[name] or not in_order(t, i.view(np.int64)):
+                    t, i = self._sorted(name, t, i)
+                self._last[name] = float(t[-1])
+                times.waiting, ids.waiting = [t], [i]
+                times.write(file)
+                ids.write(file)
+        for pair in self._weights.values():
+            for column in pair:
+                column.write(file)
+        for key, column in self._states.items():
+            if column.waiting:
+                column.write(file)
+                first, every = self._first[key], self._reports[key].every_ms
+                file[column.path].parent["mapping/time"][...] = [first, _stop(first, every, column.rows), every]
+        file.flush()
+        self._waiting = 0
+
+    def _sorted(self, name: str, t: Floats, i: NDArray[np.uint64]) -> tuple[Floats, NDArray[np.uint64]]:
+        order = np.lexsort((i, t))
+        if t[order[0]] < self._last[name]:
+            raise ModelError(
+                f"{name}: spikes must come in time order; got {t[order[0]]:g} ms after {self._last[name]:g} ms."
+            )
+        return t[order], i[order]
+
+    def flush(self, t_now: float) -> None:
+        """Write all that waits and say so in the file: from now on a killed process loses nothing before t_now."""
+        self._open()
+        with self._guard(), self._file() as file:
+            self._write(file)
+            self._mark(file, t_now)
+        self._t_flushed = float(t_now)
+
+    def _mark(self, file: Any, t_now: float) -> None:
+        for path, column in self._groups:
+            file[path].attrs.modify("n_flushed", np.uint64(column.rows))
+        for name in self._spikes:
+            file[f"spikes/{name}"].attrs.modify("t_stop", float(t_now))
+        file.attrs.modify("t_flushed", float(t_now))
+        file.flush()
+
+    def close(self, t_stop: float) -> Result:
+        """Write the rest, rename the file to its final name and open it; records are read when first used."""
+        self._open()
+        with self._guard():
+            with self._file() as file:
+                self._write(file)
+                self._mark(file, t_stop)
+                file.attrs.modify("complete", np.uint8(1))
+            self._closed = True
+            with open(self.part, "rb+") as handle:
+                os.fsync(handle.fileno())
+            os.replace(self.part, self.path)
+        return read_result(self.path)
+
+    def abort(self) -> None:
+        """End without renaming: the ``.part`` keeps what was flushed, and goes where nothing was."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._t_flushed == self._t_start:
+            with suppress(OSError):
+                self.part.unlink()
+
+
+def _report_names(reports: Mapping[tuple[str, str], Report]) -> dict[tuple[str, str], str]:
+    """Group of every report: the population, or population.variable where it has several."""
+    populations = [population for population, _ in reports]
+    return {key: key[0] if populations.count(key[0]) == 1 else ".".join(key) for key in reports}
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name or name in (".", ".."):
+        raise ModelError(f"name {name!r}: must not be empty or hold '/': it names a group in a file. Rename it.")
+
+
+def _stop(start: float, every: float, n: int) -> float:
+    """End of n samples, nudged so that readers that truncate (stop - start) / step still find n."""
+    stop = start + n * every
+    while int((stop - start) / every) < n:
+        stop = float(np.nextafter(stop, np.inf))
+    return stop
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return str(value)
+
+
+def _write_root(root: Any) -> None:
+    root.attrs["magic"] = np.uint32(MAGIC)
+    root.attrs["version"] = np.array(VERSION, dtype=np.uint32)
+
+
+# ---------------------------------------------------------------------------------------------------- reading
+
+
+def _superblock(path: Path) -> tuple[int | None, bool]:
+    """End of the file as HDF5 noted it, None where there is no telling, and whether a writer left it open."""
+    with open(path, "rb") as handle:
+        head = handle.read(48)
+    if len(head) < 48 or head[:8] != b"\x89HDF\r\n\x1a\n" or head[8] != 3 or head[9] != 8:
+        return None, False
+    return int(struct.unpack_from("<Q", head, 28)[0]), bool(head[11] & 1)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[Any]:
+    """The open file; FormatError for everything that is wrong with it."""
+    try:
+        if not path.exists():
+            hint = " An unfinished run left the .part file: read that." if part_path(path).exists() else ""
+            raise FormatError(f"{path}: no such file.{hint or ' Check the name.'}")
+        if path.is_dir():
+            raise FormatError(f"{path}: is a folder. Give a file.")
+        (end, left_open), size = _superblock(path), path.stat().st_size
+        if end is not None and end > size:
+            raise FormatError(
+                f"{path}: truncated: {size:,} of {end:,} bytes are there. Copy it again or rerun the simulation."
+            )
+        with h5py.File(path, "r", swmr=left_open, locking=False) as file:
+            yield file
+    except SimError as error:
+        if isinstance(error, FormatError):
+            raise
+        raise FormatError(f"{path}: {error}") from error
+    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, MemoryError, EOFError) as error:
+        reason = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
+        raise FormatError(
+            f"{path}: {NOT_HDF5} of ours or of SONATA: {reason}. "
+            "Truncated or damaged files cannot be repaired: copy it again or rerun the simulation."
+        ) from error
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _number(attributes: Any, name: str, default: float) -> float:
+    return float(attributes[name]) if name in attributes else default
+
+
+def _dataset(group: Any, name: str, ndim: int = 1) -> Any:
+    """A numeric dataset of the wanted rank, or FormatError."""
+    data = group.get(name)
+    where = f"{group.file.filename}: {group.name}/{name}"
+    if not isinstance(data, h5py.Dataset):
+        raise FormatError(f"{where}: is missing. This is no SONATA file of the expected kind.")
+    if data.ndim != ndim or data.dtype.kind not in "iuf":
+        raise FormatError(f"{where}: must be {ndim}-D numbers; got {data.ndim}-D {data.dtype}.")
+    return data
+
+
+def _is_ours(file: Any) -> bool:
+    return "format" in file.attrs and _text(file.attrs["format"]) == FORMAT
+
+
+def _complete(file: Any) -> bool:
+    return bool(file.attrs["complete"]) if _is_ours(file) and "complete" in file.attrs else True
+
+
+def _rows(group: Any, data: Any, file: Any) -> int:
+    """Rows that are safe to read: all, or those of the last flush in an unfinished file."""
+    n = int(data.shape[0])
+    if _complete(file):
+        return n
+    flushed = int(group.attrs.get("n_flushed", 0))
+    if flushed > n:
+        raise FormatError(f"{file.filename}: {group.name}: {flushed:,} rows were flushed but {n:,} are there. Damaged.")
+    return flushed
+
+
+def _groups(file: Any, name: str) -> dict[str, Any]:
+    parent = file.get(name)
+    if not isinstance(parent, h5py.Group):
+        return {}
+    return {key: group for key, group in parent.items() if isinstance(group, h5py.Group)}
+
+
+def _to_ms(data: Any) -> float:
+    unit = _text(data.attrs.get("units", "ms")).lower()
+    if unit not in MS:
+        raise FormatError(f"{data.file.filename}: {data.name}.units: must be one of {', '.join(MS)}; got {unit!r}.")
+    return MS[unit]
+
+
+def _spike_columns(file: Any, population: str) -> tuple[Any, Any, int]:
+    group = _groups(file, "spikes")[population]
+    times, ids = _dataset(group, "timestamps"), _dataset(group, "node_ids")
+    if times.shape != ids.shape and _complete(file):
+        raise FormatError(
+            f"{file.filename}: {group.name}: timestamps and node_ids must be equally long; "
+            f"got {times.shape[0]:,} and {ids.shape[0]:,}."
+        )
+    if ids.dtype.kind not in "iu":
+        raise FormatError(f"{file.filename}: {group.name}/node_ids: must be integers; got {ids.dtype}.")
+    return times, ids, _rows(group, times, file)
+
+
+def _load_spikes(file: Any, population: str, t_stop: float | None = None) -> SpikeRecord:
+    times, ids, n = _spike_columns(file, population)
+    t: Floats = np.asarray(times[:n], dtype=np.float64) * _to_ms(times)
+    i: Ints = np.asarray(ids[:n]).astype(np.int64)
+    if t.size != n or i.size != n:
+        raise FormatError(f"{file.filename}: {population}: {n:,} spikes were flushed but fewer are there. Damaged.")
+    attributes = times.parent.attrs
+    n_nodes = int(_number(attributes, "n_nodes", (float(i.max()) + 1) if i.size else 0.0))
+    start = _number(attributes, "t_start", 0.0)
+    last = float(t.max()) if t.size else start
+    stop = _number(attributes, "t_stop", last if t_stop is None else t_stop)
+    t, i = sort_spikes(t, i)
+    return SpikeRecord(population, t, i, n_nodes, start, stop, _number(attributes, "dt", float("nan")))
+
+
+def _report_keys(file: Any) -> dict[tuple[str, str], str]:
+    """(population, variable) of every report and its group."""
+    out: dict[tuple[str, str], str] = {}
+    for name, group in _groups(file, "report").items():
+        data = group.get("data")
+        attributes = {**(dict(data.attrs) if data is not None else {}), **dict(group.attrs)}
+        population, _, after = name.partition(".") if _is_ours(file) else (name, "", "")
+        population = _text(attributes.get("population", population))
+        out[population, _text(attributes.get("variable", after or "data"))] = name
+    return out
+
+
+def _report_time(group: Any) -> tuple[float, float, float]:
+    time = _dataset(group, "mapping/time")
+    values = np.asarray(time[...], dtype=np.float64) * _to_ms(time)
+    if values.shape != (3,) or not np.isfinite(values).all() or values[2] <= 0:
+        raise FormatError(f"{group.file.filename}: {time.name}: must be (start, stop, step > 0); got {values}.")
+    return float(values[0]), float(values[1]), float(values[2])
+
+
+def _load_trace(file: Any, name: str) -> Trace:
+    group = _groups(file, "report")[name]
+    data = _dataset(group, "data", 2)
+    n = _rows(group, data, file)
+    start, _, step = _report_time(group)
+    ids = np.asarray(_dataset(group, "mapping/node_ids")[...]).astype(np.int64)
+    pointers = "mapping/index_pointers" if "index_pointers" in group["mapping"] else "mapping/index_pointer"
+    bounds = np.asarray(_dataset(group, pointers)[...]).astype(np.int64)
+    if bounds.size == ids.size + 1:  # several elements of one node repeat its id
+        ids = np.repeat(ids, np.diff(bounds))
+    if ids.size != data.shape[1]:
+        raise FormatError(f"{file.filename}: {data.name}: {data.shape[1]} columns but {ids.size} elements are mapped.")
+    values = np.asarray(data[:n], dtype=np.float64)
+    return Trace(start + np.float64(step) * np.arange(n), ids, values, _text(data.attrs.get("units", "")))
+
+
+def _load_states(file: Any, population: str) -> StateRecord:
+    names = {variable: name for (owner, variable), name in _report_keys(file).items() if owner == population}
+    return StateRecord(population, {variable: _load_trace(file, name) for variable, name in names.items()})
+
+
+def _load_weights(file: Any, projection: str) -> Weights:
+    group = _groups(file, "weights")[projection]
+    time, data = _dataset(group, "time"), _dataset(group, "data", 2)
+    n = _rows(group, time, file)
+    return np.asarray(time[:n], dtype=np.float64), np.asarray(data[:n], dtype=np.float64)
+
+
+def _provenance(file: Any) -> dict[str, Any]:
+    data = file.get("provenance")
+    if not _is_ours(file) or not isinstance(data, h5py.Dataset) or data.shape != ():
+        return {}
+    try:
+        document = json.loads(_text(data[()]))
+    except json.JSONDecodeError as error:
+        raise FormatError(f"{file.filename}: /provenance: not JSON: {error}.") from error
+    return document if isinstance(document, dict) else {"value": document}
+
+
+def _span(file: Any) -> tuple[float, float]:
+    """Recorded interval in ms; where a file does not say, from 0 to the last spike or sample."""
+    if _is_ours(file):
+        return _number(file.attrs, "t_start", 0.0), _number(file.attrs, "t_flushed", 0.0)
+    last = 0.0
+    for name in _groups(file, "spikes"):
+        times, _, n = _spike_columns(file, name)
+        if n:
+            last = max(last, float(np.max(times[...])) * _to_ms(times))
+    for group in _groups(file, "report").values():
+        last = max(last, _report_time(group)[1])
+    return 0.0, last
+
+
+def _sizes(file: Any) -> dict[str, tuple[int, int]]:
+    """(n_nodes, n_spikes) of every population."""
+    out = {}
+    for name in _groups(file, "spikes"):
+        times, ids, n = _spike_columns(file, name)
+        known = times.parent.attrs.get("n_nodes")
+        out[name] = (int(known) if known is not None else int(np.max(ids[...], initial=-1)) + 1, n)
+    return out
+
+
+def _check_content(file: Any, path: Path) -> None:
+    if not _groups(file, "spikes") and not _groups(file, "report") and not _is_ours(file):
+        raise FormatError(
+            f"{path}: HDF5, but no SONATA result: neither /spikes nor /report; found {', '.join(file) or 'nothing'}."
+        )
+
+
+def _state(path: Path) -> tuple[int, int, int]:
+    info = path.stat()
+    return info.st_ino, info.st_size, info.st_mtime_ns
+
+
+def _later(path: Path, state: tuple[int, int, int], load: Callable[..., Any], *args: Any) -> Any:
+    """Read from a file that was looked at before and must still be the same."""
+    with _reading(path) as file:
+        if _complete(file) and _state(path) != state:
+            raise FormatError(f"{path}: changed since the result was opened. Read it again with read_result.")
+        return load(file, *args)
+
+
+def read_result(path: PathLike) -> Result:
+    """Open a result file; records are read from it when first used.
+
+    Also opens the ``.part`` of a killed or running simulation, up to its last flush (``result.complete`` is False),
+    and SONATA files of others, such as bmtk's, with these fallbacks: n_nodes = largest id + 1, t_start = 0,
+    t_stop = last spike or end of the reports over all populations, dt = nan, times without unit are ms,
+    a report without ``variable`` is called "data", any order of spikes is sorted.
+
+    Raises
+    ------
+    FormatError
+        Missing, truncated, damaged, or not SONATA.
+    """
+    path = Path(path)
+    with _reading(path) as file:
+        _check_content(file, path)
+        later = partial(partial, _later, path, _state(path))
+        start, stop = _span(file)
+        sizes = _sizes(file)
+        owners = dict.fromkeys(population for population, _ in _report_keys(file))
+        for name in _report_keys(file).values():
+            _dataset(_groups(file, "report")[name], "data", 2)
+        spikes = Lazy({name: later(_load_spikes, name, stop) for name in sizes}, sizes)
+        states = Lazy({name: later(_load_states, name) for name in owners}, {})
+        weights = Lazy({name: later(_load_weights, name) for name in _groups(file, "weights")}, {})
+        return Result(spikes, states, weights, _provenance(file), start, stop, path, _complete(file))
+
+
+def read_spikes(path: PathLike) -> dict[str, SpikeRecord]:
+    """All spikes of a file, read now; fallbacks as in `read_result`."""
+    path = Path(path)
+    with _reading(path) as file:
+        _check_content(file, path)
+        stop = _span(file)[1]
+        return {name: _load_spikes(file, name, stop) for name in _groups(file, "spikes")}
+
+
+def describe(path: PathLike) -> dict[str, Any]:
+    """What ``snn info`` prints, without reading the spikes.
+
+    Returns
+    -------
+    dict
+        path, bytes, complete, t_start and t_stop in ms (t_stop of an unfinished file is its last flush),
+        populations {name: n_nodes, n_spikes, rate in Hz or None}, reports {population.variable: n_samples, n_ids,
+        every in ms, unit}, weights {projection: n_times, n_synapses}, provenance, format (None if not ours).
+    """
+    path = Path(path)
+    with _reading(path) as file:
+        _check_content(file, path)
+        start, stop = _span(file)
+        populations = {}
+        for name, (n, spikes) in _sizes(file).items():
+            span = n * (stop - start)
+            populations[name] = {"n_nodes": n, "n_spikes": spikes, "rate": 1000 * spikes / span if span > 0 else None}
+        reports = {}
+        for key, name in _report_keys(file).items():
+            group = _groups(file, "report")[name]
+            data = _dataset(group, "data", 2)
+            reports[".".join(key)] = {
+                "n_samples": _rows(group, data, file),
+                "n_ids": int(data.shape[1]),
+                "every": _report_time(group)[2],
+                "unit": _text(data.attrs.get("units", "")),
+            }
+        weights = {
+            name: {"n_times": _rows(group, group["time"], file), "n_synapses": int(group["data"].shape[1])}
+            for name, group in _groups(file, "weights").items()
+        }
+        return {
+            "path": str(path),
+            "bytes": path.stat().st_size,
+            "format": f"{FORMAT} {int(file.attrs.get('format_version', 0))}" if _is_ours(file) else None,
+            "complete": _complete(file),
+            "t_start": start,
+            "t_stop": stop,
+            "populations": populations,
+            "reports": reports,
+            "weights": weights,
+            "provenance": _provenance(file),
+        }
+
+
+# ---------------------------------------------------------------------------------------------------- edges
+
+Edges: TypeAlias = tuple[Ints, Ints, Floats | None, Floats | None, str, str]
+
+
+def _edge_attribute(group: Any, name: str, n: int) -> Floats | None:
+    """One attribute of all edges from its numbered subgroups; None where no subgroup has it."""
+    parts = [key for key, part in group.items() if key.isdigit() and isinstance(part, h5py.Group) and name in part]
+    if not parts:
+        return None
+    if "edge_group_id" in group:
+        owner, index = _dataset(group, "edge_group_id")[...], _dataset(group, "edge_group_index")[...]
+    else:
+        owner, index = np.zeros(n, dtype=np.int64), np.arange(n)
+    out = np.full(n, np.nan)
+    for key in parts:
+        mine = owner == int(key)
+        out[mine] = np.asarray(_dataset(group[key], name)[...], dtype=np.float64)[index[mine]]
+    if np.isnan(out).any():
+        raise FormatError(f"{group.file.filename}: {group.name}: {name} is missing or NaN for some edges.")
+    return out
+
+
+def read_edges(path: PathLike, population: str | None = None) -> Edges:
+    """Read a SONATA edge population.
+
+    Parameters
+    ----------
+    path : str or Path
+    population : str, optional
+        Needed where the file holds several.
+
+    Returns
+    -------
+    source_ids, target_ids : (n_edges,) int64
+    weights, delays : (n_edges,) float64 or None
+        ``syn_weight`` in the file's own unit and ``delay`` in ms; None where only the edge types file has them.
+    source_population, target_population : str
+    """
+    path = Path(path)
+    with _reading(path) as file:
+        found = _groups(file, "edges")
+        held = ", ".join(found) or "none"
+        if population is None and len(found) == 1:
+            population = next(iter(found))
+        if population not in found:
+            raise FormatError(f"{path}: edge population {population!r} not found; the file holds {held}. Name one.")
+        group = found[population]
+        ids, owners = [], []
+        for side in ("source", "target"):
+            data = _dataset(group, f"{side}_node_id")
+            owner = data.attrs.get("node_population", data.attrs.get("network"))
+            if owner is None:
+                raise FormatError(f"{path}: {data.name}: attribute node_population is missing.")
+            ids.append(np.asarray(data[...]).astype(np.int64))
+            owners.append(_text(owner))
+        if ids[0].shape != ids[1].shape:
+            raise FormatError(f"{path}: {group.name}: source and target ids differ in length.")
+        weights, delays = (_edge_attribute(group, name, ids[0].size) for name in ("syn_weight", "delay"))
+        return ids[0], ids[1], weights, delays, owners[0], owners[1]
+
+
+def write_edges(
+    path: PathLike,
+    name: str,
+    source_pop: str,
+    target_pop: str,
+    src: ArrayLike,
+    tgt: ArrayLike,
+    weight: ArrayLike | None = None,
+    delay: ArrayLike | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Write one edge population as SONATA (edge type 0 for all, no index tables).
+
+    Parameters
+    ----------
+    path : str or Path
+        New file, or with ``overwrite`` a replaced one.
+    name : str
+        Edge population, by custom ``<source>_to_<target>``.
+    source_pop, target_pop : str
+        Node populations that the ids count in.
+    src, tgt : (n_edges,) integers, 0-based
+    weight : number or (n_edges,), optional
+        ``syn_weight``.
+    delay : number or (n_edges,), optional
+        ``delay`` in ms.
+    """
+    source, target = (np.asarray(a) for a in (src, tgt))
+    if source.ndim != 1 or source.shape != target.shape:
+        raise ShapeError(f"write_edges.src, tgt: must be 1-D and equally long; got {source.shape}, {target.shape}.")
+    for label, ids in (("src", source), ("tgt", target)):
+        if ids.size and (ids.dtype.kind not in "iu" or ids.min() < 0):
+            raise ModelError(f"write_edges.{label}: must be integers >= 0; got {ids.dtype} from {ids.min()}.")
+    n = source.size
+    columns = {}
+    for label, value in (("syn_weight", weight), ("delay", delay)):
+        if value is not None:
+            column = np.asarray(value, dtype=np.float64)
+            if column.shape not in ((), (n,)) or not np.isfinite(column).all():
+                raise ShapeError(f"write_edges.{label}: must be one finite number or {n} of them; got {column.shape}.")
+            columns[label] = np.broadcast_to(column, (n,))
+    _check_name(name)
+    target_path = check_destination(path, overwrite)
+    part = part_path(target_path)
+    try:
+        with _writing(target_path), h5py.File(part, "w", libver="earliest") as file:
+            _write_root(file)
+            group = file.create_group(f"edges/{name}")
+            for side, ids, owner in (("source", source, source_pop), ("target", target, target_pop)):
+                data = group.create_dataset(f"{side}_node_id", data=ids.astype(np.uint64))
+                data.attrs["node_population"] = owner
+            group["edge_group_id"] = np.zeros(n, dtype=np.uint32)
+            group["edge_group_index"] = np.arange(n, dtype=np.uint64)
+            group["edge_type_id"] = np.zeros(n, dtype=np.uint32)
+            for label, column in columns.items():
+                group.create_dataset(f"0/{label}", data=column)
+            group.require_group("0")
+        with _writing(target_path):
+            os.replace(part, target_path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+    return target_path

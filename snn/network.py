@@ -1,0 +1,328 @@
+"""What the user describes: populations, inputs, projections, probes. Objects only, no arrays, nothing compiled."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import ModelError, ShapeError
+from kernels.spec import NeuronSpec, nearest
+from snn.connect import Rule
+from snn.distributions import Distribution
+from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
+from snn.neurons.base import NeuronModel
+from snn.units import plain
+
+SPIKES = "spikes"
+
+
+@dataclass(eq=False)
+class Population:
+    """``n`` neurons of one model, or ``n`` spike sources. Made by :meth:`Network.population`."""
+
+    name: str
+    n: int
+    model: NeuronModel | Poisson | SpikeArray
+    init: dict[str, Any] = field(default_factory=dict)
+    positions: np.ndarray | None = None
+
+    @property
+    def spec(self) -> NeuronSpec | None:
+        """The model's spec; None for spike sources."""
+        return self.model.spec if isinstance(self.model, NeuronModel) else None
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __repr__(self) -> str:
+        return f"Population({self.name!r}, {self.n}, {self.model!r})"
+
+
+@dataclass(eq=False)
+class Projection:
+    """Edges from ``source`` to ``target``. Made by :meth:`Network.connect`.
+
+    ``receptors``: the receptor (by number) of weights >= 0 and of negative ones.
+    """
+
+    name: str
+    source: Population
+    target: Population
+    rule: Rule
+    weight: Any
+    delay: Any
+    receptors: tuple[int, int]
+
+    def __repr__(self) -> str:
+        return f"Projection({self.name!r}, {self.rule!r}, weight={self.weight!r}, delay={self.delay!r})"
+
+
+@dataclass(eq=False)
+class Input:
+    """A source of spikes or current for every neuron of ``target``. Made by :meth:`Network.input`."""
+
+    name: str
+    target: Population
+    source: SpikeInput | CurrentInput
+    weight: Any
+    receptor: int  # -1 for a current
+
+
+@dataclass(eq=False)
+class Probe:
+    """What is recorded of a population. Made by :meth:`Network.record`."""
+
+    population: Population
+    variable: str
+    ids: np.ndarray
+    every: float | None
+
+    @property
+    def unit(self) -> str:
+        """Unit of the recorded variable."""
+        state = self.population.spec.state if self.population.spec else ()
+        return next((s.unit for s in state if s.name == self.variable), "ms")
+
+
+class Network:
+    """A description of a network; nothing is computed until :class:`snn.Simulation` compiles it.
+
+    Parameters
+    ----------
+    seed : int
+        Fixes connectivity, initial values, parameters drawn and all noise. Streams are named: adding a population or a
+        projection changes no other's.
+
+    Examples
+    --------
+    >>> import snn
+    >>> net = snn.Network(seed=1)
+    >>> exc = net.population("exc", 80, snn.LIFDelta(tau_m=20.0))
+    >>> _ = net.input("noise", exc, snn.Poisson(rate=8000.0), weight=0.3)
+    >>> net.connect(exc, exc, snn.fixed_indegree(8), weight=0.2, delay=1.5)
+    Projection('exc->exc', fixed_indegree(indegree=8, autapses=True, multapses=True), weight=0.2, delay=1.5)
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ModelError(f"Network.seed: must be an integer >= 0; got {seed!r}.")
+        self.seed = int(seed)
+        self.populations: dict[str, Population] = {}
+        self.projections: dict[str, Projection] = {}
+        self.inputs: dict[str, Input] = {}
+        self.probes: list[Probe] = []
+        self.weight_probes: list[Projection] = []
+        self.configuration: dict[str, Any] | None = None  # the file this network was made from, for provenance
+
+    def population(
+        self, name: str, n: int, model: Any, init: dict[str, Any] | None = None, positions: Any = None
+    ) -> Population:
+        """Add ``n`` neurons of ``model`` (or spike sources: :class:`snn.Poisson`, :class:`snn.SpikeArray`).
+
+        ``init`` maps state variables to a number, an array of shape (n,) or a distribution. ``positions``, shape (n, d),
+        serve distance-dependent rules.
+        """
+        if not isinstance(name, str) or not name or "/" in name:
+            raise ModelError(f"Network.population: the name must be a non-empty text without '/'; got {name!r}.")
+        if name in self.populations:
+            raise ModelError(f"Network.population: {name!r} exists already. Choose another name.")
+        owner = f"Population {name!r}"
+        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+            raise ModelError(f"{owner}.n: must be an integer >= 1; got {n!r}.")
+        if isinstance(model, type) and issubclass(model, NeuronModel):
+            model = model()
+        if not isinstance(model, (NeuronModel, Poisson, SpikeArray)):
+            raise ModelError(f"{owner}.model: must be a neuron model, Poisson or SpikeArray; got {model!r}.")
+        if positions is not None:
+            positions = np.asarray(positions, float)
+            if positions.ndim != 2 or len(positions) != n or not np.all(np.isfinite(positions)):
+                raise ShapeError(f"{owner}.positions: must be finite, of shape ({n}, d); got {positions.shape}.")
+        population = Population(name, int(n), model, {}, positions)
+        states = {s.name: s for s in population.spec.state} if population.spec else {}
+        for variable, value in (init or {}).items():
+            if variable not in states:
+                raise ModelError(f"{owner}.init: no state variable {variable!r}.{nearest(variable, states)}")
+            population.init[variable] = self._values(f"{owner}.init[{variable!r}]", value, states[variable].unit, (n,))
+        if population.spec:
+            for parameter in population.spec.params:
+                value = population.model.params[parameter.name]  # type: ignore[union-attr]
+                if np.ndim(value) and np.shape(value) != (n,) and not isinstance(value, Distribution):
+                    raise ShapeError(
+                        f"{population.spec.name}.{parameter.name}: must be a number or of shape ({n},), the size of "
+                        f"population {name!r}; got {np.shape(value)}."
+                    )
+        self.populations[name] = population
+        return population
+
+    def input(
+        self, name: str, target: Any, source: Any, weight: Any = None, receptor: str | None = None
+    ) -> Input:
+        """Drive every neuron of ``target`` by ``source``: a spike input with a ``weight``, or a current.
+
+        ``weight``: a number, an array of shape (n,) or a distribution (one value a neuron), in the receptor's unit.
+        """
+        population = self._population(target)
+        owner = f"Input {name!r}"
+        if name in self.inputs:
+            raise ModelError(f"Network.input: {name!r} exists already. Choose another name.")
+        if population.spec is None:
+            raise ModelError(f"{owner}.target: {population.name!r} is a population of spike sources; it takes no input.")
+        if isinstance(source, CurrentInput):
+            if weight is not None or receptor is not None:
+                raise ModelError(f"{owner}.weight: a current takes no weight and no receptor; got {weight!r}.")
+            if "i_stim" not in population.spec.arguments:
+                raise ModelError(f"{owner}: {population.spec.name} takes no injected current.")
+            self.inputs[name] = Input(name, population, source, None, -1)
+            return self.inputs[name]
+        if not isinstance(source, SpikeInput):
+            raise ModelError(f"{owner}.source: must be an input such as snn.Poisson; got {source!r}.")
+        if weight is None and getattr(source, "weights", None) is not None:
+            weight = source.weights  # type: ignore[attr-defined]
+            shape: tuple[int, ...] = np.shape(weight)
+        elif weight is None:
+            raise ModelError(f"{owner}.weight: spikes need a weight; got none.")
+        else:
+            shape = (population.n,)
+        weight = self._values(f"{owner}.weight", weight, population.spec.receptors[0].unit, shape)
+        positive, negative = self._receptors(owner, population.spec, receptor, weight)
+        low, high = _range(weight)
+        if positive != negative and low < 0 < high:
+            raise ModelError(f"{owner}.weight: must be of one sign, or name a receptor; got {low:g} to {high:g}.")
+        self.inputs[name] = Input(name, population, source, weight, negative if low < 0 else positive)
+        return self.inputs[name]
+
+    def connect(
+        self, source: Any, target: Any, rule: Rule, weight: Any = 1.0, delay: Any = 1.0,
+        receptor: str | None = None, name: str | None = None,
+    ) -> Projection:  # fmt: skip
+        """Connect two populations by ``rule``.
+
+        Parameters
+        ----------
+        source, target : Population or its name
+        rule : such as :class:`snn.fixed_indegree`
+        weight : number, distribution, or array of the rule's shape, in the unit of the target's receptor. Without
+            ``receptor`` the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
+        delay : number, distribution, or array, [ms], at least one step of the simulation; rounded to the grid
+        receptor : name of the target's receptor
+        name : default "source->target"; needed to connect a pair twice
+        """
+        pre, post = self._population(source), self._population(target)
+        name = f"{pre.name}->{post.name}" if name is None else name
+        owner = f"Projection {name!r}"
+        if name in self.projections:
+            raise ModelError(f"Network.connect: {name!r} exists already. Give this projection a name of its own.")
+        if not isinstance(rule, Rule):
+            raise ModelError(f"{owner}.rule: must be a rule such as snn.fixed_indegree(10); got {rule!r}.")
+        if post.spec is None:
+            raise ModelError(f"{owner}.target: {post.name!r} is a population of spike sources; it takes no input.")
+        shape = rule.shape(pre.n, post.n)
+        weight = self._values(f"{owner}.weight", weight, post.spec.receptors[0].unit, shape, rule)
+        delay = self._values(f"{owner}.delay", delay, "ms", shape, rule)
+        low, _ = _range(delay)
+        if low <= 0 and not isinstance(delay, Distribution):
+            raise ModelError(f"{owner}.delay: must be > 0 ms; got {low}.")
+        if low <= 0:
+            raise ModelError(f"{owner}.delay: must be > 0 ms, but {delay!r} reaches {low}. Give low=, e.g. low=0.1.")
+        receptors = self._receptors(owner, post.spec, receptor, weight)
+        self.projections[name] = Projection(name, pre, post, rule, weight, delay, receptors)
+        return self.projections[name]
+
+    def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
+        """Record ``"spikes"`` or a state variable.
+
+        ``ids``: neurons, default all (spikes are always recorded of all). ``every``: interval in ms, default every step;
+        samples are taken at multiples of it, the first after one interval.
+        """
+        if isinstance(population, Projection):
+            raise ModelError(f"record({population.name!r}): use record_weights for a projection.")
+        target = self._population(population)
+        owner = f"record({target.name!r}, {variable!r})"
+        if any(p.population is target and p.variable == variable for p in self.probes):
+            raise ModelError(f"{owner}: is recorded already.")
+        if variable == SPIKES:
+            if ids is not None or every is not None:
+                raise ModelError(f"{owner}: spikes are recorded of all neurons at their times; leave out ids and every.")
+        else:
+            known = [s.name for s in target.spec.state] if target.spec else []
+            if variable not in known:
+                raise ModelError(f"{owner}: no such variable.{nearest(variable, [SPIKES, *known])}")
+        chosen = np.arange(target.n) if ids is None else np.unique(np.asarray(ids))
+        if chosen.size == 0 or chosen.dtype.kind not in "iu" or chosen[0] < 0 or chosen[-1] >= target.n:
+            raise ModelError(f"{owner}.ids: must be integers >= 0 and < {target.n}; got {ids!r}.")
+        if every is not None:
+            every = plain(every, "ms", f"{owner}.every")
+            if not np.ndim(every) == 0 or not every > 0:  # type: ignore[operator]
+                raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
+        probe = Probe(target, variable, chosen.astype(np.int64), every)
+        self.probes.append(probe)
+        return probe
+
+    def record_weights(self, projection: Projection) -> None:
+        """Record the weights of ``projection`` at the end of every run."""
+        if self.projections.get(getattr(projection, "name", "")) is not projection:
+            raise ModelError(f"record_weights: {projection!r} is no projection of this network.")
+        if projection not in self.weight_probes:
+            self.weight_probes.append(projection)
+
+    def __repr__(self) -> str:
+        rows = [*self.populations.values(), *self.projections.values()]
+        return f"Network(seed={self.seed})" + "".join(f"\n  {row!r}" for row in rows)
+
+    def _population(self, population: Any) -> Population:
+        if isinstance(population, Population):
+            if self.populations.get(population.name) is not population:
+                raise ModelError(f"Population {population.name!r} belongs to another network.")
+            return population
+        if population not in self.populations:
+            raise ModelError(f"Network: no population {population!r}.{nearest(str(population), self.populations)}")
+        return self.populations[population]
+
+    @staticmethod
+    def _values(owner: str, value: Any, unit: str, shape: tuple[int, ...] | None, rule: Any = None) -> Any:
+        if isinstance(value, Distribution):
+            return value
+        value = plain(value, unit, owner)
+        if not np.all(np.isfinite(value)):
+            raise ModelError(f"{owner}: must be finite; got {value!r}.")
+        if np.ndim(value) and np.shape(value) != shape:
+            if shape is None:
+                raise ShapeError(f"{owner}: {type(rule).__name__} takes a number or a distribution; got an array.")
+            hint = " Transpose it?" if np.shape(value) == shape[::-1] else ""
+            kind = " = (source, target)" if len(shape) == 2 else ""
+            raise ShapeError(f"{owner}: must have shape {shape}{kind}; got {np.shape(value)}.{hint}")
+        return value
+
+    @staticmethod
+    def _receptors(owner: str, spec: NeuronSpec, receptor: str | None, weight: Any) -> tuple[int, int]:
+        """Numbers of the receptors of weights >= 0 and of negative weights."""
+        names = [r.name for r in spec.receptors]
+        low, high = _range(weight)
+        if receptor is not None:
+            if receptor not in names:
+                raise ModelError(f"{owner}.receptor: {spec.name} has no receptor {receptor!r}.{nearest(receptor, names)}")
+            number = names.index(receptor)
+            sign = spec.receptors[number].sign
+            if (sign > 0 and low < 0) or (sign < 0 and high > 0):
+                wanted = ">= 0" if sign > 0 else "<= 0"
+                raise ModelError(
+                    f"{owner}.weight: receptor {receptor!r} of {spec.name} takes weights {wanted}; "
+                    f"got {low if sign > 0 else high:g}. Leave out receptor to let the sign choose."
+                )
+            return number, number
+        positive = next((k for k, r in enumerate(spec.receptors) if r.sign >= 0), None)
+        negative = next((k for k, r in enumerate(spec.receptors) if r.sign < 0), None)
+        if negative is None and positive is not None and spec.receptors[positive].sign == 0:
+            negative = positive
+        if (positive is None and high > 0) or (negative is None and low < 0):
+            value = high if positive is None else low
+            raise ModelError(f"{owner}.weight: {spec.name} has no receptor for weights of this sign; got {value:g}.")
+        first = positive if positive is not None else negative
+        second = negative if negative is not None else positive
+        return int(first or 0), int(second or 0)
+
+
+def _range(value: Any) -> tuple[float, float]:
+    if isinstance(value, Distribution):
+        return value.bounds()
+    return (float(np.min(value)), float(np.max(value))) if np.size(value) else (1.0, 1.0)

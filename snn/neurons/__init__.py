@@ -1,0 +1,35 @@
+"""Neuron models, one a file."""
+
+from snn.neurons.adex_cond_exp import AdExCondExp
+from snn.neurons.adex_psc_exp import AdExPscExp
+from snn.neurons.alif import ALIF
+from snn.neurons.cuba_lif import CubaLIF
+from snn.neurons.gif import GIF
+from snn.neurons.hodgkin_huxley import HodgkinHuxley
+from snn.neurons.integrate_and_fire import IF
+from snn.neurons.izhikevich import Izhikevich
+from snn.neurons.izhikevich_2007 import Izhikevich2007
+from snn.neurons.lif_alpha import LIFAlpha
+from snn.neurons.lif_cond_alpha import LIFCondAlpha
+from snn.neurons.lif_cond_exp import LIFCondExp
+from snn.neurons.lif_delta import LIFDelta
+from snn.neurons.lif_exp import LIFExp
+from snn.neurons.resonate_and_fire import ResonateAndFire
+
+__all__ = [
+    "ALIF",
+    "GIF",
+    "IF",
+    "AdExCondExp",
+    "AdExPscExp",
+    "CubaLIF",
+    "HodgkinHuxley",
+    "Izhikevich",
+    "Izhikevich2007",
+    "LIFAlpha",
+    "LIFCondAlpha",
+    "LIFCondExp",
+    "LIFDelta",
+    "LIFExp",
+    "ResonateAndFire",
+]

@@ -1,0 +1,87 @@
+"""A neuron model as users see it: a class made from its spec; an instance holds parameter values."""
+
+import inspect
+from typing import Any, ClassVar
+
+import numpy as np
+
+from kernels.errors import ModelError
+from kernels.spec import NeuronSpec, nearest
+from snn.distributions import Distribution
+from snn.units import plain
+
+MODELS: dict[str, type["NeuronModel"]] = {}
+
+
+class NeuronModel:
+    """Base of all neuron models; see :func:`define`. ``params`` maps names to a number, an array or a distribution."""
+
+    spec: ClassVar[NeuronSpec]
+
+    def __init__(self, **params: Any) -> None:
+        known = {p.name: p for p in self.spec.params}
+        self.params: dict[str, Any] = {p.name: float(p.default) for p in self.spec.params}
+        for name, value in params.items():
+            if name not in known:
+                raise ModelError(f"{self.spec.name}.{name}: no such parameter.{nearest(name, known)}")
+            if not isinstance(value, Distribution):
+                value = plain(value, known[name].unit, f"{self.spec.name}.{name}")
+                known[name].check(self.spec.name, value)
+            self.params[name] = value
+        if not any(isinstance(v, Distribution) for v in self.params.values()):
+            check_rules(self.spec, self.params)
+
+    def __repr__(self) -> str:
+        changed = {p.name: self.params[p.name] for p in self.spec.params}
+        text = ", ".join(f"{k}={v!r}" for k, v in changed.items() if not _is_default(self.spec, k, v))
+        return f"{self.spec.name}({text})"
+
+
+def _is_default(spec: NeuronSpec, name: str, value: Any) -> bool:
+    default = next(p.default for p in spec.params if p.name == name)
+    return np.ndim(value) == 0 and not isinstance(value, Distribution) and value == default
+
+
+class Values:
+    """Parameter values by attribute, for derived constants and rules."""
+
+    def __init__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values)
+
+
+def check_rules(spec: NeuronSpec, params: dict[str, Any]) -> None:
+    """Raise ModelError where a rule between parameters is broken."""
+    for rule in spec.checks:
+        if not np.all(rule.ok(Values(params))):
+            got = ", ".join(f"{n}={params[n]!r}" for n in rule.names)
+            raise ModelError(f"{spec.name}.{rule.names[0]}: {rule.rule}; got {got}.")
+
+
+def define(spec: NeuronSpec) -> type[NeuronModel]:
+    """Register ``spec`` and return its class: ``LIFDelta = define(NeuronSpec(...))``.
+
+    Defining a name again replaces it, so that a file can be run twice in a notebook.
+    """
+    rows = "\n".join(
+        f"    {p.name} : float or array or distribution, [{p.unit}], default {p.default:g}"
+        f"{', ' + p.bounds() if p.bounds() else ''}\n        {p.doc}"
+        for p in spec.params
+    )
+    states = "\n".join(f"    {s.name} : [{s.unit}] {s.doc}" for s in spec.state)
+    receptors = "\n".join(f"    {r.name} : weights in [{r.unit}]. {r.doc}" for r in spec.receptors)
+    references = "\n".join(f"    {r}" for r in spec.references)
+    model = type(
+        spec.name,
+        (NeuronModel,),
+        {
+            "spec": spec,
+            "__doc__": f"{inspect.cleandoc(spec.doc)}\n\nParameters\n----------\n{rows}\n\nState\n-----\n{states}\n\n"
+            f"Receptors\n---------\n{receptors}\n\nReferences\n----------\n{references}\n",
+            "__module__": spec.step.__module__,
+        },
+    )
+    model.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [inspect.Parameter(p.name, inspect.Parameter.KEYWORD_ONLY, default=p.default) for p in spec.params]
+    )
+    MODELS[spec.name] = model
+    return model

@@ -1,0 +1,488 @@
+"""What a run leaves behind: spikes, sampled states and weights, and the recorders that collect them.
+
+A recorder takes chunks in time order while the engine runs and gives a `Result` at the end. `MemoryRecorder`
+keeps the chunks; `snn.io.sonata.SonataWriter` streams them to an HDF5 file and keeps nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels.errors import ConfigError, ModelError, ShapeError
+
+if TYPE_CHECKING:
+    import neo
+    import pandas as pd
+
+Floats: TypeAlias = NDArray[np.float64]
+Ints: TypeAlias = NDArray[np.int64]
+Weights: TypeAlias = tuple[Floats, Floats]  # times (n_times,) in ms, values (n_times, n_synapses)
+T = TypeVar("T")
+
+TOLERANCE = 1e-9  # in bins or samples: times are multiples of dt, which binary fractions miss by an ulp
+
+
+def in_order(times: Floats, ids: Ints) -> bool:
+    """Whether spikes are sorted by time, then id."""
+    if times.size < 2:
+        return True
+    step = np.diff(times)
+    return bool(np.all((step > 0) | ((step == 0) & (ids[1:] >= ids[:-1]))))
+
+
+def sort_spikes(times: Floats, ids: Ints) -> tuple[Floats, Ints]:
+    """Spikes sorted by time, then id; the same arrays where they are already."""
+    if in_order(times, ids):
+        return times, ids
+    order = np.lexsort((ids, times))
+    return times[order], ids[order]
+
+
+@dataclass(frozen=True, eq=False)
+class SpikeRecord:
+    """Spikes of one population.
+
+    Parameters
+    ----------
+    population : str
+        Name of the population.
+    times : (n_spikes,) float64
+        Spike times in ms, sorted by time, then id.
+    ids : (n_spikes,) int64
+        Index of the neuron in its population, 0 to n_nodes - 1.
+    n_nodes : int
+        Neurons recorded from, the silent ones included.
+    t_start, t_stop : float
+        Recorded interval in ms.
+    dt : float
+        Time resolution in ms; nan where spikes are off the grid or a file does not say.
+
+    Examples
+    --------
+    >>> record = SpikeRecord("exc", [1.0, 2.0, 4.0], [0, 1, 0], 3, 0.0, 100.0, 0.1)
+    >>> record.rates().tolist(), record.rate()
+    ([20.0, 10.0, 0.0], 10.0)
+    """
+
+    population: str
+    times: Floats
+    ids: Ints
+    n_nodes: int
+    t_start: float
+    t_stop: float
+    dt: float
+
+    def __post_init__(self) -> None:
+        times = np.asarray(self.times, dtype=np.float64)
+        ids = np.asarray(self.ids, dtype=np.int64)
+        if times.ndim != 1 or times.shape != ids.shape:
+            raise ShapeError(
+                f"SpikeRecord.times, ids: must be 1-D and equally long; got {times.shape} and {ids.shape}."
+            )
+        if ids.size and (ids.min() < 0 or ids.max() >= self.n_nodes):
+            raise ModelError(
+                f"SpikeRecord.ids: must be 0 to n_nodes - 1 = {self.n_nodes - 1}; got {ids.min()} to {ids.max()}."
+            )
+        if not np.isfinite(times).all():
+            raise ModelError("SpikeRecord.times: must be finite ms; got NaN or infinity.")
+        times, ids = sort_spikes(times, ids)
+        object.__setattr__(self, "times", times)
+        object.__setattr__(self, "ids", ids)
+
+    def __len__(self) -> int:
+        return self.times.size
+
+    def __repr__(self) -> str:
+        return (
+            f"SpikeRecord({self.population!r}: {len(self):,} spikes of {self.n_nodes:,} neurons, "
+            f"{self.t_start:g} to {self.t_stop:g} ms, {self.rate():.3g} Hz)"
+        )
+
+    @property
+    def duration(self) -> float:
+        """Length of the recorded interval in ms."""
+        return self.t_stop - self.t_start
+
+    def rates(self) -> Floats:
+        """Rate of every neuron in Hz, shape (n_nodes,); nan where the interval is empty."""
+        if self.duration <= 0:
+            return np.full(self.n_nodes, np.nan)
+        return np.bincount(self.ids, minlength=self.n_nodes) * np.float64(1000.0 / self.duration)
+
+    def rate(self) -> float:
+        """Mean rate of the population in Hz; nan where there are no neurons or the interval is empty."""
+        if self.duration <= 0 or self.n_nodes == 0:
+            return float("nan")
+        return 1000.0 * len(self) / (self.duration * self.n_nodes)
+
+    def _by_neuron(self) -> tuple[Floats, Ints, Ints]:
+        """Times and ids sorted by id, then time, and where each neuron begins, shape (n_nodes + 1,)."""
+        order = np.argsort(self.ids, kind="stable")
+        ids = self.ids[order]
+        return self.times[order], ids, np.searchsorted(ids, np.arange(self.n_nodes + 1))
+
+    def spiketrains(self) -> list[Floats]:
+        """Spike times in ms of every neuron: n_nodes arrays, empty for silent neurons."""
+        times, _, begin = self._by_neuron()
+        return np.split(times, begin[1:-1]) if self.n_nodes else []
+
+    def _intervals(self) -> tuple[Floats, Ints]:
+        """Inter-spike intervals in ms and the neuron of each, sorted by neuron."""
+        times, ids, _ = self._by_neuron()
+        same = ids[1:] == ids[:-1]
+        return np.diff(times)[same], ids[1:][same]
+
+    def isi(self) -> list[Floats]:
+        """Inter-spike intervals in ms of every neuron: n_nodes arrays, empty below two spikes."""
+        gaps, ids = self._intervals()
+        return np.split(gaps, np.searchsorted(ids, np.arange(1, self.n_nodes))) if self.n_nodes else []
+
+    def cv(self) -> Floats:
+        """Coefficient of variation of each neuron's intervals, shape (n_nodes,); nan below three spikes."""
+        gaps, ids = self._intervals()
+        n = np.bincount(ids, minlength=self.n_nodes)
+        mean = np.bincount(ids, gaps, self.n_nodes) / np.maximum(n, 1)
+        variance = np.bincount(ids, (gaps - mean[ids]) ** 2, self.n_nodes) / np.maximum(n, 1)
+        out = np.full(self.n_nodes, np.nan)
+        enough = (n >= 2) & (mean > 0)
+        out[enough] = np.sqrt(variance[enough]) / mean[enough]
+        return out
+
+    def counts(self, bin_size: float, per_neuron: bool = False) -> Ints:
+        """Spikes per bin.
+
+        Parameters
+        ----------
+        bin_size : float
+            Width in ms. Bins begin at t_start and hold their left edge; the last one is closed and may reach
+            beyond t_stop.
+        per_neuron : bool
+            Count every neuron apart.
+
+        Returns
+        -------
+        (n_bins,) int64, or (n_nodes, n_bins) where per_neuron.
+        """
+        if not (np.isfinite(bin_size) and bin_size > 0):
+            raise ModelError(f"SpikeRecord.counts.bin_size: must be > 0 ms; got {bin_size!r}.")
+        n_bins = max(1, int(np.ceil(self.duration / bin_size - TOLERANCE)))
+        bins = np.floor((self.times - self.t_start) / bin_size + TOLERANCE).astype(np.int64).clip(0, n_bins - 1)
+        if not per_neuron:
+            return np.bincount(bins, minlength=n_bins)
+        return np.bincount(self.ids * n_bins + bins, minlength=self.n_nodes * n_bins).reshape(self.n_nodes, n_bins)
+
+    def slice(self, t_start: float, t_stop: float) -> SpikeRecord:
+        """Spikes in [t_start, t_stop) ms; the end is included where it is the end of the record."""
+        if not self.t_start <= t_start <= t_stop <= self.t_stop:
+            raise ModelError(
+                f"SpikeRecord.slice: must lie within {self.t_start:g} to {self.t_stop:g} ms; "
+                f"got {t_start!r} to {t_stop!r}."
+            )
+        low = np.searchsorted(self.times, t_start)
+        high = np.searchsorted(self.times, t_stop, side="right" if t_stop == self.t_stop else "left")
+        part = slice(low, high)
+        return SpikeRecord(self.population, self.times[part], self.ids[part], self.n_nodes, t_start, t_stop, self.dt)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """Long table with the columns time_ms, population, node_id."""
+        from snn.io.frames import spikes_to_pandas
+
+        return spikes_to_pandas({self.population: self})
+
+    def to_neo(self) -> list[neo.SpikeTrain]:
+        """One `neo.SpikeTrain` in ms for every neuron, silent ones too, annotated with population and node_id."""
+        from snn.io.neo import spiketrains
+
+        return spiketrains(self)
+
+
+class Trace(NamedTuple):
+    """One sampled variable."""
+
+    times: Floats  # (n_samples,) ms
+    ids: Ints  # (n_ids,)
+    values: Floats  # (n_samples, n_ids)
+    unit: str
+
+
+class StateRecord(Mapping[str, Floats]):
+    """Sampled variables of one population: ``record["v"]`` has shape (n_samples, n_ids).
+
+    Variables may be sampled at different times and from different neurons: ask `times`, `ids` and `unit`.
+    """
+
+    def __init__(self, population: str, traces: Mapping[str, Trace]) -> None:
+        self.population = population
+        self._traces = dict(traces)
+
+    def _trace(self, variable: str) -> Trace:
+        if variable not in self._traces:
+            raise ConfigError(
+                f"StateRecord({self.population!r}): {variable!r} was not recorded; "
+                f"recorded: {', '.join(self._traces) or 'nothing'}."
+            )
+        return self._traces[variable]
+
+    def __getitem__(self, variable: str) -> Floats:
+        if variable not in self._traces:
+            raise KeyError(f"{variable!r} of {self.population!r} was not recorded; recorded: {list(self._traces)}")
+        return self._traces[variable].values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._traces)
+
+    def __len__(self) -> int:
+        return len(self._traces)
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {t.values.shape} {t.unit}" for name, t in self._traces.items())
+        return f"StateRecord({self.population!r}: {shapes or 'empty'})"
+
+    def times(self, variable: str) -> Floats:
+        """Sample times in ms, shape (n_samples,)."""
+        return self._trace(variable).times
+
+    def ids(self, variable: str) -> Ints:
+        """Neurons sampled, shape (n_ids,); the columns of ``record[variable]``."""
+        return self._trace(variable).ids
+
+    def unit(self, variable: str) -> str:
+        """Unit of the variable, such as "mV"."""
+        return self._trace(variable).unit
+
+
+class Lazy(Mapping[str, T]):
+    """Records that stay in their file until they are first asked for."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], T]], sizes: Mapping[str, tuple[int, ...]]) -> None:
+        self._loaders = dict(loaders)
+        self._loaded: dict[str, T] = {}
+        self.sizes = dict(sizes)
+
+    def __getitem__(self, name: str) -> T:
+        if name not in self._loaded:
+            self._loaded[name] = self._loaders[name]()
+        return self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+    def __repr__(self) -> str:
+        return f"<in file: {', '.join(self._loaders) or 'nothing'}>"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Everything one run recorded.
+
+    Parameters
+    ----------
+    spikes : mapping of population to `SpikeRecord`
+    states : mapping of population to `StateRecord`
+    weights : mapping of projection to (times, values)
+        Sampled weights: times in ms (n_times,), values (n_times, n_synapses).
+    provenance : dict
+        What made this run: versions, seed, configuration, backend.
+    t_start, t_stop : float
+        Recorded interval in ms; t_stop is the last flush where the run did not end.
+    path : Path or None
+        File behind the records, None in memory. Records are read from the file when first used.
+    complete : bool
+        False where the run was killed or is still going.
+    """
+
+    spikes: Mapping[str, SpikeRecord]
+    states: Mapping[str, StateRecord] = field(default_factory=dict)
+    weights: Mapping[str, Weights] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    t_start: float = 0.0
+    t_stop: float = 0.0
+    path: Path | None = None
+    complete: bool = True
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """(n_nodes, n_spikes) of every population, without reading the spikes."""
+        if isinstance(self.spikes, Lazy):
+            return {name: (size[0], size[1]) for name, size in self.spikes.sizes.items()}
+        return {name: (record.n_nodes, len(record)) for name, record in self.spikes.items()}
+
+    def __repr__(self) -> str:
+        where = "in memory" if self.path is None else str(self.path)
+        lines = [f"Result: {self.t_start:g} to {self.t_stop:g} ms, {where}{'' if self.complete else ', INCOMPLETE'}"]
+        sizes, duration = self.sizes(), self.t_stop - self.t_start
+        width = max([10, *map(len, sizes)])
+        if sizes:
+            lines.append(f"  {'population':<{width}} {'n':>10} {'spikes':>14} {'rate (Hz)':>10}")
+        for name, (n, spikes) in sizes.items():
+            rate = f"{1000 * spikes / (n * duration):.3f}" if n * duration > 0 else "-"
+            lines.append(f"  {name:<{width}} {n:>10,} {spikes:>14,} {rate:>10}")
+        if self.states:
+            lines.append(f"  states: {', '.join(self.states)}")
+        if self.weights:
+            lines.append(f"  weights: {', '.join(self.weights)}")
+        return "\n".join(lines)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All spikes as one long table with the columns time_ms, population, node_id."""
+        from snn.io.frames import spikes_to_pandas
+
+        return spikes_to_pandas(self.spikes)
+
+    def to_neo(self) -> neo.Block:
+        """A `neo.Block` with one segment: a train per neuron, silent ones too, and an analog signal per variable."""
+        from snn.io.neo import block
+
+        return block(self)
+
+    def to_nwb(self, path: str | Path, **metadata: Any) -> Path:
+        """Write an NWB 2 file; ``metadata`` goes to `pynwb.NWBFile`. See `snn.io.nwb.write_nwb`."""
+        from snn.io.nwb import write_nwb
+
+        return write_nwb(self, path, **metadata)
+
+
+class Report(NamedTuple):
+    """A variable to sample: plain tuples in this order serve as well."""
+
+    population: str
+    variable: str
+    unit: str
+    ids: ArrayLike
+    every_ms: float
+
+
+class Recorder(Protocol):
+    """What the engine calls, in time order. Arrays are copied: the engine may reuse its buffers."""
+
+    def spikes(self, population: str, times: ArrayLike, ids: ArrayLike) -> None:
+        """Take spikes: times in ms and ids, both (n,), later than those of earlier calls or equal to the last."""
+
+    def states(self, population: str, variable: str, times: ArrayLike, values: ArrayLike) -> None:
+        """Take samples: times in ms (n_times,), values (n_times, n_ids)."""
+
+    def weights(self, projection: str, time: float, values: ArrayLike) -> None:
+        """Take the weights of a projection at one time in ms, values (n_synapses,)."""
+
+    def flush(self, t_now: float) -> None:
+        """Make everything up to t_now in ms safe."""
+
+    def close(self, t_stop: float) -> Result:
+        """End the recording at t_stop in ms."""
+
+    def abort(self) -> None:
+        """Give up; what was flushed stays where the recorder keeps it."""
+
+
+def check_reports(
+    reports: Sequence[Report | tuple[str, str, str, ArrayLike, float]],
+) -> dict[tuple[str, str], Report]:
+    """Reports by (population, variable); refuses duplicates."""
+    out: dict[tuple[str, str], Report] = {}
+    for population, variable, unit, ids, every in reports:
+        key = population, variable
+        if key in out:
+            raise ConfigError(f"record({population!r}, {variable!r}): asked for twice. Use one call with all ids.")
+        out[key] = Report(population, variable, unit, np.array(ids, dtype=np.int64).reshape(-1), float(every))
+    return out
+
+
+def samples(times: ArrayLike, values: ArrayLike, report: Report) -> tuple[Floats, Floats]:
+    """Copies of one chunk of samples with checked shapes."""
+    t = np.array(times, dtype=np.float64).reshape(-1)
+    v = np.array(values, dtype=np.float64)
+    expected = (t.size, np.size(report.ids))
+    if v.shape != expected:
+        raise ShapeError(f"{report.population}.{report.variable}: samples must be {expected}; got {v.shape}.")
+    return t, v
+
+
+class MemoryRecorder:
+    """Keeps everything in memory.
+
+    Parameters
+    ----------
+    populations : mapping of name to n_nodes
+        Populations whose spikes are recorded.
+    reports : sequence of `Report`
+        (population, variable, unit, ids, every_ms) for every sampled variable.
+    t_start, dt : float
+        Begin of the run and time step in ms.
+    provenance : dict
+        Stored with the result.
+    weights : mapping of projection to n_synapses
+        Projections whose weights are sampled.
+    """
+
+    def __init__(
+        self,
+        populations: Mapping[str, int],
+        reports: Sequence[Report | tuple[str, str, str, ArrayLike, float]] = (),
+        t_start: float = 0.0,
+        dt: float = 0.1,
+        provenance: Mapping[str, Any] | None = None,
+        weights: Mapping[str, int] | None = None,
+    ) -> None:
+        self._populations = dict(populations)
+        self._reports = check_reports(reports)
+        self._t_start, self._dt = float(t_start), float(dt)
+        self._provenance = dict(provenance or {})
+        self._synapses = dict(weights or {})
+        self.abort()
+
+    def spikes(self, population: str, times: ArrayLike, ids: ArrayLike) -> None:
+        """Take spikes: times in ms and ids, both (n,)."""
+        t = np.array(times, dtype=np.float64)
+        if t.size:
+            self._spikes[population].append((t, np.array(ids, dtype=np.int64)))
+
+    def states(self, population: str, variable: str, times: ArrayLike, values: ArrayLike) -> None:
+        """Take samples: times in ms (n_times,), values (n_times, n_ids)."""
+        key = population, variable
+        self._states[key].append(samples(times, values, self._reports[key]))
+
+    def weights(self, projection: str, time: float, values: ArrayLike) -> None:
+        """Take the weights of a projection at one time in ms, values (n_synapses,)."""
+        row = np.array(values, dtype=np.float64).reshape(-1)
+        if row.size != self._synapses[projection]:
+            raise ShapeError(f"{projection}: weights must be ({self._synapses[projection]},); got {row.shape}.")
+        self._weights[projection].append((float(time), row))
+
+    def flush(self, t_now: float) -> None:
+        """Nothing to do in memory."""
+
+    def close(self, t_stop: float) -> Result:
+        """Join the chunks."""
+        spikes = {}
+        for name, n in self._populations.items():
+            chunks = self._spikes[name]
+            times = np.concatenate([t for t, _ in chunks]) if chunks else np.empty(0)
+            ids = np.concatenate([i for _, i in chunks]) if chunks else np.empty(0, np.int64)
+            spikes[name] = SpikeRecord(name, times, ids, n, self._t_start, float(t_stop), self._dt)
+        traces: dict[str, dict[str, Trace]] = {}
+        for key, report in self._reports.items():
+            parts, ids = self._states[key], np.asarray(report.ids, dtype=np.int64)
+            times = np.concatenate([t for t, _ in parts]) if parts else np.empty(0)
+            values = np.concatenate([v for _, v in parts]) if parts else np.empty((0, ids.size))
+            traces.setdefault(report.population, {})[report.variable] = Trace(times, ids, values, report.unit)
+        weights = {
+            name: (np.array([t for t, _ in chunks]), np.array([v for _, v in chunks]).reshape(-1, self._synapses[name]))
+            for name, chunks in self._weights.items()
+        }
+        states = {name: StateRecord(name, t) for name, t in traces.items()}
+        self.abort()
+        return Result(spikes, states, weights, self._provenance, self._t_start, float(t_stop))
+
+    def abort(self) -> None:
+        """Forget everything."""
+        self._spikes: dict[str, list[tuple[Floats, Ints]]] = {name: [] for name in self._populations}
+        self._states: dict[tuple[str, str], list[tuple[Floats, Floats]]] = {key: [] for key in self._reports}
+        self._weights: dict[str, list[tuple[float, Floats]]] = {name: [] for name in self._synapses}

@@ -1,0 +1,111 @@
+"""The cpu engine equals the reference engine bit for bit in float64: every model, input, rule, delay kind, thread count."""
+
+import numpy as np
+import pytest
+
+import snn
+from snn.neurons.base import MODELS
+
+STEPS = 300
+DT = 0.1
+
+
+def drive(spec):
+    """(spikes a second, weight) of each receptor that make most models fire."""
+    units = {"mV": 2.0, "pA": 300.0, "nS": 15.0, "1": 0.4}
+    return {r.name: (400.0, (-1 if r.sign < 0 else 1) * units.get(r.unit, 1.0)) for r in spec.receptors}
+
+
+def network(model, seed=3, current=True):
+    """Two populations of ``model`` with every kind of edge storage and several inputs."""
+    spec = model.spec
+    net = snn.Network(seed=seed)
+    a = net.population("a", 13, model())
+    b = net.population("b", 9, model())
+    rng = np.random.default_rng(seed)
+    src = net.population("src", 5, snn.Poisson(rate=300.0))
+    given = net.population("given", 4, snn.SpikeArray([1.0, 1.0, 2.35, 7.0, 7.0], [0, 3, 1, 2, 2]))
+    for receptor, (rate, w) in drive(spec).items():
+        net.input(f"noise {receptor}", a, snn.Poisson(rate=rate), weight=w, receptor=receptor)
+        net.input(f"each {receptor}", b, snn.Poisson(rate=np.linspace(0.0, 2 * rate, 9)), weight=w, receptor=receptor)
+        net.connect(a, b, snn.fixed_indegree(3), weight=0.3 * w, delay=1.5, receptor=receptor, name=f"cc {receptor}")
+        low, high = sorted((0.1 * w, 0.5 * w))
+        net.connect(b, a, snn.fixed_total_number(20), weight=snn.uniform(low, high), delay=0.7, receptor=receptor,
+                    name=f"vc {receptor}")  # fmt: skip
+        net.connect(a, a, snn.pairwise_bernoulli(0.3), weight=0.2 * w, delay=snn.normal(1.5, 0.7, low=0.4),
+                    receptor=receptor, name=f"cv {receptor}")  # fmt: skip
+        net.connect(src, b, snn.all_to_all(), weight=w * rng.random((5, 9)), delay=snn.uniform(0.4, 40.0),
+                    receptor=receptor, name=f"vv {receptor}")  # fmt: skip
+        net.connect(given, a, snn.fixed_outdegree(6), weight=w, delay=0.4, receptor=receptor, name=f"given {receptor}")
+    if current and "i_stim" in spec.arguments:
+        net.input("ac", a, snn.ACCurrent(amplitude=50.0, frequency=40.0, offset=20.0))
+        net.input("ou", a, snn.OrnsteinUhlenbeck(mean=10.0, std=30.0, tau=3.0))
+        net.input("noise", b, snn.NoiseCurrent(mean=5.0, std=20.0, dt=0.2))
+        net.input("step", b, snn.StepCurrent([[float(k) for k in range(9)], [40.0] * 9], times=[3.0, 9.0]))
+    for p in (a, b):
+        net.record(p)
+        for var in spec.state:
+            net.record(p, var.name, every=0.3)
+    for p in (src, given):
+        net.record(p)
+    return net
+
+
+def outcome(net, **options):
+    sim = snn.Simulation(net, dt=DT, quiet=True, **options)
+    parts = [sim.run(STEPS * DT * share) for share in (0.37, 0.63)]
+    return parts, {(p, v.name): sim.state(p, v.name) for p in "ab" for v in net.populations[p].spec.state}
+
+
+def assert_equal(one, other):
+    for x, y in zip(one[0], other[0], strict=True):
+        for name in x.spikes:
+            np.testing.assert_array_equal(x.spikes[name].times, y.spikes[name].times)
+            np.testing.assert_array_equal(x.spikes[name].ids, y.spikes[name].ids)
+        for name in x.states:
+            for variable in x.states[name]:
+                np.testing.assert_array_equal(x.states[name][variable], y.states[name][variable])
+    for key in one[1]:
+        np.testing.assert_array_equal(one[1][key], other[1][key], err_msg=str(key))
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_every_model(name):
+    net = network(MODELS[name])
+    reference = outcome(net, backend="reference")
+    assert sum(len(part.spikes[p]) for part in reference[0] for p in "ab") > 0, "a silent network tests little"
+    for threads in (1, 2, 3, 4):
+        assert_equal(reference, outcome(net, threads=threads))
+
+
+def test_parameters_that_vary():
+    net = snn.Network(seed=5)
+    model = snn.LIFExp(tau_m=snn.uniform(5.0, 20.0), i_e=np.linspace(300.0, 600.0, 17), t_ref=snn.uniform(1.0, 3.0))
+    pop = net.population("a", 17, model, init={"v": snn.normal(-65.0, 3.0)})
+    net.population("b", 3, snn.LIFExp())
+    net.record(pop)
+    net.record(pop, "v")
+
+    def run(**options):
+        result = snn.Simulation(net, quiet=True, **options).run(50.0)
+        return result.spikes["a"].times, result.spikes["a"].ids, result.states["a"]["v"]
+
+    reference = run(backend="reference")
+    assert len(reference[0]) > 20
+    for threads in (1, 3):
+        for x, y in zip(reference, run(threads=threads), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_poisson_segments_and_shared_train():
+    net = snn.Network(seed=6)
+    pop = net.population("a", 40, snn.LIFDelta(), init={"v": -60.0})
+    net.input("segments", pop, snn.Poisson([0.0, 900.0, 90.0], times=[0.0, 5.0, 12.0], stop=17.0), weight=1.5)
+    net.input("shared", pop, snn.Poisson(500.0, shared=True, start=2.0), weight=snn.uniform(0.5, 2.5))
+    net.input("many", pop, snn.Poisson(4.0e5), weight=0.02)
+    net.record(pop, "v")
+    traces = [
+        snn.Simulation(net, quiet=True, **o).run(30.0).states["a"]["v"] for o in ({"backend": "reference"}, {"threads": 2})
+    ]
+    np.testing.assert_array_equal(*traces)
+    assert np.ptp(traces[0]) > 5
