@@ -17,7 +17,7 @@ _W0 = np.uint64(0x9E3779B9)
 _W1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
-_11 = np.uint64(11)
+_12 = np.uint64(12)
 _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _THREE = np.uint64(3)
@@ -54,8 +54,8 @@ def step_word_scalar(index: Any, step: Any, k0: Any, k1: Any) -> Any:
 
 
 def unit_scalar(a: Any, b: Any) -> Any:
-    """Uniform number in (0, 1), 53 bits, from two 32-bit words."""
-    return (np.float64(((a << _32) | b) >> _11) + 0.5) * 1.1102230246251565e-16
+    """Uniform number in (0, 1), 52 bits (one more could round to 1), from two 32-bit words."""
+    return (np.float64(((a << _32) | b) >> _12) + 0.5) * 2.220446049250313e-16
 
 
 unit = jit(unit_scalar)

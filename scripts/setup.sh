@@ -18,6 +18,10 @@ say() { echo "setup: $*"; }
 
 usable() { "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' >/dev/null 2>&1; }
 
+has_pip() { # whole: the list of its files is what an installation writes last
+    "$python" -c 'import importlib.metadata as m, pip, sys; sys.exit(not m.files("pip"))' >/dev/null 2>&1
+}
+
 version() { "$1" -c 'import sys; print(sys.version.split()[0])'; }
 
 find_python() {
@@ -40,7 +44,7 @@ find_python() {
 why_new() { # why .venv has to be made (again); empty when it is good
     if [[ ! -e "$venv" ]]; then
         echo "there is none"
-    elif ! usable "$python" || ! "$python" -c 'import pip' >/dev/null 2>&1; then
+    elif ! usable "$python" || ! has_pip; then
         echo "it is incomplete"
     elif [[ -f "$home" && "$(cat "$home")" != "$root" ]]; then
         echo "it belongs to $(cat "$home")"
@@ -72,9 +76,9 @@ if [[ -f "$stamp" && "$(sed -n 1p "$stamp")" == "$key" && "$have" == "$want" ]];
     exit 0
 fi
 
-say "installing the project into .venv (extras: ${want:-none}). The first time takes a few minutes."
+say "installing the project into .venv (extras: ${want:-none}). This can take a few minutes."
 rm -f "$stamp"
-"$python" -m pip install --quiet --disable-pip-version-check --editable ".${want:+[$want]}"
+"$python" -m pip install --quiet --quiet --disable-pip-version-check --editable ".${want:+[$want]}"
 printf '%s\n%s\n' "$key" "$want" >"$stamp.new"
 mv "$stamp.new" "$stamp"
 say "done (Python $(version "$python"))."

@@ -149,10 +149,10 @@ def _delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
         if low < dt * (1 - 1e-9):
             raise ModelError(f"{owner}.delay: must be >= dt = {dt} ms, but {delay!r} reaches {low}. Give low={dt}.")
         row = delay.row()
-        if math.isinf(high):  # the largest value that a 53-bit uniform number reaches
+        if math.isinf(high):  # the largest value that a uniform number below 1 reaches
             from kernels.draw import quantile
 
-            high = float(quantile(row, 1.0 - 2.0**-54))
+            high = float(quantile(row, 1.0 - 2.0**-53))
     else:
         low, high = float(np.min(delay, initial=math.inf)), float(np.max(delay, initial=0.0))
         if np.size(delay) == 0:

@@ -1,4 +1,7 @@
-"""Plots of a result. Every function draws on ``ax`` (a new one by default) and returns it; matplotlib is imported late."""
+"""Plots of a result. Every function draws on ``ax``, a new one by default, and returns it.
+
+Colours follow the order of the populations; matplotlib is imported when a function runs.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,11 @@ def _name_axis(ax: Axes, axis: str, places: ArrayLike, names: Sequence[str], col
     for label, colour in zip(getattr(ax, f"get_{axis}ticklabels")(), colours, strict=True):
         label.set_color(colour)
     ax.tick_params(axis=axis, length=0)  # type: ignore[arg-type]
+
+
+def _legend(ax: Axes, n: int) -> None:
+    """Above the axes, out of the way of the lines."""
+    ax.legend(frameon=False, ncols=min(n, 5), fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0))
 
 
 def raster(
@@ -175,7 +183,8 @@ def cv(
     values = [r.cv() for r in records]
     ax = _distribution(records, values, ax, kind, "CV of intervals")
     ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    ax.annotate("Poisson", (1, 1), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY, fontsize="small")
+    corner = ("axes fraction", "data")
+    ax.annotate("Poisson", (1, 1), xycoords=corner, ha="right", va="bottom", color=GREY, fontsize="small")
     return ax
 
 
@@ -232,7 +241,7 @@ def rate_traces(
     ax.set(xlim=(start, stop), xlabel="time (ms)", ylabel="rate (Hz)")
     ax.set_ylim(bottom=0)
     if len(records) > 1:
-        ax.legend(frameon=False, ncols=min(len(records), 4), fontsize="small", loc="lower left", bbox_to_anchor=(0, 1.0))
+        _legend(ax, len(records))
     return ax
 
 
@@ -264,5 +273,5 @@ def traces(
     ax.set(xlabel="time (ms)", ylabel=f"{variable} ({unit})" if unit else variable)
     ax.set_xlim(t if t is not None else (result.t_start, result.t_stop))
     if wanted.size > 1:
-        ax.legend(frameon=False, ncols=min(int(wanted.size), 5), fontsize="small", loc="lower left", bbox_to_anchor=(0, 1.0))
+        _legend(ax, int(wanted.size))
     return ax

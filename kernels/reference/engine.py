@@ -48,18 +48,20 @@ class Engine:
             np.searchsorted(tables.hi[:, p], np.arange(tables.n[p]), side="right") for p in range(populations)
         ]
 
-    def advance(self, start: int, stop: int) -> tuple[list[tuple[int, int]], list[list[list[float]]]]:
-        """Run steps start .. stop-1; returns (step, global id) of recorded spikes and the samples of each probe."""
+    def advance(self, start: int, stop: int) -> tuple[int, np.ndarray, np.ndarray, list[np.ndarray]]:
+        """Run steps start .. stop-1; returns as kernels.cpu.engine does."""
         record: list[tuple[int, int]] = []
         samples: list[list[list[float]]] = [[] for _ in range(self.probes.population.size)]
-        while start < stop:
-            end = min(start + self.tables.window, stop)
-            fired = [(s, p, i) for s in range(start, end) for p, i in self.step(s, samples)]
+        begin, t = start, self.tables
+        while begin < stop:
+            end = min(begin + t.window, stop)
+            fired = [(s, p, i) for s in range(begin, end) for p, i in self.step(s, samples)]
             self.deliver(fired)
-            t = self.tables
             record += [(s, int(t.gid[p]) + i) for s, p, i in fired if t.recorded[p]]
-            start = end
-        return record, samples
+            begin = end
+        steps, ids = np.array(record, np.int64).reshape(-1, 2).T
+        widths = np.diff(self.probes.first)
+        return stop, steps, ids, [np.array(x, float).reshape(-1, w) for x, w in zip(samples, widths, strict=True)]
 
     def step(self, s: int, samples: list[list[list[float]]]) -> list[tuple[int, int]]:
         """Phases 1 to 3; returns (population, neuron) of the spikes, ascending."""

@@ -318,8 +318,11 @@ class SonataWriter:
         columns = [c for pair in (*self._spikes.values(), *self._weights.values()) for c in pair]
         room = sum(column.room() for column in (*columns, *self._states.values()))
         self._reserve(room + room // 50 + MARGIN)
-        with h5py.File(self.part, "r+", libver=LIBVER, locking="best-effort") as file:
-            file.swmr_mode = True
+        access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
+        access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
+        access.set_file_locking(True, True)  # the second: where the file system knows locks
+        flags = h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE  # h5py.File would set the mode a write too late
+        with h5py.File(h5py.h5f.open(os.fsencode(self.part), flags, access)) as file:
             yield file
 
     @contextmanager

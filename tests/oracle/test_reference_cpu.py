@@ -11,9 +11,9 @@ DT = 0.1
 
 
 def drive(spec):
-    """(spikes a second, weight) of each receptor that make most models fire."""
-    units = {"mV": 2.0, "pA": 300.0, "nS": 15.0, "1": 0.4}
-    return {r.name: (400.0, (-1 if r.sign < 0 else 1) * units.get(r.unit, 1.0)) for r in spec.receptors}
+    """(spikes a second, weight) of each receptor that make every model fire."""
+    units = {"mV": 2.0, "pA": 800.0, "nS": 60.0, "1": 0.4, "ms": 4.0}
+    return {r.name: (200.0, -0.2 * units[r.unit]) if r.sign < 0 else (600.0, units[r.unit]) for r in spec.receptors}
 
 
 def network(model, seed=3, current=True):

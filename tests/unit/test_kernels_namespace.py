@@ -74,9 +74,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 @pytest.mark.parametrize("ours_first", [True, False], ids=["ours first", "theirs first"])
 @pytest.mark.parametrize("removed", ["volley-snn", "kernels"])
-def test_both_live_in_one_environment(
-    wheels: tuple[str, str], tmp_path: Path, ours_first: bool, removed: str
-) -> None:
+def test_both_live_in_one_environment(wheels: tuple[str, str], tmp_path: Path, ours_first: bool, removed: str) -> None:
     ours, theirs = wheels
     venv.create(tmp_path / "env", with_pip=False)
     python = tmp_path / "env" / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")

@@ -99,7 +99,9 @@ def test_wheel_holds_exactly_five_packages(wheel: zipfile.ZipFile) -> None:
 
 def test_wheel_holds_every_module(wheel: zipfile.ZipFile) -> None:
     files = {name for name in wheel.namelist() if name.endswith(".py")}
-    assert files == {name_of(path) for path in MODULES}, "name every folder in pyproject.toml, [tool.setuptools] packages"
+    assert files == {name_of(path) for path in MODULES}, (
+        "name every folder in pyproject.toml, [tool.setuptools] packages"
+    )
 
 
 def test_wheel_is_typed_and_licensed(wheel: zipfile.ZipFile) -> None:
@@ -137,7 +139,9 @@ def test_optional_packages_are_imported_late(path: Path) -> None:
     assert not unknown, "not a core dependency in pyproject.toml"
 
 
-@pytest.mark.parametrize("path", [path for path in MODULES if path.stem == "__init__" or path.stem[0] != "_"], ids=name_of)
+@pytest.mark.parametrize(
+    "path", [path for path in MODULES if path.stem == "__init__" or path.stem[0] != "_"], ids=name_of
+)
 def test_public_module_has_a_docstring(path: Path) -> None:
     assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
 

@@ -1,0 +1,50 @@
+"""Results as pandas tables. Needs pandas, which the extra ``analysis`` brings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kernels.errors import SimError
+from snn.records import SpikeRecord, StateRecord
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def _pandas() -> ModuleType:
+    try:
+        import pandas
+    except ImportError as error:
+        raise SimError("to_pandas: pandas is not installed. pip install volley-snn[analysis]") from error
+    return pandas
+
+
+def spikes_to_pandas(spikes: Mapping[str, SpikeRecord]) -> pd.DataFrame:
+    """Long table sorted by time: time_ms float64, population (categorical), node_id int64."""
+    pandas = _pandas()
+    names = list(spikes)
+    records = [spikes[name] for name in names]
+    codes = np.repeat(np.arange(len(records)), [len(record) for record in records])
+    times = np.concatenate([record.times for record in records]) if records else np.empty(0)
+    ids = np.concatenate([record.ids for record in records]) if records else np.empty(0, np.int64)
+    order = np.lexsort((ids, codes, times))
+    population = pandas.Categorical.from_codes(codes[order], categories=pandas.Index(names, dtype=object))
+    frame: pd.DataFrame = pandas.DataFrame(
+        {"time_ms": times[order], "population": population, "node_id": ids[order]},
+    )
+    return frame
+
+
+def states_to_pandas(record: StateRecord, variable: str) -> pd.DataFrame:
+    """Wide table of one variable: a row a sample (index time_ms), a column a neuron (node_id)."""
+    pandas = _pandas()
+    frame: pd.DataFrame = pandas.DataFrame(
+        record[variable],
+        index=pandas.Index(record.times(variable), name="time_ms"),
+        columns=pandas.Index(record.ids(variable), name="node_id"),
+    )
+    return frame
