@@ -105,7 +105,7 @@ def _update(number: int, variant: Variant) -> str:
     if variant.current:
         load.append("at_current = np.uint64(tables.gid[p] + lo)")
     if "u" in spec.arguments:
-        load.append("at_u = words_of_step(state, tables.uniform[p], n, lo, hi, step, start, tables.key[p])")
+        load.append("at_u = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, tables.key[p])")
         call["u"] = "F((np.float64(state.words[at_u + i]) + 0.5) * 2.3283064365386963e-10)"
     results = ", ".join(f"new_{v.name}" for v in spec.state)
     arguments = ", ".join(call[a] for a in spec.arguments)
@@ -130,7 +130,7 @@ def _update(number: int, variant: Variant) -> str:
 
 _ADVANCE = '''
 @jit
-def advance(thread, start, stop, tables, constants, state, inputs, edges, probes, sync, counts):
+def advance(thread, start, stop, tables, constants, state, inputs, edges, probes, sync, counts, normals):
     """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
 
     Phases as numbered in kernels/reference/engine.py.
@@ -164,7 +164,7 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, probes
                         at = emit(tables, inputs, state, block, p, step, start, scratch, sync.spikes, at)
                     else:
                         if inputs.first[p] < inputs.first[p + 1]:
-                            apply(tables, inputs, state, block, p, step, start, scratch)
+                            apply(tables, inputs, state, block, p, step, start, scratch, normals[thread])
 {dispatch}
                         at = compact(
                             flags, flags8, tables.hi[block, p] - tables.lo[block, p], tables.lo[block, p],

@@ -11,6 +11,7 @@ import numpy as np
 
 from kernels import connectivity
 from kernels.codegen import Variant
+from kernels.cpu import inputs as inputs_
 from kernels.draw import CONSTANT, NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
@@ -25,6 +26,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
 _U16 = 2**16
+_WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
 
 
 @dataclass
@@ -267,8 +269,8 @@ def _inputs(
         out["receptor"].append(-1 if entry_ is None else entry_.receptor)
         out["key"].append(key)
         out["words"].append(words)
-        words += 4 * pops[k].n if code.kind in (0, 1) else 0
-        base = n_thresholds if code.kind in (0, 2) else n_values
+        words += 4 * pops[k].n if code.kind in _WITH_WORDS else 0
+        base = n_thresholds if code.kind in (inputs_.POISSON, inputs_.POISSON_SHARED) else n_values
         rows += [(s, base + at, low, count) for s, at, low, count in code.segments]
         segment.append(len(rows))
         thresholds.append(code.thresholds)
@@ -283,9 +285,8 @@ def _inputs(
             n_values += pops[k].n
         out["noise"].append(n_noise)
         if code.initial is not None:
-            mean, std = code.initial
-            row = np.array([NORMAL, 0.0, 1.0, 0.0, 1.0, 0.0])
-            noise.append(mean + std * draw(row, pops[k].n, stream_key(net.seed, "noise", name)))
+            row = np.array([NORMAL, *code.initial, 0.0, 1.0, 0.0])
+            noise.append(draw(row, pops[k].n, stream_key(net.seed, "noise", name)))
             n_noise += pops[k].n
         steps.append(code.event_step)
         ids.append(code.event_id)

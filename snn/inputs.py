@@ -291,6 +291,7 @@ class NoiseCurrent(CurrentInput):
             raise ModelError(f"{owner}.dt: must be a multiple of the simulation's dt = {dt} ms; got {self.dt}.")
         code = Encoded(kinds.NOISE, values=np.array([self.mean, self.std, every]))
         code.segments = [(_first_step(self.start, dt), 0, 0, 3), (_first_step(self.stop, dt), 0, 0, 0)]
+        code.initial = (0.0, 0.0)
         return code
 
 

@@ -99,13 +99,19 @@ def raster(
     colours = _colours(len(records))
     picked = [_window(r, n, start, stop) for r, n in zip(records, shown, strict=True)]
     dots = sum(times.size for times, _ in picked)
-    size = float(np.clip(40 / np.sqrt(max(dots, 1)), 0.25, 6.0))
+    size = float(np.clip(110 / np.sqrt(max(dots, 1)), 0.7, 3.2))
+    ticks = sum(shown) <= 150 and dots <= 5000  # few neurons: a stroke each, as high as its row
     centres, bottom = [], 0.0
     for record, n, colour, (times, rows) in zip(records, shown, colours, picked, strict=True):
-        ax.plot(
-            times, bottom + rows + 0.5, "." if size < 3 else "|", color=colour, markersize=size * 1.3,
-            markeredgewidth=0.0 if size < 3 else 0.9, rasterized=dots > RASTERISE, label=record.population,
-        )  # fmt: skip
+        rows = bottom + rows
+        ax.axhspan(bottom, bottom + n, color=colour, alpha=0.05, linewidth=0, zorder=0)
+        if ticks:
+            ax.vlines(times, rows + 0.1, rows + 0.9, color=colour, linewidth=1.0, label=record.population)
+        else:
+            ax.plot(
+                times, rows + 0.5, "o", color=colour, markersize=size, markeredgewidth=0.0,
+                rasterized=dots > RASTERISE, label=record.population,
+            )  # fmt: skip
         centres.append(bottom + n / 2)
         bottom += n + gap
     ax.set(xlim=(start, stop), ylim=(bottom - gap, 0), xlabel="time (ms)")
@@ -156,13 +162,14 @@ def isi(
     gaps = [g[g > 0] for g in gaps]
     some = np.concatenate(gaps)
     if some.size:
-        low, high = some.min(), some.max()
+        low, high = np.quantile(some, 0.002), some.max()
         edges = np.geomspace(low * 0.95, high * 1.05, bins + 1)
         for record, gap, colour in zip(records, gaps, _colours(len(records)), strict=True):
             if gap.size:
-                share = np.histogram(gap, edges)[0] / gap.size
+                share = np.histogram(gap.clip(edges[0]), edges)[0] / gap.size
                 ax.stairs(share, edges, color=colour, label=record.population, linewidth=1.6)
-                ax.stairs(share, edges, color=colour, fill=True, alpha=0.12)
+                if len(records) <= 3:
+                    ax.stairs(share, edges, color=colour, fill=True, alpha=0.12)
         ax.set_xscale("log")
         ax.legend(frameon=False, ncols=1 + (len(records) > 5), fontsize="small")
     else:
@@ -183,8 +190,9 @@ def cv(
     values = [r.cv() for r in records]
     ax = _distribution(records, values, ax, kind, "CV of intervals")
     ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
-    corner = ("axes fraction", "data")
-    ax.annotate("Poisson", (1, 1), xycoords=corner, ha="right", va="bottom", color=GREY, fontsize="small")
+    ax.annotate(
+        " Poisson", (1, 1), xycoords=("axes fraction", "data"), ha="left", va="center", color=GREY, fontsize="small"
+    )
     return ax
 
 
@@ -236,7 +244,7 @@ def rate_traces(
         edges = record.t_start + bin_size * np.arange(counts.size + 1)
         width = np.diff(np.minimum(edges, max(record.t_stop, edges[-2] + 1e-12)))  # the last bin may be cut
         rate = 1000.0 * counts / (max(record.n_nodes, 1) * width)
-        ax.stairs(rate, edges, color=colour, linewidth=1.3, label=record.population, baseline=None)
+        ax.plot(edges[:-1] + width / 2, rate, color=colour, linewidth=1.1, label=record.population)
     start, stop = t or (min(r.t_start for r in records), max(r.t_stop for r in records))
     ax.set(xlim=(start, stop), xlabel="time (ms)", ylabel="rate (Hz)")
     ax.set_ylim(bottom=0)

@@ -46,7 +46,7 @@ class Engine:
             record_count=np.zeros(self.chunk, np.int64),
             record_size=np.zeros(1, np.int64),
         )
-        self.scratch = np.zeros((self.threads, longest + 64), np.int32)
+        self.scratch = np.zeros((self.threads, longest + 64), np.int32), np.zeros((self.threads, longest + 64))
         # tuples of one type where kinds agree, which Numba takes as they are
         self.edges = tuple(edges)
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
@@ -63,7 +63,7 @@ class Engine:
         self.sync.record_size[0] = 0
         shared = (
             start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.probes, self.sync,
-            self.scratch,
+            *self.scratch,
         )  # fmt: skip
         advance = self.module.advance
         others = [self.pool.submit(advance, t, *shared) for t in range(1, self.threads)] if self.pool else []

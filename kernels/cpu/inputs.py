@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 
-from kernels.draw import normal_quantile
+from kernels.draw import fill_normals
 from kernels.jit import jit
-from kernels.philox import fill_words, philox, unit
+from kernels.philox import fill_words, philox
 
 POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
 
@@ -39,19 +39,12 @@ def poisson_count(word, mean):  # type: ignore[no-untyped-def]
 
 
 @jit
-def normal_number(index, draw, k0, k1):  # type: ignore[no-untyped-def]
-    """Standard normal number ``draw`` of element ``index``."""
-    c, d = np.uint64(index), np.uint64(draw)
-    a, b, _, _ = philox(c & _LOW, d & _LOW, d >> _32, c >> _32, k0, k1)
-    return normal_quantile(unit(a, b))
-
-
-@jit
-def words_of_step(state, at, n, lo, hi, step, start, key):  # type: ignore[no-untyped-def]
-    """Offset in state.words of this step's words of elements lo..hi-1, filled four steps at a time."""
+def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyped-def]
+    """Offset in state.words of this step's words of elements lo..hi-1; four steps are filled at a time, and when
+    ``fresh`` says that they were not."""
     m = np.uint64(hi - lo)
     base = np.uint64(at + 4 * lo)
-    if step % 4 == 0 or step == start:
+    if step % 4 == 0 or fresh:
         fill_words(lo, hi - lo, step, key[0], key[1], state.words, base)
     return base + np.uint64(step % 4) * m
 
@@ -69,7 +62,7 @@ def count_thresholds(words, at, m, thresholds, first, count, out):  # type: igno
 
 
 @jit
-def poisson_counts(inputs, state, k, n, lo, hi, step, start, out):  # type: ignore[no-untyped-def]
+def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[no-untyped-def]
     """out[i] = Poisson count of element lo + i of input ``k`` in this step; returns whether any may be non-zero."""
     row = segment(inputs, k, step)
     m = hi - lo
@@ -85,7 +78,7 @@ def poisson_counts(inputs, state, k, n, lo, hi, step, start, out):  # type: igno
         for i in range(m):
             out[i] = c
         return c > 0
-    at = words_of_step(state, inputs.words[k], n, lo, hi, step, start, key)
+    at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, key)
     if inputs.kind[k] == POISSON:
         count_thresholds(state.words, at, m, inputs.thresholds, inputs.at[row], inputs.count[row], out)
         for i in range(np.uint64(m)):
@@ -111,9 +104,9 @@ def events_of_step(inputs, k, step):  # type: ignore[no-untyped-def]
 
 
 @jit
-def apply(tables, inputs, state, block, p, step, start, counts):  # type: ignore[no-untyped-def]
-    """Phase 1 for the slice of population ``p`` in ``block``; ``counts`` is int32 scratch of the slice's size."""
-    lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]
+def apply(tables, inputs, state, block, p, step, start, counts, normals):  # type: ignore[no-untyped-def]
+    """Phase 1 for the slice of population ``p`` in ``block``; ``counts`` (int32) and ``normals`` are scratch."""
+    lo, hi = tables.lo[block, p], tables.hi[block, p]
     m = hi - lo
     g = tables.gid[p] + lo
     if tables.current[p]:
@@ -125,7 +118,7 @@ def apply(tables, inputs, state, block, p, step, start, counts):  # type: ignore
         at = np.uint64(slot + inputs.receptor[k] * m)
         w, each = inputs.weight[k], inputs.weights[k]
         if kind <= POISSON_SHARED:
-            if poisson_counts(inputs, state, k, n, lo, hi, step, start, counts):
+            if poisson_counts(inputs, state, k, lo, hi, step, start, counts):
                 if each >= 0:
                     for i in range(np.uint64(m)):
                         state.ring[at + i] += counts[i] * inputs.values[np.uint64(each + lo) + i]
@@ -158,24 +151,31 @@ def apply(tables, inputs, state, block, p, step, start, counts):  # type: ignore
             if row >= 0 and inputs.count[row] > 0:
                 v = inputs.at[row]
                 mean, std, every = inputs.values[v], inputs.values[v + 1], np.int64(inputs.values[v + 2])
-                k0, k1 = inputs.key[k, 0], inputs.key[k, 1]
-                for i in range(m):
-                    state.current[g + i] += mean + std * normal_number(lo + i, step // every, k0, k1)
+                x = np.uint64(inputs.noise[k] + lo)
+                if step % every == 0 or step == start or step == inputs.start[row]:
+                    fresh = step == start or step == inputs.start[row]
+                    at = words_of_step(state, inputs.words[k], lo, hi, step // every, fresh, inputs.key[k])
+                    fill_normals(state.words, at, m, state.noise, x)
+                    for i in range(np.uint64(m)):
+                        state.noise[x + i] = mean + std * state.noise[x + i]
+                for i in range(np.uint64(m)):
+                    state.current[np.uint64(g) + i] += state.noise[x + i]
         else:
             v = inputs.at[inputs.segment[k]]
             mean, keep, kick = inputs.values[v], inputs.values[v + 1], inputs.values[v + 2]
-            k0, k1 = inputs.key[k, 0], inputs.key[k, 1]
-            x = inputs.noise[k] + lo
-            for i in range(m):
+            x = np.uint64(inputs.noise[k] + lo)
+            at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, inputs.key[k])
+            fill_normals(state.words, at, m, normals, np.uint64(0))
+            for i in range(np.uint64(m)):
                 y = state.noise[x + i]
-                state.current[g + i] += y
-                state.noise[x + i] = mean + (y - mean) * keep + kick * normal_number(lo + i, step, k0, k1)
+                state.current[np.uint64(g) + i] += y
+                state.noise[x + i] = mean + (y - mean) * keep + kick * normals[i]
 
 
 @jit
 def emit(tables, inputs, state, block, p, step, start, counts, spikes, at):  # type: ignore[no-untyped-def]
     """Spikes of the slice of source population ``p`` in this step, ascending, to spikes[at:]; returns the new end."""
-    lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]
+    lo, hi = tables.lo[block, p], tables.hi[block, p]
     k = inputs.source[p]
     if inputs.kind[k] == EVENTS:
         first, last = events_of_step(inputs, k, step)
@@ -184,7 +184,7 @@ def emit(tables, inputs, state, block, p, step, start, counts, spikes, at):  # t
             if lo <= e < hi:
                 spikes[at] = e
                 at += np.uint64(1)
-    elif poisson_counts(inputs, state, k, n, lo, hi, step, start, counts):
+    elif poisson_counts(inputs, state, k, lo, hi, step, start, counts):
         for i in range(hi - lo):
             for _ in range(counts[i]):
                 spikes[at] = lo + i

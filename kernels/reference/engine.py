@@ -25,7 +25,7 @@ from kernels.codegen import Variant
 from kernels.cpu import inputs as kinds
 from kernels.draw import normal_quantile_scalar
 from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
-from kernels.philox import philox_scalar, step_word_scalar, unit_scalar
+from kernels.philox import philox_scalar, step_word_scalar
 
 
 class Engine:
@@ -206,9 +206,7 @@ class Engine:
 
 
 def _normal(index: int, number: int, key: np.ndarray) -> float:
-    c = [np.uint64(x) for x in (index & 0xFFFFFFFF, number & 0xFFFFFFFF, number >> 32, index >> 32)]
-    a, b, _, _ = philox_scalar(*c, *key)
-    return normal_quantile_scalar(float(unit_scalar(a, b)))
+    return normal_quantile_scalar((float(step_word_scalar(index, number, *key)) + 0.5) * 2.3283064365386963e-10)
 
 
 def _poisson(word: int, mean: float) -> int:

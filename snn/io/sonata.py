@@ -86,7 +86,7 @@ def check_destination(path: PathLike, overwrite: bool = False) -> Path:
         if target.is_dir():
             raise OutputError(f"{target}: is a folder. Give a file name inside it.")
         if not target.parent.is_dir():
-            raise OutputError(f"{target}: the folder {target.parent} does not exist. Create it first.")
+            raise OutputError(f"{target}: there is no folder {target.parent}. Create it first.")
         if target.exists() and not overwrite:
             raise OutputError(f"{target}: exists already. Choose another name or pass overwrite=True.")
         if part.exists() and not overwrite:

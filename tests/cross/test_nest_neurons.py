@@ -18,12 +18,12 @@ DELAY = 1.0
 NAMES = {"v_reset": "V_reset", "v_peak": "V_peak", "i_e": "I_e", "delta_t": "Delta_T"}  # NEST's, where they differ
 
 
-def simulate(model, steps, arrive, stim, **params):
+def simulate(model, steps, arrive, stim, dt=DT, **params):
     """State after each step (a dict of arrays) and times of the spikes, from the pure step function."""
     spec = model.spec
     values = dict(model(**params).params)
     for constant in spec.derived:
-        value = constant.compute(Values(values), DT)
+        value = constant.compute(Values(values), dt)
         values[constant.name] = int(value) if constant.dtype == "int" else float(value)
     state = {s.name: values[s.init] if isinstance(s.init, str) else s.init for s in spec.state}
     state |= {s.name: int(state[s.name]) for s in spec.state if s.dtype == "int"}
@@ -38,15 +38,15 @@ def simulate(model, steps, arrive, stim, **params):
         for name in state:
             trace[name][step] = state[name]
         if fired:
-            times.append((step + 1) * DT)
+            times.append((step + 1) * dt)
     return trace, np.array(times)
 
 
-def in_nest(name, steps, trains, current, record="V_m", **status):
-    """Recorded variable after each step and spike times, with spikes {weight: times}, current [(time, amplitude)]."""
+def in_nest(name, steps, trains, current, dt=DT, **status):
+    """V_m after each step and spike times, with spikes {weight: times}, current [(time, amplitude)]."""
     nest.verbosity = nest.VerbosityLevel.ERROR
     nest.ResetKernel()
-    nest.resolution = DT
+    nest.resolution = dt
     cell = nest.Create(name, params=status)
     for weight, times in trains.items():
         source = nest.Create("spike_generator", params={"spike_times": times})
@@ -56,15 +56,15 @@ def in_nest(name, steps, trains, current, record="V_m", **status):
         params = {"amplitude_times": list(times), "amplitude_values": list(amplitudes)}
         source = nest.Create("step_current_generator", params=params)
         nest.Connect(source, cell, syn_spec={"delay": DELAY})
-    meter = nest.Create("multimeter", params={"record_from": [record], "interval": DT})
+    meter = nest.Create("multimeter", params={"record_from": ["V_m"], "interval": dt})
     recorder = nest.Create("spike_recorder")
     nest.Connect(meter, cell)
     nest.Connect(cell, recorder)
-    nest.Simulate(steps * DT + 2.0)
+    nest.Simulate(steps * dt + 2.0)
     events = meter.events
-    np.testing.assert_allclose(events["times"][:steps], DT * np.arange(1, steps + 1), atol=1e-9)
+    np.testing.assert_allclose(events["times"][:steps], dt * np.arange(1, steps + 1), atol=1e-9)
     spikes = recorder.events["times"]
-    return events[record][:steps], spikes[spikes < (steps + 0.5) * DT]
+    return events["V_m"][:steps], spikes[spikes < (steps + 0.5) * dt]
 
 
 def both(
@@ -168,6 +168,19 @@ def test_adex_fires_as_in_nest(model, name, weight):
     late = np.abs(times - nest_times)
     assert np.median(late) < 0.5  # measured: 0.1 and 0.2
     assert late.max() < 2.0  # measured: 1.6 and 0.9
+
+
+@pytest.mark.parametrize(("model", "name"), [x[:2] for x in ADEX])
+def test_adex_differs_from_nest_by_the_grid_alone(model, name):
+    last = []
+    for dt in (0.1, 0.005):
+        steps = round(200.0 / dt)
+        _, times = simulate(model, steps, {}, np.full(steps, 1000.0), dt)
+        _, nest_times = in_nest(name, steps, {}, [], dt, I_e=1000.0)
+        assert len(times) == len(nest_times) == 9
+        last.append(abs(times[-1] - nest_times[-1]))
+    assert last[0] < 9 * 0.1
+    assert last[1] < 9 * 0.005  # measured: 0.6 and 0.025
 
 
 def test_adex_without_spike_current_fires_at_v_th():

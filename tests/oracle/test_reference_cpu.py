@@ -12,8 +12,9 @@ DT = 0.1
 
 def drive(spec):
     """(spikes a second, weight) of each receptor that make every model fire."""
-    units = {"mV": 2.0, "pA": 800.0, "nS": 60.0, "1": 0.4, "ms": 4.0}
-    return {r.name: (200.0, -0.2 * units[r.unit]) if r.sign < 0 else (600.0, units[r.unit]) for r in spec.receptors}
+    defaults = {p.name: p.default for p in spec.params}
+    units = {"mV": 2.0, "pA": 1200.0 * 2.0 / defaults.get("tau_syn_ex", 2.0), "nS": 60.0, "1": 0.4, "ms": 4.0}
+    return {r.name: (200.0, -0.2 * units[r.unit]) if r.sign < 0 else (900.0, units[r.unit]) for r in spec.receptors}
 
 
 def network(model, seed=3, current=True):

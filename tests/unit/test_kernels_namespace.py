@@ -25,6 +25,7 @@ from unittest.mock import MagicMock
 
 class StandIns:
     names = {"cryptography", "huggingface_hub", "packaging", "sigstore", "tomlkit", "yaml"}
+    names |= {"tomli", "typing_extensions"} if sys.version_info < (3, 11) else set()
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:
             return importlib.machinery.ModuleSpec(name, self, is_package=True)

@@ -1,0 +1,146 @@
+"""Records in memory: statistics against plain loops and elephant, edge cases, errors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kernels.errors import ConfigError, ModelError, ShapeError
+from snn.records import MemoryRecorder, Result, SpikeRecord, StateRecord, Trace
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def record(times, ids, n=4, stop=100.0):
+    return SpikeRecord("p", np.array(times, dtype=float), np.array(ids, dtype=int), n, 0.0, stop, 0.1)
+
+
+spikes = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 6)), max_size=60, unique=True)
+
+
+@settings(max_examples=80, deadline=None)
+@given(spikes)
+def test_statistics_against_plain_loops(pairs):
+    r = record([t * 0.1 for t, _ in pairs], [i for _, i in pairs], n=7)
+    keys = list(zip(r.times, r.ids, strict=True))
+    assert keys == sorted(keys) and len(r) == len(pairs)
+    per_neuron = [np.array(sorted(t * 0.1 for t, i in pairs if i == k)) for k in range(7)]
+    for trains, expected in ((r.spiketrains(), per_neuron), (r.isi(), [np.diff(t) for t in per_neuron])):
+        assert len(trains) == 7
+        for mine, theirs in zip(trains, expected, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_allclose(r.rates(), [len(t) * 10.0 for t in per_neuron])
+    assert r.rate() == pytest.approx(np.mean(r.rates()))
+    for mine, train in zip(r.cv(), per_neuron, strict=True):
+        if len(train) < 3:
+            assert np.isnan(mine)
+        else:
+            assert mine == pytest.approx(np.diff(train).std() / np.diff(train).mean(), abs=1e-9)
+    counts = r.counts(0.7, per_neuron=True)
+    expected = np.zeros((7, 143), dtype=int)
+    for t, i in pairs:
+        expected[i, t // 7] += 1  # in whole steps of 0.1 ms: no rounding
+    np.testing.assert_array_equal(counts, expected)
+    np.testing.assert_array_equal(r.counts(0.7), expected.sum(axis=0))
+
+
+def test_cv_equals_elephant():
+    pytest.importorskip("elephant", reason="reference for spike statistics")
+    from elephant.statistics import cv, isi
+
+    rng = np.random.default_rng(1)
+    r = record(rng.uniform(0, 100, 80), rng.integers(0, 4, 80))
+    np.testing.assert_allclose(r.cv(), [cv(isi(train.magnitude)) for train in r.to_neo()])
+
+
+def test_empty_and_silent():
+    r = record([], [], n=3)
+    assert len(r) == 0 and r.rate() == 0.0 and r.rates().tolist() == [0.0, 0.0, 0.0]
+    assert [t.size for t in r.spiketrains()] == [0, 0, 0] == [t.size for t in r.isi()]
+    assert np.isnan(r.cv()).all() and r.counts(10.0).tolist() == [0] * 10
+    nobody = record([], [], n=0)
+    assert np.isnan(nobody.rate()) and nobody.spiketrains() == [] == nobody.isi() and nobody.cv().shape == (0,)
+    assert np.isnan(record([], [], n=2, stop=0.0).rates()).all()
+
+
+def test_slice():
+    r = record([1.0, 2.0, 3.0, 100.0], [0, 1, 2, 3])
+    part = r.slice(2.0, 3.0)
+    assert part.times.tolist() == [2.0] and (part.t_start, part.t_stop, part.n_nodes) == (2.0, 3.0, 4)
+    assert r.slice(3.0, 100.0).times.tolist() == [3.0, 100.0]  # the end of the record belongs to it
+    whole = [r.slice(a, b) for a, b in [(0.0, 2.0), (2.0, 50.0), (50.0, 100.0)]]
+    assert sum(map(len, whole)) == len(r)
+    for window in [(-1.0, 3.0), (3.0, 2.0), (0.0, 101.0), (np.nan, 2.0)]:
+        with pytest.raises(ModelError, match="slice"):
+            r.slice(*window)
+
+
+@pytest.mark.parametrize(
+    ("times", "ids", "error"),
+    [
+        ([1.0, 2.0], [0], ShapeError),
+        ([1.0], [4], ModelError),
+        ([1.0], [-1], ModelError),
+        ([np.nan], [0], ModelError),
+        ([np.inf], [0], ModelError),
+        ([[1.0]], [[0]], ShapeError),
+    ],
+)
+def test_wrong_records_are_refused(times, ids, error):
+    with pytest.raises(error, match="SpikeRecord"):
+        record(times, ids)
+
+
+@pytest.mark.parametrize("bin_size", [0, -1.0, np.nan, np.inf])
+def test_wrong_bins_are_refused(bin_size):
+    with pytest.raises(ModelError, match="bin_size"):
+        record([1.0], [0]).counts(bin_size)
+
+
+def test_states():
+    traces = {
+        "v": Trace(np.array([0.0, 0.1]), np.array([4, 2]), np.ones((2, 2)), "mV"),
+        "w": Trace(np.array([0.0]), np.array([1]), np.zeros((1, 1)), "pA"),
+    }
+    s = StateRecord("exc", traces)
+    assert list(s) == ["v", "w"] == list(s.keys()) and len(s) == 2 and "v" in s and "x" not in s
+    assert s["v"].shape == (2, 2) and s.times("w").tolist() == [0.0] and s.ids("v").tolist() == [4, 2]
+    assert (s.unit("v"), s.unit("w")) == ("mV", "pA") and dict(s.items())["w"].shape == (1, 1)
+    assert "v (2, 2) mV" in repr(s)
+    with pytest.raises(KeyError, match="was not recorded"):
+        s["x"]
+    with pytest.raises(ConfigError, match="recorded: v, w"):
+        s.times("x")
+
+
+def test_memory_recorder_joins_chunks():
+    m = MemoryRecorder({"a": 3, "b": 2}, [("a", "v", "mV", [2], 0.5)], 5.0, 0.5, {"seed": 1}, {"w": 2})
+    for k in range(4):
+        m.spikes("a", [5.5 + k, 6.0 + k], [k % 3, 0])
+        m.states("a", "v", [5.5 + k, 6.0 + k], [[k], [k + 0.5]])
+        m.flush(6.0 + k)
+    m.weights("w", 6.0, [1.0, 2.0])
+    r = m.close(9.0)
+    assert isinstance(r, Result) and r.path is None and r.complete and r.provenance == {"seed": 1}
+    assert len(r.spikes["a"]) == 8 and (r.spikes["b"].t_start, r.spikes["b"].t_stop) == (5.0, 9.0)
+    assert r.states["a"]["v"][:, 0].tolist() == [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5]
+    assert r.weights["w"][1].tolist() == [[1.0, 2.0]]
+    with pytest.raises(ShapeError):
+        m.weights("w", 7.0, [1.0])
+    assert repr(r).splitlines()[0] == "Result: 5 to 9 ms, in memory"
+    assert "a" in repr(r) and "666.667" in repr(r) and "states: a" in repr(r)
+
+
+def test_light_import():
+    """Tables and plots load their libraries only when used."""
+    code = (
+        "import sys, types; pkg = types.ModuleType('snn'); pkg.__path__ = ['snn']; sys.modules['snn'] = pkg\n"
+        "import snn.records, snn.plot, snn.io.sonata, snn.io.neo, snn.io.nwb, snn.io.frames, snn.io.events\n"
+        "heavy = {'pandas', 'matplotlib', 'scipy', 'numba', 'neo', 'pynwb'} & set(sys.modules); sys.exit(str(heavy or ''))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stderr.strip() == ""
