@@ -78,12 +78,15 @@ def _scalars(functions: list[object], single: bool) -> str:
     return "\n".join(_function(known[name], name, single) for name in reversed(needed))
 
 
-def _update(number: int, variant: Variant) -> str:
-    """Source of ``update_<number>``: one step of a slice (phase 2)."""
+def _update(number: int, variant: Variant, step: str) -> str:
+    """Source of ``update_<number>``: one step of a slice (phase 2) by the function called ``step``."""
     spec = variant.spec
     stores = variant.constants()
     load, call, lines = [], {}, []
-    for array, offset, names in (("par_f", "tables.par_f[p]", stores["par_f"]), ("par_i", "tables.par_i[p]", stores["par_i"])):
+    for array, offset, names in (
+        ("par_f", "tables.par_f[p]", stores["par_f"]),
+        ("par_i", "tables.par_i[p]", stores["par_i"]),
+    ):
         for j, name in enumerate(names):
             load.append(f"{name} = constants.{array}[{offset} + {j}]")
             call[name] = name
@@ -109,7 +112,7 @@ def _update(number: int, variant: Variant) -> str:
         call["u"] = "F((np.float64(state.words[at_u + i]) + 0.5) * 2.3283064365386963e-10)"
     results = ", ".join(f"new_{v.name}" for v in spec.state)
     arguments = ", ".join(call[a] for a in spec.arguments)
-    lines.append(f"{results}, fired = step_{spec.name}({arguments})")
+    lines.append(f"{results}, fired = {step}({arguments})")
     for var in spec.state:
         lines.append(f"{call[var.name]} = new_{var.name}")
     lines += [f"ring[at_arrive_{r.name} + i] = F(0.0)" for r in spec.receptors]
@@ -124,7 +127,8 @@ def _update(number: int, variant: Variant) -> str:
         + indent.join(load)
         + f"{indent}for i in range(np.uint64(m)):{indent}    "
         + f"{indent}    ".join(lines)
-        + f"{indent}for i in range(np.uint64(m), (np.uint64(m) + np.uint64(7)) & ~np.uint64(7)):{indent}    flags[i] = 0\n"
+        + f"{indent}for i in range(np.uint64(m), (np.uint64(m) + np.uint64(7)) & ~np.uint64(7)):"
+        + f"{indent}    flags[i] = 0\n"
     )
 
 
@@ -208,17 +212,23 @@ F = np.{precision}
 def module_source(variants: list[Variant], kinds: list[str], precision: str) -> str:
     """Source text of the module that advances a network with these update kernels and edge kinds."""
     single = precision == "float32"
-    specs = {v.spec.name: v.spec for v in variants}
-    title = ", ".join(specs) or "spike sources only"
-    steps = [s.step for s in specs.values()]
+    specs: list[NeuronSpec] = []
+    for variant in variants:
+        if variant.spec not in specs:
+            specs.append(variant.spec)
+    title = ", ".join(s.name for s in specs) or "spike sources only"
+    steps = [s.step for s in specs]
+    # a name may occur twice: a model that was defined again
+    names = [f"step_{s.name}" + f"__{k}" * (s.name in [x.name for x in specs[:k]]) for k, s in enumerate(specs)]
     parts = [_HEADER.format(title=title, precision=precision), _scalars(list(steps), single)]
-    parts += [_function(spec.step, f"step_{name}", single) for name, spec in specs.items()]
-    parts += [_update(k, v) for k, v in enumerate(variants)]
+    parts += [_function(step, name, single) for step, name in zip(steps, names, strict=True)]
+    parts += [_update(k, v, names[specs.index(v.spec)]) for k, v in enumerate(variants)]
     used = sorted({kind[:2] for kind in kinds})
     parts += [deliver.source(kind) for kind in used]
     indent = " " * 24
     dispatch = "\n".join(
-        f"{indent}{'el' if k else ''}if kind == {k}:\n{indent}    update_{k}(tables, state, constants, block, p, step, start, flags)"
+        f"{indent}{'el' if k else ''}if kind == {k}:\n"
+        f"{indent}    update_{k}(tables, state, constants, block, p, step, start, flags)"
         for k in range(len(variants))
     )
     calls = "\n".join(

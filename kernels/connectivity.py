@@ -29,7 +29,7 @@ def pick(n, indptr, n_other, autapses, multapses, k0, k1, first, last, out):  # 
     """
     seen = np.full(0 if multapses else n_other, -1, np.int64)
     for e in range(first, last):
-        at, end = indptr[e], indptr[e + 1]
+        at, end = int(indptr[e]), int(indptr[e + 1])
         need = end - at
         left = n_other if autapses else n_other - 1
         invert = (not multapses) and need > left // 2
@@ -60,9 +60,9 @@ def pick(n, indptr, n_other, autapses, multapses, k0, k1, first, last, out):  # 
                 out[at + done] = other
             done += 1
         if invert:
-            for other in range(n_other):
-                if seen[other] != e and (autapses or other != e):
-                    out[at] = other
+            for kept in range(n_other):
+                if seen[kept] != e and (autapses or kept != e):
+                    out[at] = kept
                     at += 1
 
 
@@ -88,7 +88,7 @@ def bernoulli(p, n_source, autapses, k0, k1, first, last, counts, indptr, out): 
     scale = 1.0 / math.log1p(-p) if p < 1.0 else 0.0
     for t in range(first, last):
         at = np.int64(0) if out.size == 0 else indptr[t]
-        i = np.int64(-1)
+        i = -1
         draw = np.uint64(0)
         number = 0
         a = b = c = d = np.uint64(0)
@@ -102,7 +102,7 @@ def bernoulli(p, n_source, autapses, k0, k1, first, last, counts, indptr, out): 
             jump = math.log(u) * scale
             if jump >= n_source:
                 break
-            i += 1 + np.int64(jump)
+            i += 1 + int(jump)
             if i >= n_source:
                 break
             if autapses or i != t:
@@ -132,10 +132,10 @@ def count_rows(indptr, sources, lo, hi, rows, at):  # type: ignore[no-untyped-de
 
 
 @jit
-def fill_rows(
+def fill_rows(  # type: ignore[no-untyped-def]
     indptr, sources, lo, hi, position, slot, other_slot, order, w_row, w_values, d_row, d_values, dt, k0, k1,
     targets, weights, delays,
-):  # type: ignore[no-untyped-def]  # fmt: skip
+):  # fmt: skip
     """Write the edges to targets lo..hi-1 to their rows; position[s] is the next free place of source s's row.
 
     ``slot`` is the accumulator of target lo for weights >= 0, ``other_slot`` for negative ones. Weights and delays

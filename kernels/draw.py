@@ -14,6 +14,7 @@ from kernels.jit import jit
 from kernels.philox import philox, unit
 
 CONSTANT, UNIFORM, NORMAL, LOGNORMAL, EXPONENTIAL = range(5)
+_BELOW_ONE = 1.0 - 2.0**-53  # the largest float64 below 1
 
 
 def _central(q: float) -> float:
@@ -95,7 +96,7 @@ def quantile(row, u):  # type: ignore[no-untyped-def]
     if kind == CONSTANT:
         x = a
     else:
-        u = row[3] + u * (row[4] - row[3])
+        u = min(row[3] + u * (row[4] - row[3]), _BELOW_ONE)  # the sum may round to 1, whose quantile is infinite
         if kind == UNIFORM:
             x = a + u * (b - a)
         elif kind == EXPONENTIAL:

@@ -74,11 +74,11 @@ class Inputs(NamedTuple):
     words: Array  # (K,) offset of 4 * n random words
     weight: Array  # (K,) F
     weights: Array  # (K,) offset in values of one weight a neuron, -1 if they are equal
-    segment: Array  # (K + 1,) rows of start, at, low, count
+    segment: Array  # (K + 1,) rows of start, at, low, size
     start: Array  # (rows,) first step of a segment
     at: Array  # (rows,) offset in thresholds (Poisson, shared) or values (others)
     low: Array  # (rows,) count below the first threshold
-    count: Array  # (rows,) number of thresholds; or of values
+    size: Array  # (rows,) number of thresholds; or of values
     thresholds: Array  # uint32
     values: Array  # float64
     event_first: Array  # (K + 1,)

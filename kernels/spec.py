@@ -19,7 +19,7 @@ import math
 import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -156,6 +156,14 @@ class NeuronSpec:
                 f"arrive_<receptor>, i_stim or u.{hint}"
             )
         check_body(self.step, self.name)
+        for node in ast.walk(source_tree(self.step)):
+            if isinstance(node, ast.Return):
+                values = node.value.elts if isinstance(node.value, ast.Tuple) else []
+                if len(values) != len(self.state) + 1:
+                    raise ModelError(
+                        f"{self.name}.step: must return {', '.join(v.name for v in self.state)} and whether the neuron "
+                        f"fired; got {ast.unparse(node)!r}."
+                    )
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -176,10 +184,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."
 
 
+@lru_cache(maxsize=None)
+def _source(function: Callable[..., Any]) -> str:
+    """The function's text as it was at the first call: its file may change later."""
+    return textwrap.dedent(inspect.getsource(function))
+
+
 def source_tree(function: Callable[..., Any]) -> ast.FunctionDef:
     """The function's definition as a syntax tree."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+        tree = ast.parse(_source(function)).body[0]
     except (OSError, TypeError, SyntaxError) as error:
         raise ModelError(
             f"{getattr(function, '__name__', function)!s}: its source cannot be read; write it with def in a file."
@@ -197,7 +211,7 @@ _ALLOWED = (
 
 
 def check_body(function: Callable[..., Any], owner: str) -> None:
-    """Raise ModelError unless the body holds arithmetic, ``math`` and ``kernels.scalar`` only (and loops over range)."""
+    """Raise ModelError unless the body holds arithmetic, ``math``, ``kernels.scalar`` and loops over range only."""
     tree = source_tree(function)
     bound = {a.arg for a in tree.args.args}
     bound |= {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}

@@ -17,7 +17,7 @@ from kernels.errors import ModelError
 from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec
-from snn.connect import EdgeList
+from snn.connect import EdgeList, Pair
 from snn.distributions import Distribution
 from snn.inputs import Encoded
 from snn.network import SPIKES, Input, Network, Population, Projection
@@ -189,13 +189,19 @@ def _parameters(net: Network, population: Population, dt: float) -> dict[str, An
         if not np.all(np.isfinite(value)):
             raise ModelError(f"{spec.name}.{derived.name}: is not finite at dt = {dt} ms. Check the parameters.")
         if np.ndim(value) and value.shape != (population.n,):
-            raise ModelError(f"{spec.name}.{derived.name}: compute must give a number or one a neuron; got {value.shape}.")
+            raise ModelError(
+                f"{spec.name}.{derived.name}: compute must give a number or one a neuron; got {value.shape}."
+            )
         values[derived.name] = float(value) if value.ndim == 0 else value
     return values
 
 
 def _constants(
-    pops: list[Population], values: dict[str, dict[str, Any]], variants: list[Variant], kind: np.ndarray, float_type: Any
+    pops: list[Population],
+    values: dict[str, dict[str, Any]],
+    variants: list[Variant],
+    kind: np.ndarray,
+    float_type: Any,
 ) -> tuple[Constants, dict[str, np.ndarray]]:
     parts: dict[str, list[np.ndarray]] = {name: [] for name in Constants._fields}
     sizes = dict.fromkeys(parts, 0)
@@ -297,10 +303,11 @@ def _inputs(
     inputs = Inputs(
         first=first.astype(np.int64), source=source, key=np.array(out["key"], np.uint64).reshape(-1, 2),
         weight=np.array(out["weight"], float_type), segment=np.array(segment, np.int64),
-        start=table[:, 0].copy(), at=table[:, 1].copy(), low=table[:, 2].copy(), count=table[:, 3].copy(),
+        start=table[:, 0].copy(), at=table[:, 1].copy(), low=table[:, 2].copy(), size=table[:, 3].copy(),
         thresholds=np.concatenate([*thresholds, np.empty(0, np.uint32)]).astype(np.uint32),
         values=np.concatenate([*values, np.empty(0)]), event_first=np.array(event_first, np.int64),
-        event_step=np.concatenate([*steps, np.empty(0, np.int64)]), event_id=np.concatenate([*ids, np.empty(0, np.int32)]),
+        event_step=np.concatenate([*steps, np.empty(0, np.int64)]),
+        event_id=np.concatenate([*ids, np.empty(0, np.int32)]),
         event_weight=np.concatenate([*weights, np.empty(0)]).astype(float_type), **flat,
     )  # fmt: skip
     return inputs, words, np.concatenate([*noise, np.empty(0)]), most
@@ -316,14 +323,18 @@ def _weight_type(weight: Any, precision: str) -> Any:
 def draw_edges(net: Network, projection: Projection, threads: int) -> EdgeList:
     """The edges of a projection: a function of seed, name, sizes and rule alone."""
     p = projection
-    return p.rule.edges(
-        f"Projection {p.name!r}", p.source.n, p.target.n, p.source is p.target, stream_key(net.seed, "edges", p.name),
-        threads, source_positions=p.source.positions, target_positions=p.target.positions,
-    )  # fmt: skip
+    owner, key = f"Projection {p.name!r}", stream_key(net.seed, "edges", p.name)
+    same = p.source is p.target
+    return p.rule.edges(Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions))
 
 
 def _edges(
-    net: Network, index: dict[str, int], tables: Tables, delays: dict[str, tuple[int, int]], precision: str, threads: int
+    net: Network,
+    index: dict[str, int],
+    tables: Tables,
+    delays: dict[str, tuple[int, int]],
+    precision: str,
+    threads: int,
 ) -> list[tuple[str, Edges]]:
     """Draw all projections, group them by storage kind and source, lay rows out by block."""
     groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
@@ -400,7 +411,8 @@ def _layout(
                 order = edges.order if edges.order is not None else np.empty(0, np.int64)
                 connectivity.fill_rows(
                     edges.indptr, edges.sources, lo, hi, position, positive, negative, order, w_row,
-                    w_values, d_row, d_values, tables.dt, *stream_key(net.seed, "values", p.name), targets, weights, delays,
+                    w_values, d_row, d_values, tables.dt, *stream_key(net.seed, "values", p.name),
+                    targets, weights, delays,
                 )  # fmt: skip
 
     each_block(fill)
@@ -411,7 +423,8 @@ def _layout(
     return Edges(
         by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64), at=at[:-1].astype(np.int64),
         n_source=n_source, weight=np.array([w for (_, w, _), _ in groups], np.dtype(precision)),
-        delay=np.array([d for (_, _, d), _ in groups], np.int64), rows=rows, targets=targets, weights=weights, delays=delays,
+        delay=np.array([d for (_, _, d), _ in groups], np.int64), rows=rows,
+        targets=targets, weights=weights, delays=delays,
     )  # fmt: skip
 
 

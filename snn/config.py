@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -518,6 +518,7 @@ class _Builder:
             seed = 0
         self.net = Network(seed)
         self.simulation = self.table("simulation", raw.get("simulation", {}), SimulationTable)
+        self.dt = _dt(raw) if self.simulation is None else self.simulation.dt
         self.output = self.table("output", raw.get("output", {}), OutputTable) or OutputTable()
         self.tables = self.named("populations")
         if not self.tables and not any(p.startswith("populations") for p in problems):
@@ -717,9 +718,7 @@ class _Builder:
 
     def on_grid(self, path: str, population: Population) -> None:
         """Checks that need dt: derived constants, drawn parameters, sources."""
-        if self.simulation is None:
-            return
-        dt, name = self.simulation.dt, population.name
+        dt, name = self.dt, population.name
         if isinstance(population.model, NeuronModel):
             kind = population.model.spec.name
             with self.at(f"{path}.params", f"{kind} of population {name!r}", kind):
@@ -751,8 +750,7 @@ class _Builder:
             return
         with self.at(path, *owners):
             self.net.input(name, target, source, **more)
-            if self.simulation is not None:
-                source.encode(self.simulation.dt, target.n, owners[0])
+            source.encode(self.dt, target.n, owners[0])
 
     def projection(self, k: int, raw: Any) -> None:
         path = f"projections.{k}"
@@ -776,9 +774,8 @@ class _Builder:
         owner = f"Projection {name!r}"
         with self.at(path, owner, "Network.connect"):
             made = self.net.connect(source, target, rule, receptor=table.receptor, name=table.name, **values)
-            if self.simulation is not None:
-                _delay_steps(made, self.simulation.dt)
-            _check_sizes(owner, rule, source, target)
+            _delay_steps(made, self.dt)
+            _check_rule(owner, rule, source, target)
 
     def rule(self, path: str, kind: str, table: Table | None) -> tuple[Any, Any, Any]:
         """(rule, weights, delays) with the values that come with the edges; the rule is BAD after a problem."""
@@ -816,33 +813,43 @@ class _Builder:
             if population is None:
                 continue
             for variable in table.variable:
+                known = [SPIKES, *(s.name for s in (population.spec.state if population.spec else ()))]
+                if variable not in known:
+                    self.report(f"{path}.variable", f"no variable {variable!r} in {name!r}.{nearest(variable, known)}")
+                    continue
                 alone = variable == SPIKES and len(table.variable) > 1  # ids and every are for the other variables
                 owner = f"record({name!r}, {variable!r})"
                 every = None if alone else table.every
                 with self.at(path, owner, ("record", path)):
                     self.net.record(population, variable, ids=None if alone else ids, every=every)
-                    dt = self.simulation.dt if self.simulation else None
-                    if every is not None and dt is not None and not _multiple(every, dt):
-                        raise ConfigError(f"{owner}.every: must be a multiple of dt = {dt} ms; got {every}.")
+                    if every is not None and not _multiple(every, self.dt):
+                        raise ConfigError(f"{owner}.every: must be a multiple of dt = {self.dt} ms; got {every}.")
+
+
+def _dt(raw: Mapping[str, Any]) -> float:
+    """The step of a faulty ``[simulation]``, or the default, so that what depends on it is checked all the same."""
+    table = raw.get("simulation")
+    dt = table.get("dt") if isinstance(table, dict) else None
+    return float(dt) if isinstance(dt, (int, float)) and not isinstance(dt, bool) and 0 < dt < np.inf else 0.1
 
 
 def _multiple(interval: float, dt: float) -> bool:
     return round(interval / dt) >= 1 and abs(round(interval / dt) * dt - interval) <= 1e-6 * dt
 
 
-def _check_sizes(owner: str, rule: connect.Rule, source: Population, target: Population) -> None:
-    """What a rule refuses when its edges are drawn, without drawing."""
-    same = source is target
-    if isinstance(rule, connect.fixed_indegree):
-        connect._check_room(f"{owner}.indegree", rule.indegree, source.n, same, rule.autapses, rule.multapses)
+def _check_rule(owner: str, rule: connect.Rule, source: Population, target: Population) -> None:
+    """What a rule refuses when its edges are drawn, found by drawing those of a single neuron."""
+    n_source, n_target = source.n, target.n
+    if isinstance(rule, (connect.fixed_indegree, connect.distance_dependent)):
+        n_target = 1
     elif isinstance(rule, connect.fixed_outdegree):
-        connect._check_room(f"{owner}.outdegree", rule.outdegree, target.n, same, rule.autapses, rule.multapses)
+        n_source = 1
     elif isinstance(rule, connect.fixed_total_number):
-        connect._check_room(f"{owner}.number", rule.number, source.n, same, rule.autapses, True)
-    elif isinstance(rule, (connect.one_to_one, connect.from_arrays)):
-        rule.edges(owner, source.n, target.n, same, (0, 0), 1)
-    elif isinstance(rule, connect.distance_dependent) and (source.positions is None or target.positions is None):
-        raise ConfigError(f"{owner}: distance_dependent needs positions in both populations.")
+        rule = replace(rule, number=min(rule.number, 1))
+    elif not isinstance(rule, (connect.one_to_one, connect.from_arrays)):
+        return  # refuses nothing
+    positions = source.positions, target.positions
+    rule.edges(connect.Pair(owner, n_source, n_target, source is target, stream_key(0), 1, *positions))
 
 
 # ------------------------------------------------------------------------------------------------------ experiment

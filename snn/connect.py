@@ -27,6 +27,20 @@ class EdgeList:
     order: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Pair:
+    """What a rule draws for: ``same`` says that source and target are one population."""
+
+    owner: str
+    n_source: int
+    n_target: int
+    same: bool
+    key: Key
+    threads: int = 1
+    source_positions: np.ndarray | None = None
+    target_positions: np.ndarray | None = None
+
+
 def _ids(n: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if n <= 2**16 else np.uint32
 
@@ -54,8 +68,8 @@ def _by_target(sources: np.ndarray, targets: np.ndarray, n_source: int, n_target
 class Rule:
     """Base of connection rules."""
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
-        """Draw the edges; ``same`` says that source and target are one population."""
+    def edges(self, pair: Pair) -> EdgeList:
+        """Draw the edges: a function of ``pair`` and the rule alone."""
         raise NotImplementedError
 
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...] | None:
@@ -69,29 +83,30 @@ def _count(owner: str, value: Any) -> int:
     return int(value)
 
 
-def _check_room(owner: str, need: int, n: int, same: bool, autapses: bool, multapses: bool) -> None:
-    left = n - (1 if same and not autapses else 0)
+def _check_room(owner: str, need: int, n: int, pair: Pair, rule: Any) -> None:
+    left = n - (1 if pair.same and not rule.autapses else 0)
     if need and left <= 0:
-        raise ModelError(f"{owner}: there is nothing to choose from ({n} neurons, autapses={autapses}).")
-    if need > left and not multapses:
+        raise ModelError(f"{owner}: there is nothing to choose from ({n} neurons, autapses={rule.autapses}).")
+    if need > left and not rule.multapses:
         raise ModelError(f"{owner}: must be at most {left} without multapses; got {need}. Give multapses=True.")
 
 
-def _pick(
-    rule: Any, counts: np.ndarray, n: int, n_other: int, same: bool, key: Key, threads: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _pick(rule: Any, counts: np.ndarray, n: int, n_other: int, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
+    """(indptr, chosen): for each of ``n`` elements counts[e] of ``n_other``."""
     indptr = np.zeros(n + 1, np.int64)
     np.cumsum(counts, out=indptr[1:])
     out = np.empty(indptr[-1], _ids(n_other))
-    auto = rule.autapses or not same
-    _each(threads, n, lambda a, b: connectivity.pick(n, indptr, n_other, auto, rule.multapses, *key, a, b, out))
+    auto = rule.autapses or not pair.same
+    _each(
+        pair.threads, n, lambda a, b: connectivity.pick(n, indptr, n_other, auto, rule.multapses, *pair.key, a, b, out)
+    )
     return indptr, out
 
 
 @dataclass(frozen=True)
 class fixed_indegree(Rule):
-    """Each target draws ``indegree`` sources, uniformly. ``autapses``: a neuron may choose itself; ``multapses``: it may
-    choose a source more than once (both True by default, as in NEST)."""
+    """Each target draws ``indegree`` sources, uniformly. ``autapses``: a neuron may choose itself;
+    ``multapses``: it may choose a source more than once (both True by default, as in NEST)."""
 
     indegree: int
     autapses: bool = True
@@ -100,10 +115,11 @@ class fixed_indegree(Rule):
     def __post_init__(self) -> None:
         _count("fixed_indegree.indegree", self.indegree)
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+    def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
-        _check_room(f"{owner}.indegree", self.indegree, n_source, same, self.autapses, self.multapses)
-        return EdgeList(*_pick(self, np.full(n_target, self.indegree), n_target, n_source, same, key, threads))
+        n_source, n_target = pair.n_source, pair.n_target
+        _check_room(f"{pair.owner}.indegree", self.indegree, n_source, pair, self)
+        return EdgeList(*_pick(self, np.full(n_target, self.indegree), n_target, n_source, pair))
 
 
 @dataclass(frozen=True)
@@ -117,11 +133,12 @@ class fixed_outdegree(Rule):
     def __post_init__(self) -> None:
         _count("fixed_outdegree.outdegree", self.outdegree)
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+    def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
-        _check_room(f"{owner}.outdegree", self.outdegree, n_target, same, self.autapses, self.multapses)
+        n_source, n_target = pair.n_source, pair.n_target
+        _check_room(f"{pair.owner}.outdegree", self.outdegree, n_target, pair, self)
         counts = np.full(n_source, self.outdegree)
-        by_source, targets = _pick(self, counts, n_source, n_target, same, key, threads)
+        by_source, targets = _pick(self, counts, n_source, n_target, pair)
         indptr = np.zeros(n_target + 1, np.int64)
         np.cumsum(np.bincount(targets, minlength=n_target), out=indptr[1:])
         sources = np.empty(len(targets), _ids(n_source))
@@ -141,17 +158,18 @@ class fixed_total_number(Rule):
     def __post_init__(self) -> None:
         _count("fixed_total_number.number", self.number)
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+    def edges(self, pair: Pair) -> EdgeList:
         """Targets fall by the multinomial law; each target then draws its sources."""
-        _check_room(f"{owner}.number", self.number, n_source, same, self.autapses, True)
+        n_source, n_target = pair.n_source, pair.n_target
+        _check_room(f"{pair.owner}.number", self.number, n_source, pair, self)
 
         def work(first: int, last: int) -> np.ndarray:
             counts = np.zeros(n_target, np.int64)
-            connectivity.spread(self.number, n_target, *key, 4 * first, min(4 * last, self.number), counts)
+            connectivity.spread(self.number, n_target, *pair.key, 4 * first, min(4 * last, self.number), counts)
             return counts
 
-        counts = np.sum(_each(threads, -(-self.number // 4), work), axis=0)
-        return EdgeList(*_pick(self, counts, n_target, n_source, same, key, threads))
+        counts = np.sum(_each(pair.threads, -(-self.number // 4), work), axis=0)
+        return EdgeList(*_pick(self, counts, n_target, n_source, pair))
 
 
 @dataclass(frozen=True)
@@ -165,20 +183,21 @@ class pairwise_bernoulli(Rule):
         if isinstance(self.p, bool) or not isinstance(self.p, (int, float, np.number)) or not 0 <= self.p <= 1:
             raise ModelError(f"pairwise_bernoulli.p: must be >= 0 and <= 1; got {self.p!r}.")
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+    def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
+        n_source, n_target = pair.n_source, pair.n_target
         indptr, counts = np.zeros(n_target + 1, np.int64), np.zeros(n_target, np.int64)
-        auto = self.autapses or not same
+        auto = self.autapses or not pair.same
 
         def run(a: int, b: int, out: np.ndarray) -> None:
-            connectivity.bernoulli(float(self.p), n_source, auto, *key, a, b, counts, indptr, out)
+            connectivity.bernoulli(float(self.p), n_source, auto, *pair.key, a, b, counts, indptr, out)
 
         if self.p > 0:
-            _each(threads, n_target, lambda a, b: run(a, b, np.empty(0, _ids(n_source))))
+            _each(pair.threads, n_target, lambda a, b: run(a, b, np.empty(0, _ids(n_source))))
         np.cumsum(counts, out=indptr[1:])
         sources = np.empty(indptr[-1], _ids(n_source))
         if sources.size:
-            _each(threads, n_target, lambda a, b: run(a, b, sources))
+            _each(pair.threads, n_target, lambda a, b: run(a, b, sources))
         return EdgeList(indptr, sources)
 
 
@@ -196,9 +215,10 @@ class distance_dependent(Rule):
     wrap: Any = None
     autapses: bool = False
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
-        """See :class:`Rule`; needs ``source_positions`` and ``target_positions``."""
-        here, there = more.get("source_positions"), more.get("target_positions")
+    def edges(self, pair: Pair) -> EdgeList:
+        """See :class:`Rule`; needs positions."""
+        owner, n_source, n_target = pair.owner, pair.n_source, pair.n_target
+        here, there = pair.source_positions, pair.target_positions
         if here is None or there is None:
             raise ModelError(f"{owner}: distance_dependent needs positions; give positions= to both populations.")
         if here.shape[1] != there.shape[1]:
@@ -212,9 +232,9 @@ class distance_dependent(Rule):
             p = np.asarray(self.p(np.sqrt(np.sum(delta * delta, axis=1))), float)
             if p.shape != (n_source,) or not np.all((p >= 0) & (p <= 1)):
                 raise ModelError(f"{owner}.p: must give one probability in [0, 1] a distance; got {p!r}.")
-            u = _uniforms(t, n_source, key)
+            u = _uniforms(t, n_source, pair.key)
             chosen = u < p
-            if same and not self.autapses:
+            if pair.same and not self.autapses:
                 chosen[t] = False
             lists.append(ids[chosen])
         indptr = np.zeros(n_target + 1, np.int64)
@@ -235,10 +255,11 @@ class all_to_all(Rule):
 
     autapses: bool = True
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+    def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
+        n_source, n_target = pair.n_source, pair.n_target
         keep = np.ones((n_target, n_source), bool)
-        if same and not self.autapses:
+        if pair.same and not self.autapses:
             np.fill_diagonal(keep, False)
         targets, sources = np.nonzero(keep)
         indptr = np.zeros(n_target + 1, np.int64)
@@ -254,10 +275,11 @@ class all_to_all(Rule):
 class one_to_one(Rule):
     """Source i to target i. Weights and delays may be arrays of shape (n,)."""
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+    def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
+        n_source, n_target = pair.n_source, pair.n_target
         if n_source != n_target:
-            raise ShapeError(f"{owner}: one_to_one needs populations of one size; got {n_source} and {n_target}.")
+            raise ShapeError(f"{pair.owner}: one_to_one needs populations of one size; got {n_source} and {n_target}.")
         return EdgeList(np.arange(n_target + 1, dtype=np.int64), np.arange(n_source).astype(_ids(n_source)))
 
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
@@ -280,11 +302,15 @@ class from_arrays(Rule):
                 f"from_arrays.targets: must be as long as sources; got {self.targets.shape}, {self.sources.shape}."
             )
 
-    def edges(self, owner: str, n_source: int, n_target: int, same: bool, key: Key, threads: int, **more: Any) -> EdgeList:
+    def __repr__(self) -> str:
+        return f"from_arrays({self.sources.size} edges)"
+
+    def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
+        n_source, n_target = pair.n_source, pair.n_target
         for name, ids, n in (("sources", self.sources, n_source), ("targets", self.targets, n_target)):
             if ids.size and ids.max() >= n:
-                raise ModelError(f"{owner}.{name}: must be < {n}; got {ids.max()}.")
+                raise ModelError(f"{pair.owner}.{name}: must be < {n}; got {ids.max()}.")
         return _by_target(self.sources.astype(np.int64), self.targets.astype(np.int64), n_source, n_target)
 
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
@@ -302,7 +328,9 @@ def from_sparse(matrix: Any) -> tuple[from_arrays, np.ndarray]:
     return from_arrays(coo.row, coo.col), np.asarray(coo.data, float)
 
 
-def from_sonata(path: str | Path, population: str | None = None) -> tuple[from_arrays, np.ndarray | None, np.ndarray | None]:
+def from_sonata(
+    path: str | Path, population: str | None = None
+) -> tuple[from_arrays, np.ndarray | None, np.ndarray | None]:
     """(rule, weights, delays) of a SONATA edges file; weights and delays are None where the file holds none."""
     from snn.io.sonata import read_edges
 
@@ -311,6 +339,6 @@ def from_sonata(path: str | Path, population: str | None = None) -> tuple[from_a
 
 
 __all__ = [
-    "Rule", "all_to_all", "distance_dependent", "fixed_indegree", "fixed_outdegree", "fixed_total_number", "from_arrays",
-    "from_sonata", "from_sparse", "one_to_one", "pairwise_bernoulli",
+    "Pair", "Rule", "all_to_all", "distance_dependent", "fixed_indegree", "fixed_outdegree", "fixed_total_number",
+    "from_arrays", "from_sonata", "from_sparse", "one_to_one", "pairwise_bernoulli",
 ]  # fmt: skip

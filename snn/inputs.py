@@ -18,11 +18,12 @@ from kernels.errors import ModelError, ShapeError
 from snn.units import plain
 
 MAX_MEAN = 1.0e4
+MAX_MEAN_EACH = 700.0  # the inversion of one rate a neuron begins at exp(-mean)
 
 
 @dataclass
 class Encoded:
-    """An input as kernels read it: segments of (first step, offset, low, count) over thresholds or values, or events."""
+    """An input as kernels read it: events, or segments (first step, offset, low, size) of thresholds or values."""
 
     kind: int
     segments: list[tuple[int, int, int, int]] = field(default_factory=list)
@@ -62,8 +63,8 @@ def _first_step(time: float, dt: float) -> int:
     return 2**62 if math.isinf(time) else math.ceil(time / dt - 1e-6)
 
 
-def _segments(owner: str, times: Any, values: np.ndarray) -> np.ndarray:
-    times = np.atleast_1d(_finite(f"{owner}.times", times, "ms", 0.0))
+def _segments(owner: str, given: Any, values: np.ndarray) -> np.ndarray:
+    times: np.ndarray = np.atleast_1d(_finite(f"{owner}.times", given, "ms", 0.0))
     if times.ndim != 1 or len(times) != len(values) or len(times) == 0:
         raise ShapeError(f"{owner}.times: needs one start time for each value; got {len(times)} and {len(values)}.")
     if np.any(np.diff(times) <= 0):
@@ -111,13 +112,16 @@ class Poisson(SpikeInput):
             self.rate = np.atleast_1d(self.rate)
             self.times = _segments("Poisson", times, self.rate)
         elif np.ndim(self.rate) and shared:
-            raise ModelError("Poisson.rate: a shared train has one rate; got an array. Give times with it for segments.")
+            raise ModelError(
+                "Poisson.rate: a shared train has one rate; got an array. Give times with it for segments."
+            )
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
         """Thresholds on a 32-bit word whose number reached is the count; one mean a neuron where rates differ."""
-        if np.any(np.asarray(self.rate) * dt * 1e-3 > MAX_MEAN):
+        most = MAX_MEAN_EACH if self.times is None and np.ndim(self.rate) else MAX_MEAN
+        if np.any(np.asarray(self.rate) * dt * 1e-3 > most):
             raise ModelError(
-                f"{owner}.rate: must be at most {MAX_MEAN:g} spikes a step; got {np.max(self.rate):g} Hz. "
+                f"{owner}.rate: must be at most {most:g} spikes a step; got {np.max(self.rate):g} Hz. "
                 "Merge fewer trains into one."
             )
         if self.times is None and np.ndim(self.rate):
@@ -207,7 +211,7 @@ class SpikeArray(SpikeInput):
         """Events sorted by step, then target."""
         if self.ids.size and self.ids.max() >= n:
             raise ModelError(f"{owner}.ids: must be < {n}, the number of targets; got {self.ids.max()}.")
-        steps = np.ceil(self.times / dt - 1e-6).astype(np.int64) - 1
+        steps = np.maximum(np.ceil(self.times / dt - 1e-6).astype(np.int64) - 1, 0)
         order = np.lexsort((self.ids, steps))
         code = Encoded(kinds.EVENTS, event_step=steps[order], event_id=self.ids[order].astype(np.int32))
         if self.weights is not None:
@@ -243,7 +247,7 @@ class StepCurrent(CurrentInput):
 
 
 class ACCurrent(CurrentInput):
-    """Sinusoidal current, equal for all targets: offset + amplitude * sin(2 pi frequency t + phase) at each step's begin.
+    """Sinusoidal current, equal for all: offset + amplitude * sin(2 pi frequency t + phase), t the step's begin.
 
     Parameters
     ----------

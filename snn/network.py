@@ -119,8 +119,8 @@ class Network:
     ) -> Population:
         """Add ``n`` neurons of ``model`` (or spike sources: :class:`snn.Poisson`, :class:`snn.SpikeArray`).
 
-        ``init`` maps state variables to a number, an array of shape (n,) or a distribution. ``positions``, shape (n, d),
-        serve distance-dependent rules.
+        ``init`` maps state variables to a number, an array of shape (n,) or a distribution. ``positions``, shape
+        (n, d), serve distance-dependent rules.
         """
         if not isinstance(name, str) or not name or "/" in name:
             raise ModelError(f"Network.population: the name must be a non-empty text without '/'; got {name!r}.")
@@ -154,9 +154,7 @@ class Network:
         self.populations[name] = population
         return population
 
-    def input(
-        self, name: str, target: Any, source: Any, weight: Any = None, receptor: str | None = None
-    ) -> Input:
+    def input(self, name: str, target: Any, source: Any, weight: Any = None, receptor: str | None = None) -> Input:
         """Drive every neuron of ``target`` by ``source``: a spike input with a ``weight``, or a current.
 
         ``weight``: a number, an array of shape (n,) or a distribution (one value a neuron), in the receptor's unit.
@@ -166,7 +164,9 @@ class Network:
         if name in self.inputs:
             raise ModelError(f"Network.input: {name!r} exists already. Choose another name.")
         if population.spec is None:
-            raise ModelError(f"{owner}.target: {population.name!r} is a population of spike sources; it takes no input.")
+            raise ModelError(
+                f"{owner}.target: {population.name!r} is a population of spike sources; it takes no input."
+            )
         if isinstance(source, CurrentInput):
             if weight is not None or receptor is not None:
                 raise ModelError(f"{owner}.weight: a current takes no weight and no receptor; got {weight!r}.")
@@ -177,7 +177,7 @@ class Network:
         if not isinstance(source, SpikeInput):
             raise ModelError(f"{owner}.source: must be an input such as snn.Poisson; got {source!r}.")
         if weight is None and getattr(source, "weights", None) is not None:
-            weight = source.weights  # type: ignore[attr-defined]
+            weight = source.weights if len(source.weights) else 1.0  # type: ignore[attr-defined]
             shape: tuple[int, ...] = np.shape(weight)
         elif weight is None:
             raise ModelError(f"{owner}.weight: spikes need a weight; got none.")
@@ -231,7 +231,7 @@ class Network:
     def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
         """Record ``"spikes"`` or a state variable.
 
-        ``ids``: neurons, default all (spikes are always recorded of all). ``every``: interval in ms, default every step;
+        ``ids``: neurons, default all (spikes are always recorded of all). ``every``: interval in ms, default each step;
         samples are taken at multiples of it, the first after one interval.
         """
         if isinstance(population, Projection):
@@ -242,7 +242,9 @@ class Network:
             raise ModelError(f"{owner}: is recorded already.")
         if variable == SPIKES:
             if ids is not None or every is not None:
-                raise ModelError(f"{owner}: spikes are recorded of all neurons at their times; leave out ids and every.")
+                raise ModelError(
+                    f"{owner}: spikes are recorded of all neurons at their times; leave out ids and every."
+                )
         else:
             known = [s.name for s in target.spec.state] if target.spec else []
             if variable not in known:
@@ -252,7 +254,7 @@ class Network:
             raise ModelError(f"{owner}.ids: must be integers >= 0 and < {target.n}; got {ids!r}.")
         if every is not None:
             every = plain(every, "ms", f"{owner}.every")
-            if not np.ndim(every) == 0 or not every > 0:  # type: ignore[operator]
+            if np.ndim(every) or not every > 0:
                 raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
         probe = Probe(target, variable, chosen.astype(np.int64), every)
         self.probes.append(probe)
@@ -300,7 +302,9 @@ class Network:
         low, high = _range(weight)
         if receptor is not None:
             if receptor not in names:
-                raise ModelError(f"{owner}.receptor: {spec.name} has no receptor {receptor!r}.{nearest(receptor, names)}")
+                raise ModelError(
+                    f"{owner}.receptor: {spec.name} has no receptor {receptor!r}.{nearest(receptor, names)}"
+                )
             number = names.index(receptor)
             sign = spec.receptors[number].sign
             if (sign > 0 and low < 0) or (sign < 0 and high > 0):

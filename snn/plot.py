@@ -189,6 +189,7 @@ def cv(
     records = _records(result, populations)
     values = [r.cv() for r in records]
     ax = _distribution(records, values, ax, kind, "CV of intervals")
+    ax.set_ylim(0, max(1.1, ax.get_ylim()[1]))
     ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=(0, (4, 3)), zorder=0)
     ax.annotate(
         " Poisson", (1, 1), xycoords=("axes fraction", "data"), ha="left", va="center", color=GREY, fontsize="small"

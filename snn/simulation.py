@@ -103,8 +103,8 @@ class Simulation:
         return str(self._engine.module.__file__) if self.backend == "cpu" else ""
 
     def run(
-        self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False, overwrite: bool = False,
-        compress: bool = False,
+        self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
+        overwrite: bool = False, compress: bool = False,
     ) -> Result:  # fmt: skip
         """Advance by ``duration`` ms and return what was recorded on the way.
 
@@ -115,7 +115,11 @@ class Simulation:
         progress : show model time, real-time factor and time left on stderr
         overwrite, compress : see :class:`snn.io.sonata.SonataWriter`
         """
-        if isinstance(duration, bool) or not isinstance(duration, (int, float, np.number)) or not 0 <= duration < math.inf:
+        if (
+            isinstance(duration, bool)
+            or not isinstance(duration, (int, float, np.number))
+            or not 0 <= duration < math.inf
+        ):
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
         stop = self._step + round(duration / self.dt)
         recorder = self._recorder(to, overwrite, compress)
@@ -137,14 +141,18 @@ class Simulation:
         view = self._view(population, variable)
         array = np.asarray(values, float)
         if array.shape not in ((), view.shape) or not np.all(np.isfinite(array)):
-            raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {view.shape}; got {values!r}.")
+            raise ShapeError(
+                f"set_state({variable!r}): must be finite, a number or of shape {view.shape}; got {values!r}."
+            )
         view[:] = array
 
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays in ms) of a projection, by target; drawn again from the seed."""
         name = projection if isinstance(projection, str) else projection.name
         if name not in self.net.projections:
-            raise ModelError(f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}.")
+            raise ModelError(
+                f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}."
+            )
         p = self.net.projections[name]
         edges = draw_edges(self.net, p, self.threads)
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
@@ -236,7 +244,8 @@ class Simulation:
         spec = population.spec
         variable = [s.name for s in spec.state if s.dtype == "float"][place] if spec else "?"
         raise SimError(
-            f"Population {population.name!r}.{variable}: is not finite at neuron {neuron} by t = {step * self.dt:g} ms. "
+            f"Population {population.name!r}.{variable}: is not finite at neuron {neuron} "
+            f"by t = {step * self.dt:g} ms. "
             "Check parameters, weights and dt."
         )
 

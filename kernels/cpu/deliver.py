@@ -16,18 +16,21 @@ def _rows(edges, group, block):  # type: ignore[no-untyped-def]
 
 @jit
 def row_cc(ring, base, targets, weight, lo, hi):  # type: ignore[no-untyped-def]
+    """Add ``weight`` for each target; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weight
 
 
 @jit
 def row_vc(ring, base, targets, weights, lo, hi):  # type: ignore[no-untyped-def]
+    """Add each synapse's weight; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weights[k]
 
 
 @jit
 def row_cv(ring, base, targets, weight, delays, lo, hi, step, mask, stride):  # type: ignore[no-untyped-def]
+    """Add ``weight`` for each target to the slot of its delay."""
     for k in range(lo, hi):
         slot = (step + np.uint64(delays[k])) & mask
         ring[base + slot * stride + np.uint64(targets[k])] += weight
@@ -35,6 +38,7 @@ def row_cv(ring, base, targets, weight, delays, lo, hi, step, mask, stride):  # 
 
 @jit
 def row_vv(ring, base, targets, weights, delays, lo, hi, step, mask, stride):  # type: ignore[no-untyped-def]
+    """Add each synapse's weight to the slot of its delay."""
     for k in range(lo, hi):
         slot = (step + np.uint64(delays[k])) & mask
         ring[base + slot * stride + np.uint64(targets[k])] += weights[k]
@@ -70,7 +74,6 @@ def deliver_{kind}(tables, edges, ring, sync, half, block, start, steps):
                         {call}
 '''
 _CONSTANT_DELAY = "base = origin + ((step + np.uint64(edges.delay[g])) & mask) * stride\n" + " " * 24
-"""Calls of the row functions by kind."""
 _CALLS = {
     "cc": _CONSTANT_DELAY + "row_cc(ring, base, targets, edges.weight[g], lo, hi)",
     "vc": _CONSTANT_DELAY + "row_vc(ring, base, targets, weights, lo, hi)",

@@ -1,6 +1,7 @@
 """The cpu engine: drives the generated module's ``advance`` on threads, a chunk of steps at a time."""
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,8 @@ class Engine:
         self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
         probes: Probes, variants: list[Variant], precision: str,
     ) -> None:  # fmt: skip
-        typed = [kind + str(e.targets.dtype) + str(e.weights.dtype) + str(e.delays.dtype) for kind, e in zip(kinds, edges, strict=True)]
+        types = [f"{e.targets.dtype} {e.weights.dtype} {e.delays.dtype}" for e in edges]
+        typed = [f"{kind} {t}" for kind, t in zip(kinds, types, strict=True)]
         self.source = codegen.module_source(variants, typed, precision)
         self.module = codegen.load(self.source)
         self.cached = codegen.compiled_before(self.module)
@@ -34,7 +36,9 @@ class Engine:
         width = np.diff(probes.first) / np.maximum(probes.every, 1)
         fit = SAMPLE_BYTES / 8 / max(float(width.sum()), 1e-9)
         self.chunk = int(min(MAX_CHUNK_STEPS, max(fit, tables.window, probes.every.max(initial=1))))
-        samples = [int(w) * (self.chunk // int(e) + 1) for w, e in zip(np.diff(probes.first), probes.every, strict=True)]
+        samples = [
+            int(w) * (self.chunk // int(e) + 1) for w, e in zip(np.diff(probes.first), probes.every, strict=True)
+        ]
         at = np.concatenate(([0], np.cumsum(samples))).astype(np.int64)
         self.probes = probes._replace(at=at[:-1].copy(), samples=np.zeros(int(at[-1])))
         self.sync = Sync(
@@ -61,11 +65,11 @@ class Engine:
         self.sync.arrived[:] = 0
         self.sync.arrived[1] = -1
         self.sync.record_size[0] = 0
-        shared = (
+        shared: tuple[Any, ...] = (
             start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.probes, self.sync,
             *self.scratch,
         )  # fmt: skip
-        advance = self.module.advance
+        advance: Any = self.module.advance
         others = [self.pool.submit(advance, t, *shared) for t in range(1, self.threads)] if self.pool else []
         reached = int(advance(0, *shared))
         for other in others:

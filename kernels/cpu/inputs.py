@@ -66,21 +66,21 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
     """out[i] = Poisson count of element lo + i of input ``k`` in this step; returns whether any may be non-zero."""
     row = segment(inputs, k, step)
     m = hi - lo
-    if row < 0 or inputs.count[row] == 0:
+    if row < 0 or inputs.size[row] == 0:
         return False
     key = inputs.key[k]
     if inputs.kind[k] == POISSON_SHARED:
         s = np.uint64(step)
         a, _, _, _ = philox(np.uint64(0), s & _LOW, s >> _32, np.uint64(0), key[0], key[1])
         c = inputs.low[row]
-        for j in range(inputs.at[row], inputs.at[row] + inputs.count[row]):
+        for j in range(inputs.at[row], inputs.at[row] + inputs.size[row]):
             c += a >= inputs.thresholds[j]
         for i in range(m):
             out[i] = c
         return c > 0
     at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, key)
     if inputs.kind[k] == POISSON:
-        count_thresholds(state.words, at, m, inputs.thresholds, inputs.at[row], inputs.count[row], out)
+        count_thresholds(state.words, at, m, inputs.thresholds, inputs.at[row], inputs.size[row], out)
         for i in range(np.uint64(m)):
             out[i] += inputs.low[row]
     else:
@@ -91,6 +91,7 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
 
 @jit
 def add_current(current, at, m, value):  # type: ignore[no-untyped-def]
+    """current[at + i] += value, i < m."""
     for i in range(np.uint64(at), np.uint64(at + m)):
         current[i] += value
 
@@ -134,21 +135,21 @@ def apply(tables, inputs, state, block, p, step, start, counts, normals):  # typ
         elif kind == STEP:
             row = segment(inputs, k, step)
             if row >= 0:
-                if inputs.count[row] == 1:
+                if inputs.size[row] == 1:
                     add_current(state.current, g, m, inputs.values[inputs.at[row]])
                 else:
                     for i in range(m):
                         state.current[g + i] += inputs.values[inputs.at[row] + lo + i]
         elif kind == AC:
             row = segment(inputs, k, step)
-            if row >= 0 and inputs.count[row] > 0:
+            if row >= 0 and inputs.size[row] > 0:
                 v = inputs.at[row]
                 mean, amplitude = inputs.values[v], inputs.values[v + 1]
                 phase = inputs.values[v + 2] * step + inputs.values[v + 3]
                 add_current(state.current, g, m, mean + amplitude * math.sin(phase))
         elif kind == NOISE:
             row = segment(inputs, k, step)
-            if row >= 0 and inputs.count[row] > 0:
+            if row >= 0 and inputs.size[row] > 0:
                 v = inputs.at[row]
                 mean, std, every = inputs.values[v], inputs.values[v + 1], np.int64(inputs.values[v + 2])
                 x = np.uint64(inputs.noise[k] + lo)

@@ -89,9 +89,9 @@ class Engine:
     def counts(self, k: int, s: int, n: int) -> list[int]:
         """Poisson counts of input ``k`` in step ``s``, one an element."""
         x, row = self.inputs, self.segment(k, s)
-        if row < 0 or x.count[row] == 0:
+        if row < 0 or x.size[row] == 0:
             return [0] * n
-        table = x.thresholds[x.at[row] : x.at[row] + x.count[row]]
+        table = x.thresholds[x.at[row] : x.at[row] + x.size[row]]
         if x.kind[k] == kinds.POISSON_EACH:
             words = [int(step_word_scalar(i, s, *x.key[k])) for i in range(n)]
             return [_poisson(w, float(x.values[x.at[row] + i])) for i, w in enumerate(words)]
@@ -143,9 +143,9 @@ class Engine:
     def injected(self, k: int, s: int, n: int) -> list[float]:
         """Current of input ``k`` in step ``s`` for each neuron; coloured noise moves on."""
         x, row = self.inputs, self.segment(k, s)
-        if row < 0 or x.count[row] == 0:
+        if row < 0 or x.size[row] == 0:
             return [0.0] * n
-        v = [float(a) for a in x.values[x.at[row] : x.at[row] + x.count[row]]]
+        v = [float(a) for a in x.values[x.at[row] : x.at[row] + x.size[row]]]
         if x.kind[k] == kinds.STEP:
             return v * n if len(v) == 1 else v
         if x.kind[k] == kinds.AC:

@@ -152,6 +152,8 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
 
 
 def _pixels(values: NDArray[Any], name: str) -> Ints:
+    if not np.isfinite(values).all():
+        raise ModelError(f"read_events.{name}: must be integers >= 0; got NaN or infinity.")
     whole = values.astype(np.int64)
     if not np.array_equal(whole, values) or (whole.size and whole.min() < 0):
         raise ModelError(f"read_events.{name}: must be integers >= 0.")

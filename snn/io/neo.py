@@ -57,7 +57,7 @@ def block(result: Result) -> neo.Block:
             if not times.size:
                 continue
             try:
-                units = pq.Quantity(1.0, unit or "dimensionless").units
+                units = pq.dimensionless if unit in ("", "1") else pq.Quantity(1.0, unit).units
             except LookupError:
                 units = pq.dimensionless
             every = times[1] - times[0] if times.size > 1 else max(result.t_stop - result.t_start, 1.0)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.errors import SimError
-from snn.io.sonata import OutputError, check_destination, part_path
+from snn.io.sonata import OutputError, check_destination
 from snn.records import Result
 
 SECONDS = 1e-3
@@ -58,9 +58,7 @@ def write_nwb(
         file.add_unit_column("node_id", "Index of the neuron in its population")
         for name, record in result.spikes.items():
             for node, times in enumerate(record.spiketrains()):
-                file.add_unit(
-                    spike_times=times * SECONDS, obs_intervals=interval, population=name, node_id=node
-                )
+                file.add_unit(spike_times=times * SECONDS, obs_intervals=interval, population=name, node_id=node)
         steps = [record.dt for record in result.spikes.values() if record.dt > 0]
         if steps:
             file.units.resolution = min(steps) * SECONDS
@@ -82,7 +80,7 @@ def write_nwb(
                     description=f"{variable} of {population}; columns are the neurons {states.ids(variable).tolist()}",
                 )
             )
-    part = part_path(target)
+    part = target.with_name(f"{target.name}.part.nwb")  # pynwb wants this suffix
     try:
         with pynwb.NWBHDF5IO(str(part), "w") as io:
             io.write(file)

@@ -215,10 +215,10 @@ class SonataWriter:
         weights: Mapping[str, int],
     ) -> None:
         _write_root(root)
-        root.attrs["format"], root.attrs["format_version"] = FORMAT, np.uint32(FORMAT_VERSION)
+        root.attrs["format"], root.attrs["format_version"] = _fixed(FORMAT), np.uint32(FORMAT_VERSION)
         root.attrs["t_start"] = root.attrs["t_flushed"] = self._t_start
         root.attrs["complete"] = np.uint8(0)
-        root["provenance"] = json.dumps(dict(provenance), default=_plain, indent=1)
+        root["provenance"] = _fixed(json.dumps(dict(provenance), default=_plain, indent=1))
         root.create_group("spikes")
         for name, n_nodes in populations.items():
             group = root.create_group(f"spikes/{name}")
@@ -232,10 +232,10 @@ class SonataWriter:
         for key, name in names.items():
             report = self._reports[key]
             group, n = root.create_group(f"report/{name}"), np.size(report.ids)
-            data = self._grow(group, "data", "f4", n, units=report.unit)
+            data = self._grow(group, "data", "f4", n, units=_fixed(report.unit))
             for place in (group, group["data"]):
-                place.attrs["variable"] = report.variable
-            group.attrs["population"] = report.population
+                place.attrs["variable"] = _fixed(report.variable)
+            group.attrs["population"] = _fixed(report.population)
             mapping = group.create_group("mapping")
             mapping["node_ids"] = np.asarray(report.ids, dtype=np.uint64)
             mapping["index_pointers"] = np.arange(n + 1, dtype=np.uint64)
@@ -243,7 +243,7 @@ class SonataWriter:
             mapping["element_ids"] = np.zeros(n, dtype=np.uint32)
             mapping["element_pos"] = np.zeros(n, dtype=np.float32)
             mapping["time"] = np.array([self._t_start, self._t_start, report.every_ms])
-            mapping["time"].attrs["units"] = "ms"
+            mapping["time"].attrs["units"] = _fixed("ms")
             self._states[key] = data
             self._track(group, data)
         for name, n_synapses in weights.items():
@@ -252,7 +252,7 @@ class SonataWriter:
             self._weights[name] = at, self._grow(group, "data", "f8", n_synapses)
             self._track(group, at)
 
-    def _grow(self, group: Any, name: str, dtype: str, columns: int | None = None, units: str = "") -> _Column:
+    def _grow(self, group: Any, name: str, dtype: str, columns: int | None = None, units: Any = "") -> _Column:
         """A growable dataset: (0,), or (0, columns)."""
         shape: tuple[int, ...] = (0,) if columns is None else (0, columns)
         wide = min(max(columns or 1, 1), CHUNK)
@@ -430,6 +430,13 @@ def _stop(start: float, every: float, n: int) -> float:
     return stop
 
 
+def _fixed(text: str) -> Any:
+    """A string of fixed length: HDF5's other strings live in a heap without checksums, which it may read for ever
+    where it is damaged. Only ``timestamps.units`` stays one, because bmtk needs it.
+    """
+    return np.bytes_(text.encode() or b" ")
+
+
 def _plain(value: Any) -> Any:
     """What JSON does not know."""
     if isinstance(value, np.ndarray | np.generic):
@@ -485,7 +492,7 @@ def _reading(path: Path) -> Iterator[Any]:
 
 
 def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value)
 
 
 def _number(attributes: Any, name: str, default: float) -> float:
@@ -530,6 +537,8 @@ def _groups(file: Any, name: str) -> dict[str, Any]:
 
 
 def _to_ms(data: Any) -> float:
+    if _is_ours(data.file):
+        return 1.0
     unit = _text(data.attrs.get("units", "ms")).lower()
     if unit not in MS:
         raise FormatError(f"{data.file.filename}: {data.name}.units: must be one of {', '.join(MS)}; got {unit!r}.")
@@ -593,7 +602,10 @@ def _load_trace(file: Any, name: str) -> Trace:
     pointers = "mapping/index_pointers" if "index_pointers" in group["mapping"] else "mapping/index_pointer"
     bounds = np.asarray(_dataset(group, pointers)[...]).astype(np.int64)
     if bounds.size == ids.size + 1:  # several elements of one node repeat its id
-        ids = np.repeat(ids, np.diff(bounds))
+        per_node = np.diff(bounds)
+        if (per_node < 0).any() or bounds[0] != 0 or bounds[-1] != data.shape[1]:
+            raise FormatError(f"{file.filename}: {group.name}/{pointers}: must rise from 0 to {data.shape[1]} columns.")
+        ids = np.repeat(ids, per_node)
     if ids.size != data.shape[1]:
         raise FormatError(f"{file.filename}: {data.name}: {data.shape[1]} columns but {ids.size} elements are mapped.")
     values = np.asarray(data[:n], dtype=np.float64)

@@ -67,10 +67,10 @@ AdExCondExp = define(
 
         Numerics
         --------
-        Runge-Kutta of order 4 with step dt between spikes, with exactly decayed conductances at its stages; v is limited
-        to v_peak in the slopes, so the exponential is bounded. Spikes and the reset of v and w are on the grid: a spike
-        is late by up to dt, so dt <= 0.1 ms. NEST's ``aeif_cond_exp`` integrates by adaptive RKF45, resets where the
-        threshold is crossed within the step and goes on from there, so each spike shifts the two by up to dt.
+        Runge-Kutta of order 4 with step dt between spikes, with exactly decayed conductances at its stages; v is
+        limited to v_peak in the slopes, so the exponential is bounded. Spikes and the reset of v and w are on the grid:
+        a spike is late by up to dt, so dt <= 0.1 ms. NEST's ``aeif_cond_exp`` integrates by adaptive RKF45, resets
+        where the threshold is crossed within the step and goes on from there, so each spike shifts the two by up to dt.
         """,
         state=(
             StateVar("v", "mV", "membrane potential", init="e_l"),

@@ -148,7 +148,8 @@ def test_event_sources(tmp_path, form):
 
 
 def test_event_options():
-    assert read_events(EVENTS, polarity="merge")[0].tolist() == [0, 4, 5] and read_events(EVENTS, polarity="merge")[2] == 6
+    ids, _, n = read_events(EVENTS, polarity="merge")
+    assert ids.tolist() == [0, 4, 5] and n == 6
     assert read_events(EVENTS, polarity="on")[0].tolist() == [4, 5]
     assert read_events(EVENTS, polarity="off")[1].tolist() == [1.0]
     assert read_events(EVENTS, relative=True, time_unit="ms")[1].tolist() == [0.0, 1000.0, 2000.0]

@@ -140,7 +140,8 @@ def test_light_import():
     code = (
         "import sys, types; pkg = types.ModuleType('snn'); pkg.__path__ = ['snn']; sys.modules['snn'] = pkg\n"
         "import snn.records, snn.plot, snn.io.sonata, snn.io.neo, snn.io.nwb, snn.io.frames, snn.io.events\n"
-        "heavy = {'pandas', 'matplotlib', 'scipy', 'numba', 'neo', 'pynwb'} & set(sys.modules); sys.exit(str(heavy or ''))"
+        "heavy = {'pandas', 'matplotlib', 'scipy', 'numba', 'neo', 'pynwb'} & set(sys.modules)\n"
+        "sys.exit(str(heavy or ''))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.strip() == ""

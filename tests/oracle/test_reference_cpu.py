@@ -1,4 +1,4 @@
-"""The cpu engine equals the reference engine bit for bit in float64: every model, input, rule, delay kind, thread count."""
+"""The cpu engine equals the reference engine bit for bit in float64: all models, inputs, rules, thread counts."""
 
 import numpy as np
 import pytest
@@ -106,7 +106,8 @@ def test_poisson_segments_and_shared_train():
     net.input("many", pop, snn.Poisson(4.0e5), weight=0.02)
     net.record(pop, "v")
     traces = [
-        snn.Simulation(net, quiet=True, **o).run(30.0).states["a"]["v"] for o in ({"backend": "reference"}, {"threads": 2})
+        snn.Simulation(net, quiet=True, **o).run(30.0).states["a"]["v"]
+        for o in ({"backend": "reference"}, {"threads": 2})
     ]
     np.testing.assert_array_equal(*traces)
     assert np.ptp(traces[0]) > 5

@@ -1,0 +1,511 @@
+"""The ``snn`` command. Everything slow is imported inside the command that needs it.
+
+Exit codes: 0 done, 1 the run failed, 2 wrong usage, configuration or file, 130 interrupted.
+"""
+
+import inspect
+import os
+import re
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from kernels.errors import ConfigError, SimError
+from kernels.spec import NeuronSpec, nearest
+
+if TYPE_CHECKING:
+    from snn.config import Experiment
+    from snn.records import Result
+
+FAILED, WRONG, INTERRUPTED = 1, 2, 130
+MOST_FOR_CV = 20_000_000  # spikes of a population that are read back for the table
+RESULTS = Path("results")
+
+app = typer.Typer(
+    name="snn", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Volley: simulate spiking networks described in TOML, and look at what they did.",
+)  # fmt: skip
+
+
+class Kind(str, Enum):
+    """What ``snn plot`` draws."""
+
+    raster = "raster"
+    rates = "rates"
+    isi = "isi"
+    cv = "cv"
+    states = "states"
+
+
+def main() -> None:
+    """Entry point of the ``snn`` command."""
+    warnings.showwarning = _show_warning
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _say(f"warning: {message}")
+
+
+def _say(text: str) -> None:
+    print(f"snn: {text}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def _errors(code: int, interrupted: str = "interrupted") -> Iterator[None]:
+    """Print what went wrong, without a traceback, and leave with ``code``."""
+    try:
+        yield
+    except SimError as error:
+        _say(f"error: {str(error).replace('overwrite=True', '--overwrite')}")
+        raise typer.Exit(code) from None
+    except OSError as error:
+        if isinstance(error, BrokenPipeError):
+            raise
+        _say(f"error: {error.filename or 'file'}: {error.strerror or error}.")
+        raise typer.Exit(code) from None
+    except MemoryError:
+        _say("error: out of memory. Use a smaller network, or record less.")
+        raise typer.Exit(FAILED) from None
+    except KeyboardInterrupt:
+        _say(interrupted)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _version(value: bool) -> None:
+    if value:
+        import snn
+
+        print(f"volley-snn {snn.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version."),
+) -> None:
+    pass
+
+
+# ------------------------------------------------------------------------------------------------------------ run
+
+
+@app.command()
+def run(
+    file: Path = typer.Argument(help="TOML file, or a record (.h5) to run again."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value; lists by number, from 0."),
+    out: Path | None = typer.Option(None, help="File to write [default: results/NAME.h5]."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing file."),
+    compress: bool = typer.Option(False, "--compress", help="Compress the file; libsonata does not read it then."),
+    threads: int | None = typer.Option(None, help="Number of threads; never changes a spike."),
+    seed: int | None = typer.Option(None, help="Seed of everything that is drawn."),
+    backend: str | None = typer.Option(None, help="cpu or reference."),
+    duration: float | None = typer.Option(None, metavar="MS", help="Model time."),
+    quiet: bool = typer.Option(False, "--quiet", help="No progress and no messages; errors and the table stay."),
+    plot: Path | None = typer.Option(None, metavar="PNG", help="Draw a raster as well."),
+) -> None:
+    """Run an experiment, write its records and print the rates."""
+    with _errors(WRONG):
+        from snn.io.sonata import check_destination, part_path
+
+        flags: dict[str, Any] = {"seed": seed, "simulation.threads": threads, "simulation.backend": backend}
+        flags["simulation.duration"] = duration
+        experiment = _experiment(file, set_, {k: v for k, v in flags.items() if v is not None})
+        output = experiment.output
+        overwrite, compress = overwrite or output.overwrite, compress or output.compress
+        target = out or (Path(output.file) if output.file else _default_output(file))
+        check_destination(target, overwrite)
+        picture = plot or (Path(output.plot) if output.plot else None)
+        net = experiment.network()
+        if picture is not None:
+            _check_picture(picture)
+            if not any(p.variable == "spikes" for p in net.probes):
+                raise ConfigError(f"{picture}: a raster needs recorded spikes. Add spikes to [[record]].")
+
+        from snn.simulation import Simulation
+
+        s = experiment.simulation
+        simulation = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet=quiet)
+    begin = time.perf_counter()
+    with _errors(FAILED, f"interrupted; {part_path(target)} holds what was written so far, see snn info"):
+        result = simulation.run(s.duration, to=target, progress=not quiet, overwrite=overwrite, compress=compress)
+    if not quiet:
+        seconds = time.perf_counter() - begin
+        factor = f", real-time factor {seconds / s.duration * 1e3:.3g}" if s.duration > 0 else ""
+        _say(f"{s.duration:g} ms in {seconds:.3g} s{factor}; written to {target}")
+    with _errors(FAILED):
+        if picture is not None:
+            _draw(result, Kind.raster, picture)
+            if not quiet:
+                _say(f"plot written to {picture}")
+        print(_rates(result))
+
+
+def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any]) -> "Experiment":
+    from snn import config
+
+    problems, overrides = [], {}
+    for text in settings:
+        try:
+            key, value = config.parse_override(text)
+            overrides[key] = value
+        except SimError as error:
+            problems.append(str(error))
+    if problems:
+        raise ConfigError("\n".join(problems))
+    read = config.load if _is_toml(file) else config.load_provenance
+    return read(file, overrides | flags)
+
+
+def _is_toml(file: Path) -> bool:
+    """Whether a file is to be read as TOML: by its name, else because it is no HDF5 file."""
+    if file.suffix in (".toml", ".h5", ".hdf5", ".part"):
+        return file.suffix == ".toml"
+    try:
+        with open(file, "rb") as handle:
+            return handle.read(8) != b"\x89HDF\r\n\x1a\n"
+    except OSError:
+        return True
+
+
+def _default_output(file: Path) -> Path:
+    """results/NAME.h5, beside a record NAME.rerun.h5; the folder is made."""
+    RESULTS.mkdir(exist_ok=True)
+    stem = file.name.removesuffix(".part")
+    return RESULTS / (f"{file.stem}.h5" if _is_toml(file) else f"{Path(stem).stem}.rerun.h5")
+
+
+def _rates(result: "Result") -> str:
+    rows = []
+    for name, (n, spikes) in result.sizes().items():
+        span = n * (result.t_stop - result.t_start)
+        cv = "-"
+        if spikes <= MOST_FOR_CV:
+            values = result.spikes[name].cv()
+            values = values[values == values]
+            cv = f"{values.mean():.3f}" if values.size else "-"
+        rows.append([name, f"{n:,}", f"{spikes:,}", f"{1000 * spikes / span:.3f}" if span > 0 else "-", cv])
+    return _columns([["population", "n", "spikes", "rate (Hz)", "CV"], *rows]) if rows else "no spikes were recorded"
+
+
+def _columns(rows: Sequence[Sequence[str]]) -> str:
+    """Rows under a header as aligned text, numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    right = [all(cell[:1] in "-0123456789" for cell in column[1:]) for column in zip(*rows, strict=True)]
+    right[0] = False
+
+    def line(row: Sequence[str]) -> str:
+        cells = zip(row, widths, right, strict=True)
+        return "  ".join(cell.rjust(w) if numbers else cell.ljust(w) for cell, w, numbers in cells).rstrip()
+
+    return "\n".join(map(line, rows))
+
+
+# ----------------------------------------------------------------------------------------------------------- info
+
+
+@app.command()
+def info(file: Path | None = typer.Argument(None, help="Record (.h5, .h5.part) or TOML file.")) -> None:
+    """Say what a file holds; without a file, which versions and backends there are."""
+    with _errors(WRONG):
+        if file is None:
+            print(_system())
+        elif _is_toml(file):
+            print(_experiment_info(file))
+        else:
+            print(_record_info(file))
+
+
+def _system() -> str:
+    import importlib.metadata
+    import platform
+
+    import snn
+    from kernels.jit import cache_dir
+    from snn.neurons.base import MODELS
+    from snn.simulation import BACKENDS
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    rows = [("volley-snn", snn.__version__), ("python", platform.python_version())]
+    rows += [(name, importlib.metadata.version(name)) for name in ("numpy", "numba", "scipy", "h5py")]
+    rows += [("backends", ", ".join(BACKENDS)), ("threads", str(cores)), ("models", str(len(MODELS)))]
+    rows += [("kernel cache", str(cache_dir()))]
+    return "\n".join(f"{name:<14}{value}" for name, value in rows)
+
+
+def _experiment_info(file: Path) -> str:
+    from snn.config import load
+
+    experiment = load(file)
+    net, s = experiment.network(), experiment.simulation
+    lines = [f"{file}: {s.duration:g} ms in steps of {s.dt:g} ms, backend {s.backend}, {s.precision}, seed {net.seed}"]
+    rows = [["population", "n", "model"]]
+    rows += [[p.name, f"{p.n:,}", p.spec.name if p.spec else type(p.model).__name__] for p in net.populations.values()]
+    lines += ["", _columns(rows)]
+    if net.inputs:
+        sources = [[i.name, i.target.name, type(i.source).__name__] for i in net.inputs.values()]
+        lines += ["", _columns([["input", "target", "source"], *sources])]
+    if net.projections:
+        rules = [[p.name, type(p.rule).__name__] for p in net.projections.values()]
+        lines += ["", _columns([["projection", "rule"], *rules])]
+    if net.probes:
+        lines += ["", "records: " + ", ".join(f"{p.population.name}.{p.variable}" for p in net.probes)]
+    return "\n".join(lines)
+
+
+def _record_info(file: Path) -> str:
+    from snn.io.sonata import describe
+
+    d = describe(file)
+    state = "complete" if d["complete"] else f"INCOMPLETE: the run has not ended; readable up to {d['t_stop']:g} ms"
+    lines = [
+        f"{file}: {state}",
+        f"format        {d['format'] or 'SONATA of another program'}, {d['bytes']:,} bytes",
+        f"model time    {d['t_start']:g} to {d['t_stop']:g} ms",
+    ]
+    p = d["provenance"]
+    if p:
+        how = (f"{k} {p[k]}" for k in ("version", "backend", "threads", "precision", "seed") if k in p)
+        again = f"yes: snn run {file}" if p.get("configuration") else "no: the network was described in Python"
+        lines += [f"made by       {p.get('software', '?')} {', '.join(how)}", f"run again     {again}"]
+    rows = [["population", "n", "spikes", "rate (Hz)"]]
+    for name, row in d["populations"].items():
+        rate = "-" if row["rate"] is None else f"{row['rate']:.3f}"
+        rows.append([name, f"{row['n_nodes']:,}", f"{row['n_spikes']:,}", rate])
+    if len(rows) > 1:
+        lines += ["", _columns(rows)]
+    for name, row in d["reports"].items():
+        shape = f"{row['n_samples']:,} samples of {row['n_ids']:,} neurons"
+        lines.append(f"{name} [{row['unit']}]: {shape} every {row['every']:g} ms")
+    for name, row in d["weights"].items():
+        lines.append(f"weights of {name}: {row['n_synapses']:,} at {row['n_times']:,} times")
+    return "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------------------- validate
+
+
+@app.command()
+def validate(
+    file: Path = typer.Argument(help="TOML file or record (.h5)."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value first, as in snn run."),
+) -> None:
+    """Check a file without running it: "ok", or every problem."""
+    with _errors(WRONG):
+        if _is_toml(file):
+            _experiment(file, set_, {})
+        elif set_:
+            raise ConfigError(f"{file}: --set is for TOML files.")
+        else:
+            _validate_record(file)
+        print("ok")
+
+
+def _validate_record(file: Path) -> None:
+    """Read everything; ConfigError with all that is wrong."""
+    from snn.io.sonata import read_result
+
+    result, problems = read_result(file), []
+    if not result.complete:
+        problems.append(f"is incomplete: the run has not ended; readable up to {result.t_stop:g} ms.")
+    for part, names in (("spikes", result.spikes), ("states", result.states), ("weights", result.weights)):
+        for name in names:
+            try:
+                record = getattr(result, part)[name]
+            except SimError as error:
+                problems.append(f"{part} of {name!r}: {error}")
+                continue
+            if (
+                part == "spikes"
+                and len(record)
+                and not record.t_start <= record.times[0] <= record.times[-1] <= record.t_stop
+            ):
+                problems.append(
+                    f"spikes of {name!r}: must lie within {record.t_start:g} to {record.t_stop:g} ms; "
+                    f"got {record.times[0]:g} to {record.times[-1]:g}."
+                )
+    if problems:
+        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
+        raise ConfigError("\n  ".join([f"{file}: {count}", *problems]))
+
+
+# ----------------------------------------------------------------------------------------------------------- plot
+
+
+@app.command()
+def plot(
+    file: Path = typer.Argument(help="Record (.h5 or .h5.part)."),
+    out: Path | None = typer.Option(None, metavar="PNG", help="File to write [default: FILE with .KIND.png]."),
+    kind: Kind = typer.Option(Kind.raster, help="What to draw."),
+    population: list[str] = typer.Option([], help="Only these populations; repeatable."),
+) -> None:
+    """Draw a record."""
+    with _errors(WRONG):
+        from snn.io.sonata import read_result
+
+        result = read_result(file)
+        target = out or file.with_name(f"{file.name.removesuffix('.part').removesuffix('.h5')}.{kind.value}.png")
+        _check_picture(target)
+        _draw(result, kind, target, population or None)
+        print(target)
+
+
+def _check_picture(path: Path) -> None:
+    """Refuse a place where no picture can be written, before the work."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix.lstrip(".").lower() not in kinds:
+        raise ConfigError(f"{path}: the name must end in one of {', '.join('.' + k for k in kinds)}.")
+    if path.is_dir() or not path.parent.is_dir():
+        raise ConfigError(
+            f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist. Create it first'}."
+        )
+
+
+def _draw(result: "Result", kind: Kind, path: Path, populations: Sequence[str] | None = None) -> None:
+    """Draw into a file beside ``path`` that gets its name when it is whole."""
+    from matplotlib import pyplot
+
+    from snn import plot as plots
+
+    if kind is Kind.states:
+        pairs = [(p, v) for p in result.states if populations is None or p in populations for v in result.states[p]]
+        if not pairs:
+            raise ConfigError(f"{path}: no states were recorded; see snn info.")
+        figure, axes = pyplot.subplots(len(pairs), figsize=(8, 2.2 * len(pairs)), layout="constrained", squeeze=False)
+        for ax, (name, variable) in zip(axes[:, 0], pairs, strict=True):
+            plots.traces(result, name, variable, ax=ax)
+    else:
+        figure = getattr(plots, kind.value)(result, populations).figure
+    part = path.with_name(f"{path.name}.part")
+    try:
+        figure.savefig(part, format=path.suffix.lstrip(".").lower(), dpi=150)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+        pyplot.close(figure)
+
+
+# --------------------------------------------------------------------------------------------------------- models
+
+
+@app.command()
+def models(
+    name: str | None = typer.Argument(None, help="One model, with its equations; default all."),
+    markdown: bool = typer.Option(False, "--markdown", help="Write the page docs/models.md."),
+) -> None:
+    """List the neuron models with their parameters, units and defaults."""
+    with _errors(WRONG):
+        from snn.neurons.base import MODELS
+
+        if name is not None and name not in MODELS:
+            raise ConfigError(f"models: no model {name!r}.{nearest(name, MODELS)}")
+        specs = [MODELS[n].spec for n in sorted(MODELS) if name in (None, n)]
+        if markdown:
+            print(models_markdown(specs))
+        elif name is not None:
+            print(_model_text(specs[0]))
+        else:
+            print("\n\n".join(f"{s.name}  {_summary(s)}\n{_parameters(s)}" for s in specs))
+
+
+def _summary(spec: NeuronSpec) -> str:
+    """The first sentence of the model's text."""
+    text = " ".join(inspect.cleandoc(spec.doc).split("\n\n")[0].split())
+    return re.split(r"\. (?=[A-Z])", text)[0].rstrip(".").replace("``", "") + "."
+
+
+def _parameters(spec: NeuronSpec) -> str:
+    rows = [[f"  {p.name}", f"{p.default:.12g}", p.unit, p.bounds(), p.doc] for p in spec.params]
+    widths = [max(len(row[k]) for row in rows) for k in range(4)]
+    return "\n".join(
+        f"{a:<{widths[0]}}  {b:>{widths[1]}} {c:<{widths[2]}}  {d:<{widths[3]}}  {e}" for a, b, c, d, e in rows
+    )
+
+
+def _model_text(spec: NeuronSpec) -> str:
+    parts = [spec.name, "", inspect.cleandoc(spec.doc), "", "Parameters", "----------", _parameters(spec)]
+    parts += ["", "Receptors", "---------", *(f"  {r.name}  [{r.unit}] {r.doc}{_sign(r.sign)}" for r in spec.receptors)]
+    parts += ["", "State", "-----", *(f"  {s.name}  [{s.unit}] {s.doc}" for s in spec.state)]
+    parts += [
+        "",
+        "Injected current",
+        "----------------",
+        f"  in {spec.current_unit}" if _takes_current(spec) else "  none",
+    ]
+    return "\n".join([*parts, "", "References", "----------", *(f"  {r}" for r in spec.references)])
+
+
+def _takes_current(spec: NeuronSpec) -> bool:
+    return "i_stim" in spec.arguments
+
+
+def _sign(sign: int) -> str:
+    return {1: "; weights >= 0", -1: "; weights <= 0"}.get(sign, "")
+
+
+def models_markdown(specs: Iterable[NeuronSpec]) -> str:
+    """The page of models, from their specs."""
+    specs = list(specs)
+    lines = ["# Neuron models", "", "Written by `snn models --markdown > docs/models.md`; do not edit.", ""]
+    lines += ["| model | what it is |", "|---|---|"]
+    lines += [f"| [`{s.name}`](#{s.name.lower()}) | {_cell(_summary(s))} |" for s in specs]
+    for spec in specs:
+        lines += ["", f"## {spec.name}", "", *_sections(inspect.cleandoc(spec.doc))]
+        lines += ["", "| parameter | default | unit | bounds | |", "|---|---:|---|---|---|"]
+        lines += [
+            f"| `{p.name}` | {p.default:.12g} | {p.unit} | {_cell(p.bounds())} | {_cell(p.doc)} |" for p in spec.params
+        ]
+        lines += ["", "| receptor | unit of weights | sign | |", "|---|---|---|---|"]
+        signs = {1: ">= 0", -1: "<= 0", 0: "any"}
+        lines += [f"| `{r.name}` | {r.unit} | {signs[r.sign]} | {_cell(r.doc)} |" for r in spec.receptors]
+        lines += ["", "| state | unit | at the start | |", "|---|---|---|---|"]
+        lines += [f"| `{s.name}` | {s.unit} | {_initial(s.init)} | {_cell(s.doc)} |" for s in spec.state]
+        current = f"Injected current: in {spec.current_unit}." if _takes_current(spec) else "Takes no injected current."
+        lines += ["", current if spec.current_unit != "1" else "Injected current: dimensionless.", ""]
+        lines += ["References: " + "; ".join(_linked(r) for r in spec.references) + "."]
+    return "\n".join(lines)
+
+
+def _initial(value: float | str) -> str:
+    return f"`{value}`" if isinstance(value, str) else f"{value:g}"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("``", "`").replace("|", "\\|").split())
+
+
+def _linked(reference: str) -> str:
+    return re.sub(r"doi:(\S+)", r"[doi:\1](https://doi.org/\1)", reference)
+
+
+def _sections(doc: str) -> list[str]:
+    """numpydoc text as Markdown: equations and tables as code, other sections as paragraphs."""
+    out: list[str] = []
+    blocks = re.split(r"\n(?=[^\n]+\n-{3,}\n)", doc)
+    for block in blocks:
+        lines = block.strip().split("\n")
+        title = lines[0] if len(lines) > 1 and set(lines[1]) == {"-"} else ""
+        body = "\n".join(lines[2:] if title else lines).strip()
+        if title:
+            out += ["", f"**{title}**", ""]
+        for k, paragraph in enumerate(re.split(r"\n\s*\n", body)):
+            if k:
+                out.append("")
+            code = title == "Equations" or paragraph.lstrip().startswith("===")
+            out += ["```text", paragraph, "```"] if code else [paragraph.replace("``", "`")]
+    return out
