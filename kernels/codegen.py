@@ -78,9 +78,9 @@ def _scalars(functions: list[object], single: bool) -> str:
     return "\n".join(_function(known[name], name, single) for name in reversed(needed))
 
 
-def _update(number: int, variant: Variant, step: str) -> str:
-    """Source of ``update_<number>``: one step of a slice (phase 2) by the function called ``step``."""
-    spec = variant.spec
+def update_source(variant: Variant, precision: str) -> str:
+    """Source of a module with ``update``: one step of a slice (phase 2) by the variant's model."""
+    spec, single = variant.spec, precision == "float32"
     stores = variant.constants()
     load, call, lines = [], {}, []
     for array, offset, names in (
@@ -112,14 +112,14 @@ def _update(number: int, variant: Variant, step: str) -> str:
         call["u"] = "F((np.float64(state.words[at_u + i]) + 0.5) * 2.3283064365386963e-10)"
     results = ", ".join(f"new_{v.name}" for v in spec.state)
     arguments = ", ".join(call[a] for a in spec.arguments)
-    lines.append(f"{results}, fired = {step}({arguments})")
+    lines.append(f"{results}, fired = step_function({arguments})")
     for var in spec.state:
         lines.append(f"{call[var.name]} = new_{var.name}")
     lines += [f"ring[at_arrive_{r.name} + i] = F(0.0)" for r in spec.receptors]
     lines.append("flags[i] = fired")
     indent = "\n" + " " * 4
-    return (
-        f"@jit\ndef update_{number}(tables, state, constants, block, p, step, start, flags):{indent}"
+    update = (
+        f"@jit\ndef update(tables, state, constants, block, p, step, start, flags):{indent}"
         "lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]"
         f"{indent}m = hi - lo{indent}"
         "slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block] + tables.acc[block, p]"
@@ -130,6 +130,13 @@ def _update(number: int, variant: Variant, step: str) -> str:
         + f"{indent}for i in range(np.uint64(m), (np.uint64(m) + np.uint64(7)) & ~np.uint64(7)):"
         + f"{indent}    flags[i] = 0\n"
     )
+    header = _HEADER.format(title=f"One step of {spec.name}.", imports="from kernels.cpu.inputs import words_of_step\n")
+    parts = (
+        header + f"\nF = np.{precision}\n",
+        _scalars([spec.step], single),
+        _function(spec.step, "step_function", single),
+    )
+    return "\n\n".join(part for part in (*parts, update) if part)
 
 
 _ADVANCE = '''
@@ -199,44 +206,48 @@ import math
 
 import numpy as np
 
-from kernels.cpu.deliver import _rows, row_cc, row_cv, row_vc, row_vv
-from kernels.cpu.inputs import apply, emit, words_of_step
-from kernels.cpu.record import compact, record_window, sample
-from kernels.cpu.sync import wait
-from kernels.jit import jit
-
-F = np.{precision}
+{imports}from kernels.jit import jit
 '''
 
 
-def module_source(variants: list[Variant], kinds: list[str], precision: str) -> str:
-    """Source text of the module that advances a network with these update kernels and edge kinds."""
-    single = precision == "float32"
-    specs: list[NeuronSpec] = []
-    for variant in variants:
-        if variant.spec not in specs:
-            specs.append(variant.spec)
-    title = ", ".join(s.name for s in specs) or "spike sources only"
-    steps = [s.step for s in specs]
-    # a name may occur twice: a model that was defined again
-    names = [f"step_{s.name}" + f"__{k}" * (s.name in [x.name for x in specs[:k]]) for k, s in enumerate(specs)]
-    parts = [_HEADER.format(title=title, precision=precision), _scalars(list(steps), single)]
-    parts += [_function(step, name, single) for step, name in zip(steps, names, strict=True)]
-    parts += [_update(k, v, names[specs.index(v.spec)]) for k, v in enumerate(variants)]
-    used = sorted({kind[:2] for kind in kinds})
-    parts += [deliver.source(kind) for kind in used]
+def deliver_source(kind: str) -> str:
+    """Source of a module with ``deliver`` for a storage kind of edges (phase 4)."""
+    imports = f"from kernels.cpu.deliver import row_{kind}, row_table\n"
+    return _HEADER.format(title="Delivery of spikes.", imports=imports) + "\n" + deliver.source(kind)
+
+
+def advance_source(updates: list[str], delivers: list[str]) -> str:
+    """Source of a module with ``advance``, which calls the update and deliver functions of the modules named."""
+    imports = [f"from {name} import update as update_{k}" for k, name in enumerate(updates)]
+    imports += [f"from {name} import deliver as deliver_{k}" for k, name in enumerate(delivers)]
+    imports += [
+        "from kernels.cpu.inputs import apply, emit",
+        "from kernels.cpu.record import compact, record_window, sample",
+        "from kernels.cpu.sync import wait",
+    ]
     indent = " " * 24
     dispatch = "\n".join(
         f"{indent}{'el' if k else ''}if kind == {k}:\n"
         f"{indent}    update_{k}(tables, state, constants, block, p, step, start, flags)"
-        for k in range(len(variants))
+        for k in range(len(updates))
     )
     calls = "\n".join(
-        f"            deliver_{kind[:2]}(tables, edges[{k}], state.ring, sync, half, block, begin, steps)"
-        for k, kind in enumerate(kinds)
+        f"            deliver_{k}(tables, edges[{k}], state.ring, sync, half, block, begin, steps)"
+        for k in range(len(delivers))
     )
-    parts.append(_ADVANCE.format(dispatch=dispatch or f"{indent}pass", deliver=calls))
-    return "\n\n".join(part for part in parts if part)
+    header = _HEADER.format(title="The loop over steps.", imports="\n".join(imports) + "\n")
+    return header + _ADVANCE.format(dispatch=dispatch or f"{indent}pass", deliver=calls)
+
+
+def build(variants: list[Variant], kinds: list[str], precision: str) -> ModuleType:
+    """The module with ``advance`` for these update kernels and storage kinds.
+
+    Update and deliver functions live in modules of their own, so that another network with the same model, or the same
+    storage, finds them compiled.
+    """
+    updates = [load(update_source(v, precision)).__name__ for v in variants]
+    delivers = [load(deliver_source(kind)).__name__ for kind in kinds]
+    return load(advance_source(updates, delivers))
 
 
 def load(source: str) -> ModuleType:

@@ -630,10 +630,10 @@ class _Builder:
     def arguments(self, path: str, table: Table) -> dict[str, Any] | None:
         """The keys given in ``table`` with their values read, or None where one is bad."""
         out = {}
-        for name in table.model_fields_set:
+        for name, info in type(table).model_fields.items():
             raw = getattr(table, name)
-            if raw is not None:
-                is_value = "value" in type(table).model_fields[name].metadata
+            if name in table.model_fields_set and raw is not None:
+                is_value = "value" in info.metadata
                 out[name] = self.value(f"{path}.{name}", raw) if is_value else raw
         return None if any(v is BAD for v in out.values()) else out
 
@@ -653,6 +653,12 @@ class _Builder:
             self.report(path, f"no population {name!r}.{nearest(name, self.tables)}")
         return None
 
+    def references(self, path: str, raw: Any, *keys: str) -> None:
+        """Check the populations named in a table that cannot be read further."""
+        for key in keys:
+            if isinstance(raw, dict) and isinstance(raw.get(key), str):
+                self.reference(f"{path}.{key}", raw[key])
+
     def positions(self, path: str, name: str, n: int, raw: Any) -> Any:
         """Shape (n, d): an array, or one distribution a dimension."""
         if isinstance(raw, list) and raw and all(isinstance(x, dict) for x in raw):
@@ -671,8 +677,8 @@ class _Builder:
         before = len(self.problems)
         if kind in MODELS:
             table = self.table(path, raw, NeuronsTable)
-            model: Any = BAD if table is None else self.model(f"{path}.params", MODELS[kind], table.params)
-            given = {} if table is None else table.init
+            params, given = (raw[k] if isinstance(raw.get(k), dict) else {} for k in ("params", "init"))
+            model: Any = self.model(f"{path}.params", MODELS[kind], params)
             init = {k: self.value(f"{path}.init.{_path(k)}", v) for k, v in given.items()}
             common: NeuronsTable | SourcesTable | None = table
         else:
@@ -731,6 +737,7 @@ class _Builder:
         path = _path("inputs", name)
         kind = self.choice(path, raw, "type", [*SPIKE_SOURCES, *CURRENTS], "input")
         if kind is None:
+            self.references(path, raw, "target")
             return
         owners = (f"Input {name!r}", "Network.input")
         common: SpikeInputTable | CurrentInputTable | None
@@ -756,6 +763,7 @@ class _Builder:
         path = f"projections.{k}"
         kind = self.choice(path, raw, "rule", list(RULES), "rule")
         if kind is None:
+            self.references(path, raw, "source", "target")
             return
         table, own = self.parts(path, raw, ProjectionTable, RULES[kind][0])
         rule, weights, delays = self.rule(path, kind, own)

@@ -10,7 +10,8 @@ from kernels.jit import jit
 
 
 @jit
-def _rows(edges, group, block):  # type: ignore[no-untyped-def]
+def row_table(edges, group, block):  # type: ignore[no-untyped-def]
+    """Where the rows of a group in a block begin."""
     return np.uint64(edges.at[group] + block * (edges.n_source[group] + 1))
 
 
@@ -46,7 +47,7 @@ def row_vv(ring, base, targets, weights, delays, lo, hi, step, mask, stride):  #
 
 _TEMPLATE = '''
 @jit
-def deliver_{kind}(tables, edges, ring, sync, half, block, start, steps):
+def deliver(tables, edges, ring, sync, half, block, start, steps):
     """Deliver all spikes of the window [start, start + steps) to ``block``."""
     mask = np.uint64(tables.ring_mask)
     stride = np.uint64(tables.stride[block])
@@ -69,7 +70,7 @@ def deliver_{kind}(tables, edges, ring, sync, half, block, start, steps):
                 for j in range(np.uint64(where + first), np.uint64(where + last)):
                     i = np.uint64(spikes[j])
                     for g in range(g0, g1):
-                        r = _rows(edges, g, block) + i
+                        r = row_table(edges, g, block) + i
                         lo, hi = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
                         {call}
 '''
@@ -80,9 +81,8 @@ _CALLS = {
     "cv": "row_cv(ring, origin, targets, edges.weight[g], delays, lo, hi, step, mask, stride)",
     "vv": "row_vv(ring, origin, targets, weights, delays, lo, hi, step, mask, stride)",
 }
-KINDS = tuple(_CALLS)
 
 
 def source(kind: str) -> str:
-    """Source text of ``deliver_<kind>``, for the generated module."""
-    return _TEMPLATE.format(kind=kind, call=_CALLS[kind])
+    """Source text of ``deliver`` for a storage kind."""
+    return _TEMPLATE.format(call=_CALLS[kind])

@@ -24,10 +24,7 @@ class Engine:
         self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
         probes: Probes, variants: list[Variant], precision: str,
     ) -> None:  # fmt: skip
-        types = [f"{e.targets.dtype} {e.weights.dtype} {e.delays.dtype}" for e in edges]
-        typed = [f"{kind} {t}" for kind, t in zip(kinds, types, strict=True)]
-        self.source = codegen.module_source(variants, typed, precision)
-        self.module = codegen.load(self.source)
+        self.module = codegen.build(variants, kinds, precision)
         self.cached = codegen.compiled_before(self.module)
         self.tables, self.constants, self.state, self.inputs = tables, constants, state, inputs
         self.threads = tables.first_block.size - 1

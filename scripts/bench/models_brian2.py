@@ -25,6 +25,13 @@ from common import Run
 Built = tuple[Any, list[Any]]
 
 
+def _connect_indegree(synapses: Any, n_source: int, n_target: int, degree: int, seed: int) -> None:
+    """Fixed in-degree, stored by source: the order in which Brian2 delivers fastest."""
+    sources = np.random.default_rng(seed).integers(0, n_source, n_target * degree, dtype=np.int32)
+    order = np.argsort(sources, kind="stable")
+    synapses.connect(i=sources[order], j=np.repeat(np.arange(n_target, dtype=np.int32), degree)[order])
+
+
 def brunel(seed: int) -> Built:
     """Brunel (2000), AI state, 12,500 neurons."""
     b = brunel_2000
@@ -38,7 +45,7 @@ def brunel(seed: int) -> Built:
     synapses = []
     for source, degree, weight in ((exc, 1000, b.J), (inh, 250, -5.0 * b.J)):
         s = b2.Synapses(source, group, on_pre="v_post += weight", delay=b.DELAY * ms, namespace={"weight": weight * mV})
-        s.connect(i="k for k in sample(N_pre, size=degree)", namespace={"degree": degree})
+        _connect_indegree(s, len(source), 12500, degree, seed + degree)
         synapses.append(s)
     return group, [noise, *synapses]
 
@@ -175,7 +182,7 @@ def _izhikevich(n: int, seed: int) -> Built:
         if n == 1000:
             s.connect()
         else:
-            s.connect(i="k for k in sample(N_pre, size=degree)", namespace={"degree": degree})
+            _connect_indegree(s, len(part), n, degree, seed + degree)
         s.w = weight
         synapses.append(s)
     return group, [update, *synapses]

@@ -15,7 +15,7 @@ nest = pytest.importorskip("nest", reason="peers extra not installed")
 
 DT = 0.1
 DELAY = 1.0
-NAMES = {"v_reset": "V_reset", "v_peak": "V_peak", "i_e": "I_e", "delta_t": "Delta_T"}  # NEST's, where they differ
+NAMES = {"v_reset": "V_reset", "i_e": "I_e", "e_ex": "E_ex", "delta_t": "Delta_T"}  # NEST's, where they differ
 
 
 def simulate(model, steps, arrive, stim, dt=DT, **params):
@@ -192,15 +192,14 @@ def test_adex_without_spike_current_fires_at_v_th():
     np.testing.assert_allclose(times, nest_times, atol=DT * 1.001)
 
 
-@pytest.mark.parametrize("weight", [0.1, 0.5, 2.0])
-def test_hodgkin_huxley(weight):
+@pytest.mark.parametrize(("weight", "e_ex"), [(0.1, 0.0), (0.5, 0.0), (2.0, 0.0), (1.0, -20.0)])
+def test_hodgkin_huxley(weight, e_ex):
     # NEST starts its gates elsewhere, so it is given our initial values
     rest = {s.name: s.init for s in neurons.HodgkinHuxley.spec.state}
     status = {"Act_m": rest["m"], "Inact_h": rest["h"], "Act_n": rest["n"]}
     current = ((100.0, -50.0), (300.0, 0.0), (600.0, -100.0))
-    v, times, nest_v, nest_times = both(
-        neurons.HodgkinHuxley, "hh_cond_exp_traub", weight=weight, rates=(0.5, 0.3), current=current, status=status
-    )
+    inputs = {"weight": weight, "rates": (0.5, 0.3), "current": current, "status": status}
+    v, times, nest_v, nest_times = both(neurons.HodgkinHuxley, "hh_cond_exp_traub", e_ex=e_ex, **inputs)
     assert len(times) == len(nest_times) >= 7
     first = round(times[0] / DT)
     np.testing.assert_allclose(v[: first - 60], nest_v[: first - 60], rtol=0, atol=5e-4)  # measured: 1.4e-4

@@ -451,6 +451,18 @@ def test_cuba_lif_subtracts_at_once():
     np.testing.assert_allclose(trace["v"], [0.7, 0.4, 0.1], atol=1e-15)
 
 
+def test_thresholds_of_the_discrete_models_are_strict():
+    w = constants(neurons.ALIF, 1.0)["p_v_syn"]  # v after a pulse of area 1
+    for v_th, fires in ((w, False), (0.999 * w, True)):
+        trace, fired = simulate(neurons.ALIF, 1.0, 1, {"arrive_syn": 1.0}, v_th=v_th)
+        assert trace["v"][0] == w
+        assert fired[0] == fires
+    for reset in (0.0, 1.0, 2.0):
+        trace, fired = simulate(neurons.CubaLIF, 1.0, 2, init={"v": 1.0}, beta=1.0, reset=reset)
+        np.testing.assert_array_equal(trace["v"], [1.0, 1.0])
+        assert not fired.any()
+
+
 def test_if_loses_nothing():
     # what came in is in v or left as spikes: the sum holds at every step; the threshold is strict
     rng = np.random.default_rng(4)
