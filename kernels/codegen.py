@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
-from kernels.cpu import deliver
+from kernels.cpu import deliver, learn
 from kernels.jit import cache_dir
-from kernels.spec import NeuronSpec, scalar_functions, source_tree
+from kernels.spec import NeuronSpec, RuleSpec, scalar_functions, source_tree
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,8 @@ def update_source(variant: Variant, precision: str) -> str:
 
 _ADVANCE = '''
 @jit
-def advance(thread, start, stop, tables, constants, state, inputs, edges, probes, sync, counts, normals):
+def advance(thread, start, stop, tables, constants, state, inputs, edges, learned, plastic, probes, sync, counts,
+            normals):
     """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
 
     Phases as numbered in kernels/reference/engine.py.
@@ -216,10 +217,19 @@ def deliver_source(kind: str) -> str:
     return _HEADER.format(title="Delivery of spikes.", imports=imports) + "\n" + deliver.source(kind)
 
 
-def advance_source(updates: list[str], delivers: list[str]) -> str:
-    """Source of a module with ``advance``, which calls the update and deliver functions of the modules named."""
+def learn_source(spec: RuleSpec) -> str:
+    """Source of a module with ``learn`` and ``sweep`` for a plasticity rule (phase 4)."""
+    functions = [spec.on_pre, spec.on_post]
+    parts = [_HEADER.format(title=f"Plasticity rule {spec.name}.", imports=""), _scalars(list(functions), False)]
+    parts += [_function(spec.on_pre, "on_pre", False), _function(spec.on_post, "on_post", False), learn.source(spec)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def advance_source(updates: list[str], delivers: list[str], learns: list[str]) -> str:
+    """Source of a module with ``advance``, which calls the functions of the modules named."""
     imports = [f"from {name} import update as update_{k}" for k, name in enumerate(updates)]
     imports += [f"from {name} import deliver as deliver_{k}" for k, name in enumerate(delivers)]
+    imports += [f"from {name} import learn as learn_{k}" for k, name in enumerate(learns)]
     imports += [
         "from kernels.cpu.inputs import apply, emit",
         "from kernels.cpu.record import compact, record_window, sample",
@@ -235,19 +245,24 @@ def advance_source(updates: list[str], delivers: list[str]) -> str:
         f"            deliver_{k}(tables, edges[{k}], state.ring, sync, half, block, begin, steps)"
         for k in range(len(delivers))
     )
+    calls += "".join(
+        f"\n            learn_{k}(tables, learned[{k}], plastic[{k}], state.ring, sync, half, block, begin, steps)"
+        for k in range(len(learns))
+    )
     header = _HEADER.format(title="The loop over steps.", imports="\n".join(imports) + "\n")
     return header + _ADVANCE.format(dispatch=dispatch or f"{indent}pass", deliver=calls)
 
 
-def build(variants: list[Variant], kinds: list[str], precision: str) -> ModuleType:
-    """The module with ``advance`` for these update kernels and storage kinds.
+def build(variants: list[Variant], kinds: list[str], rules: list[RuleSpec], precision: str) -> ModuleType:
+    """The module with ``advance`` for these update kernels, storage kinds and plasticity rules.
 
     Update and deliver functions live in modules of their own, so that another network with the same model, or the same
     storage, finds them compiled.
     """
     updates = [load(update_source(v, precision)).__name__ for v in variants]
     delivers = [load(deliver_source(kind)).__name__ for kind in kinds]
-    return load(advance_source(updates, delivers))
+    learns = [load(learn_source(rule)).__name__ for rule in rules]
+    return load(advance_source(updates, delivers, learns))
 
 
 def load(source: str) -> ModuleType:

@@ -164,6 +164,14 @@ def fill_rows(  # type: ignore[no-untyped-def]
 
 
 @jit
+def find_places(indptr, sources, lo, hi, position, places):  # type: ignore[no-untyped-def]
+    """places[k] = where :func:`fill_rows` put edge k, for targets lo..hi-1."""
+    for k in range(indptr[lo], indptr[hi]):
+        places[k] = position[sources[k]]
+        position[sources[k]] += 1
+
+
+@jit
 def edge_values(first, last, row, which, k0, k1, out):  # type: ignore[no-untyped-def]
     """The weights (which = 0) or delays (1) that fill_rows draws for edges first..last-1."""
     for k in range(np.uint64(first), np.uint64(last)):

@@ -105,6 +105,27 @@ class Edges(NamedTuple):
     delays: Array  # uint8 or uint16, empty if constant
 
 
+class Plastic(NamedTuple):
+    """State of a plastic projection; its edges are an Edges of one group. H is a power of two.
+
+    A row's number is block * n_source + source. All traces are float64.
+    """
+
+    source: int  # populations
+    target: int
+    longest: int  # largest delay in steps
+    base: Array  # (B,) accumulator of a block's first target
+    constants: Array  # float64, by the order of the rule's parameters, then derived constants
+    decay: Array  # (traces, L) float64, factor after k steps; 0 from L - 1 on
+    pre: Array  # (rows, presynaptic traces) just after the source's last spike
+    last: Array  # (rows,) step of that spike
+    done: Array  # (rows,) postsynaptic spikes seen up to this step have been applied
+    seen: Array  # (n_target,) postsynaptic spikes so far
+    swept: Array  # (n_target,) of these, before the last sweep
+    history: Array  # (n_target, H) steps of the last spikes
+    post: Array  # (n_target, H, postsynaptic traces) just after each
+
+
 class Probes(NamedTuple):
     """State samplers."""
 

@@ -177,6 +177,62 @@ class NeuronSpec:
         return (*(x.name for x in groups), *(f"arrive_{r.name}" for r in self.receptors), "i_stim", "u")
 
 
+@dataclass(frozen=True)
+class Trace:
+    """An exponential trace of a synapse's pre- or postsynaptic spikes: ``side`` is "pre" or "post", ``tau`` names a
+    parameter in ms. At a spike it jumps by 1, or to 1 where ``nearest`` (nearest-neighbour pairing)."""
+
+    name: str
+    side: str
+    tau: str
+    nearest: bool = False
+
+
+@dataclass(frozen=True)
+class RuleSpec:
+    """A plasticity rule: traces, and what happens to the weight at a spike of either side.
+
+    ``on_pre(w, ...)`` and ``on_post(w, ...)`` are pure scalar functions that return the new weight. Their arguments are
+    ``w``, traces, parameters and derived constants by name. Traces are taken just before the spike's own jump. A
+    presynaptic spike meets the synapse when it arrives there; the whole delay is dendritic (as in NEST): a
+    postsynaptic spike is seen by the synapse one delay after it.
+    """
+
+    name: str
+    doc: str
+    params: tuple[Param, ...]
+    derived: tuple[Derived, ...]
+    traces: tuple[Trace, ...]
+    on_pre: Callable[..., Any]
+    on_post: Callable[..., Any]
+    references: tuple[str, ...]
+    bounds: Callable[[Any], tuple[float, float]]  # bounds(p): smallest and largest weight, kept by on_pre and on_post
+    checks: tuple[Check, ...] = ()
+
+    def __post_init__(self) -> None:
+        constants = [p.name for p in self.params] + [d.name for d in self.derived]
+        known = ["w", *(t.name for t in self.traces), *constants]
+        for trace in self.traces:
+            if trace.side not in ("pre", "post") or trace.tau not in constants:
+                raise ModelError(
+                    f"{self.name}.{trace.name}: needs side 'pre' or 'post' and tau, a parameter; got {trace}."
+                )
+        for function in (self.on_pre, self.on_post):
+            for argument in inspect.signature(function).parameters:
+                if argument not in known:
+                    raise ModelError(
+                        f"{self.name}.{function.__name__}: argument {argument!r} is not w, a trace, a parameter or a "
+                        f"derived constant.{nearest(argument, known)}"
+                    )
+            check_body(function, self.name)
+        if not self.references:
+            raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
+
+    def side(self, side: str) -> list[Trace]:
+        """Traces of one side, in declared order."""
+        return [t for t in self.traces if t.side == side]
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A sentence naming the nearest of ``known``, or listing them."""
     known = list(known)

@@ -62,8 +62,8 @@ def _say(text: str) -> None:
 
 
 @contextmanager
-def _errors(code: int, interrupted: str = "interrupted") -> Iterator[None]:
-    """Print what went wrong, without a traceback, and leave with ``code``."""
+def _errors(code: int, part: Path | None = None) -> Iterator[None]:
+    """Print what went wrong, without a traceback, and leave with ``code``; ``part`` is the file being written."""
     try:
         yield
     except SimError as error:
@@ -78,7 +78,8 @@ def _errors(code: int, interrupted: str = "interrupted") -> Iterator[None]:
         _say("error: out of memory. Use a smaller network, or record less.")
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
-        _say(interrupted)
+        kept = part is not None and part.exists()
+        _say(f"interrupted; {part} holds what was written so far, see snn info" if kept else "interrupted")
         raise typer.Exit(INTERRUPTED) from None
 
 
@@ -137,7 +138,7 @@ def run(
         s = experiment.simulation
         simulation = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet=quiet)
     begin = time.perf_counter()
-    with _errors(FAILED, f"interrupted; {part_path(target)} holds what was written so far, see snn info"):
+    with _errors(FAILED, part_path(target)):
         result = simulation.run(s.duration, to=target, progress=not quiet, overwrite=overwrite, compress=compress)
     if not quiet:
         seconds = time.perf_counter() - begin

@@ -12,11 +12,12 @@ import numpy as np
 from kernels import connectivity
 from kernels.codegen import Variant
 from kernels.cpu import inputs as inputs_
+from kernels.cpu.learn import constant_names
 from kernels.draw import CONSTANT, NORMAL, draw
 from kernels.errors import ModelError
-from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
+from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Tables
 from kernels.philox import stream_key
-from kernels.spec import NeuronSpec
+from kernels.spec import NeuronSpec, RuleSpec
 from snn.connect import EdgeList, Pair
 from snn.distributions import Distribution
 from snn.inputs import Encoded
@@ -25,6 +26,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
+TRACE_DECADES = 18  # a plasticity trace is 0 below 1e-18 of a jump
 _U16 = 2**16
 _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
 
@@ -42,6 +44,9 @@ class CompiledNetwork:
     inputs: Inputs
     kinds: list[str]
     edges: list[Edges]
+    learned: list[Edges]  # of plastic projections, in their order
+    plastic: list[Plastic]
+    rules: list[RuleSpec]
     probes: Probes
     n_edges: int
 
@@ -49,13 +54,15 @@ class CompiledNetwork:
         """Bytes by part; "edges" includes the row tables."""
         parts: dict[str, Any] = {"constants": self.constants, "state": self.state, "inputs": self.inputs}
         total = {name: sum(a.nbytes for a in part if isinstance(a, np.ndarray)) for name, part in parts.items()}
-        total["edges"] = sum(a.nbytes for e in self.edges for a in e if isinstance(a, np.ndarray))
+        parts = {"edges": [*self.edges, *self.learned], "plasticity": self.plastic}
+        for name, tuples in parts.items():
+            total[name] = sum(a.nbytes for e in tuples for a in e if isinstance(a, np.ndarray))
         return total
 
     def digest(self) -> str:
         """Hash of constants, inputs, initial state and edges."""
         h = hashlib.blake2b(repr((self.dt, self.precision)).encode(), digest_size=16)
-        for part in (self.constants, self.state, self.inputs, self.probes, *self.edges):
+        for part in (self.constants, self.state, self.inputs, self.probes, *self.edges, *self.learned, *self.plastic):
             for array in part:
                 if isinstance(array, np.ndarray):
                     h.update(np.ascontiguousarray(array).data)
@@ -128,11 +135,14 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
         current=np.zeros(int(sizes.sum()) if currents else 0, float_type),
         words=np.zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
-    edges = _edges(net, index, tables, delays, precision, threads)
+    edges, learned = _edges(net, index, tables, delays, precision, threads)
+    pairs = list(zip((p for p in net.projections.values() if p.plasticity), learned, strict=True))
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
         kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
-        n_edges=sum(int(e.targets.size) for _, e in edges),
+        learned=learned, plastic=[_plastic(p, e, index, tables, dt, delays[p.name][1]) for p, e in pairs],
+        rules=[p.plasticity.spec for p, _ in pairs if p.plasticity],
+        n_edges=sum(int(e.targets.size) for e in (*(e for _, e in edges), *learned)),
     )  # fmt: skip
 
 
@@ -335,11 +345,12 @@ def _edges(
     delays: dict[str, tuple[int, int]],
     precision: str,
     threads: int,
-) -> list[tuple[str, Edges]]:
-    """Draw all projections, group them by storage kind and source, lay rows out by block."""
+) -> tuple[list[tuple[str, Edges]], list[Edges]]:
+    """Draw all projections; lay static ones out by storage kind, source and block, plastic ones each by itself."""
     groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
+    single: list[tuple[Any, Any, Projection]] = []
     for p in net.projections.values():
-        w_constant, d_constant = _is_number(p.weight), _is_number(p.delay)
+        w_constant, d_constant = _is_number(p.weight) and p.plasticity is None, _is_number(p.delay)
         w_type = None if w_constant else _weight_type(p.weight, precision)
         d_type = None if d_constant else (np.uint8 if delays[p.name][1] < 256 else np.uint16)
         same = (
@@ -347,6 +358,9 @@ def _edges(
             float(p.weight) if w_constant else 0.0,
             max(1, round(p.delay / tables.dt)) if d_constant else 0,
         )
+        if p.plasticity is not None:
+            single.append((d_type, (same[0], 0.0, same[2]), p))
+            continue
         store = ("c" if w_constant else "v") + ("c" if d_constant else "v"), w_type, d_type
         groups.setdefault(store, {}).setdefault(same, []).append(p)
     lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
@@ -354,7 +368,37 @@ def _edges(
     for (kind, w_type, d_type), members in groups.items():
         ordered = sorted(members.items(), key=lambda item: item[0])
         result.append((kind, _layout(net, index, tables, ordered, lists, w_type, d_type, precision, threads)))
-    return result
+    learned = [
+        _layout(net, index, tables, [(same, [p])], lists, np.dtype(precision).type, d_type, precision, threads)
+        for d_type, same, p in single
+    ]
+    return result, learned
+
+
+def _plastic(
+    projection: Projection, edges: Edges, index: dict[str, int], tables: Tables, dt: float, longest: int
+) -> Plastic:
+    """State of a plastic projection before the first step."""
+    rule = projection.plasticity
+    if rule is None:  # pragma: no cover - callers pass plastic projections
+        raise ModelError(f"Projection {projection.name!r}: is static.")
+    source, target = index[projection.source.name], index[projection.target.name]
+    values = rule.constants(dt)
+    taus = np.array([values[t.tau] for t in rule.spec.traces])
+    length = int(max((math.ceil(TRACE_DECADES * math.log(10.0) * tau / dt) for tau in taus), default=0)) + 2
+    decay = np.exp(-np.arange(length) * dt / taus[:, None])
+    decay[:, -1] = 0.0
+    rows, n_target = len(tables.lo) * projection.source.n, projection.target.n
+    depth = 1 << (2 * (longest + 2 * tables.window) + 63).bit_length()
+    receptor = projection.receptors[0]
+    return Plastic(
+        source=source, target=target, longest=longest,
+        base=tables.acc[:, target] + receptor * (tables.hi - tables.lo)[:, target],
+        constants=np.array([values[name] for name in constant_names(rule.spec)]), decay=decay,
+        pre=np.zeros((rows, len(rule.spec.side("pre")))), last=np.zeros(rows, np.int64),
+        done=np.full(rows, -1, np.int64), seen=np.zeros(n_target, np.int64), swept=np.zeros(n_target, np.int64),
+        history=np.zeros((n_target, depth), np.int64), post=np.zeros((n_target, depth, len(rule.spec.side("post")))),
+    )  # fmt: skip
 
 
 def _is_number(value: Any) -> bool:
@@ -435,6 +479,18 @@ def _source_of_values(value: Any) -> tuple[np.ndarray, np.ndarray]:
     if np.ndim(value):
         return np.zeros(6), np.ascontiguousarray(value, float).ravel()
     return np.array([CONSTANT, float(value), 0.0, 0.0, 1.0, 0.0]), np.empty(0)
+
+
+def edge_places(
+    index: dict[str, int], tables: Tables, projection: Projection, edges: EdgeList, rows: Edges
+) -> np.ndarray:
+    """Place of each edge of ``edges`` in the arrays of a plastic projection's ``rows``."""
+    places = np.empty(int(edges.indptr[-1]), np.int64)
+    n, t = projection.source.n, index[projection.target.name]
+    for b in range(len(tables.lo)):
+        position = rows.rows[b * (n + 1) :][:n].copy()
+        connectivity.find_places(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], position, places)
+    return places
 
 
 def edge_values(net: Network, projection: Projection, edges: EdgeList, which: int, precision: str) -> np.ndarray:

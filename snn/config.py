@@ -963,7 +963,7 @@ def _check(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any]) -> Exp
     raw = copy.deepcopy(raw)
     for key, value in overrides.items():
         try:
-            _override(raw, key, value)
+            _override(raw, key, value, Path.cwd())
         except ConfigError as error:
             problems.append(str(error))
     built = _Builder(raw, problems)
@@ -1009,8 +1009,8 @@ def _keys(key: str) -> list[str]:
     return parts
 
 
-def _override(raw: dict[str, Any], key: str, value: Any) -> None:
-    """Set the value at a key path; lists are entered by number."""
+def _override(raw: dict[str, Any], key: str, value: Any, folder: Path) -> None:
+    """Set the value at a key path; lists are entered by number, paths are relative to ``folder``."""
     keys = _keys(key)
     place: Any = raw
     for depth, part in enumerate(keys):
@@ -1027,6 +1027,6 @@ def _override(raw: dict[str, Any], key: str, value: Any) -> None:
         else:
             raise ConfigError(f"override {key}: {here} is no table; it is {_shown(place)}.")
         if last:
-            place[index] = value
+            place[index] = _absolute({part: value}, folder)[part]
         else:
             place = place.setdefault(index, {}) if isinstance(place, dict) else place[index]

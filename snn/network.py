@@ -1,12 +1,14 @@
 """What the user describes: populations, inputs, projections, probes. Objects only, no arrays, nothing compiled."""
 
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from kernels.spec import NeuronSpec, nearest
+from plasticity.base import PlasticityRule
 from snn.connect import Rule
 from snn.distributions import Distribution
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
@@ -52,9 +54,11 @@ class Projection:
     weight: Any
     delay: Any
     receptors: tuple[int, int]
+    plasticity: PlasticityRule | None = None
 
     def __repr__(self) -> str:
-        return f"Projection({self.name!r}, {self.rule!r}, weight={self.weight!r}, delay={self.delay!r})"
+        learns = "" if self.plasticity is None else f", plasticity={self.plasticity!r}"
+        return f"Projection({self.name!r}, {self.rule!r}, weight={self.weight!r}, delay={self.delay!r}{learns})"
 
 
 @dataclass(eq=False)
@@ -193,7 +197,7 @@ class Network:
 
     def connect(
         self, source: Any, target: Any, rule: Rule, weight: Any = 1.0, delay: Any = 1.0,
-        receptor: str | None = None, name: str | None = None,
+        receptor: str | None = None, name: str | None = None, plasticity: PlasticityRule | None = None,
     ) -> Projection:  # fmt: skip
         """Connect two populations by ``rule``.
 
@@ -206,6 +210,7 @@ class Network:
         delay : number, distribution, or array, [ms], at least one step of the simulation; rounded to the grid
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
+        plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static
         """
         pre, post = self._population(source), self._population(target)
         name = f"{pre.name}->{post.name}" if name is None else name
@@ -225,7 +230,9 @@ class Network:
         if low <= 0:
             raise ModelError(f"{owner}.delay: must be > 0 ms, but {delay!r} reaches {low}. Give low=, e.g. low=0.1.")
         receptors = self._receptors(owner, post.spec, receptor, weight)
-        self.projections[name] = Projection(name, pre, post, rule, weight, delay, receptors)
+        if plasticity is not None:
+            _check_plastic(owner, plasticity, weight)
+        self.projections[name] = Projection(name, pre, post, rule, weight, delay, receptors, plasticity)
         return self.projections[name]
 
     def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
@@ -324,6 +331,16 @@ class Network:
         first = positive if positive is not None else negative
         second = negative if negative is not None else positive
         return int(first or 0), int(second or 0)
+
+
+def _check_plastic(owner: str, rule: Any, weight: Any) -> None:
+    if not isinstance(rule, PlasticityRule):
+        raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
+    least, most = rule.spec.bounds(SimpleNamespace(**rule.params))
+    low, high = _range(weight)
+    if low < least or high > most:
+        got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        raise ModelError(f"{owner}.weight: {rule!r} keeps weights in [{least:g}, {most:g}]; got {got}.")
 
 
 def _range(value: Any) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ModelError, ShapeError, SimError
-from snn.compile import compile_network, draw_edges, edge_values
+from snn.compile import compile_network, draw_edges, edge_places, edge_values
 from snn.network import SPIKES, Network, Population, Projection
 from snn.records import MemoryRecorder, Recorder, Result
 
@@ -77,7 +77,19 @@ class Simulation:
         self._step = 0
         self._index = {name: k for k, name in enumerate(net.populations)}
         c = self.compiled
-        common = c.tables, c.constants, c.state, c.inputs, c.kinds, c.edges, c.probes, c.variants
+        common = (
+            c.tables,
+            c.constants,
+            c.state,
+            c.inputs,
+            c.kinds,
+            c.edges,
+            c.learned,
+            c.plastic,
+            c.rules,
+            c.probes,
+            c.variants,
+        )
         self._engine: Any
         if backend == "cpu":
             from kernels.cpu.engine import Engine
@@ -147,7 +159,10 @@ class Simulation:
         view[:] = array
 
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(sources, targets, weights, delays in ms) of a projection, by target; drawn again from the seed."""
+        """(sources, targets, weights, delays in ms) of a projection, by target; drawn again from the seed.
+
+        Weights of a plastic projection are as of now: every spike that its synapses have seen is applied.
+        """
         name = projection if isinstance(projection, str) else projection.name
         if name not in self.net.projections:
             raise ModelError(
@@ -157,6 +172,11 @@ class Simulation:
         edges = draw_edges(self.net, p, self.threads)
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
         weights, delays = (edge_values(self.net, p, edges, which, self.precision) for which in (0, 1))
+        if p.plasticity is not None:
+            number = [q.name for q in self.net.projections.values() if q.plasticity].index(name)
+            self._engine.sweep(number, self._step - 1)
+            rows = self.compiled.learned[number]
+            weights = rows.weights[edge_places(self._index, self.compiled.tables, p, edges, rows)].astype(float)
         return edges.sources.astype(np.int64), targets, weights, np.maximum(1, np.rint(delays / self.dt)) * self.dt
 
     def provenance(self) -> dict[str, Any]:

@@ -28,7 +28,10 @@ def plain(value: Any, unit: str, owner: str) -> Any:
     except Exception as error:  # each library has its own exception class
         raise UnitError(f"{owner}: must be in {unit}; got {value!r}.") from error
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf":  # texts would be parsed, None would become NaN
+            raise TypeError(array.dtype)
+        array = array.astype(np.float64, copy=False)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{owner}: must be a number or an array in {unit}; got {value!r}.") from error
     return float(array) if array.ndim == 0 else array

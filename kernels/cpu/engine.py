@@ -7,7 +7,8 @@ import numpy as np
 
 from kernels import codegen
 from kernels.codegen import Variant
-from kernels.layout import Constants, Edges, Inputs, Probes, State, Sync, Tables
+from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Sync, Tables
+from kernels.spec import RuleSpec
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -22,9 +23,11 @@ class Engine:
 
     def __init__(
         self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
-        probes: Probes, variants: list[Variant], precision: str,
+        learned: list[Edges], plastic: list[Plastic], rules: list[RuleSpec], probes: Probes, variants: list[Variant],
+        precision: str,
     ) -> None:  # fmt: skip
-        self.module = codegen.build(variants, kinds, precision)
+        self.module = codegen.build(variants, kinds, rules, precision)
+        self.sweeps = [codegen.load(codegen.learn_source(rule)).sweep for rule in rules]
         self.cached = codegen.compiled_before(self.module)
         self.tables, self.constants, self.state, self.inputs = tables, constants, state, inputs
         self.threads = tables.first_block.size - 1
@@ -49,8 +52,13 @@ class Engine:
         )
         self.scratch = np.zeros((self.threads, longest + 64), np.int32), np.zeros((self.threads, longest + 64))
         # tuples of one type where kinds agree, which Numba takes as they are
-        self.edges = tuple(edges)
+        self.edges, self.learned, self.plastic = tuple(edges), tuple(learned), tuple(plastic)
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+
+    def sweep(self, number: int, step: int) -> None:
+        """Bring the weights of plastic projection ``number`` up to date at ``step``."""
+        for block in range(len(self.tables.lo)):
+            self.sweeps[number](self.tables, self.learned[number], self.plastic[number], block, step)
 
     def advance(self, start: int, stop: int) -> tuple[int, np.ndarray, np.ndarray, list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.
@@ -63,7 +71,8 @@ class Engine:
         self.sync.arrived[1] = -1
         self.sync.record_size[0] = 0
         shared: tuple[Any, ...] = (
-            start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.probes, self.sync,
+            start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.learned,
+            self.plastic, self.probes, self.sync,
             *self.scratch,
         )  # fmt: skip
         advance: Any = self.module.advance

@@ -12,7 +12,8 @@ After a window of min-delay steps:
 
 4. **Deliver** (reads spike lists, edges; writes the ring). Storage kind by storage kind; in each, spikes by step, then
    global id; of each spike its groups, then its row. A spike of step s with delay d is added to slot s + d. Each
-   accumulator thus sees its additions in one order, whatever the blocks and threads.
+   accumulator thus sees its additions in one order, whatever the blocks and threads. Then plastic projections, each
+   spike's synapses brought up to date, changed and delivered (kernels/reference/learn.py).
 5. **Record** (reads spike lists). Spikes by step, then global id.
 """
 
@@ -24,8 +25,10 @@ import numpy as np
 from kernels.codegen import Variant
 from kernels.cpu import inputs as kinds
 from kernels.draw import normal_quantile_scalar
-from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
+from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Tables
 from kernels.philox import philox_scalar, step_word_scalar
+from kernels.reference.learn import Learner
+from kernels.spec import RuleSpec
 
 
 class Engine:
@@ -33,10 +36,11 @@ class Engine:
 
     def __init__(
         self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
-        probes: Probes, variants: list[Variant],
+        learned: list[Edges], plastic: list[Plastic], rules: list[RuleSpec], probes: Probes, variants: list[Variant],
     ) -> None:  # fmt: skip
         self.tables, self.constants, self.state, self.inputs = tables, constants, state, inputs
         self.kinds, self.edges, self.probes, self.variants = kinds, edges, probes, variants
+        self.learners = [Learner(tables, e, x, r) for e, x, r in zip(learned, plastic, rules, strict=True)]
         self.slots = tables.ring_mask + 1
         blocks, populations = tables.lo.shape
         # ring[b][slot][accumulator], as plain lists: Python floats are float64 exactly
@@ -203,6 +207,12 @@ class Engine:
                             weight = e.weight[g] if kind[0] == "c" else e.weights[k]
                             delay = e.delay[g] if kind[1] == "c" else e.delays[k]
                             ring[(s + int(delay)) % self.slots][e.targets[k]] += float(weight)
+        for learner in self.learners:
+            learner.deliver(fired, self.ring, self.slots)
+
+    def sweep(self, number: int, step: int) -> None:
+        """Bring the weights of plastic projection ``number`` up to date at ``step``."""
+        self.learners[number].sweep(step)
 
 
 def _normal(index: int, number: int, key: np.ndarray) -> float:

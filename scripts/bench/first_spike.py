@@ -62,7 +62,8 @@ def main(arguments: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as cache:
         for name in ("cold", *["warm"] * options.repeat):
             r = call(cache)
-            print(f"| {name} | {r['import']:.2f} | {r['ready']:.2f} | {r['spike']:.2f} | {r['process']:.2f} |", flush=True)
+            row = " | ".join(f"{r[key]:.2f}" for key in ("import", "ready", "spike", "process"))
+            print(f"| {name} | {row} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from typing import Any
 
 import brian2 as b2
 import numpy as np
-from brian2 import Hz, mV, ms, nS, pA, pF
+from brian2 import Hz, ms, mV, nS, pA, pF
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "examples"))
 
@@ -122,7 +122,10 @@ def cuba(seed: int) -> Built:
         dg_ex/dt = -g_ex / tau_ex : volt
         dg_in/dt = -g_in / tau_in : volt""",
         threshold="v >= v_th", reset="v = v_reset", refractory=5 * ms, method="exact",
-        namespace={"tau_m": 20 * ms, "tau_ex": 5 * ms, "tau_in": 10 * ms, "e_l": -49 * mV, "v_th": -50 * mV, "v_reset": -60 * mV},
+        namespace={
+            "tau_m": 20 * ms, "tau_ex": 5 * ms, "tau_in": 10 * ms, "e_l": -49 * mV, "v_th": -50 * mV,
+            "v_reset": -60 * mV,
+        },
     )  # fmt: skip
     group.v = "-60 * mV + rand() * 10 * mV"
     return _vogels_abbott(group, 1.62 * mV, -9 * mV, seed)
@@ -197,7 +200,7 @@ NETWORKS: dict[str, Callable[[int], Built]] = {
     "izhikevich10k": lambda seed: _izhikevich(10000, seed),
 }
 # wall clock of the simulation and peak memory, written by the binary itself
-_CLOCK = "std::ofstream(\"clock.txt\", std::ios::app) << std::fixed << ({0}) << std::endl;"
+_CLOCK = 'std::ofstream("clock.txt", std::ios::app) << std::fixed << ({0}) << std::endl;'
 _NOW = "([]{ struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + 1e-9 * t.tv_nsec; })()"
 _CPU = "([]{ struct timespec t; clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t); return t.tv_sec + 1e-9 * t.tv_nsec; })()"
 _PEAK = """{ std::ifstream f("/proc/self/status"); std::string line; std::ofstream o("peak.txt");

@@ -63,7 +63,9 @@ def microcircuit(seed: int) -> list[Any]:
     return populations
 
 
-def _vogels_abbott(model: str, params: dict[str, float], w_ex: float, w_in: float, init: Callable[[Any], None]) -> list[Any]:
+def _vogels_abbott(
+    model: str, params: dict[str, float], w_ex: float, w_in: float, init: Callable[[Any], None]
+) -> list[Any]:
     v = vogels_abbott_2005
     exc, inh = nest.Create(model, 3200, params), nest.Create(model, 800, params)
     for p in (exc, inh):
@@ -91,8 +93,8 @@ def cuba(seed: int) -> list[Any]:
 def coba(seed: int) -> list[Any]:
     """Benchmark 1 of Brette et al. (2007)."""
     params = {
-        "C_m": 200.0, "g_L": 10.0, "E_L": -60.0, "V_th": -50.0, "V_reset": -60.0, "t_ref": 5.0, "E_ex": 0.0, "E_in": -80.0,
-        "tau_syn_ex": 5.0, "tau_syn_in": 10.0,
+        "C_m": 200.0, "g_L": 10.0, "E_L": -60.0, "V_th": -50.0, "V_reset": -60.0, "t_ref": 5.0, "E_ex": 0.0,
+        "E_in": -80.0, "tau_syn_ex": 5.0, "tau_syn_in": 10.0,
     }  # fmt: skip
 
     def init(p: Any) -> None:

@@ -44,6 +44,6 @@ def run(model: str, threads: int, seed: int, duration: float, precision: str = "
     times = np.concatenate([r.times for r in result.spikes.values()])
     ids = np.concatenate([r.ids + first for r, first in zip(result.spikes.values(), firsts[:-1], strict=True)])
     return Run(
-        neurons=int(firsts[-1]), synapses=sim.compiled.n_edges, build=sim.build_seconds, compile=ready - sim.build_seconds,
-        wall=wall, cpu=cpu, grown=after - before, times=times, ids=ids,
+        neurons=int(firsts[-1]), synapses=sim.compiled.n_edges, build=sim.build_seconds,
+        compile=ready - sim.build_seconds, wall=wall, cpu=cpu, grown=after - before, times=times, ids=ids,
     )  # fmt: skip

@@ -41,7 +41,9 @@ def worker(simulator: str, model: str, threads: int, seed: int, duration: float)
     from common import peak_rss
 
     run = importlib.import_module(f"models_{simulator}").run(model, threads, seed, duration)
-    out: dict[str, Any] = {k: getattr(run, k) for k in ("neurons", "synapses", "build", "compile", "wall", "cpu", "grown")}
+    out: dict[str, Any] = {
+        k: getattr(run, k) for k in ("neurons", "synapses", "build", "compile", "wall", "cpu", "grown")
+    }
     out |= run.statistics(duration, TRANSIENT)
     out["peak"] = run.peak if run.peak is not None else peak_rss()
     out["events"] = float(run.times.size) * run.synapses / run.neurons
@@ -53,7 +55,8 @@ def call(simulator: str, model: str, threads: int, seed: int, duration: float) -
     environment = dict(os.environ)
     environment["PYTHONPATH"] = os.pathsep.join([str(HERE.parents[1]), environment.get("PYTHONPATH", "")])
     command = [
-        sys.executable, str(Path(__file__).resolve()), "--worker", simulator, model, str(threads), str(seed), str(duration),
+        sys.executable, str(Path(__file__).resolve()), "--worker",
+        simulator, model, str(threads), str(seed), str(duration),
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     for line in done.stdout.splitlines():
@@ -82,8 +85,8 @@ def table(model: str, threads: int, duration: float, results: dict[str, list[dic
     lines = [
         f"### {model}, {threads} thread{'s' if threads > 1 else ''}, {duration:g} ms",
         "",
-        "| simulator | real-time factor | range | over Volley | CPU s/s | ns/event | build s | compile s | peak MB | B/synapse "
-        "| rate Hz | CV | var/mean |",
+        "| simulator | real-time factor | range | over Volley | CPU s/s | ns/event | build s | compile s | peak MB "
+        "| B/synapse | rate Hz | CV | var/mean |",
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for name, runs in results.items():
@@ -99,8 +102,8 @@ def table(model: str, threads: int, duration: float, results: dict[str, list[dic
         per_event = statistics.median(r["wall"] / max(r["events"], 1.0) * 1e9 for r in runs)
         lines.append(
             f"| {name} | {statistics.median(factors):.3g} | {min(factors):.3g}-{max(factors):.3g} | {ratio} "
-            f"| {median('cpu') / duration * 1000.0:.3g} | {per_event:.1f} | {median('build'):.2f} | {median('compile'):.1f} "
-            f"| {median('peak') / 1e6:.0f} | {memory} | {median('rate'):.2f} "
+            f"| {median('cpu') / duration * 1000.0:.3g} | {per_event:.1f} | {median('build'):.2f} "
+            f"| {median('compile'):.1f} | {median('peak') / 1e6:.0f} | {memory} | {median('rate'):.2f} "
             f"| {median('cv'):.2f} | {median('synchrony'):.1f} |"
         )
     return "\n".join(lines) + "\n"

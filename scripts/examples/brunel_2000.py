@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 import snn
 
 
-@dataclass(frozen=True)
-class Regime:
+class Regime(NamedTuple):
     """A state of the network: parameters, and what the paper's simulation shows (rate and oscillation in Hz)."""
 
     name: str
@@ -80,7 +79,7 @@ def oscillation(record: snn.SpikeRecord, low: float = 5.0) -> tuple[float, float
 
 
 def measure(result: snn.Result, start: float = 200.0) -> dict[str, float]:
-    """Rate, CV of intervals, spectral peak and synchrony (variance over mean of the count in 2 ms) after ``start`` ms."""
+    """Rate, CV of intervals, spectral peak and synchrony (variance over mean of counts in 2 ms) after ``start`` ms."""
     record = result.spikes["exc"].slice(start, result.t_stop)
     cv = record.cv()
     counts = record.counts(2.0)
@@ -123,8 +122,8 @@ def main(arguments: list[str] | None = None) -> None:
         m = measure(result)
         shown = "-" if r.frequency is None and r.rate is not None else f"{m['frequency']:.0f}"
         print(
-            f"| {name} | {r.g:g} | {r.eta:g} | {m['rate']:.1f} | {r.rate or 'near saturation'} | {m['cv']:.2f} | {shown} "
-            f"| {r.frequency or '-'} | {m['synchrony']:.1f} | {factor:.2f} |",
+            f"| {name} | {r.g:g} | {r.eta:g} | {m['rate']:.1f} | {r.rate or 'near saturation'} | {m['cv']:.2f} "
+            f"| {shown} | {r.frequency or '-'} | {m['synchrony']:.1f} | {factor:.2f} |",
             flush=True,
         )
         snn.plot.raster(result, "exc", ax=ax, max_neurons=100, t=(options.duration - 150.0, options.duration))

@@ -2,8 +2,8 @@
 
     python scripts/examples/izhikevich_2003.py --out results
 
-800 regular-spiking to chattering and 200 fast to low-threshold spiking neurons, all to all, driven by noise; the paper's
-script with its step of 1 ms and its scheme (two half steps of v). Parameters and weights are drawn as there:
+800 regular-spiking to chattering and 200 fast to low-threshold spiking neurons, all to all, driven by noise: the
+paper's script with its step of 1 ms and its scheme (two half steps of v). Parameters and weights are drawn as there:
 (c, d) = (-65, 8) + (15, -6) r^2 and (a, b) = (0.02, 0.25) + (0.08, -0.05) r with r uniform. The paper's script adds the
 weights of the neurons that fired to the current of the same iteration: receptor "cur", delay = dt.
 
@@ -96,7 +96,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"CV of intervals {m['cv']:.2f}")
     print(f"share of the population rate's power: {m['alpha']:.0%} at 5-15 Hz, {m['gamma']:.0%} at 30-60 Hz")
     print(f"real-time factor {factor:.3f}")
-    fig, (top, bottom) = plt.subplots(2, 1, figsize=(8.5, 6.5), height_ratios=(2.4, 1.0), layout="constrained", sharex=True)
+    fig, (top, bottom) = plt.subplots(
+        2, 1, figsize=(8.5, 6.5), height_ratios=(2.4, 1.0), layout="constrained", sharex=True
+    )
     snn.plot.raster(result, ax=top, max_neurons=1000)
     snn.plot.rate_traces(result, ax=bottom, bin_size=2.0)
     path = options.out / "izhikevich_2003.png"

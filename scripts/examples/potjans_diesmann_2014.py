@@ -136,11 +136,15 @@ def rates_table(result: snn.Result, start: float = TRANSIENT) -> list[dict[str, 
     for name, published in zip(POPULATIONS, PUBLISHED_RATES, strict=True):
         record = result.spikes[name].slice(min(start, result.t_stop), result.t_stop)
         cv = record.cv()
+        mean_cv = float(np.nanmean(cv)) if np.isfinite(cv).any() else float("nan")
         rows.append(
             {
-                "population": name, "neurons": record.n_nodes, "rate_hz": record.rate(), "published_hz": float(published),
-                "cv_isi": float(np.mean(cv[np.isfinite(cv)])) if np.isfinite(cv).any() else float("nan"),
-            }  # fmt: skip
+                "population": name,
+                "neurons": record.n_nodes,
+                "rate_hz": record.rate(),
+                "published_hz": float(published),
+                "cv_isi": mean_cv,
+            }
         )
     return rows
 
@@ -148,14 +152,15 @@ def rates_table(result: snn.Result, start: float = TRANSIENT) -> list[dict[str, 
 def markdown(rows: list[dict[str, float | str]], scale: float, seconds: float) -> str:
     """The table as Markdown."""
     lines = [
-        f"Layer rates at scale {scale:g}, {seconds:g} s of activity; published: PyNEST reference implementation, scale 1.",
+        f"Layer rates at scale {scale:g}, {seconds:g} s of activity; published: PyNEST reference, scale 1.",
         "",
         "| population | neurons | rate (Hz) | published (Hz) | CV of intervals |",
         "|---|--:|--:|--:|--:|",
     ]
     for r in rows:
         lines.append(
-            f"| {r['population']} | {r['neurons']:,} | {r['rate_hz']:.2f} | {r['published_hz']:.2f} | {r['cv_isi']:.2f} |"
+            f"| {r['population']} | {r['neurons']:,} | {r['rate_hz']:.2f} | {r['published_hz']:.2f} "
+            f"| {r['cv_isi']:.2f} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -167,16 +172,13 @@ def figure(result: snn.Result, rows: list[dict[str, float | str]], path: Path) -
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    fig, (top, bottom) = plt.subplots(
-        2, 1, figsize=(8.5, 8.0), height_ratios=(2.2, 1.0), layout="constrained"
-    )  # fmt: skip
+    fig, (top, bottom) = plt.subplots(2, 1, figsize=(8.5, 8.0), height_ratios=(2.2, 1.0), layout="constrained")
     snn.plot.raster(result, ax=top, max_neurons=2000, t=(max(0.0, result.t_stop - 300.0), result.t_stop))
     place = np.arange(len(rows))
     colours = [snn.plot.COLOURS[k % len(snn.plot.COLOURS)] for k in place]
-    bottom.bar(place - 0.19, [float(r["rate_hz"]) for r in rows], 0.36, color=colours, label="this run")
-    bottom.bar(
-        place + 0.19, [float(r["published_hz"]) for r in rows], 0.36, color="white", edgecolor=colours, label="published"
-    )
+    here, published = ([float(r[key]) for r in rows] for key in ("rate_hz", "published_hz"))
+    bottom.bar(place - 0.19, here, 0.36, color=colours)
+    bottom.bar(place + 0.19, published, 0.36, color="white", edgecolor=colours)
     bottom.set_xticks(place, POPULATIONS)
     bottom.set(ylabel="rate (Hz)", title="rates: filled this run, open published (full scale)")
     bottom.spines[["top", "right"]].set_visible(False)
@@ -200,7 +202,8 @@ def main(arguments: list[str] | None = None) -> None:
 
     net = build(options.scale, options.seed, poisson=not options.dc)
     total = int(synapse_numbers(options.scale).sum())
-    print(f"microcircuit at scale {options.scale:g}: {sizes(options.scale).sum():,} neurons, {total:,} synapses", flush=True)
+    neurons = sizes(options.scale).sum()
+    print(f"microcircuit at scale {options.scale:g}: {neurons:,} neurons, {total:,} synapses", flush=True)
     begin = time.perf_counter()
     sim = snn.Simulation(net, dt=DT, threads=options.threads)
     kernels = time.perf_counter() - begin - sim.build_seconds
@@ -221,7 +224,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"network built in {sim.build_seconds:.2f} s ({total / max(sim.build_seconds, 1e-9) / 1e6:.1f} M synapses/s)")
     print(f"kernels ready in {kernels:.2f} s (compiled at the first run, then read from the cache)")
     print(f"memory of connections: {sim.compiled.nbytes()['edges'] / max(total, 1):.2f} bytes a synapse")
-    print(f"{model:g} s of model time in {seconds:.2f} s: real-time factor {seconds / model:.3g} on {sim.threads} threads")
+    print(
+        f"{model:g} s of model time in {seconds:.2f} s on {sim.threads} threads: real-time factor {seconds / model:.3g}"
+    )
     print(f"written: {path}, {NAME}.png, {NAME}_rates.csv, {NAME}_rates.md")
 
 

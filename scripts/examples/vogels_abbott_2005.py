@@ -4,7 +4,7 @@ benchmarks 1 (COBA: conductances) and 2 (CUBA: currents) of Brette et al. (2007)
     python scripts/examples/vogels_abbott_2005.py --out results
 
 4,000 leaky integrate-and-fire neurons, 80 % excitatory, connected with probability 2 %. There is no input but Poisson
-spikes in the first 50 ms, which start the activity; without them (``--no-kick``) COBA dies out from most initial values.
+spikes in the first 50 ms, which start the activity; without them (``--no-kick``) COBA mostly dies out at once.
 
 CUBA is given there in mV: tau_m dv/dt = -(v - e_l) + g_ex + g_in, where a spike adds 1.62 mV or -9 mV. With
 tau_m = 20 ms and c_m = 200 pF that is a current of w c_m / tau_m: 16.2 pA and -90 pA.
@@ -47,7 +47,11 @@ def coba() -> tuple[snn.NeuronModel, dict, float, float]:
         c_m=C_M, g_l=10.0, e_l=-60.0, v_th=-50.0, v_reset=-60.0, t_ref=5.0, e_ex=0.0, e_in=-80.0,
         tau_syn_ex=5.0, tau_syn_in=10.0,
     )  # fmt: skip
-    init = {"v": snn.normal(-65.0, 5.0), "g_ex": snn.normal(40.0, 15.0, low=0.0), "g_in": snn.normal(200.0, 120.0, low=0.0)}
+    init = {
+        "v": snn.normal(-65.0, 5.0),
+        "g_ex": snn.normal(40.0, 15.0, low=0.0),
+        "g_in": snn.normal(200.0, 120.0, low=0.0),
+    }
     return model, init, 6.0, -67.0
 
 

@@ -20,6 +20,7 @@ of an open file: `read_result` and ``h5py.File(path, swmr=True)`` read it, other
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import struct
@@ -454,13 +455,59 @@ def _write_root(root: Any) -> None:
 # ---------------------------------------------------------------------------------------------------- reading
 
 
-def _superblock(path: Path) -> tuple[int | None, bool]:
-    """End of the file as HDF5 noted it, None where there is no telling, and whether a writer left it open."""
+def _lookup3(data: bytes) -> int:
+    """Bob Jenkins' hash (lookup3, hashlittle), with which HDF5 guards its superblock."""
+    mask = 0xFFFFFFFF
+
+    def rotate(x: int, k: int) -> int:
+        return (x << k | x >> (32 - k)) & mask
+
+    a = b = c = (0xDEADBEEF + len(data)) & mask
+    words = struct.unpack(f"<{-(-len(data) // 12) * 3}I", data + bytes(-len(data) % 12))
+    for k in range(0, len(words), 3):
+        a, b, c = (a + words[k]) & mask, (b + words[k + 1]) & mask, (c + words[k + 2]) & mask
+        if k + 3 < len(words):
+            for turn in (4, 6, 8, 16, 19, 4):
+                a, b, c = b, (c + b) & mask, ((a - c) & mask) ^ rotate(c, turn)
+    for turn in (14, 11, 25, 16, 4, 14, 24):
+        a, b, c = b, ((c ^ b) - rotate(b, turn)) & mask, a
+    return b
+
+
+def _superblock(path: Path) -> tuple[int | None, bytes | None]:
+    """End of the file as HDF5 noted it, None where there is no telling; and, where a writer left the file open,
+    the superblock of the same file closed.
+    """
     with open(path, "rb") as handle:
         head = handle.read(48)
     if len(head) < 48 or head[:8] != b"\x89HDF\r\n\x1a\n" or head[8] != 3 or head[9] != 8:
-        return None, False
-    return int(struct.unpack_from("<Q", head, 28)[0]), bool(head[11] & 1)
+        return None, None
+    if _lookup3(head[:44]) != struct.unpack_from("<I", head, 44)[0]:
+        raise FormatError(f"{path}: {NOT_HDF5}: its first bytes are damaged. Copy it again or rerun the simulation.")
+    end = int(struct.unpack_from("<Q", head, 28)[0])
+    if not head[11]:
+        return end, None
+    closed = head[:11] + b"\0" + head[12:28] + struct.pack("<Q", path.stat().st_size) + head[36:44]
+    return end, closed + struct.pack("<I", _lookup3(closed))
+
+
+class _Closed(io.FileIO):
+    """A file that a killed writer left open, read as if it had been closed; the file itself stays as it is.
+
+    ``h5py.File(path, swmr=True)`` would open it too, but waits for ever on damaged ones.
+    """
+
+    def __init__(self, path: Path, superblock: bytes) -> None:
+        super().__init__(path, "rb")
+        self._superblock = superblock
+
+    def readinto(self, buffer: Any) -> int:
+        """Read at the current position."""
+        at, n = self.tell(), super().readinto(buffer) or 0
+        if at < len(self._superblock):
+            part = self._superblock[at : at + n]
+            memoryview(buffer).cast("B")[: len(part)] = part
+        return n
 
 
 @contextmanager
@@ -472,13 +519,17 @@ def _reading(path: Path) -> Iterator[Any]:
             raise FormatError(f"{path}: no such file.{hint or ' Check the name.'}")
         if path.is_dir():
             raise FormatError(f"{path}: is a folder. Give a file.")
-        (end, left_open), size = _superblock(path), path.stat().st_size
+        (end, closed), size = _superblock(path), path.stat().st_size
         if end is not None and end > size:
             raise FormatError(
                 f"{path}: truncated: {size:,} of {end:,} bytes are there. Copy it again or rerun the simulation."
             )
-        with h5py.File(path, "r", swmr=left_open, locking=False) as file:
-            yield file
+        if closed is None:
+            with h5py.File(path, "r", locking=False) as file:
+                yield file
+        else:
+            with _Closed(path, closed) as raw, h5py.File(raw, "r") as file:
+                yield file
     except SimError as error:
         if isinstance(error, FormatError):
             raise

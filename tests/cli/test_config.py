@@ -163,7 +163,15 @@ def test_spikes_beside_states_take_no_ids(write):
     assert probes == {"spikes": (10, None), "v": (1, 0.5)}
 
 
-PROJECTION = '[[projections]]\nsource = "exc"\ntarget = "inh"\nrule = "fixed_indegree"\nindegree = 4\nweight = 1.0\ndelay = 1.0\n'
+PROJECTION = """
+[[projections]]
+source = "exc"
+target = "inh"
+rule = "fixed_indegree"
+indegree = 4
+weight = 1.0
+delay = 1.0
+"""
 INPUT = '[inputs.a]\ntarget = "exc"\ntype = "Poisson"\nrate = 1.0\nweight = 1.0\n'
 NEURONS = '[populations.x]\nn = 2\nmodel = "LIFExp"\n'
 
@@ -213,7 +221,7 @@ NEURONS = '[populations.x]\nn = 2\nmodel = "LIFExp"\n'
         (INPUT.replace("weight = 1.0", ""), "inputs.a.weight: spikes need a weight; got none."),
         (INPUT + 'receptor = "in"', "inputs.a.weight: receptor 'in' of LIFExp takes weights <= 0; got 1."),
         (INPUT + 'receptor = "inn"', "inputs.a.receptor: LIFExp has no receptor 'inn'. Did you mean 'in'?"),
-        (INPUT.replace("rate = 1.0", "rate = 1e9"), "inputs.a.rate: must be at most 10000 spikes a step; got 1e+09 Hz."),
+        (INPUT.replace("rate = 1.0", "rate = 1e9"), "inputs.a.rate: must be at most 10000 spikes a step"),
         ('[inputs.a]\ntarget = "exc"\ntype = "NoiseCurrent"\ndt = 0.25',
          "inputs.a.dt: must be a multiple of the simulation's dt = 0.1 ms; got 0.25."),
         (PROJECTION.replace("inh", "int"), "projections.0.target: no population 'int'. Did you mean 'inh'?"),
@@ -256,7 +264,7 @@ def test_one_mistake(write, text, expected):
         ("duration = 1.0\nthreads = 0", "simulation.threads: must be >= 1; got 0."),
         ('duration = 1.0\nbackend = "gpux"', "simulation.backend: must be "),
         ('duration = 1.0\nengine = "clocks"', 'simulation.engine: must be "clock"; got \'clocks\'.'),
-        ('duration = 1.0\nprecision = "float16"', "simulation.precision: must be \"float64\" or \"float32\"; got 'float16'."),
+        ('duration = 1.0\nprecision = "float16"', "simulation.precision: must be "),
         ('duration = 1.0\nbackend = "reference"\nprecision = "float32"',
          'simulation: backend = "reference" computes in float64; got precision = "float32".'),
         ("duration = 1.0\nthread = 1", "simulation.thread: no such key. Did you mean 'threads'?"),
@@ -370,7 +378,8 @@ def test_overrides(write):
     path = write(BASE + PROJECTION + PROJECTION.replace("weight", 'name = "b"\nweight'))
     given = {
         "seed": 9, "simulation.dt": 0.2, "populations.inh.n": 7, "populations.inh.params.tau_m": 12.0,
-        "projections.1.weight": {"normal": {"mean": 1.0, "std": 0.1, "low": 0.0}}, "projections.1.weight.normal.std": 0.3,
+        "projections.1.weight": {"normal": {"mean": 1.0, "std": 0.1, "low": 0.0}}, 
+        "projections.1.weight.normal.std": 0.3,
     }  # fmt: skip
     experiment = load(path, given)
     net = experiment.network()
@@ -378,6 +387,17 @@ def test_overrides(write):
     assert net.populations["inh"].model.params["tau_m"] == 12.0
     assert net.projections["exc->inh"].weight == 1.0 and net.projections["b"].weight == snn.normal(1.0, 0.3, low=0.0)
     assert net.configuration["seed"] == 9 and net.configuration["populations"]["inh"]["n"] == 7
+
+
+def test_paths_of_overrides_are_relative_to_the_working_folder(write, tmp_path, monkeypatch):
+    (tmp_path / "work").mkdir()
+    np.save(tmp_path / "work" / "tau.npy", np.full(10, 12.0))
+    path = write(BASE)
+    monkeypatch.chdir(tmp_path / "work")
+    net = load(path, {"populations.exc.params.tau_m": {"file": "tau.npy"}, "output.file": "a.h5"}).network()
+    assert net.populations["exc"].model.params["tau_m"].tolist() == [12.0] * 10
+    assert net.configuration["populations"]["exc"]["params"]["tau_m"] == {"file": str(tmp_path / "work" / "tau.npy")}
+    assert net.configuration["output"]["file"] == str(tmp_path / "work" / "a.h5")
 
 
 @pytest.mark.parametrize(

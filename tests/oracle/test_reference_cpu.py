@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import plasticity
 import snn
 from snn.neurons.base import MODELS
 
@@ -111,3 +112,36 @@ def test_poisson_segments_and_shared_train():
     ]
     np.testing.assert_array_equal(*traces)
     assert np.ptp(traces[0]) > 5
+
+
+def plastic_network(rule, seed=8):
+    net = snn.Network(seed=seed)
+    a = net.population("a", 14, snn.LIFDelta(tau_m=20.0), init={"v": snn.uniform(-70.0, -55.0)})
+    b = net.population("b", 6, snn.LIFDelta(tau_m=20.0))
+    net.input("noise", a, snn.Poisson(rate=3000.0), weight=0.9)
+    net.input("more", b, snn.Poisson(rate=3000.0), weight=0.9)
+    net.connect(a, a, snn.fixed_indegree(5), weight=snn.uniform(0.2, 0.8), delay=snn.uniform(0.5, 4.0), plasticity=rule)
+    net.connect(a, b, snn.fixed_indegree(9), weight=0.5, delay=1.5, plasticity=rule)
+    net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(0.5, 1.0))
+    net.record(a)
+    net.record(b)
+    return net
+
+
+@pytest.mark.parametrize("mu", [0.0, 0.4, 1.0])
+def test_plastic_projections(mu):
+    rule = plasticity.STDPPair(lambda_=0.2, alpha=1.1, mu_plus=mu, mu_minus=mu, w_max=1.0, tau_minus=30.0)
+
+    def run(**options):
+        sim = snn.Simulation(plastic_network(rule), quiet=True, **options)
+        spikes = sim.run(250.0).spikes
+        return [x for p in "ab" for x in (spikes[p].times, spikes[p].ids)] + [
+            sim.connections(name)[2] for name in ("a->a", "a->b")
+        ]
+
+    reference = run(backend="reference")
+    assert len(reference[0]) > 100
+    assert np.ptp(reference[-1]) > 0.2, "weights must have moved apart"
+    for threads in (1, 2, 3, 4):
+        for x, y in zip(reference, run(threads=threads), strict=True):
+            np.testing.assert_array_equal(x, y)

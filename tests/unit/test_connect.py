@@ -77,9 +77,9 @@ def uniform_pvalue(chosen, n, draws, per_draw):
     return 2 * min(stats.chi2.cdf(statistic, n - 1), stats.chi2.sf(statistic, n - 1))
 
 
-# degrees ----------------------------------------------------------------------------------------------------------------
+# degrees ------------------------------------------------------------------------------------------------------------
 
-# 40 <= 99 // 2 < 60: picking by rejection, and by leaving out the complement. 24 p-values below: alpha 0.01 / 24 each.
+# 40 <= 99 // 2 < 60: picking by rejection, and by leaving out the complement. 32 p-values: alpha 0.01 / 32.
 FLAGS = [(d, auto, multi) for d in (7, 40, 60, 99) for auto in (True, False) for multi in (True, False)]
 
 
@@ -466,7 +466,7 @@ def test_bytes_per_synapse(weight, delay, most, threads):
         (lambda: draw(snn.from_arrays([3], [0]), 3), snn.ModelError, "sources: must be < 3; got 3"),
         (lambda: draw(snn.from_arrays([0], [3]), 3), snn.ModelError, "targets: must be < 3; got 3"),
         (lambda: draw(snn.distance_dependent(lambda d: d), 3), snn.ModelError, "needs positions"),
-        (lambda: draw(snn.distance_dependent(lambda d: d + 2), 3, positions=np.zeros((3, 2))), snn.ModelError, "in .0, 1."),
+        (lambda: draw(snn.distance_dependent(lambda d: d + 2), 3, positions=np.eye(3)), snn.ModelError, "in .0, 1."),
         (lambda: draw(snn.all_to_all(), 3, 2, weight=np.ones((2, 3))), snn.ShapeError, "Transpose it"),
         (lambda: draw(snn.fixed_indegree(2), 3, weight=np.ones(3)), snn.ShapeError, "takes a number or a distribution"),
         (lambda: draw(snn.one_to_one(), 3, weight=math.nan), snn.ModelError, "must be finite"),

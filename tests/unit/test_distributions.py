@@ -28,7 +28,7 @@ CASES = [
     (snn.normal(0.0, 1.0, low=3.0, high=3.5), truncated(stats.norm(), 3.0, 3.5), (3.0, 3.5)),
     (snn.normal(0.0, 1.0, low=6.0), truncated(stats.norm(), 6.0), (6.0, INF)),
     (snn.lognormal(-1.0, 0.8), truncated(stats.lognorm(0.8, scale=math.exp(-1.0))), (0.0, INF)),
-    (snn.lognormal(0.5, 0.4, low=1.0, high=2.0), truncated(stats.lognorm(0.4, scale=math.exp(0.5)), 1.0, 2.0), (1.0, 2.0)),
+    (snn.lognormal(0.5, 0.4, low=1.0, high=2.0), truncated(stats.lognorm(0.4, scale=math.exp(0.5)), 1, 2), (1.0, 2.0)),
     (snn.lognormal(0.0, 1.0, low=-1.0), truncated(stats.lognorm(1.0)), (0.0, INF)),
     (snn.exponential(4.0), truncated(stats.expon(scale=4.0)), (0.0, INF)),
 ]  # fmt: skip

@@ -1,0 +1,57 @@
+"""A plasticity rule as users see it: a class made from its spec; an instance holds parameter values."""
+
+import inspect
+from types import SimpleNamespace
+from typing import ClassVar
+
+import numpy as np
+
+from kernels.errors import ModelError
+from kernels.spec import RuleSpec, nearest
+
+RULES: dict[str, type["PlasticityRule"]] = {}
+
+
+class PlasticityRule:
+    """Base of all rules; see :func:`define`. ``params`` maps names to numbers."""
+
+    spec: ClassVar[RuleSpec]
+
+    def __init__(self, **params: float) -> None:
+        known = {p.name: p for p in self.spec.params}
+        self.params: dict[str, float] = {p.name: float(p.default) for p in self.spec.params}
+        for name, value in params.items():
+            if name not in known:
+                raise ModelError(f"{self.spec.name}.{name}: no such parameter.{nearest(name, known)}")
+            if np.ndim(value):
+                raise ModelError(f"{self.spec.name}.{name}: must be one number a projection; got {value!r}.")
+            known[name].check(self.spec.name, value)
+            self.params[name] = float(value)
+        for rule in self.spec.checks:
+            if not rule.ok(SimpleNamespace(**self.params)):
+                got = ", ".join(f"{n}={self.params[n]!r}" for n in rule.names)
+                raise ModelError(f"{self.spec.name}.{rule.names[0]}: {rule.rule}; got {got}.")
+
+    def constants(self, dt: float) -> dict[str, float]:
+        """Parameters and derived constants on the grid ``dt``, float64."""
+        values: dict[str, float] = dict(self.params)
+        for derived in self.spec.derived:
+            values[derived.name] = float(derived.compute(SimpleNamespace(**values), dt))
+        return values
+
+    def __repr__(self) -> str:
+        text = ", ".join(f"{p.name}={self.params[p.name]:g}" for p in self.spec.params)
+        return f"{self.spec.name}({text})"
+
+
+def define(spec: RuleSpec) -> type[PlasticityRule]:
+    """Register ``spec`` and return its class: ``STDPPair = define(RuleSpec(...))``."""
+    rows = "\n".join(
+        f"    {p.name} : float, [{p.unit}], default {p.default:g} {p.bounds()}\n        {p.doc}" for p in spec.params
+    )
+    references = "\n".join(f"    {r}" for r in spec.references)
+    text = f"{inspect.cleandoc(spec.doc)}\n\nParameters\n----------\n{rows}\n\nReferences\n----------\n{references}\n"
+    RULES[spec.name] = type(
+        spec.name, (PlasticityRule,), {"spec": spec, "__doc__": text, "__module__": spec.on_pre.__module__}
+    )
+    return RULES[spec.name]

@@ -1,0 +1,365 @@
+"""The ``snn`` command: what it writes and prints, exit codes, killed and interrupted runs, and the generated page."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import snn
+from kernels.errors import FormatError
+from snn.cli import app
+from snn.io.sonata import read_result, read_spikes
+from snn.neurons.base import MODELS
+
+ROOT = Path(__file__).parents[2]
+
+NET = """
+seed = 7
+[simulation]
+duration = 100.0
+threads = 1
+[populations.exc]
+n = 20
+model = "LIFDelta"
+params = {e_l = 0.0, v_th = 15.0, v_reset = 0.0}
+[inputs.noise]
+target = "exc"
+type = "Poisson"
+rate = 8000.0
+weight = 0.3
+[[projections]]
+source = "exc"
+target = "exc"
+rule = "fixed_indegree"
+indegree = 2
+weight = 0.5
+delay = 1.5
+[[record]]
+population = "exc"
+[[record]]
+population = "exc"
+variable = "v"
+ids = [0, 1]
+every = 1.0
+"""
+
+
+@pytest.fixture
+def net(tmp_path, monkeypatch):
+    """A TOML file in an empty working folder."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "net.toml"
+    path.write_text(NET)
+    return path
+
+
+def command(*args):
+    """In this process; ``result.exit_code``, ``stdout``, ``stderr``."""
+    return CliRunner().invoke(app, [str(a) for a in args])
+
+
+def process(*args, code="from snn.cli import main; main()", **more):
+    """The environment and arguments of the command in a process of its own."""
+    paths = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return [sys.executable, "-c", code, *map(str, args)], dict(
+        env={**os.environ, "PYTHONPATH": paths}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **more
+    )
+
+
+def same(first, second):
+    a, b = read_spikes(first), read_spikes(second)
+    assert a.keys() == b.keys()
+    return all(np.array_equal(a[k].times, b[k].times) and np.array_equal(a[k].ids, b[k].ids) for k in a)
+
+
+# ------------------------------------------------------------------------------------------------------------ run
+
+
+def test_run(net):
+    done = command("run", net, "--plot", "raster.png")
+    assert done.exit_code == 0, done.output
+    record = read_spikes("results/net.h5")["exc"]
+    assert len(record) > 0 and record.t_stop == 100.0
+    header, row = done.stdout.splitlines()
+    assert header.split() == ["population", "n", "spikes", "rate", "(Hz)", "CV"]
+    assert row.split()[:4] == ["exc", "20", f"{len(record):,}", f"{record.rate():.3f}"]
+    assert row.split()[4] == f"{np.nanmean(record.cv()):.3f}"
+    assert "100/100 ms" in done.stderr and "real-time factor" in done.stderr
+    assert Path("raster.png").read_bytes().startswith(b"\x89PNG")
+    assert not list(Path().rglob("*.part"))
+
+
+def test_quiet(net):
+    done = command("run", net, "--quiet", "--out", "a.h5")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert done.stdout.startswith("population")
+
+
+def test_a_record_runs_again(net):
+    assert command("run", net, "--out", "a.h5", "--set", "projections.0.weight=0.7", "--seed", "5").exit_code == 0
+    net.unlink()  # the record is enough
+    assert command("run", "a.h5", "--out", "b.h5", "--threads", "2").exit_code == 0
+    assert same("a.h5", "b.h5")
+    assert command("run", "a.h5", "--seed", "6").exit_code == 0
+    assert not same("a.h5", "results/a.rerun.h5")
+    configuration = read_result("b.h5").provenance["configuration"]
+    assert configuration["seed"] == 5 and configuration["projections"][0]["weight"] == 0.7
+    assert configuration["simulation"]["threads"] == 2
+
+
+def test_overrides_and_flags(net):
+    args = [
+        "--set",
+        "simulation.duration=50",
+        "--set",
+        "populations.exc.n=10",
+        "--duration",
+        "20",
+        "--backend",
+        "reference",
+    ]
+    assert command("run", net, "--out", "a.h5", *args).exit_code == 0
+    result = read_result("a.h5")
+    assert result.t_stop == 20.0 and result.spikes["exc"].n_nodes == 10
+    assert result.provenance["backend"] == "reference"
+    # the backends agree bit for bit, so the flag changed nothing else
+    assert command("run", net, "--out", "b.h5", *args[:-1], "cpu").exit_code == 0
+    assert same("a.h5", "b.h5")
+
+
+def test_compress(net):
+    assert command("run", net, "--out", "a.h5", "--compress").exit_code == 0
+    assert command("run", net, "--out", "b.h5").exit_code == 0
+    with h5py.File("a.h5") as a, h5py.File("b.h5") as b:
+        assert a["spikes/exc/timestamps"].compression == "gzip" and b["spikes/exc/timestamps"].compression is None
+    assert same("a.h5", "b.h5")
+
+
+def test_output_table(net):
+    net.write_text(NET + '[output]\nfile = "sub/x.h5"\nplot = "sub/x.png"\noverwrite = true\n')
+    Path("sub").mkdir()
+    elsewhere = net.parent / "elsewhere"
+    elsewhere.mkdir()
+    os.chdir(elsewhere)  # the paths are relative to the file; the fixture goes back
+    for _ in range(2):
+        assert command("run", net).exit_code == 0
+    assert sorted(p.name for p in (net.parent / "sub").iterdir()) == ["x.h5", "x.png"]
+    assert not list(elsewhere.iterdir())
+
+
+def test_existing_output(net):
+    assert command("run", net, "--out", "a.h5").exit_code == 0
+    before = Path("a.h5").read_bytes()
+    done = command("run", net, "--out", "a.h5", "--seed", "8")
+    assert done.exit_code == 2
+    assert done.stderr == "snn: error: a.h5: exists already. Choose another name or pass --overwrite.\n"
+    assert Path("a.h5").read_bytes() == before
+    assert command("run", net, "--out", "a.h5", "--seed", "8", "--overwrite").exit_code == 0
+    assert read_result("a.h5").provenance["seed"] == 8
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["--out", "none/a.h5"], "none"),
+        (["--out", "."], "is a folder"),
+        (["--plot", "a.txt"], "a.txt: the name must end in one of"),
+        (["--plot", "none/a.png"], "none/a.png: its folder does not exist. Create it first."),
+        (["--set", "populations.exd.n=1"], "override populations.exd.n: no 'exd' in populations. Did you mean 'exc'?"),
+        (["--set", "populations.exc.n"], "--set populations.exc.n: must be KEY=VALUE"),
+        (["--set", "projections.5.weight=1"], "projections has no entry '5'; entries: 0 to 0."),
+        (["--set", "simulation.treads=1"], "simulation.treads: no such key. Did you mean 'threads'?"),
+        (["--threads", "0"], "simulation.threads: must be >= 1; got 0."),
+        (["--backend", "gpux"], "simulation.backend: must be"),
+        (["--duration", "-1"], "simulation.duration: must be >= 0 ms; got -1.0."),
+        (["--seed", "-1"], "seed: must be an integer >= 0; got -1."),
+    ],
+)
+def test_refused_before_the_run(net, args, text):
+    done = command("run", net, *args)
+    assert done.exit_code == 2 and text in done.stderr and done.stdout == ""
+    assert "Traceback" not in done.output
+    assert {p.name for p in net.parent.rglob("*") if p.is_file()} == {"net.toml"}
+
+
+def test_plot_needs_spikes(net):
+    net.write_text(NET.replace('[[record]]\npopulation = "exc"\n[[record]]', "[[record]]"))
+    done = command("run", net, "--plot", "a.png")
+    assert done.exit_code == 2 and "a raster needs recorded spikes" in done.stderr
+
+
+def test_failed_run(net):
+    """A state that overflows: exit code 1, one line, nothing under the final name."""
+    done = command("run", net, "--out", "a.h5", "--quiet", "--set", "inputs.noise.weight=-1e308")
+    assert done.exit_code == 1
+    assert done.stderr.startswith("snn: error: Population 'exc'.v: is not finite") and done.stderr.count("\n") == 1
+    assert not Path("a.h5").exists() and not Path("a.h5.part").exists()
+
+
+# ---------------------------------------------------------------------------------------- killed, interrupted
+
+
+LONG = "import snn.simulation as s; s.FLUSH_SECONDS = 0.2; from snn.cli import main; main()"
+
+
+def started(net, *args):
+    """A run that would take hours, once it has written something."""
+    call, more = process("run", net, "--out", "long.h5", "--duration", "1e9", "--quiet", *args, code=LONG)
+    running = subprocess.Popen(call, **more)
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and running.poll() is None:
+        try:
+            if read_result("long.h5.part").t_stop > 0:
+                return running
+        except FormatError:
+            pass  # not there yet
+        time.sleep(0.1)
+    running.kill()
+    pytest.fail(f"the run wrote nothing: {running.communicate()}")
+
+
+def test_kill_leaves_what_was_flushed(net):
+    running = started(net)
+    os.kill(running.pid, signal.SIGKILL)
+    running.communicate()
+    assert not Path("long.h5").exists()
+    result = read_result("long.h5.part")
+    assert not result.complete and result.t_stop > 0
+    done = command("info", "long.h5.part")
+    assert done.exit_code == 0
+    assert f"INCOMPLETE: the run has not ended; readable up to {result.t_stop:g} ms" in done.stdout
+    done = command("validate", "long.h5.part")
+    assert (
+        done.exit_code == 2
+        and f"is incomplete: the run has not ended; readable up to {result.t_stop:g} ms" in done.stderr
+    )
+    # and it holds exactly the first part of the same run
+    part = result.spikes["exc"]
+    assert command("run", net, "--out", "short.h5", "--duration", "100").exit_code == 0
+    short = read_spikes("short.h5")["exc"]
+    assert len(short) and np.array_equal(part.times[: len(short)], short.times)
+    assert np.array_equal(part.ids[: len(short)], short.ids)
+    # the name is taken until somebody decides
+    done = command("run", net, "--out", "long.h5")
+    assert done.exit_code == 2 and "left from an unfinished run" in done.stderr and "--overwrite" in done.stderr
+    assert command("run", net, "--out", "long.h5", "--overwrite").exit_code == 0
+
+
+def test_interrupt_keeps_the_part(net):
+    running = started(net)
+    running.send_signal(signal.SIGINT)
+    _, err = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert err == "snn: interrupted; long.h5.part holds what was written so far, see snn info\n"
+    assert not Path("long.h5").exists() and read_result("long.h5.part").t_stop > 0
+
+
+# ---------------------------------------------------------------------------------------- info, validate, plot
+
+
+def test_info(net):
+    assert command("run", net, "--out", "a.h5").exit_code == 0
+    text = command("info", "a.h5").stdout
+    assert text.startswith("a.h5: complete\n") and "0 to 100 ms" in text and "run again     yes: snn run a.h5" in text
+    assert "exc.v [mV]: 100 samples of 2 neurons every 1 ms" in text
+    text = command("info", net).stdout
+    assert "100 ms in steps of 0.1 ms" in text and "LIFDelta" in text and "exc->exc" in text and "exc.v" in text
+    text = command("info").stdout
+    assert snn.__version__ in text and "cpu, reference" in text
+
+
+def test_validate(net):
+    assert command("validate", net).stdout == "ok\n"
+    assert command("run", net, "--out", "a.h5").exit_code == 0
+    assert command("validate", "a.h5").stdout == "ok\n"
+    done = command("validate", net, "--set", "populations.exc.n=0", "--set", "seed=-1")
+    assert done.exit_code == 2 and "net.toml: 2 problems\n" in done.stderr and done.stdout == ""
+    with h5py.File("a.h5", "r+") as file:
+        file["spikes/exc/timestamps"][-1] = 1e6
+    done = command("validate", "a.h5")
+    assert done.exit_code == 2 and "spikes of 'exc': must lie within 0 to 100 ms" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["info", "validate", "plot", "run"])
+def test_bad_files(net, name):
+    Path("text.h5").write_text("no HDF5")
+    with h5py.File("foreign.h5", "w") as file:
+        file["x"] = 1
+    assert command("run", net, "--out", "whole.h5").exit_code == 0
+    Path("cut.h5").write_bytes(Path("whole.h5").read_bytes()[:-5000])
+    before = {p.name for p in Path().rglob("*")} | {"results"}
+    for file in ("text.h5", "foreign.h5", "cut.h5", "none.h5"):
+        done = command(name, file)
+        assert done.exit_code == 2 and done.stderr.startswith(f"snn: error: {file}: "), (file, done.output)
+        assert done.stdout == "" and "Traceback" not in done.output
+    assert {p.name for p in Path().rglob("*")} | {"results"} == before
+
+
+def test_plot(net):
+    assert command("run", net, "--out", "a.h5").exit_code == 0
+    for kind in ("raster", "rates", "isi", "cv", "states"):
+        done = command("plot", "a.h5", "--kind", kind)
+        assert done.exit_code == 0 and done.stdout == f"a.{kind}.png\n", done.output
+        assert Path(f"a.{kind}.png").stat().st_size > 2000
+    assert command("plot", "a.h5", "--out", "b.pdf").exit_code == 0
+    assert Path("b.pdf").read_bytes().startswith(b"%PDF")
+    assert command("plot", "a.h5", "--kind", "stars").exit_code == 2
+    assert command("plot", "a.h5", "--population", "inh").exit_code == 2
+    assert not list(Path().glob("*.part"))
+
+
+# ---------------------------------------------------------------------------------------------- models, usage
+
+
+def test_models_page_is_up_to_date():
+    done = command("models", "--markdown")
+    assert done.stdout == (ROOT / "docs" / "models.md").read_text("utf-8"), (
+        "run: snn models --markdown > docs/models.md"
+    )
+
+
+def test_models():
+    listed = command("models").stdout
+    for model in MODELS.values():
+        one = command("models", model.spec.name).stdout
+        for p in model.spec.params:
+            row = f"{p.name} +{p.default:.12g} {p.unit} +{p.bounds()} +{p.doc}".replace(" +", " ").split()
+            assert row in [line.split() for line in one.splitlines()]
+            assert row in [line.split() for line in listed.splitlines()]
+        assert all(r in one for r in model.spec.references)
+        assert all(f"  {r.name}  [{r.unit}]" in one for r in model.spec.receptors)
+    done = command("models", "LIFDlta")
+    assert done.exit_code == 2 and done.stderr == "snn: error: models: no model 'LIFDlta'. Did you mean 'LIFDelta'?\n"
+
+
+@pytest.mark.parametrize(
+    ("args", "code"), [(["--help"], 0), (["run"], 2), (["rum"], 2), (["run", "a.toml", "--thread", "2"], 2), ([], 2)]
+)
+def test_usage(args, code):
+    assert command(*args).exit_code == code
+
+
+def test_as_a_process(net):
+    """Entry point, exit codes and streams as a shell sees them."""
+    call, more = process("--version")
+    done = subprocess.run(call, **more)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"volley-snn {snn.__version__}\n", "")
+    call, more = process("run", "none.toml")
+    done = subprocess.run([sys.executable, "-m", "snn", *call[3:]], **more)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "snn: error: none.toml: no such file. Check the name.\n"
+
+
+def test_start_is_light():
+    """The command line loads none of what only some commands need."""
+    heavy = ["matplotlib", "pydantic", "h5py", "pandas", "snn.config", "snn.io.sonata"]
+    call, more = process(code=f"import sys, snn.cli; print([m for m in {heavy} if m in sys.modules])")
+    done = subprocess.run(call, **more)
+    assert (done.stdout, done.stderr) == ("[]\n", "")

@@ -1,0 +1,396 @@
+"""Registering models, what a step function may hold, and the module that is generated from it."""
+
+import importlib.util
+import math
+import os
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import snn
+from kernels import codegen
+from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar, check_body
+from snn.neurons.base import MODELS
+
+ROOT = Path(__file__).resolve().parents[2]
+OUTSIDE = 3.0
+
+
+def good_step(v, arrive_syn, decay, v_th):
+    v = v * decay + arrive_syn
+    fired = v >= v_th
+    return (0.0 if fired else v), fired
+
+
+def spec(step=good_step, **changes):
+    fields = {
+        "name": "Tried",
+        "doc": "A model.",
+        "state": (StateVar("v", "mV", "potential"),),
+        "params": (Param("tau", "ms", 10.0, "time constant", gt=0), Param("v_th", "mV", 5.0, "threshold")),
+        "derived": (Derived("decay", "1", lambda p, dt: np.exp(-dt / p.tau)),),
+        "receptors": (Receptor("syn", "mV", "jump"),),
+        "step": step,
+        "references": ("Nobody 2024",),
+    }
+    return NeuronSpec(**{**fields, **changes})
+
+
+# registration -------------------------------------------------------------------------------------------------------
+
+
+def misspelt_step(v, arrive_syn, decay, v_the):
+    return v * decay + arrive_syn, v >= v_the
+
+
+def test_good_model_is_accepted():
+    assert spec().arguments == ("v", "arrive_syn", "decay", "v_th")
+    assert "Tried" not in MODELS  # a spec alone registers nothing
+
+
+def test_unknown_argument_names_the_nearest():
+    with pytest.raises(snn.ModelError, match=r"Tried.step: argument 'v_the' is no state .*Did you mean 'v_th'\?"):
+        spec(misspelt_step)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"references": ()}, "Tried.references: a model cites its source"),
+        ({"state": (StateVar("v", "mV", ""), StateVar("v", "mV", ""))}, "the name 'v' is used twice"),
+        ({"state": (StateVar("tau", "mV", ""),)}, "the name 'tau' is used twice"),
+        ({"receptors": (Receptor("v", "mV", ""),)}, "the name 'v' is used twice"),
+        ({"derived": (Derived("v_th", "1", lambda p, dt: 1.0),)}, "the name 'v_th' is used twice"),
+        ({"state": (StateVar("v m", "mV", ""),)}, "'v m' is not a Python name"),
+        ({"state": (StateVar("v", "mV", "", dtype="bool"),)}, "Tried.v: dtype must be 'float' or 'int'; got 'bool'"),
+        ({"state": (StateVar("v", "mV", "", init="e_l"),)}, "Tried.v: init names no parameter; got 'e_l'"),
+        ({"params": (Param("tau", "ms", 0.0, "", gt=0), Param("v_th", "mV", 5.0, ""))}, "Tried.tau: must be > 0 ms"),
+        ({"params": (Param("tau", "ms", math.nan, ""), Param("v_th", "mV", 5.0, ""))}, "Tried.tau: must be finite"),
+        ({"state": (StateVar("v", "mV", ""), StateVar("w", "mV", ""))}, "Tried.step: must return v, w and whether"),
+    ],
+)  # fmt: skip
+def test_registration_rules(changes, text):
+    with pytest.raises(snn.ModelError, match=text):
+        spec(**changes)
+
+
+def with_import(v):
+    import math as m
+
+    return m.exp(v), False
+
+
+def with_while(v):
+    while v > 0:
+        v = v - 1
+    return v, False
+
+
+def with_numpy(v):
+    return np.exp(v), False
+
+
+def with_closure(v):
+    return v * OUTSIDE, False
+
+
+def with_lambda(v):
+    return (lambda x: x)(v), False
+
+
+def with_list(v):
+    return [v][0], False
+
+
+def with_comprehension(v):
+    return sum(x for x in (v, v)), False
+
+
+def with_unknown_math(v):
+    return math.logarithm(v), False
+
+
+def with_print(v):
+    print(v)
+    return v, False
+
+
+def with_method(v):
+    return v.real, False
+
+
+def with_global(v):
+    global OUTSIDE
+    return v, False
+
+
+def with_try(v):
+    try:
+        v = 1 / v
+    except ZeroDivisionError:
+        v = 0.0
+    return v, False
+
+
+def with_nested(v):
+    def inner(x):
+        return x
+
+    return inner(v), False
+
+
+FORBIDDEN = {
+    with_import: "Import is not allowed",
+    with_while: "While is not allowed",
+    with_numpy: "np.exp is not allowed",
+    with_closure: "the name 'OUTSIDE' is not an argument",
+    with_lambda: "Lambda is not allowed",
+    with_list: "is not allowed",
+    with_comprehension: "is not (allowed|an argument)",
+    with_unknown_math: "math.logarithm is not allowed",
+    with_print: "the name 'print' is not an argument",
+    with_method: "v.real is not allowed",
+    with_global: "Global is not allowed",
+    with_try: "Try is not allowed",
+}
+
+
+@pytest.mark.parametrize("function", FORBIDDEN, ids=lambda f: f.__name__)
+def test_forbidden_syntax(function):
+    with pytest.raises(
+        snn.ModelError, match=rf"Tried\.{function.__name__}, line \d+ of the function: .*{FORBIDDEN[function]}"
+    ):
+        check_body(function, "Tried")
+
+
+def test_step_must_have_a_source():
+    for step in (eval("lambda v: (v, False)"), math.exp):
+        with pytest.raises(snn.ModelError, match="cannot be read|with def"):
+            check_body(step, "Tried")
+
+
+def allowed(v, n, u, arrive_syn):
+    """Docstrings, loops over range, math, scalar, conditions of every kind."""
+    x = 0.0
+    for k in range(3):
+        x += math.exp(-k) * exprel(v) + scalar.relax(v, 1.0, 2.0, 0.1)  # noqa: F821
+    if (x > 0) & (n == 0) or not v < 1:
+        x = min(x, max(v, abs(u)), float(int(v)))
+    else:
+        pass
+    return x, (n - 1 if n > 0 else 0), 0.0 < x <= 1.0
+
+
+def test_allowed_syntax():
+    check_body(allowed, "Tried")
+
+
+def test_parameters_of_an_instance():
+    model = snn.define(spec(checks=(Check(("tau", "v_th"), lambda p: p.tau > p.v_th, "must be above v_th"),)))
+    try:
+        assert MODELS["Tried"] is model and model().params == {"tau": 10.0, "v_th": 5.0}
+        assert repr(model(tau=20)) == "Tried(tau=20.0)"
+        for text in ("A model.", "tau : float or array or distribution, [ms], default 10, > 0", "Nobody 2024"):
+            assert text in model.__doc__
+        for params, text in (
+            ({"taw": 1.0}, "Tried.taw: no such parameter. Did you mean 'tau'"),
+            ({"tau": -1.0}, "Tried.tau: must be > 0 ms; got -1.0"),
+            ({"tau": [20.0, 0.0, 5.0]}, "Tried.tau: must be > 0 ms; got 0.0 at index 1"),
+            ({"tau": math.inf}, "Tried.tau: must be finite"),
+            ({"tau": "fast"}, "Tried.tau: must be a number"),
+            ({"tau": True}, "Tried.tau: must be a number"),
+            ({"tau": 4.0}, "Tried.tau: must be above v_th; got tau=4.0, v_th=5.0"),
+        ):
+            with pytest.raises(snn.ModelError, match=text):
+                model(**params)
+    finally:
+        del MODELS["Tried"]
+
+
+# models of users ----------------------------------------------------------------------------------------------------
+
+USER_MODEL = '''
+"""A model of a user, in a file of its own."""
+import math
+import numpy as np
+import snn
+from kernels import scalar
+from kernels.spec import Derived, NeuronSpec, Param, Receptor, StateVar
+
+
+def mine_step(v, w, left, arrive_ex, arrive_in, i_stim, u, decay, n_ref, v_th, gain):
+    free = left == 0
+    v = v * decay + {gain} * (arrive_ex + arrive_in) + 0.01 * i_stim if free else v
+    w = scalar.relax(w, gain, 1.0 + abs(v), 0.1) + 1e-3 * math.tanh(v)
+    fired = free & (v + w > v_th) & (u < 0.5)
+    left = n_ref if fired else (left if free else left - 1)
+    v = 0.0 if fired else v
+    return v, w, left, fired
+
+
+Mine = snn.define(
+    NeuronSpec(
+        name="{name}",
+        doc="Mine.",
+        state=(
+            StateVar("v", "mV", "potential"), StateVar("w", "mV", "adaptation", init="gain"),
+            StateVar("left", "step", "refractory steps", dtype="int"),
+        ),
+        params=(
+            Param("tau", "ms", 8.0, "time constant", gt=0), Param("v_th", "mV", 3.0, "threshold"),
+            Param("gain", "mV", 0.5, "gain"), Param("t_ref", "ms", 0.5, "refractory period", ge=0),
+        ),
+        derived=(
+            Derived("decay", "1", lambda p, dt: np.exp(-dt / p.tau)),
+            Derived("n_ref", "step", lambda p, dt: np.rint(p.t_ref / dt), dtype="int"),
+        ),
+        receptors=(Receptor("ex", "mV", "excites", sign=1), Receptor("in", "mV", "inhibits", sign=-1)),
+        step=mine_step,
+        references=("A user",),
+    )
+)
+'''
+
+
+def load(path, name, gain="1.0"):
+    """Write the file and import it; returns the model."""
+    path.write_text(USER_MODEL.replace("{name}", name).replace("{gain}", gain))
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(found)
+    found.loader.exec_module(module)
+    return module.Mine
+
+
+@pytest.fixture
+def clean():
+    before = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(before)
+
+
+def run_mine(models, **options):
+    """Times, ids and v of populations, one of each of ``models``, driven alike (by one and the same name)."""
+    out = []
+    net = snn.Network(seed=5)
+    src = net.population("src", 5, snn.SpikeArray(np.arange(1.0, 21.0), np.arange(20) % 5))
+    for k, model in enumerate(models):
+        pop = net.population(f"p{k}", 6, model)
+        net.connect(src, pop, snn.all_to_all(), weight=1.3, delay=1.5)
+        net.connect(src, pop, snn.one_to_one() if pop.n == 5 else snn.from_arrays([0, 1, 2], [0, 1, 5]), weight=-0.7,
+                    delay=1.5, name=f"in{k}")  # fmt: skip
+        net.record(pop)
+        net.record(pop, "v")
+    result = snn.Simulation(net, quiet=True, **options).run(30.0)
+    for k in range(len(models)):
+        spikes = result.spikes[f"p{k}"]
+        out.append((spikes.times, spikes.ids, result.states[f"p{k}"]["v"]))
+    return out
+
+
+def test_user_model_on_both_backends(tmp_path, clean):
+    model = load(tmp_path / "mine.py", "Mine")
+    assert snn.neurons.base.MODELS["Mine"] is model
+    reference = run_mine([model(tau=np.linspace(5, 9, 6))], backend="reference")
+    assert len(reference[0][0]) > 5
+    for threads in (1, 3):
+        for x, y in zip(reference[0], run_mine([model(tau=np.linspace(5, 9, 6))], threads=threads)[0], strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_redefinition(tmp_path, clean):
+    """The file is written again under the same name: the new class has the new law, the old one keeps its own, and
+    both may be in one network."""
+    path = tmp_path / "again.py"
+    old = load(path, "Again")
+    before = run_mine([old()], backend="reference")[0]
+    new = load(path, "Again", gain="0.25 +\\\n        1.0 * 0.0 +\\\n        0.25")
+    assert MODELS["Again"] is new is not old
+    for x, y in zip(before, run_mine([old()])[0], strict=True):
+        np.testing.assert_array_equal(x, y)
+    both = run_mine([old(), new()])
+    reference = run_mine([old(), new()], backend="reference")
+    for one, other in zip(both, reference, strict=True):
+        for x, y in zip(one, other, strict=True):
+            np.testing.assert_array_equal(x, y)
+    assert np.abs(both[0][2] - both[1][2]).max() > 0.1
+
+
+# generated modules --------------------------------------------------------------------------------------------------
+
+
+def generated(sim):
+    """Paths of the module with ``advance`` and of those with ``update``."""
+    path = Path(sim.kernel_source)
+    names = re.findall(r"^from (volley_\w+) import update as ", path.read_text(), re.MULTILINE)
+    return path, [Path(sys.modules[name].__file__) for name in names]
+
+
+def test_generated_source():
+    net = snn.Network()
+    pop = net.population("a", 3, snn.LIFDelta())
+    net.connect(pop, pop, snn.one_to_one(), weight=0.1, delay=1.5)
+    advance, (update,) = generated(snn.Simulation(net, quiet=True))
+    for path in (advance, update):
+        assert re.fullmatch(r"volley_[0-9a-f]{20}\.py", path.name)
+        assert codegen.load(path.read_text()).__file__ == str(path)  # the name is the hash of the text
+        assert path.read_text().startswith('"""Generated by kernels.codegen; do not edit.')
+        assert max(map(len, path.read_text().splitlines())) < 250
+    assert "def advance(" in advance.read_text()
+    text = update.read_text()
+    assert "One step of LIFDelta." in text and "def update(" in text
+    assert "(v, refractory, arrive_syn, i_stim, v_reset, v_th, p_vv, p_vi, v_inf, n_ref):" in text
+    assert "fired = free & (v >= v_th)" in text
+    assert generated(snn.Simulation(net, quiet=True)) == (advance, [update])
+    assert snn.Simulation(net, backend="reference", quiet=True).kernel_source == ""
+    single, (update32,) = generated(snn.Simulation(net, quiet=True, precision="float32"))
+    assert single != advance and "F = np.float32" in update32.read_text()
+    net.population("b", 2, snn.LIFDelta(tau_m=[5.0, 6.0]))
+    wider, updates = generated(snn.Simulation(net, quiet=True))
+    assert wider != advance and len(updates) == 2 and updates[0] == update  # compiled code is shared
+    assert not list(advance.parent.glob("*.part"))
+
+
+# Loads a small generated module, as an engine does.
+LOAD = """
+import sys
+from kernels import codegen
+module = codegen.load("from kernels.jit import jit\\n\\n\\n@jit\\ndef twice(x):\\n    return 2 * x\\n")
+print(module.__file__, module.twice(21), sum(module.twice.stats.cache_hits.values()))
+"""
+
+
+def processes(n, cache):
+    running = [
+        subprocess.Popen([sys.executable, "-c", LOAD], cwd=ROOT, env=os.environ | {"VOLLEY_CACHE_DIR": str(cache)},
+                         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(n)
+    ]  # fmt: skip
+    ended = [(*p.communicate(timeout=240), p.returncode) for p in running]
+    assert all(code == 0 for _, _, code in ended), ended
+    return [(*out.split(), err) for out, err, _ in ended]
+
+
+def test_processes_share_an_empty_cache(tmp_path):
+    """Four start at once; then a fifth finds the machine code."""
+    done = processes(4, tmp_path)
+    assert len({path for path, *_ in done}) == 1 and {answer for _, answer, *_ in done} == {"42"}
+    path = Path(done[0][0])
+    assert path.is_relative_to(tmp_path) and path.exists()
+    assert not list(tmp_path.rglob("*.part")) and list(tmp_path.rglob(f"{path.stem}.twice-*.nbc"))
+    assert processes(1, tmp_path) == [(str(path), "42", "1", "")]
+
+
+def test_cache_that_cannot_be_written(tmp_path):
+    """A warning, a folder of its own, and the same answer."""
+    (tmp_path / "file").write_text("")
+    ((path, answer, _, err),) = processes(1, tmp_path / "file")
+    assert answer == "42" and not Path(path).is_relative_to(tmp_path)
+    assert "VOLLEY_CACHE_DIR" in err and err.count("RuntimeWarning") == 1
+    if os.name == "posix":
+        assert stat.S_IMODE(Path(path).parent.stat().st_mode) & 0o077 == 0  # what lies there will be executed
