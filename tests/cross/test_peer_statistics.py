@@ -7,6 +7,7 @@ that level can be reached: the smallest p is 1/462 = 0.0022. Seeds are fixed, so
 That the tests can fail is shown by the same networks with one weight changed: each is detected.
 """
 
+import dataclasses
 import importlib.util
 import sys
 from functools import lru_cache
@@ -52,7 +53,7 @@ INHIBITORY = {"inh", "L23I", "L4I", "L5I", "L6I"}
 def stronger(weight, factor):
     if isinstance(weight, float):
         return factor * weight
-    return snn.normal(factor * weight.a, factor * weight.b, low=weight.low, high=weight.high)
+    return dataclasses.replace(weight, a=factor * weight.a, b=factor * weight.b)
 
 
 @lru_cache

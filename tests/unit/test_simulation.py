@@ -6,7 +6,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from numba.core.runtime import rtsys
+from numba.core.runtime import _nrt_python, rtsys
 
 import snn
 
@@ -130,10 +130,10 @@ def test_decay_is_exact_at_every_dt(dt):
     net.record(pop, "v")
     sim = simulate(net, dt=dt)
     result = sim.run(30.0)
-    times = result.states["a"].times if hasattr(result.states["a"], "times") else dt * np.arange(1, 1 + round(30 / dt))
+    times = dt * np.arange(1, 1 + round(30 / dt))
     tau = np.array([5.0, 10.0, 20.0])
     v_inf = -70.0 + 100.0 * tau / 250.0
-    expected = v_inf + (-60.0 - v_inf) * np.exp(-np.asarray(times)[:, None] / tau)
+    expected = v_inf + (-60.0 - v_inf) * np.exp(-times[:, None] / tau)
     np.testing.assert_allclose(result.states["a"]["v"], expected, rtol=1e-12)
     assert sim.t == pytest.approx(30.0)
 
@@ -147,7 +147,7 @@ def test_spike_times_are_on_the_grid():
         times = simulate(net, dt=dt).run(60.0).spikes["a"].times
         first = math.ceil(10.0 * math.log(20.0 / 5.0) / dt) * dt
         np.testing.assert_allclose(times, first + (first + 2.0) * np.arange(len(times)), rtol=1e-12)
-        assert len(times) == 4
+        assert len(times) == 3
 
 
 def test_duration_is_rounded_to_steps():
@@ -386,6 +386,7 @@ def test_memory_does_not_grow():
     for _ in range(5):
         sim.run(50.0)
     gc.collect()
+    _nrt_python.memsys_enable_stats()
     tracemalloc.start()
     try:
         sim.run(50.0)
@@ -397,8 +398,10 @@ def test_memory_does_not_grow():
         grown, after = tracemalloc.get_traced_memory()[0] - held, rtsys.get_allocation_stats()
     finally:
         tracemalloc.stop()
+        _nrt_python.memsys_disable_stats()
     assert grown < 30_000  # one result takes about 20 kB
-    assert (after.alloc - after.free) - (blocks.alloc - blocks.free) <= 2
+    assert after.alloc > blocks.alloc, "nothing was counted"
+    assert abs((after.alloc - after.free) - (blocks.alloc - blocks.free)) <= 2
 
 
 def test_progress(capsys):
