@@ -205,12 +205,21 @@ class Simulation:
             for p in self.net.probes
             if p.variable != SPIKES
         ]
+        weights = {p.name: len(self.connections(p)[2]) for p in self.net.weight_probes}
         if to is None:
-            return MemoryRecorder(spikes, reports, self.t, self.dt, self.provenance())
+            return MemoryRecorder(spikes, reports, self.t, self.dt, self.provenance(), weights)
         from snn.io.sonata import SonataWriter
 
         return SonataWriter(
-            Path(to), spikes, reports, self.t, self.dt, self.provenance(), overwrite=overwrite, compress=compress
+            Path(to),
+            spikes,
+            reports,
+            self.t,
+            self.dt,
+            self.provenance(),
+            weights,
+            overwrite=overwrite,
+            compress=compress,
         )
 
     def _advance(self, stop: int, recorder: Recorder, progress: bool) -> None:
