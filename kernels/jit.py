@@ -4,8 +4,10 @@ Numba's cache does not notice changes in functions imported from another file, s
 a hash of every source file of this package, the Numba version and the CPU.
 """
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 import warnings
@@ -40,6 +42,7 @@ def cache_dir() -> Path:
     if not _writable(folder):
         # a new folder, never a shared predictable one: what is in it will be executed
         folder = Path(tempfile.mkdtemp(prefix="volley-snn-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         warnings.warn(
             f"kernel cache: {root} cannot be written; kernels are compiled anew into {folder} by every process. "
             "Set VOLLEY_CACHE_DIR to a writable folder.",

@@ -80,7 +80,7 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     gid = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
     receptors = np.array([len(p.spec.receptors) if p.spec else 0 for p in pops], np.int64)
 
-    delays = {name: _delay_steps(p, dt) for name, p in net.projections.items()}
+    delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
     max_delay = max((d[1] for d in delays.values()), default=1)
     window = min([d[0] for d in delays.values()] + [MAX_WINDOW])
 
@@ -93,7 +93,7 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     slots = 1 << (max_delay - 1).bit_length()  # unread slots lie at most max_delay ahead
     ring = np.concatenate(([0], np.cumsum(stride * slots)[:-1])).astype(np.int64)
 
-    values = {p.name: _parameters(net, p, dt) for p in pops if p.spec}
+    values = {p.name: resolve_parameters(net, p, dt) for p in pops if p.spec}
     currents = {i.target.name for i in net.inputs.values() if i.receptor < 0}
     variants: list[Variant] = []
     kind = np.full(len(pops), -1, np.int64)
@@ -153,7 +153,7 @@ def _block_count(sizes: np.ndarray, receptors: np.ndarray, threads: int) -> int:
     return threads * (per_thread if per_thread <= 8 else 1)
 
 
-def _delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
+def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
     """Smallest and largest delay in steps."""
     owner, delay = f"Projection {projection.name!r}", projection.delay
     if isinstance(delay, Distribution):
@@ -180,7 +180,7 @@ def _delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
     return steps
 
 
-def _parameters(net: Network, population: Population, dt: float) -> dict[str, Any]:
+def resolve_parameters(net: Network, population: Population, dt: float) -> dict[str, Any]:
     """Parameters and derived constants by name, float64."""
     model = population.model
     if not isinstance(model, NeuronModel):  # pragma: no cover - callers pass populations with a spec

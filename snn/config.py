@@ -20,7 +20,7 @@ from kernels.errors import ConfigError, FormatError, SimError
 from kernels.philox import stream_key
 from kernels.spec import nearest
 from snn import connect, distributions, inputs
-from snn.compile import _delay_steps, _parameters
+from snn.compile import delay_steps, resolve_parameters
 from snn.distributions import Distribution
 from snn.network import SPIKES, Network, Population
 from snn.neurons.base import MODELS, NeuronModel
@@ -693,7 +693,7 @@ class _Builder:
         if common is not None and model is not BAD and positions is not BAD and len(self.problems) == before:
             for variable, value in init.items():
                 with self.at(path, path):
-                    self.net._values(f"{path}.init.{variable}", value, states[variable].unit, (n,))
+                    self.net.values(f"{path}.init.{variable}", value, states[variable].unit, (n,))
             if len(self.problems) == before:
                 with self.at(path, f"Population {name!r}", "Network.population", (kind, f"{path}.params")):
                     self.on_grid(path, self.net.population(name, n, model, init, positions))
@@ -728,7 +728,7 @@ class _Builder:
         if isinstance(population.model, NeuronModel):
             kind = population.model.spec.name
             with self.at(f"{path}.params", f"{kind} of population {name!r}", kind):
-                _parameters(self.net, population, dt)
+                resolve_parameters(self.net, population, dt)
         else:
             with self.at(path, f"Population {name!r}"):
                 population.model.encode(dt, population.n, f"Population {name!r}")
@@ -782,7 +782,7 @@ class _Builder:
         owner = f"Projection {name!r}"
         with self.at(path, owner, "Network.connect"):
             made = self.net.connect(source, target, rule, receptor=table.receptor, name=table.name, **values)
-            _delay_steps(made, self.dt)
+            delay_steps(made, self.dt)
             _check_rule(owner, rule, source, target)
 
     def rule(self, path: str, kind: str, table: Table | None) -> tuple[Any, Any, Any]:

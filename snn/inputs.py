@@ -161,7 +161,7 @@ class SpikeArray(SpikeInput):
 
     Parameters
     ----------
-    times : array of shape (k,), [ms], > 0; on the clock engine moved to the end of the step that holds them
+    times : array of shape (k,), [ms], >= 0; moved to the end of the step that holds them, so 0 to the first step's
     ids : array of shape (k,), target of each spike; default all 0
     weights : array of shape (k,), weight of each spike, only as a direct input; default the weight of the input
     """
@@ -171,8 +171,8 @@ class SpikeArray(SpikeInput):
         shape = self.times.shape
         if len(shape) != 1:
             raise ShapeError(f"SpikeArray.times: must have shape (k,); got {shape}.")
-        if np.any(self.times <= 0):
-            raise ModelError(f"SpikeArray.times: must be > 0 ms; got {self.times.min()}.")
+        if np.any(self.times < 0):
+            raise ModelError(f"SpikeArray.times: must be >= 0 ms; got {self.times.min()}.")
         raw = np.zeros(shape, np.int64) if ids is None else np.atleast_1d(np.asarray(ids))
         if raw.shape != shape or (raw.size and raw.dtype.kind not in "iu"):
             raise ShapeError(f"SpikeArray.ids: must be integers of shape {shape}; got {raw.dtype} of {raw.shape}.")

@@ -146,7 +146,7 @@ class Network:
         for variable, value in (init or {}).items():
             if variable not in states:
                 raise ModelError(f"{owner}.init: no state variable {variable!r}.{nearest(variable, states)}")
-            population.init[variable] = self._values(f"{owner}.init[{variable!r}]", value, states[variable].unit, (n,))
+            population.init[variable] = self.values(f"{owner}.init[{variable!r}]", value, states[variable].unit, (n,))
         if population.spec:
             for parameter in population.spec.params:
                 value = population.model.params[parameter.name]  # type: ignore[union-attr]
@@ -187,7 +187,7 @@ class Network:
             raise ModelError(f"{owner}.weight: spikes need a weight; got none.")
         else:
             shape = (population.n,)
-        weight = self._values(f"{owner}.weight", weight, population.spec.receptors[0].unit, shape)
+        weight = self.values(f"{owner}.weight", weight, population.spec.receptors[0].unit, shape)
         positive, negative = self._receptors(owner, population.spec, receptor, weight)
         low, high = _range(weight)
         if positive != negative and low < 0 < high:
@@ -222,8 +222,8 @@ class Network:
         if post.spec is None:
             raise ModelError(f"{owner}.target: {post.name!r} is a population of spike sources; it takes no input.")
         shape = rule.shape(pre.n, post.n)
-        weight = self._values(f"{owner}.weight", weight, post.spec.receptors[0].unit, shape, rule)
-        delay = self._values(f"{owner}.delay", delay, "ms", shape, rule)
+        weight = self.values(f"{owner}.weight", weight, post.spec.receptors[0].unit, shape, rule)
+        delay = self.values(f"{owner}.delay", delay, "ms", shape, rule)
         low, _ = _range(delay)
         if low <= 0 and not isinstance(delay, Distribution):
             raise ModelError(f"{owner}.delay: must be > 0 ms; got {low}.")
@@ -288,7 +288,8 @@ class Network:
         return self.populations[population]
 
     @staticmethod
-    def _values(owner: str, value: Any, unit: str, shape: tuple[int, ...] | None, rule: Any = None) -> Any:
+    def values(owner: str, value: Any, unit: str, shape: tuple[int, ...] | None, rule: Any = None) -> Any:
+        """``value`` as a distribution, number or array of ``shape``, finite; an error names ``owner``."""
         if isinstance(value, Distribution):
             return value
         value = plain(value, unit, owner)

@@ -4,8 +4,12 @@ import importlib.metadata
 import math
 import os
 import platform
+import signal
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +21,7 @@ from snn.network import SPIKES, Network, Population, Projection
 from snn.records import MemoryRecorder, Recorder, Result
 
 BACKENDS = ("cpu", "reference")
-SMALL = 50_000.0  # neuron-steps and synaptic events of a window below which one thread is faster
-FLUSH_SECONDS = 5.0
+FLUSH_SECONDS = 1.0
 
 
 class Simulation:
@@ -136,7 +139,8 @@ class Simulation:
         stop = self._step + round(duration / self.dt)
         recorder = self._recorder(to, overwrite, compress)
         try:
-            self._advance(stop, recorder, progress)
+            with _deferred_interrupt() as interrupted:
+                self._advance(stop, recorder, progress, interrupted)
             for probe in self.net.weight_probes:
                 recorder.weights(probe.name, self.t, self.connections(probe)[2])
             return recorder.close(self.t)
@@ -222,7 +226,7 @@ class Simulation:
             compress=compress,
         )
 
-    def _advance(self, stop: int, recorder: Recorder, progress: bool) -> None:
+    def _advance(self, stop: int, recorder: Recorder, progress: bool, interrupted: list[int]) -> None:
         begin = self._step
         bar = _bar((stop - begin) * self.dt) if progress else None
         chunk = max(self.compiled.tables.window, 100)
@@ -234,7 +238,7 @@ class Simulation:
             now = time.perf_counter()
             chunk = _next_chunk(self._step - start, now - clock, chunk)
             clock = now
-            if now - flushed > FLUSH_SECONDS:
+            if now - flushed > FLUSH_SECONDS or interrupted:
                 recorder.flush(self.t)
                 flushed = now
             if bar is not None:
@@ -242,6 +246,8 @@ class Simulation:
                 bar.n = model
                 bar.set_postfix_str(f"real-time factor {(now - first) / model * 1e3:.3g}", refresh=False)
                 bar.refresh()
+            if interrupted:
+                break
         if bar is not None:
             bar.close()
 
@@ -294,6 +300,26 @@ class Simulation:
         raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
 
 
+@contextmanager
+def _deferred_interrupt() -> Iterator[list[int]]:
+    """Ctrl-C ends a run between chunks, so that nothing recorded is lost and the run can be continued.
+
+    Gives a list that is not empty once the signal came; KeyboardInterrupt follows at the end. In other threads than the
+    main one, signals are left alone.
+    """
+    came: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield came
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if came:
+        raise KeyboardInterrupt
+
+
 def _choose_threads(net: Network) -> int:
     neurons = sum(p.n for p in net.populations.values() if p.spec)
     fan = sum(getattr(p.rule, "indegree", 0) * p.target.n for p in net.projections.values())
@@ -322,7 +348,9 @@ def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "unknown"
+        import snn
+
+        return snn.__version__ if package == "volley-snn" else "unknown"
 
 
 def describe(net: Network) -> dict[str, Any]:

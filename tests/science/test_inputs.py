@@ -352,7 +352,7 @@ def test_ornstein_uhlenbeck():
         (lambda: snn.Poisson([1.0, 2.0], times=[0.0]), "one start time for each value"),
         (lambda: snn.Poisson([1.0, 2.0], times=[1.0, 1.0]), "must ascend"),
         (lambda: snn.Poisson([1.0, 2.0], shared=True), "a shared train has one rate"),
-        (lambda: snn.SpikeArray([0.0]), "SpikeArray.times: must be > 0 ms"),
+        (lambda: snn.SpikeArray([-0.1]), "SpikeArray.times: must be >= 0 ms"),
         (lambda: snn.SpikeArray([1.0], [0, 1]), "SpikeArray.ids"),
         (lambda: snn.SpikeArray([1.0], [-1]), "SpikeArray.ids: must be >= 0"),
         (lambda: snn.SpikeArray([1.0], weights=[1.0, 2.0]), "SpikeArray.weights: must have shape"),
