@@ -63,7 +63,7 @@ def _function(function: object, name: str, single: bool) -> str:
         argument.annotation = None
     if single:
         tree = _Literals().visit(tree)
-    return "@jit\n" + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+    return "@kernel\n" + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
 def _scalars(functions: list[object], single: bool) -> str:
@@ -119,7 +119,7 @@ def update_source(variant: Variant, precision: str) -> str:
     lines.append("flags[i] = fired")
     indent = "\n" + " " * 4
     update = (
-        f"@jit\ndef update(tables, state, constants, block, p, step, start, flags):{indent}"
+        f"@kernel\ndef update(tables, state, constants, block, p, step, start, flags):{indent}"
         "lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]"
         f"{indent}m = hi - lo{indent}"
         "slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block] + tables.acc[block, p]"
@@ -140,7 +140,7 @@ def update_source(variant: Variant, precision: str) -> str:
 
 
 _ADVANCE = '''
-@jit
+@kernel
 def advance(thread, start, stop, tables, constants, state, inputs, edges, learned, plastic, probes, sync, counts,
             normals):
     """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
@@ -207,7 +207,7 @@ import math
 
 import numpy as np
 
-{imports}from kernels.jit import jit
+{imports}from kernels.jit import kernel
 '''
 
 

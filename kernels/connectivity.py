@@ -12,6 +12,7 @@ from kernels.philox import philox, unit
 
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 _TWO, _THREE = np.uint64(2), np.uint64(3)
+CHUNK_BITS = 7  # sources are laid out 128 at a time: their rows fit in the cache
 
 
 @jit
@@ -21,13 +22,44 @@ def below(word, n):  # type: ignore[no-untyped-def]
 
 
 @jit
+def gather(values, at, end, n_other, buckets, spare):  # type: ignore[no-untyped-def]
+    """Order values[at:end] by CHUNK, keeping the order inside one: later passes then stay in the cache."""
+    m = end - at
+    if m <= 32:
+        for i in range(at + 1, end):
+            v = values[i]
+            j = i - 1
+            while j >= at and values[j] > v:
+                values[j + 1] = values[j]
+                j -= 1
+            values[j + 1] = v
+        return
+    buckets[:] = 0
+    for i in range(at, end):
+        buckets[(values[i] >> CHUNK_BITS) + 1] += 1
+    for b in range(1, buckets.size):
+        buckets[b] += buckets[b - 1]
+    for i in range(at, end):
+        b = values[i] >> CHUNK_BITS
+        spare[buckets[b]] = values[i]
+        buckets[b] += 1
+    for i in range(m):
+        values[at + i] = spare[i]
+
+
+@jit
 def pick(n, indptr, n_other, autapses, multapses, k0, k1, first, last, out):  # type: ignore[no-untyped-def]
     """For each element e of first..last-1 pick indptr[e+1] - indptr[e] of ``n_other`` into ``out``.
 
     Without ``autapses`` element e is never picked for e. Without ``multapses`` nothing is picked twice: by rejection,
-    or, where more than half is picked, by leaving out the complement.
+    or, where more than half is picked, by leaving out the complement. What is picked is in the order of :func:`gather`.
     """
     seen = np.full(0 if multapses else n_other, -1, np.int64)
+    buckets = np.zeros((n_other >> CHUNK_BITS) + 2, np.int64)
+    longest = 0
+    for e in range(first, last):
+        longest = max(longest, indptr[e + 1] - indptr[e])
+    spare = np.empty(longest, out.dtype)
     for e in range(first, last):
         at, end = int(indptr[e]), int(indptr[e + 1])
         need = end - at
@@ -64,6 +96,7 @@ def pick(n, indptr, n_other, autapses, multapses, k0, k1, first, last, out):  # 
                 if seen[kept] != e and (autapses or kept != e):
                     out[at] = kept
                     at += 1
+        gather(out, int(indptr[e]), end, n_other, buckets, spare)
 
 
 @jit
@@ -140,27 +173,40 @@ def fill_rows(  # type: ignore[no-untyped-def]
 
     ``slot`` is the accumulator of target lo for weights >= 0, ``other_slot`` for negative ones. Weights and delays
     come from w_values, d_values (one an edge, at order[k] if order is given) or are drawn from the distributions.
+
+    Sources of a target ascend by chunks (:func:`gather`), so that all targets can be visited once for each few chunks,
+    while the rows written to stay in the cache.
     """
     draws = (weights.size > 0 and w_values.size == 0) or (delays.size > 0 and d_values.size == 0)
-    for t in range(lo, hi):
-        for k in range(np.uint64(indptr[t]), np.uint64(indptr[t + 1])):
-            s = np.uint64(sources[k])
-            at = np.uint64(position[s])
-            position[s] = np.int64(at) + 1
-            a = b = c = d = np.uint64(0)
-            if draws:
-                a, b, c, d = philox(k & _LOW, k >> _32, np.uint64(0), np.uint64(0), k0, k1)
-            e = np.uint64(order[k]) if order.size > 0 else k
-            here = slot
-            if weights.size > 0:
-                w = w_values[e] if w_values.size > 0 else quantile(w_row, unit(a, b))
-                weights[at] = w
-                if w < 0.0:
-                    here = other_slot
-            targets[at] = here + t - lo
-            if delays.size > 0:
-                x = d_values[e] if d_values.size > 0 else quantile(d_row, unit(c, d))
-                delays[at] = max(1, np.int64(np.rint(x / dt)))
+    n_source = position.size
+    mean = (indptr[hi] - indptr[lo]) / max(hi - lo, 1)
+    passes = max(1, min((n_source >> CHUNK_BITS) + 1, np.int64(mean / 4)))
+    step = ((n_source // passes >> CHUNK_BITS) + 1) << CHUNK_BITS
+    cursor = indptr[lo:hi].copy()
+    for until in range(step, n_source + step, step):
+        stop = np.uint64(until)
+        for t in range(lo, hi):
+            k, end = np.uint64(cursor[t - lo]), np.uint64(indptr[t + 1])
+            while k < end and np.uint64(sources[k]) < stop:
+                s = np.uint64(sources[k])
+                at = np.uint64(position[s])
+                position[s] = np.int64(at) + 1
+                a = b = c = d = np.uint64(0)
+                if draws:
+                    a, b, c, d = philox(k & _LOW, k >> _32, np.uint64(0), np.uint64(0), k0, k1)
+                e = np.uint64(order[k]) if order.size > 0 else k
+                here = slot
+                if weights.size > 0:
+                    w = w_values[e] if w_values.size > 0 else quantile(w_row, unit(a, b))
+                    weights[at] = w
+                    if w < 0.0:
+                        here = other_slot
+                targets[at] = here + t - lo
+                if delays.size > 0:
+                    x = d_values[e] if d_values.size > 0 else quantile(d_row, unit(c, d))
+                    delays[at] = max(1, np.int64(np.rint(x / dt)))
+                k += np.uint64(1)
+            cursor[t - lo] = np.int64(k)
 
 
 @jit

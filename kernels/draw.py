@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.jit import jit
+from kernels.jit import kernel
 from kernels.philox import philox, unit
 
 CONSTANT, UNIFORM, NORMAL, LOGNORMAL, EXPONENTIAL = range(5)
@@ -58,10 +58,10 @@ def normal_quantile_scalar(p: float) -> float:
     return -_tail(p) if q < 0.0 else _tail(1.0 - p)
 
 
-_central_jit, _tail_jit = jit(_central), jit(_tail)
+_central_jit, _tail_jit = kernel(_central), kernel(_tail)
 
 
-@jit
+@kernel
 def normal_quantile(p):  # type: ignore[no-untyped-def]
     """:func:`normal_quantile_scalar`, compiled."""
     q = p - 0.5
@@ -70,7 +70,7 @@ def normal_quantile(p):  # type: ignore[no-untyped-def]
     return -_tail_jit(p) if q < 0.0 else _tail_jit(1.0 - p)
 
 
-@jit
+@kernel
 def fill_normals(words, at, m, out, to):  # type: ignore[no-untyped-def]
     """out[to + i] = standard normal number of the 32-bit word words[at + i], i < m.
 
@@ -86,7 +86,7 @@ def fill_normals(words, at, m, out, to):  # type: ignore[no-untyped-def]
             out[to_ + i] = -_tail_jit(p) if p < 0.5 else _tail_jit(1.0 - p)
 
 
-@jit
+@kernel
 def quantile(row, u):  # type: ignore[no-untyped-def]
     """Value at uniform number ``u`` of the distribution ``row`` = (kind, a, b, u_low, u_high, quantum).
 
@@ -108,7 +108,7 @@ def quantile(row, u):  # type: ignore[no-untyped-def]
     return np.rint(x / row[5]) * row[5] if row[5] > 0.0 else x
 
 
-@jit
+@kernel
 def _draw(row, k0, k1, out):  # type: ignore[no-untyped-def]
     zero = np.uint64(0)
     for i in range(np.uint64(out.size)):

@@ -54,9 +54,21 @@ def cache_dir() -> Path:
 
 def jit(function: Callable[..., Any]) -> Any:
     """Compile ``function`` on first use, without the GIL, cached in :func:`cache_dir`."""
+    return _compile(function)
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """As :func:`jit`, for functions of the step loop: they allocate nothing and count no references.
+
+    Numba counts references to arrays atomically, also where a view is only read; threads would fight for those counters.
+    """
+    return _compile(function, _nrt=False)
+
+
+def _compile(function: Callable[..., Any], **options: bool) -> Any:
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir())
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+        return numba.njit(cache=True, nogil=True, error_model="numpy", **options)(function)
     finally:
         numba.config.CACHE_DIR = saved

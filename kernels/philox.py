@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.jit import jit
+from kernels.jit import kernel
 
 _M0 = np.uint64(0xD2511F53)
 _M1 = np.uint64(0xCD9E8D57)
@@ -42,7 +42,7 @@ def philox_scalar(c0: Any, c1: Any, c2: Any, c3: Any, k0: Any, k1: Any) -> Any:
     return c0, c1, c2, c3
 
 
-philox = jit(philox_scalar)
+philox = kernel(philox_scalar)
 
 
 def step_word_scalar(index: Any, step: Any, k0: Any, k1: Any) -> Any:
@@ -58,10 +58,10 @@ def unit_scalar(a: Any, b: Any) -> Any:
     return (np.float64(((a << _32) | b) >> _12) + 0.5) * 2.220446049250313e-16
 
 
-unit = jit(unit_scalar)
+unit = kernel(unit_scalar)
 
 
-@jit
+@kernel
 def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
     """Write the words of steps 4*(step//4) .. +3 for elements first .. first+n-1 to out[at + j*n + i], uint32.
 

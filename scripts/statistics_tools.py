@@ -2,16 +2,16 @@
 
 Neurons of one network share its input and its fluctuations, so their rates, CVs and correlations are no independent
 sample: a Kolmogorov-Smirnov test over neurons rejects equal simulators far too often. What is independent is a seed.
-Here a seed (connections, initial values, noise, all drawn anew) is one observation, and seeds are exchanged between the
-simulators: if both make the same distribution of networks, every assignment of the 2 n runs to two groups of n is equally
-likely, whatever happens within a network.
+Here a seed (connections, initial values, noise, all drawn anew) is one observation, and seeds are exchanged between
+the simulators: if both make the same distribution of networks, every assignment of the 2 n runs to two groups of n is
+equally likely, whatever happens within a network.
 
-For one quantity, such as the CVs of one population, the distance of two runs is the Kolmogorov-Smirnov distance of the two
-samples (of two numbers, their absolute difference), and the statistic is the mean distance of runs of different
-groups less the mean distance of runs of the same group. For a family of quantities each is standardised over all
-assignments and the largest is the family's statistic (Westfall & Young 1993): one p value, exact for the family, and no
-correction for the quantities, however they depend on each other. The smallest p with n seeds each is 2 n!^2 / (2 n)!:
-1/126 for 5, 1/462 for 6, 1/6435 for 8.
+For one quantity, such as the CVs of one population, the distance of two runs is the Kolmogorov-Smirnov distance of
+the two samples (of two numbers, their absolute difference), and the statistic is the mean distance of runs of
+different groups less the mean distance of runs of the same group. For a family of quantities each is standardised over
+all assignments and the largest is the family's statistic (Westfall & Young 1993): one p value, exact for the family,
+with no correction for the number of quantities, however they depend on each other. The smallest p with n seeds each is
+2 n!^2 / (2 n)!: 1/126 for 5, 1/462 for 6, 1/1716 for 7, 1/6435 for 8.
 """
 
 from __future__ import annotations
@@ -106,15 +106,15 @@ def distance(a: np.ndarray, b: np.ndarray) -> float:
         return float(abs(a[0] - b[0]))
     a, b = np.sort(a), np.sort(b)
     both = np.concatenate((a, b))
-    return float(
-        np.abs(np.searchsorted(a, both, "right") / a.size - np.searchsorted(b, both, "right") / b.size).max()
-    )
+    return float(np.abs(np.searchsorted(a, both, "right") / a.size - np.searchsorted(b, both, "right") / b.size).max())
 
 
 def splits(n: int, limit: int = 20_000) -> np.ndarray:
     """Assignments of 2 n runs to the first group, (k, 2 n) of 0 and 1, the given one first; all, or ``limit`` drawn."""
     m = 2 * n
-    if math.comb(m, n) // 2 <= limit:  # run 0 always in the first group: the statistic is the same with groups exchanged
+    if (
+        math.comb(m, n) // 2 <= limit
+    ):  # run 0 always in the first group: the statistic is the same with groups exchanged
         rows = [(0, *rest) for rest in itertools.combinations(range(1, m), n - 1)]
         out = np.zeros((len(rows), m))
         out[np.arange(len(rows))[:, None], np.array(rows)] = 1.0
@@ -149,7 +149,9 @@ class Comparison:
     quantities: tuple[str, ...]
     z: np.ndarray  # standardised statistic of each quantity
     excess: np.ndarray  # mean KS distance between simulators less that within; of single numbers, relative difference
-    rates: dict[str, tuple[float, float]]  # population -> relative difference of mean rates, half width of its 95 % interval
+    rates: dict[
+        str, tuple[float, float]
+    ]  # population -> relative difference of mean rates, half width of its 95 % interval
 
     @property
     def worst(self) -> str:

@@ -17,7 +17,8 @@ Key = tuple[Any, Any]
 
 @dataclass
 class EdgeList:
-    """Edges sorted by target: those of target t come from sources[indptr[t]:indptr[t+1]].
+    """Edges sorted by target: those of target t come from sources[indptr[t]:indptr[t+1]], which ascend by chunks of
+    2**CHUNK_BITS sources.
 
     ``order[k]`` is the place of edge k in the arrays of weights and delays that the user gave; None if the same.
     """
@@ -61,7 +62,7 @@ def _each(threads: int, n: int, work: Callable[[int, int], Any]) -> list[Any]:
 def _by_target(sources: np.ndarray, targets: np.ndarray, n_source: int, n_target: int) -> EdgeList:
     indptr = np.zeros(n_target + 1, np.int64)
     np.cumsum(np.bincount(targets, minlength=n_target), out=indptr[1:])
-    order = np.argsort(targets, kind="stable")
+    order = np.lexsort((sources, targets))
     return EdgeList(indptr, sources[order].astype(_ids(n_source)), order)
 
 

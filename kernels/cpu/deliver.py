@@ -6,30 +6,30 @@ then needs no test for negative ones (about half of the time of a synaptic event
 
 import numpy as np
 
-from kernels.jit import jit
+from kernels.jit import kernel
 
 
-@jit
+@kernel
 def row_table(edges, group, block):  # type: ignore[no-untyped-def]
     """Where the rows of a group in a block begin."""
     return np.uint64(edges.at[group] + block * (edges.n_source[group] + 1))
 
 
-@jit
+@kernel
 def row_cc(ring, base, targets, weight, lo, hi):  # type: ignore[no-untyped-def]
     """Add ``weight`` for each target; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weight
 
 
-@jit
+@kernel
 def row_vc(ring, base, targets, weights, lo, hi):  # type: ignore[no-untyped-def]
     """Add each synapse's weight; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weights[k]
 
 
-@jit
+@kernel
 def row_cv(ring, base, targets, weight, delays, lo, hi, step, mask, stride):  # type: ignore[no-untyped-def]
     """Add ``weight`` for each target to the slot of its delay."""
     for k in range(lo, hi):
@@ -37,7 +37,7 @@ def row_cv(ring, base, targets, weight, delays, lo, hi, step, mask, stride):  # 
         ring[base + slot * stride + np.uint64(targets[k])] += weight
 
 
-@jit
+@kernel
 def row_vv(ring, base, targets, weights, delays, lo, hi, step, mask, stride):  # type: ignore[no-untyped-def]
     """Add each synapse's weight to the slot of its delay."""
     for k in range(lo, hi):
@@ -46,7 +46,7 @@ def row_vv(ring, base, targets, weights, delays, lo, hi, step, mask, stride):  #
 
 
 _TEMPLATE = '''
-@jit
+@kernel
 def deliver(tables, edges, ring, sync, half, block, start, steps):
     """Deliver all spikes of the window [start, start + steps) to ``block``."""
     mask = np.uint64(tables.ring_mask)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from kernels.draw import fill_normals
-from kernels.jit import jit
+from kernels.jit import kernel
 from kernels.philox import fill_words, philox
 
 POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
@@ -13,7 +13,7 @@ POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-@jit
+@kernel
 def segment(inputs, k, step):  # type: ignore[no-untyped-def]
     """Row of the segment of input ``k`` that holds ``step``, or -1 before the first."""
     lo, hi = inputs.segment[k], inputs.segment[k + 1]
@@ -24,7 +24,7 @@ def segment(inputs, k, step):  # type: ignore[no-untyped-def]
     return row
 
 
-@jit
+@kernel
 def poisson_count(word, mean):  # type: ignore[no-untyped-def]
     """Poisson number with ``mean`` from a 32-bit word by inversion."""
     u = (np.float64(word) + 0.5) * 2.3283064365386963e-10
@@ -38,7 +38,7 @@ def poisson_count(word, mean):  # type: ignore[no-untyped-def]
     return k
 
 
-@jit
+@kernel
 def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyped-def]
     """Offset in state.words of this step's words of elements lo..hi-1; four steps are filled at a time, and when
     ``fresh`` says that they were not."""
@@ -49,7 +49,7 @@ def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyp
     return base + np.uint64(step % 4) * m
 
 
-@jit
+@kernel
 def count_thresholds(words, at, m, thresholds, first, count, out):  # type: ignore[no-untyped-def]
     """out[i] = number of thresholds that words[at + i] reaches, i < m."""
     m_ = np.uint64(m)
@@ -61,7 +61,7 @@ def count_thresholds(words, at, m, thresholds, first, count, out):  # type: igno
             out[i] += words[at + i] >= threshold
 
 
-@jit
+@kernel
 def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[no-untyped-def]
     """out[i] = Poisson count of element lo + i of input ``k`` in this step; returns whether any may be non-zero."""
     row = segment(inputs, k, step)
@@ -89,14 +89,14 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
     return True
 
 
-@jit
+@kernel
 def add_current(current, at, m, value):  # type: ignore[no-untyped-def]
     """current[at + i] += value, i < m."""
     for i in range(np.uint64(at), np.uint64(at + m)):
         current[i] += value
 
 
-@jit
+@kernel
 def events_of_step(inputs, k, step):  # type: ignore[no-untyped-def]
     """First and last + 1 of the events of input ``k`` in ``step``."""
     first, last = inputs.event_first[k], inputs.event_first[k + 1]
@@ -104,7 +104,7 @@ def events_of_step(inputs, k, step):  # type: ignore[no-untyped-def]
     return first + np.searchsorted(steps, step), first + np.searchsorted(steps, step + 1)
 
 
-@jit
+@kernel
 def apply(tables, inputs, state, block, p, step, start, counts, normals):  # type: ignore[no-untyped-def]
     """Phase 1 for the slice of population ``p`` in ``block``; ``counts`` (int32) and ``normals`` are scratch."""
     lo, hi = tables.lo[block, p], tables.hi[block, p]
@@ -173,7 +173,7 @@ def apply(tables, inputs, state, block, p, step, start, counts, normals):  # typ
                 state.noise[x + i] = mean + (y - mean) * keep + kick * normals[i]
 
 
-@jit
+@kernel
 def emit(tables, inputs, state, block, p, step, start, counts, spikes, at):  # type: ignore[no-untyped-def]
     """Spikes of the slice of source population ``p`` in this step, ascending, to spikes[at:]; returns the new end."""
     lo, hi = tables.lo[block, p], tables.hi[block, p]

@@ -10,7 +10,7 @@ import inspect
 from kernels.spec import RuleSpec
 
 _TEMPLATE = '''
-@jit
+@kernel
 def note(tables, plastic, sync, half, block, steps, start):
     """Append the window's spikes of the block's targets to their histories; returns whether a sweep is due."""
     p = plastic.target
@@ -35,7 +35,7 @@ def note(tables, plastic, sync, half, block, steps, start):
     return due
 
 
-@jit
+@kernel
 def bring_up(plastic, row, j, d, w, until):
     """(weight after the postsynaptic spikes that are seen up to step ``until``, number of the newest one)."""
 {constants}
@@ -56,7 +56,7 @@ def bring_up(plastic, row, j, d, w, until):
     return w, newest
 
 
-@jit
+@kernel
 def sweep(tables, edges, plastic, block, until):
     """Bring all synapses of ``block`` up to date at step ``until``."""
     n, first_target = plastic.last.size // tables.lo.shape[0], tables.lo[block, plastic.target]
@@ -72,7 +72,7 @@ def sweep(tables, edges, plastic, block, until):
         plastic.swept[j] = plastic.seen[j]
 
 
-@jit
+@kernel
 def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
     """Deliver the window's spikes to ``block`` through plastic synapses."""
 {constants}

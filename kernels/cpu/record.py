@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from kernels.jit import jit
+from kernels.jit import kernel
 
 _ZERO, _ONE, _EIGHT = np.uint64(0), np.uint64(1), np.uint64(8)
 
 
-@jit
+@kernel
 def compact(flags, flags8, m, first_id, spikes, at):  # type: ignore[no-untyped-def]
     """Append first_id + i for every set flag i < m to spikes[at:]; returns the new end. Eight flags are tested at once.
 
@@ -23,7 +23,7 @@ def compact(flags, flags8, m, first_id, spikes, at):  # type: ignore[no-untyped-
     return at
 
 
-@jit
+@kernel
 def record_window(tables, sync, half, steps, chunk_step):  # type: ignore[no-untyped-def]
     """Append the window's spikes of recorded populations to the record, ordered by (step, global id)."""
     n_blocks, n_populations = tables.lo.shape
@@ -43,7 +43,7 @@ def record_window(tables, sync, half, steps, chunk_step):  # type: ignore[no-unt
     sync.record_size[0] = size
 
 
-@jit
+@kernel
 def sample(tables, probes, state, block, step, chunk_start):  # type: ignore[no-untyped-def]
     """Sample the block's part of every probe that is due at the end of ``step``."""
     for q in range(probes.population.size):

@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels.jit import jit
+from kernels.jit import kernel
 
 _SPINS = 4000
 _yield = numba.types.ExternalFunction(
@@ -45,7 +45,7 @@ def atomic_load(typing, array, index):  # type: ignore[no-untyped-def]
     return numba.types.int64(array, index), generate
 
 
-@jit
+@kernel
 def wait(arrived, target):  # type: ignore[no-untyped-def]
     """Arrive, then wait until ``target`` arrivals were counted in arrived[0].
 

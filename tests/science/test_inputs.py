@@ -13,8 +13,9 @@ DT, TAU, C = 0.1, 10.0, 250.0
 METER = {"tau_m": TAU, "c_m": C, "e_l": 0.0, "v_reset": 0.0, "v_th": 1e9}
 
 
-def potentials(inputs, n, duration, dt=DT, seed=1, threads=1, before=()):
-    """v of each input's own population, shape (steps, n), by name. ``before``: names of populations made earlier."""
+def potentials(inputs, n, duration, dt=DT, seed=1, threads=1, before=(), splits=()):
+    """v of each input's own population, shape (steps, n), by name. ``before``: names of populations made earlier;
+    ``splits``: times of runs that come first, out of ``duration``."""
     net = snn.Network(seed=seed)
     for name in before:
         net.input(f"into {name}", net.population(name, 7, snn.LIFDelta(**METER)), snn.Poisson(500.0), weight=1.0)
@@ -22,8 +23,9 @@ def potentials(inputs, n, duration, dt=DT, seed=1, threads=1, before=()):
         pop = net.population(name, n, snn.LIFDelta(**METER))
         net.input(name, pop, source, **({} if isinstance(source, snn.inputs.CurrentInput) else {"weight": 1.0}))
         net.record(pop, "v")
-    result = snn.Simulation(net, dt=dt, threads=threads, quiet=True).run(duration)
-    return {name: result.states[name]["v"] for name in inputs}
+    sim = snn.Simulation(net, dt=dt, threads=threads, quiet=True)
+    results = [sim.run(t) for t in (*splits, duration - sum(splits))]
+    return {name: np.concatenate([r.states[name]["v"] for r in results]) for name in inputs}
 
 
 def jumps(v, dt=DT):
@@ -150,15 +152,17 @@ def test_trains_are_independent():
     "source",
     [
         snn.Poisson(5e3), snn.Poisson(np.linspace(0, 5e3, 9)), snn.Poisson(5e3, shared=True),
-        snn.NoiseCurrent(std=50.0, dt=0.1), snn.OrnsteinUhlenbeck(std=50.0),
+        snn.NoiseCurrent(std=50.0, dt=0.1), snn.NoiseCurrent(std=50.0, dt=0.3, start=0.4),
+        snn.OrnsteinUhlenbeck(std=50.0),
     ],
-    ids=["poisson", "each", "shared", "noise", "ou"],
+    ids=["poisson", "each", "shared", "noise", "held noise", "ou"],
 )  # fmt: skip
 def test_streams_have_names(source):
-    """The name and the seed choose the noise; other populations, their order and threads do not."""
+    """The name and the seed choose the noise; other populations, their order, threads and splits of the run do not."""
     v = potentials({"a": source, "z": source}, 9, 6.0)
     np.testing.assert_array_equal(v["a"], potentials({"z": source, "a": source}, 9, 6.0, before=("x", "y"))["a"])
     np.testing.assert_array_equal(v["a"], potentials({"a": source}, 9, 6.0, threads=3)["a"])
+    np.testing.assert_array_equal(v["a"], potentials({"a": source}, 9, 6.0, splits=(0.1, 0.5, 0.2, 2.5, 0.3))["a"])
     other = potentials({"a": source}, 9, 6.0, seed=2)["a"]
     for w in (v["z"], other):
         assert np.abs(v["a"] - w)[-1].max() > 1e-6
@@ -321,11 +325,11 @@ def test_noise_current(every):
 
 
 def test_ornstein_uhlenbeck():
-    """Stationary from the start: mean, std, normality over neurons at three times, and exp(-lag / tau). With Fisher's
-    transform of correlations; 3 * 3 + 4 tests, alpha 0.001 / 13 each."""
+    """Stationary from the start: mean, std, normality over neurons at three times; exp(-lag / tau) by Fisher's
+    transform of correlations; variance of 900000 kicks. 3 * 3 + 4 + 1 + 2 tests, alpha 0.001 / 16 each."""
     n, mean, std, tau = 3000, 40.0, 60.0, 5.0
     x = currents({"a": snn.OrnsteinUhlenbeck(mean=mean, std=std, tau=tau)}, n, 30.0)["a"]
-    alpha = 0.001 / 13
+    alpha = 0.001 / 16
     z = stats.norm.isf(alpha / 2)
     for step in (0, 50, 299):
         now = (x[step] - mean) / std
@@ -335,6 +339,9 @@ def test_ornstein_uhlenbeck():
     for lag in (1, 10, 50, 150):
         r = np.corrcoef(x[100], x[100 + lag])[0, 1]
         assert abs(math.atanh(r) - math.atanh(math.exp(-lag * DT / tau))) < z / math.sqrt(n - 3)
+    kicks = (x[1:] - mean) - (x[:-1] - mean) * math.exp(-DT / tau)
+    ratio = np.sum(kicks**2) / (std**2 * -math.expm1(-2 * DT / tau))
+    assert alpha / 2 < stats.chi2.cdf(ratio, kicks.size) < 1 - alpha / 2
     # neighbours are independent, and the law does not hang on dt
     assert abs(np.corrcoef(x[0, 1:], x[0, :-1])[0, 1]) < z / math.sqrt(n)
     coarse = currents({"a": snn.OrnsteinUhlenbeck(mean=mean, std=std, tau=tau)}, n, 10.0, dt=1.0)["a"]

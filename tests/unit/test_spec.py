@@ -4,7 +4,6 @@ import importlib.util
 import math
 import os
 import re
-import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -358,10 +357,11 @@ def test_generated_source():
 
 # Loads a small generated module, as an engine does.
 LOAD = """
-import sys
+import os
 from kernels import codegen
 module = codegen.load("from kernels.jit import jit\\n\\n\\n@jit\\ndef twice(x):\\n    return 2 * x\\n")
-print(module.__file__, module.twice(21), sum(module.twice.stats.cache_hits.values()))
+print(module.__file__, module.twice(21), sum(module.twice.stats.cache_hits.values()),
+      oct(os.stat(os.path.dirname(module.__file__)).st_mode & 0o777))
 """
 
 
@@ -383,14 +383,14 @@ def test_processes_share_an_empty_cache(tmp_path):
     path = Path(done[0][0])
     assert path.is_relative_to(tmp_path) and path.exists()
     assert not list(tmp_path.rglob("*.part")) and list(tmp_path.rglob(f"{path.stem}.twice-*.nbc"))
-    assert processes(1, tmp_path) == [(str(path), "42", "1", "")]
+    assert processes(1, tmp_path)[0][:3] == (str(path), "42", "1")
 
 
 def test_cache_that_cannot_be_written(tmp_path):
     """A warning, a folder of its own, and the same answer."""
     (tmp_path / "file").write_text("")
-    ((path, answer, _, err),) = processes(1, tmp_path / "file")
+    ((path, answer, _, mode, err),) = processes(1, tmp_path / "file")
     assert answer == "42" and not Path(path).is_relative_to(tmp_path)
     assert "VOLLEY_CACHE_DIR" in err and err.count("RuntimeWarning") == 1
     if os.name == "posix":
-        assert stat.S_IMODE(Path(path).parent.stat().st_mode) & 0o077 == 0  # what lies there will be executed
+        assert mode == "0o700"  # what lies there will be executed
