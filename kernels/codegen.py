@@ -92,12 +92,12 @@ def update_source(variant: Variant, precision: str) -> str:
             call[name] = name
     for array, names in (("het_f", stores["het_f"]), ("het_i", stores["het_i"])):
         for j, name in enumerate(names):
-            load.append(f"at_{name} = np.uint64(tables.{array}[p] + {j} * n + lo)")
+            load.append(f"at_{name} = np.uint64(tables.{array}[p] + {j} * pad + lo)")
             call[name] = f"constants.{array}[at_{name} + i]"
     counters = {"float": 0, "int": 0}
     for var in spec.state:
         array = {"float": "f", "int": "i"}[var.dtype]
-        load.append(f"at_{var.name} = np.uint64(tables.state_{array}[p] + {counters[var.dtype]} * n + lo)")
+        load.append(f"at_{var.name} = np.uint64(tables.state_{array}[p] + {counters[var.dtype]} * pad + lo)")
         counters[var.dtype] += 1
         call[var.name] = f"state_{array}[at_{var.name} + i]"
     for j, receptor in enumerate(spec.receptors):
@@ -106,7 +106,7 @@ def update_source(variant: Variant, precision: str) -> str:
     if "i_stim" in spec.arguments:
         call["i_stim"] = "current[at_current + i]" if variant.current else "F(0.0)"
     if variant.current:
-        load.append("at_current = np.uint64(tables.gid[p] + lo)")
+        load.append("at_current = np.uint64(tables.at[p] + lo)")
     if "u" in spec.arguments:
         load.append("at_u = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, tables.key[p])")
         call["u"] = "F((np.float64(state.words[at_u + i]) + 0.5) * 2.3283064365386963e-10)"
@@ -120,7 +120,7 @@ def update_source(variant: Variant, precision: str) -> str:
     indent = "\n" + " " * 4
     update = (
         f"@kernel\ndef update(tables, state, constants, block, p, step, start, flags):{indent}"
-        "lo, hi, n = tables.lo[block, p], tables.hi[block, p], tables.n[p]"
+        "lo, hi, pad = tables.lo[block, p], tables.hi[block, p], tables.pad[p]"
         f"{indent}m = hi - lo{indent}"
         "slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block] + tables.acc[block, p]"
         f"{indent}state_f, state_i, ring, current = state.f, state.i, state.ring, state.current{indent}"
@@ -186,7 +186,7 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
                 if probes.population.size > 0:
                     sample(tables, probes, state, block, step, start)
         if thread == 0 and sync.record_size[0] > room:
-            sync.arrived[1] = begin + steps
+            sync.stop[0] = begin + steps
         if n_threads > 1:
             wait(sync.arrived, (window_number + 1) * n_threads)
         for block in range(first_block, last_block):
@@ -196,7 +196,7 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
             record_window(tables, sync, half, steps, begin - start)
         window_number += 1
         begin += steps
-        if begin == sync.arrived[1]:
+        if begin == sync.stop[0]:
             break
     return begin
 '''

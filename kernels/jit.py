@@ -60,7 +60,7 @@ def jit(function: Callable[..., Any]) -> Any:
 def kernel(function: Callable[..., Any]) -> Any:
     """As :func:`jit`, for functions of the step loop: they allocate nothing and count no references.
 
-    Numba counts references to arrays atomically, also where a view is only read; threads would fight for those counters.
+    Numba counts references to arrays atomically, also where a view is only read: threads would fight for them.
     """
     return _compile(function, _nrt=False)
 

@@ -6,11 +6,31 @@ of the ring buffer and all edges that end in it. Threads own blocks, so nothing 
 ``F`` is float64 or float32 (the precision); B blocks, P populations, K inputs, G edge groups.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 Array = np.ndarray
+LINE = 16  # elements: slices begin at multiples of this, so that two threads never write to one cache line
+
+
+def zeros(n: int, dtype: Any) -> Array:
+    """``n`` zeros that share no cache line with anything else."""
+    size = np.dtype(dtype).itemsize
+    whole = np.zeros(n * size + 128, np.uint8)
+    return whole[-whole.ctypes.data % 64 :][: n * size].view(dtype)
+
+
+def aligned(array: Array) -> Array:
+    """A copy that begins at the beginning of a cache line."""
+    copy = zeros(array.size, array.dtype)
+    copy[:] = array.ravel()
+    return copy.reshape(array.shape)
+
+
+def padded(n: Any) -> Any:
+    """``n`` rounded up to a multiple of LINE."""
+    return -(-n // LINE) * LINE
 
 
 class Tables(NamedTuple):
@@ -22,11 +42,13 @@ class Tables(NamedTuple):
     kind: Array  # (P,) number of the update kernel, -1 for a population of spike sources
     n: Array  # (P,)
     gid: Array  # (P,) first global id
-    state_f: Array  # (P,) offset of float state, variable k at + k * n
+    pad: Array  # (P,) n rounded up to LINE: arrays of one value a neuron are this long
+    at: Array  # (P,) offset in the array of one value for every neuron
+    state_f: Array  # (P,) offset of float state, variable k at + k * pad
     state_i: Array
     par_f: Array  # (P,) offset of constants shared by the population
     par_i: Array
-    het_f: Array  # (P,) offset of constants that differ from neuron to neuron, constant k at + k * n
+    het_f: Array  # (P,) offset of constants that differ from neuron to neuron, constant k at + k * pad
     het_i: Array
     receptors: Array  # (P,)
     current: Array  # (P,) 1 where a current input exists
@@ -49,7 +71,7 @@ class State(NamedTuple):
     f: Array  # F
     i: Array  # int32
     ring: Array  # F
-    current: Array  # F, by global id
+    current: Array  # F, one value a neuron
     words: Array  # uint32, random words of inputs and models
     noise: Array  # float64, state of coloured-noise inputs
 
@@ -142,9 +164,10 @@ class Probes(NamedTuple):
 class Sync(NamedTuple):
     """Shared by the threads of a run."""
 
-    arrived: Array  # (8,) int64, [0] barrier counter, [1] step at which thread 0 wants to stop
+    arrived: Array  # (1,) int64, barrier counter
+    stop: Array  # (1,) int64, step at which thread 0 wants to stop
     spikes: Array  # uint32, local ids, two buffers in turn
-    counts: Array  # int64 (2, B, P, window), spikes up to and including a step of the window
+    counts: Array  # int64 (2, B, at least P, window), spikes up to and including a step of the window
     flags: Array  # uint8 (threads, longest slice + 8)
     record: Array  # uint32, global ids in order of time
     record_count: Array  # int64 (steps of a chunk,)

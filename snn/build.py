@@ -1,8 +1,9 @@
 """The tables of a TOML file, and the network they describe.
 
-pydantic checks keys and types of one table at a time. What shows only in the network (shapes, rules between parameters, the
-step) the network refuses itself, and the message is moved to the key that caused it. Every problem is collected. Inside
-a table a problem is a text that begins with its place: ``.params.tau_m: must be ...``, or ``: must be ...`` for the whole.
+pydantic checks keys and types of one table at a time. What shows only in the network (shapes, rules between parameters,
+the step) the network refuses itself, and the message is moved to the key that caused it. Every problem is collected.
+Inside a table a problem is a text that begins with its place: ``.params.tau_m: must be ...``, or ``: must be ...`` for
+the table as a whole.
 """
 
 import inspect
@@ -14,10 +15,7 @@ from functools import cache, partial
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-from pydantic import (
-    AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, create_model,
-    model_validator,
-)  # fmt: skip
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, create_model
 
 from kernels.errors import ConfigError, FormatError, SimError
 from kernels.philox import stream_key
@@ -83,22 +81,21 @@ _SIGNS = {"greater_than": "> {gt:g}", "greater_than_equal": ">= {ge:g}", "less_t
 
 
 def _sentence(error: Any, table: type["Table"]) -> str:
-    """One pydantic error in our words. The description of a field ends the rule: a unit, or how its tables are written."""
-    kind, context = error["type"], error.get("ctx", {})
-    key = str(error["loc"][0]) if error["loc"] else ""
+    """One pydantic error in our words. The description of a field (a unit, how it is written) ends the rule."""
+    kind, context, place = error["type"], error.get("ctx", {}), error["loc"]
+    field = table.model_fields.get(str(place[0])) if len(place) == 1 else None
+    about = field.description or "" if field else ""
     if kind == "extra_forbidden":
-        return f"no such {table.what}.{nearest(key, table.model_fields)}"
+        return f"no such {table.what}.{nearest(str(place[-1]), table.model_fields)}"
     if kind == "missing":
-        return "is missing."
+        return f"is missing.{about and ' Describe it: ' + about + '.' if '[' in about else ''}"
     if kind == "value_error":
         return str(context["error"])
     if kind in _SIGNS:
-        rule = f"must be {_SIGNS[kind].format(**context)}"
+        rule = f"must be {_SIGNS[kind].format(**context)} {about}".rstrip()
     else:
         rule = _KINDS.get(kind, error["msg"].replace("Input should", "must").replace("'", '"'))
-    field = table.model_fields.get(key)
-    if field is not None and field.description and kind in (*_SIGNS, "list_type", "dict_type"):
-        rule += f" {field.description}"
+        rule += f" {about}" if "[" in about else ""
     return f"{rule}; got {shown(error['input'])}."
 
 
@@ -196,28 +193,32 @@ def arguments(make: Callable[..., Any], base: type[Table] = Table) -> Any:
     return create_model("Arguments", __base__=base, **fields)
 
 
+def given(table: Table) -> dict[str, Any]:
+    """The keys that were given, and their values."""
+    return {key: getattr(table, key) for key in type(table).model_fields if key in table.model_fields_set}
+
+
 def call(make: Callable[..., V], table: Table) -> V:
     """``make`` with the arguments that ``table`` gives."""
-    return make(**_given(table, inspect.signature(make).parameters))
-
-
-def _given(table: Table, names: Iterable[str]) -> dict[str, Any]:
-    return {name: getattr(table, name) for name in names if name in table.model_fields_set}
+    return make(**{k: v for k, v in given(table).items() if k in inspect.signature(make).parameters})
 
 
 def _one_of(makers: Mapping[str, Callable[..., Any]], what: str, raw: Any) -> Any:
     """``{name = {...}}``: what the maker of this name makes of the arguments."""
     if not isinstance(raw, dict) or len(raw) != 1:
         raise ConfigError(f"must be a {what}, {{NAME = {{...}}}} with one of {', '.join(makers)}; got {shown(raw)}.")
-    ((name, given),) = raw.items()
+    ((name, values),) = raw.items()
     if name not in makers:
         raise ConfigError(f"no {what} {name!r}.{nearest(name, makers)}")
     with within(f".{name}", name):
-        return call(makers[name], check(arguments(makers[name]), given))
+        return call(makers[name], check(arguments(makers[name]), values))
 
 
-DISTRIBUTIONS = {"uniform": distributions.uniform, "normal": distributions.normal,
-                 "lognormal": distributions.lognormal, "exponential": distributions.exponential}  # fmt: skip
+def _named(*makers: Any) -> dict[str, Callable[..., Any]]:
+    return {make.__name__: make for make in makers}
+
+
+DISTRIBUTIONS = _named(distributions.uniform, distributions.normal, distributions.lognormal, distributions.exponential)
 read_distribution = partial(_one_of, DISTRIBUTIONS, "distribution")
 
 
@@ -237,70 +238,53 @@ class Profile:
         return np.asarray(self.p * np.exp(-0.5 * x * x if self.kind == "gaussian" else -x))
 
 
-PROFILES = {kind: partial(Profile, kind) for kind in ("gaussian", "exponential", "disc")}
+PROFILES: dict[str, Callable[..., Any]] = {kind: partial(Profile, kind) for kind in ("gaussian", "exponential", "disc")}
+AnyProfile = Annotated[Any, PlainValidator(partial(_one_of, PROFILES, "profile"))]
 
 # --------------------------------------------------------------------------------------------- sources and rules
 
 
-def _sonata_spikes(file: str, population: str) -> inputs.SpikeArray:
+def SonataSpikes(file: str, population: str) -> inputs.SpikeArray:
+    """The recorded spikes of a population in a SONATA file."""
     return inputs.SpikeArray.from_sonata(file, population)
 
 
-def _address_events(
-    file: str,
-    shape: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None,
-    polarity: Literal["split", "merge", "on", "off"] = "split",
-    time_unit: Literal["us", "ms", "s", "ns"] = "us",
+def AddressEvents(
+    file: str, shape: Annotated[list[int], Field(min_length=2, max_length=2)] | None = None,
+    polarity: Literal["split", "merge", "on", "off"] = "split", time_unit: Literal["us", "ms", "s", "ns"] = "us",
     relative: bool = False,
-) -> inputs.SpikeArray:
-    options = {"polarity": polarity, "time_unit": time_unit, "relative": relative}
+) -> inputs.SpikeArray:  # fmt: skip
+    """A file of camera events."""
+    options: Any = {"polarity": polarity, "time_unit": time_unit, "relative": relative}
     with _reading(file):
         return inputs.SpikeArray.from_events(file, shape=None if shape is None else tuple(shape), **options)
 
 
-def _distance_dependent(
-    profile: Annotated[Any, PlainValidator(partial(_one_of, PROFILES, "profile"))],
-    wrap: Any = None,
-    autapses: bool = False,
-) -> connect.Rule:
+def distance_dependent(profile: AnyProfile, wrap: Any = None, autapses: bool = False) -> connect.Rule:
+    """A rule with one of the named profiles."""
     return connect.distance_dependent(profile, wrap, autapses)
 
 
-def _from_sparse(file: str) -> tuple[Any, Any, None]:
+def from_sparse(file: str) -> tuple[Any, Any, None]:
+    """(rule, weights, None) of a matrix saved by ``scipy.sparse.save_npz``."""
     import scipy.sparse
 
     with _reading(file):
         return (*connect.from_sparse(scipy.sparse.load_npz(file)), None)
 
 
-def _from_sonata(file: str, population: str | None = None) -> tuple[Any, Any, Any]:
+def from_sonata(file: str, population: str | None = None) -> tuple[Any, Any, Any]:
+    """(rule, weights, delays) of an edges file."""
     return connect.from_sonata(file, population)
 
 
-SPIKE_SOURCES: dict[str, Callable[..., Any]] = {
-    "Poisson": inputs.Poisson,
-    "SpikeArray": inputs.SpikeArray,
-    "SonataSpikes": _sonata_spikes,
-    "AddressEvents": _address_events,
-}
-CURRENTS: dict[str, Callable[..., Any]] = {
-    "StepCurrent": inputs.StepCurrent,
-    "ACCurrent": inputs.ACCurrent,
-    "NoiseCurrent": inputs.NoiseCurrent,
-    "OrnsteinUhlenbeck": inputs.OrnsteinUhlenbeck,
-}
-RULES: dict[str, Callable[..., Any]] = {  # a rule, or (rule, weights, delays)
-    "all_to_all": connect.all_to_all,
-    "one_to_one": connect.one_to_one,
-    "fixed_indegree": connect.fixed_indegree,
-    "fixed_outdegree": connect.fixed_outdegree,
-    "fixed_total_number": connect.fixed_total_number,
-    "pairwise_bernoulli": connect.pairwise_bernoulli,
-    "distance_dependent": _distance_dependent,
-    "from_arrays": connect.from_arrays,
-    "from_sparse": _from_sparse,
-    "from_sonata": _from_sonata,
-}
+# by name; a rule gives itself, or (rule, weights, delays)
+SPIKE_SOURCES = _named(inputs.Poisson, inputs.SpikeArray, SonataSpikes, AddressEvents)
+CURRENTS = _named(inputs.StepCurrent, inputs.ACCurrent, inputs.NoiseCurrent, inputs.OrnsteinUhlenbeck)
+RULES = _named(
+    connect.all_to_all, connect.one_to_one, connect.fixed_indegree, connect.fixed_outdegree, connect.fixed_total_number,
+    connect.pairwise_bernoulli, distance_dependent, connect.from_arrays, from_sparse, from_sonata,
+)  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------- tables
 
@@ -310,11 +294,7 @@ def _whole(table: type[Table]) -> PlainValidator:
     return PlainValidator(partial(check, table))
 
 
-def _several(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
-Names = Annotated[list[str], BeforeValidator(_several)]
+Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
 
 
 class SimulationTable(Table):
@@ -327,11 +307,12 @@ class SimulationTable(Table):
     threads: int | None = Field(None, ge=1)
     precision: Literal["float64", "float32"] = "float64"
 
-    @model_validator(mode="after")
-    def _reference_precision(self) -> "SimulationTable":
-        if self.backend == "reference" and self.precision != "float64":
-            raise ConfigError(f'backend = "reference" computes in float64; got precision = "{self.precision}".')
-        return self
+
+def _simulation(raw: Any) -> SimulationTable:
+    table = check(SimulationTable, raw)
+    if table.backend == "reference" and table.precision != "float64":
+        raise ConfigError(f'backend = "reference" computes in float64; got precision = "{table.precision}".')
+    return table
 
 
 class OutputTable(Table):
@@ -343,24 +324,16 @@ class OutputTable(Table):
     plot: str | None = None
 
 
-def _not_empty(tables: dict[str, Any]) -> dict[str, Any]:
-    if not tables:
-        raise ConfigError("is missing; describe at least one: [populations.NAME].")
-    return tables
-
-
 class Document(Table):
-    """The file. Its parts are checked one by one later."""
+    """The file. Its entries are checked one by one later."""
 
     seed: int = Field(0, ge=0)
-    simulation: Annotated[SimulationTable, _whole(SimulationTable)] = Field({}, validate_default=True)
+    simulation: Annotated[SimulationTable, PlainValidator(_simulation)] = Field({}, validate_default=True)
     output: Annotated[OutputTable, _whole(OutputTable)] = Field({}, validate_default=True)
-    populations: Annotated[dict[str, Any], AfterValidator(_not_empty)] = Field(
-        {}, description="[populations.NAME]", validate_default=True
-    )
-    inputs: dict[str, Any] = Field({}, description="[inputs.NAME]")
-    projections: list[Any] = Field([], description="of tables [[projections]]")
-    record: list[Any] = Field([], description="of tables [[record]]")
+    populations: dict[str, dict[str, Any]] = Field(min_length=1, description="[populations.NAME]")
+    inputs: dict[str, dict[str, Any]] = Field({}, description="[inputs.NAME]")
+    projections: list[dict[str, Any]] = Field([], description="of tables [[projections]]")
+    record: list[dict[str, Any]] = Field([], description="of tables [[record]]")
 
 
 def _positions(raw: Any) -> Any:
@@ -382,30 +355,34 @@ class PopulationTable(Table):
     positions: Annotated[Any, PlainValidator(_positions)] = None
 
 
-def _in_bounds(param: Param, value: Any) -> Any:
+def _parameter(param: Param, raw: Any) -> Any:
+    value = read_value(raw)
     if not isinstance(value, Distribution):
         with within("", f".{param.name}"):
             param.check("", value)
     return value
 
 
-def _parameters(spec: NeuronSpec | RuleSpec, base: type[Table] = Table) -> type[Table]:
-    fields: Any = {p.name: (Annotated[Value, AfterValidator(partial(_in_bounds, p))], None) for p in spec.params}
-    table = create_model(spec.name, __base__=base, **fields)
-    table.what = f"parameter of {spec.name}"
+def _optional(what: str, readers: Mapping[str, Callable[[Any], Any]]) -> type[Table]:
+    fields: Any = {name: (Annotated[Any, PlainValidator(read)], None) for name, read in readers.items()}
+    table = create_model("Optional", __base__=Table, **fields)
+    table.what = what
     return table
 
 
 @cache
-def _neurons(spec: NeuronSpec) -> Any:
-    fields: Any = {s.name: (Value, None) for s in spec.state}
-    init = create_model("Init", __base__=Table, **fields)
-    init.what = "state variable"
-    parts: Any = {
-        key: (Annotated[Any, _whole(table)], Field({}, validate_default=True))
-        for key, table in (("params", _parameters(spec)), ("init", init))
-    }
-    return create_model(spec.name, __base__=PopulationTable, **parts)
+def parameters(spec: NeuronSpec | RuleSpec) -> type[Table]:
+    """The table of the parameters of a model or rule, each inside its bounds."""
+    return _optional(f"parameter of {spec.name}", {p.name: partial(_parameter, p) for p in spec.params})
+
+
+@cache
+def neurons(spec: NeuronSpec) -> Any:
+    """``[populations.NAME]`` of a neuron model."""
+    params = Annotated[Any, _whole(parameters(spec))], Field({}, validate_default=True)
+    states = _optional("state variable", dict.fromkeys((s.name for s in spec.state), read_value))
+    init = Annotated[Any, _whole(states)], Field({}, validate_default=True)
+    return create_model(spec.name, __base__=PopulationTable, params=params, init=init)
 
 
 class InputTable(Table):
@@ -417,17 +394,11 @@ class InputTable(Table):
     receptor: str | None = None
 
 
-class PlasticityTable(Table):
-    """``plasticity`` of a projection; the other keys are the parameters of the rule."""
-
-    rule: str
-
-
 def _plasticity(raw: Any) -> PlasticityRule:
     rule = PLASTICITY[chosen(raw, "rule", PLASTICITY, "plasticity rule")]
-    table = check(_parameters(rule.spec, PlasticityTable), raw)
+    table = check(parameters(rule.spec), {key: value for key, value in raw.items() if key != "rule"})
     with within("", rule.spec.name):
-        return rule(**_given(table, (p.name for p in rule.spec.params)))
+        return rule(**given(table))
 
 
 class ProjectionTable(Table):
@@ -472,20 +443,21 @@ class Builder:
             self.document = check(Document, raw)
         self.net = Network(self.document.seed if self.document else 0)
         self.dt = self.document.simulation.dt if self.document else _dt(raw)
-        self.populations = _part(raw, "populations", dict)
-        self.projections: set[str] = set()
-        for name, table in self.populations.items():
-            self.population(name, table)
-        for name, table in _part(raw, "inputs", dict).items():
-            self.input(name, table)
-        for k, table in enumerate(_part(raw, "projections", list)):
-            self.projection(f"projections.{k}", table)
-        for k, table in enumerate(_part(raw, "record", list)):
-            self.record(f"record.{k}", table)
-        if "record" not in raw:
-            for population in self.net.populations.values():
-                if population.spec is not None:
-                    self.net.record(population, SPIKES)
+        self.described: dict[str, set[str]] = {"population": set(raw.get("populations", ())), "projection": set()}
+        for part, kind, add in (
+            ("populations", dict, self.population),
+            ("inputs", dict, self.input),
+            ("projections", list, self.projection),
+            ("record", list, self.record),
+        ):
+            entries = raw.get(part)
+            if isinstance(entries, kind):
+                for key, table in entries.items() if isinstance(entries, dict) else enumerate(entries):
+                    if isinstance(table, dict):
+                        add(toml_path(part, key), key, table)
+        for population in self.net.populations.values() if "record" not in raw else ():
+            if population.spec is not None:
+                self.net.record(population, SPIKES)
 
     @contextmanager
     def at(self, path: str, *owners: Owner) -> Iterator[None]:
@@ -496,29 +468,121 @@ class Builder:
         except Problems as error:
             self.problems += [text.lstrip(".") for text in error.found]
 
-    def find(self, path: str, what: str, name: Any, described: Iterable[str], made: Mapping[str, V]) -> V | None:
-        """What was made under ``name``; None, and no problem, where it is described but faulty."""
-        if isinstance(name, str) and name not in described:
-            self.problems.append(f"{path}: no {what} {name!r}.{nearest(name, described)}")
-        return made.get(name) if isinstance(name, str) else None
+    def find(self, place: str, what: str, name: Any) -> Any:
+        """A population or projection; None where there is none, a problem unless it is described and only faulty."""
+        if not isinstance(name, str):
+            return None  # reported with its table
+        if name not in self.described[what]:
+            self.problems.append(f"{place}: no {what} {name!r}.{nearest(name, self.described[what])}")
+        return (self.net.populations if what == "population" else self.net.projections).get(name)
 
-    def end(self, path: str, raw: Any, key: str) -> Population | None:
-        """The population that a table names under ``key``."""
-        name = raw.get(key) if isinstance(raw, dict) else None
-        return self.find(f"{path}.{key}", "population", name, self.populations, self.net.populations)
-
-    def population(self, name: str, raw: Any) -> None:
+    def population(self, path: str, name: str, raw: dict[str, Any]) -> None:
         """Add ``[populations.NAME]``, or a stand-in, so that what refers to it can be checked."""
-        path, owner, kind = toml_path("populations", name), f"Population {name!r}", None
-        with self.at(path):
+        owner, kind = f"Population {name!r}", ""
+        with self.at(path, owner, "Network.population"):
             kind = chosen(raw, "model", [*MODELS, *SPIKE_SOURCES], "model")
             if kind in MODELS:
-                table = check(_neurons(MODELS[kind].spec), raw)
-                init = _given(table.init, type(table.init).model_fields)
+                table = check(neurons(MODELS[kind].spec), raw)
+                init = given(table.init)
                 owners = [(f"{owner}.init[{s!r}]", f".init.{s}") for s in init]
-                with within("", (kind, ".params"), (f"{kind} of population {name!r}", ".params"), *owners, owner):
-                    model = MODELS[kind](**_given(table.params, MODELS[kind].spec.names))
-        if kind is not None and name not in self.net.populations:
+                with within("", *owners, (f"{kind} of population {name!r}", ".params"), (kind, ".params"), owner):
+                    model = MODELS[kind](**given(table.params))
+                    added = self.net.population(name, table.n, model, init, self.positions(name, table))
+                    resolve_parameters(self.net, added, self.dt)
+            else:
+                table = check(arguments(SPIKE_SOURCES[kind], PopulationTable), raw)
+                with within("", kind, "SpikeArray", "read_events", owner):
+                    source = call(SPIKE_SOURCES[kind], table)
+                    self.net.population(name, table.n, source, None, self.positions(name, table))
+                    source.encode(self.dt, table.n, owner)
+        if kind and name not in self.net.populations:
             with suppress(SimError):
                 stand_in = MODELS[kind]() if kind in MODELS else inputs.Poisson(0.0)
-                self.net.population(name, raw.get("n"), stand_in)
+                self.net.population(name, raw.get("n", 0), stand_in)
+
+    def positions(self, name: str, table: Any) -> Any:
+        """The positions of a population, drawn where they are distributions."""
+        if not isinstance(table.positions, list):
+            return table.positions
+        keys = [stream_key(self.net.seed, "positions", name, k) for k in range(len(table.positions))]
+        return np.stack([law.draw(table.n, key) for law, key in zip(table.positions, keys, strict=True)], axis=1)
+
+    def input(self, path: str, name: str, raw: dict[str, Any]) -> None:
+        """Add ``[inputs.NAME]``."""
+        owner, makers, source = f"Input {name!r}", SPIKE_SOURCES | CURRENTS, None
+        with self.at(path):
+            kind = chosen(raw, "type", makers, "input")
+            table = check(arguments(makers[kind], InputTable), raw)
+            with within("", kind, "SpikeArray", "read_events"):
+                source = call(makers[kind], table)
+        target = self.find(f"{path}.target", "population", raw.get("target"))
+        if source is not None and target is not None:
+            with self.at(path, owner, "Network.input"):
+                self.net.input(name, target, source, table.weight, table.receptor)
+                source.encode(self.dt, target.n, owner)
+
+    def projection(self, path: str, _: int, raw: dict[str, Any]) -> None:
+        """Add an entry of ``[[projections]]``."""
+        name, rule = str(raw.get("name", f"{raw.get('source')}->{raw.get('target')}")), None
+        self.described["projection"].add(name)
+        with self.at(path):
+            kind = chosen(raw, "rule", RULES, "rule")
+            table = check(arguments(RULES[kind], ProjectionTable), raw)
+            with within("", kind):
+                made = call(RULES[kind], table)
+            made, *held = made if isinstance(made, tuple) else (made, None, None)
+            values = {"weight": held[0], "delay": held[1]}
+            values |= {key: getattr(table, key) for key in values if getattr(table, key) is not None}
+            missing = [f".{key}: is missing." for key, value in values.items() if value is None]
+            if missing:
+                raise Problems(*missing)
+            rule = made
+        source, target = (self.find(f"{path}.{end}", "population", raw.get(end)) for end in ("source", "target"))
+        if rule is not None and source is not None and target is not None:
+            more = {"receptor": table.receptor, "name": table.name, "plasticity": table.plasticity}
+            with self.at(path, f"Projection {name!r}", "Network.connect"):
+                delay_steps(self.net.connect(source, target, rule, **values, **more), self.dt)
+                _check_rule(f"Projection {name!r}", rule, source, target)
+
+    def record(self, path: str, _: int, raw: dict[str, Any]) -> None:
+        """Add an entry of ``[[record]]``."""
+        with self.at(path):
+            if "projection" in raw or raw.get("variable") == "weights":
+                for name in check(WeightsTable, raw).projection:
+                    projection = self.find(f"{path}.projection", "projection", name)
+                    if projection is not None:
+                        self.net.record_weights(projection)
+                return
+            table = check(RecordTable, raw)
+            for name in table.population:
+                population = self.find(f"{path}.population", "population", name)
+                for variable in table.variable if population is not None else ():
+                    owner = f"record({name!r}, {variable!r})"
+                    alone = variable == SPIKES and len(table.variable) > 1  # ids and every are for the others
+                    ids, every = (None, None) if alone else (table.ids, table.every)
+                    with self.at(path, (f"{owner}: no", ".variable: no"), owner, "record"):
+                        self.net.record(population, variable, ids, every)
+                        if every is not None and abs(every / self.dt - max(1, round(every / self.dt))) > 1e-6:
+                            raise ConfigError(f"{owner}.every: must be a multiple of dt = {self.dt} ms; got {every}.")
+
+
+def _dt(raw: dict[str, Any]) -> float:
+    """The step of a faulty document, or the default, so that what depends on it is checked all the same."""
+    table = raw.get("simulation")
+    dt = table.get("dt") if isinstance(table, dict) else None
+    return float(dt) if isinstance(dt, (int, float)) and not isinstance(dt, bool) and 0 < dt < np.inf else 0.1
+
+
+def _check_rule(owner: str, rule: connect.Rule, source: Population, target: Population) -> None:
+    """What a rule refuses when its edges are drawn, found by drawing those of a single neuron."""
+    n_source, n_target = source.n, target.n
+    if isinstance(rule, (connect.fixed_indegree, connect.distance_dependent)):
+        n_target = 1
+    elif isinstance(rule, connect.fixed_outdegree):
+        n_source = 1
+    elif isinstance(rule, connect.fixed_total_number):
+        rule = replace(rule, number=min(rule.number, 1))
+    elif not isinstance(rule, (connect.one_to_one, connect.from_arrays)):
+        return  # refuses nothing
+    positions = source.positions, target.positions
+    rule.edges(connect.Pair(owner, n_source, n_target, source is target, stream_key(0), 1, *positions))

@@ -15,7 +15,7 @@ from kernels.cpu import inputs as inputs_
 from kernels.cpu.learn import constant_names
 from kernels.draw import CONSTANT, NORMAL, draw
 from kernels.errors import ModelError
-from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Tables
+from kernels.layout import LINE, Constants, Edges, Inputs, Plastic, Probes, State, Tables, aligned, padded, zeros
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, RuleSpec
 from snn.connect import EdgeList, Pair
@@ -85,11 +85,10 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     window = min([d[0] for d in delays.values()] + [MAX_WINDOW])
 
     blocks = _block_count(sizes, receptors, threads)
-    bounds = np.array([[p.n * b // blocks for p in pops] for b in range(blocks + 1)], np.int64)
-    lo, hi = bounds[:-1], bounds[1:]
+    lo, hi = _slices(sizes, blocks)
     acc = np.zeros((blocks, len(pops)), np.int64)
     acc[:, 1:] = np.cumsum((hi - lo) * receptors, axis=1)[:, :-1]
-    stride = np.sum((hi - lo) * receptors, axis=1)
+    stride = padded(np.sum((hi - lo) * receptors, axis=1))
     slots = 1 << (max_delay - 1).bit_length()  # unread slots lie at most max_delay ahead
     ring = np.concatenate(([0], np.cumsum(stride * slots)[:-1])).astype(np.int64)
 
@@ -113,27 +112,29 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     for k, p in enumerate(pops):
         keys[k] = stream_key(net.seed, "escape", p.name)
         if p.spec and "u" in p.spec.arguments:
-            uniform[k], words = words, words + 4 * p.n
+            uniform[k], words = words, words + 4 * padded(p.n)
     inputs, words, noise, most = _inputs(net, pops, index, dt, float_type, words)
 
     capacity = (hi - lo) * window * most[None, :]
+    capacity[:, -1] = padded(capacity.sum(axis=1)) - capacity[:, :-1].sum(axis=1)
     spikes = np.concatenate(([0], np.cumsum(capacity.ravel())[:-1])).reshape(capacity.shape).astype(np.int64)
     recorded = np.zeros(len(pops), np.int64)
     for probe in net.probes:
         if probe.variable == SPIKES:
             recorded[index[probe.population.name]] = 1
     tables = Tables(
-        window=window, ring_mask=slots - 1, dt=dt, kind=kind, n=sizes, gid=gid, state_f=at_f, state_i=at_i,
+        window=window, ring_mask=slots - 1, dt=dt, kind=kind, n=sizes, gid=gid, pad=padded(sizes),
+        at=np.concatenate(([0], np.cumsum(padded(sizes))[:-1])).astype(np.int64), state_f=at_f, state_i=at_i,
         par_f=offsets["par_f"], par_i=offsets["par_i"], het_f=offsets["het_f"], het_i=offsets["het_i"],
         receptors=receptors, current=np.array([int(p.name in currents) for p in pops], np.int64), uniform=uniform,
-        key=keys, lo=lo.copy(), hi=hi.copy(), acc=acc, stride=stride, ring=ring, spikes=spikes,
+        key=keys, lo=lo, hi=hi, acc=acc, stride=stride, ring=ring, spikes=spikes,
         spike_capacity=int(capacity.sum()), recorded=recorded,
         first_block=np.array([blocks * t // threads for t in range(threads + 1)], np.int64),
     )  # fmt: skip
     state = State(
-        f=state_f, i=state_i, ring=np.zeros(int(np.sum(stride * slots)), float_type),
-        current=np.zeros(int(sizes.sum()) if currents else 0, float_type),
-        words=np.zeros(words, np.uint32), noise=noise,
+        f=state_f, i=state_i, ring=zeros(int(np.sum(stride * slots)), float_type),
+        current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
+        words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
     edges, learned = _edges(net, index, tables, delays, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plasticity), learned, strict=True))
@@ -144,6 +145,14 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
         rules=[p.plasticity.spec for p, _ in pairs if p.plasticity],
         n_edges=sum(int(e.targets.size) for e in (*(e for _, e in edges), *learned)),
     )  # fmt: skip
+
+
+def _slices(sizes: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
+    """First neuron and last + 1 of each population (column) in each block (row), at cache lines if there are many."""
+    bounds = np.array([sizes * b // blocks for b in range(blocks + 1)], np.int64)
+    large = sizes >= 4 * LINE * blocks
+    bounds[1:-1, large] = padded(bounds[1:-1, large])
+    return bounds[:-1].copy(), bounds[1:].copy()
 
 
 def _block_count(sizes: np.ndarray, receptors: np.ndarray, threads: int) -> int:
@@ -221,10 +230,10 @@ def _constants(
             offsets[store][k] = sizes[store]
             for name in names:
                 array = np.atleast_1d(np.asarray(values[p.name][name], float))
-                parts[store].append(array)
-                sizes[store] += array.size
+                parts[store].append(_pad(array) if store.startswith("het") else array)
+                sizes[store] += parts[store][-1].size
     types = {"f": float_type, "i": np.int32}
-    flat = {s: np.concatenate([*x, np.empty(0)]).astype(types[s[-1]]) for s, x in parts.items()}
+    flat = {s: aligned(np.concatenate([*x, np.empty(0)]).astype(types[s[-1]])) for s, x in parts.items()}
     return Constants(**flat), offsets
 
 
@@ -242,10 +251,15 @@ def _initial_state(
                 value = values[p.name][value]
             elif isinstance(value, Distribution):
                 value = value.draw(p.n, stream_key(net.seed, "init", p.name, var.name))
-            arrays[var.dtype].append(np.broadcast_to(np.asarray(value, float), (p.n,)))
-            sizes[var.dtype] += p.n
-    floats = np.concatenate([*arrays["float"], np.empty(0)]).astype(float_type)
-    return floats, np.concatenate([*arrays["int"], np.empty(0)]).astype(np.int32), at["float"], at["int"]
+            arrays[var.dtype].append(_pad(np.broadcast_to(np.asarray(value, float), (p.n,))))
+            sizes[var.dtype] += arrays[var.dtype][-1].size
+    floats, ints = (np.concatenate([*arrays[kind], np.empty(0)]) for kind in ("float", "int"))
+    return aligned(floats.astype(float_type)), aligned(ints.astype(np.int32)), at["float"], at["int"]
+
+
+def _pad(array: np.ndarray) -> np.ndarray:
+    """One value a neuron, with zeros up to a whole number of cache lines."""
+    return np.pad(array, (0, padded(array.size) - array.size))
 
 
 def _inputs(
@@ -285,7 +299,7 @@ def _inputs(
         out["receptor"].append(-1 if entry_ is None else entry_.receptor)
         out["key"].append(key)
         out["words"].append(words)
-        words += 4 * pops[k].n if code.kind in _WITH_WORDS else 0
+        words += 4 * padded(pops[k].n) if code.kind in _WITH_WORDS else 0
         base = n_thresholds if code.kind in (inputs_.POISSON, inputs_.POISSON_SHARED) else n_values
         rows += [(s, base + at, low, count) for s, at, low, count in code.segments]
         segment.append(len(rows))
@@ -302,8 +316,8 @@ def _inputs(
         out["noise"].append(n_noise)
         if code.initial is not None:
             row = np.array([NORMAL, *code.initial, 0.0, 1.0, 0.0])
-            noise.append(draw(row, pops[k].n, stream_key(net.seed, "noise", name)))
-            n_noise += pops[k].n
+            noise.append(_pad(draw(row, pops[k].n, stream_key(net.seed, "noise", name))))
+            n_noise += noise[-1].size
         steps.append(code.event_step)
         ids.append(code.event_id)
         weights.append(event_weight)
@@ -320,7 +334,7 @@ def _inputs(
         event_id=np.concatenate([*ids, np.empty(0, np.int32)]),
         event_weight=np.concatenate([*weights, np.empty(0)]).astype(float_type), **flat,
     )  # fmt: skip
-    return inputs, words, np.concatenate([*noise, np.empty(0)]), most
+    return inputs, words, aligned(np.concatenate([*noise, np.empty(0)])), most
 
 
 def _weight_type(weight: Any, precision: str) -> Any:
@@ -523,7 +537,7 @@ def _probes(net: Network, index: dict[str, int], tables: Tables, dt: float) -> P
                 f"record({probe.population.name!r}, {probe.variable!r}).every: must be a multiple of dt = {dt} ms; "
                 f"got {every}."
             )
-        found.append((k, base + place * tables.n[k], dtype == "int", steps, probe.ids))
+        found.append((k, base + place * tables.pad[k], dtype == "int", steps, probe.ids))
     ids = [f[4] for f in found]
     return Probes(
         population=np.array([f[0] for f in found], np.int64), offset=np.array([f[1] for f in found], np.int64),

@@ -275,7 +275,7 @@ class Simulation:
         while list(self.net.populations.values())[k].spec is None:
             k -= 1
         population = list(self.net.populations.values())[k]
-        place, neuron = divmod(int(bad[0] - t.state_f[k]), population.n)
+        place, neuron = divmod(int(bad[0] - t.state_f[k]), int(t.pad[k]))
         spec = population.spec
         variable = [s.name for s in spec.state if s.dtype == "float"][place] if spec else "?"
         raise SimError(
@@ -295,7 +295,7 @@ class Simulation:
         ):
             names = [s.name for s in p.spec.state if s.dtype == dtype] if p.spec else []
             if variable in names:
-                first = int(at[k]) + names.index(variable) * p.n
+                first = int(at[k]) + names.index(variable) * int(self.compiled.tables.pad[k])
                 return array[first : first + p.n]
         raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from kernels import codegen
 from kernels.codegen import Variant
-from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Sync, Tables
+from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Sync, Tables, padded, zeros
 from kernels.spec import RuleSpec
 
 MAX_CHUNK_STEPS = 100_000
@@ -33,6 +33,8 @@ class Engine:
         self.threads = tables.first_block.size - 1
         blocks, populations = tables.lo.shape
         longest = int((tables.hi - tables.lo).max(initial=1))
+        row = (longest + 71) // 64 * 64
+        wide = padded(populations)  # a block's counts are whole cache lines
         width = np.diff(probes.first) / np.maximum(probes.every, 1)
         fit = SAMPLE_BYTES / 8 / max(float(width.sum()), 1e-9)
         self.chunk = int(min(MAX_CHUNK_STEPS, max(fit, tables.window, probes.every.max(initial=1))))
@@ -42,15 +44,16 @@ class Engine:
         at = np.concatenate(([0], np.cumsum(samples))).astype(np.int64)
         self.probes = probes._replace(at=at[:-1].copy(), samples=np.zeros(int(at[-1])))
         self.sync = Sync(
-            arrived=np.zeros(8, np.int64),
-            spikes=np.zeros(2 * tables.spike_capacity, np.uint32),
-            counts=np.zeros((2, blocks, populations, tables.window), np.int64),
-            flags=np.zeros((self.threads, (longest + 71) // 64 * 64), np.uint8),
+            arrived=zeros(1, np.int64),
+            stop=zeros(1, np.int64),
+            spikes=zeros(2 * tables.spike_capacity, np.uint32),
+            counts=zeros(2 * blocks * wide * tables.window, np.int64).reshape(2, blocks, wide, -1),
+            flags=zeros(self.threads * row, np.uint8).reshape(self.threads, row),
             record=np.zeros(2 * tables.spike_capacity + 2**20, np.uint32),
             record_count=np.zeros(self.chunk, np.int64),
-            record_size=np.zeros(1, np.int64),
+            record_size=zeros(1, np.int64),
         )
-        self.scratch = np.zeros((self.threads, longest + 64), np.int32), np.zeros((self.threads, longest + 64))
+        self.scratch = tuple(zeros(self.threads * row, t).reshape(self.threads, row) for t in (np.int32, np.float64))
         # tuples of one type where kinds agree, which Numba takes as they are
         self.edges, self.learned, self.plastic = tuple(edges), tuple(learned), tuple(plastic)
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
@@ -68,7 +71,7 @@ class Engine:
         """
         stop = min(stop, start + self.chunk)
         self.sync.arrived[:] = 0
-        self.sync.arrived[1] = -1
+        self.sync.stop[0] = -1
         self.sync.record_size[0] = 0
         shared: tuple[Any, ...] = (
             start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.learned,

@@ -109,7 +109,7 @@ def apply(tables, inputs, state, block, p, step, start, counts, normals):  # typ
     """Phase 1 for the slice of population ``p`` in ``block``; ``counts`` (int32) and ``normals`` are scratch."""
     lo, hi = tables.lo[block, p], tables.hi[block, p]
     m = hi - lo
-    g = tables.gid[p] + lo
+    g = tables.at[p] + lo
     if tables.current[p]:
         for i in range(np.uint64(g), np.uint64(g + m)):
             state.current[i] = 0.0

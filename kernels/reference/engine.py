@@ -165,7 +165,7 @@ class Engine:
 
     def update(self, p: int, s: int, current: list[float]) -> list[int]:
         """One step of every neuron of population ``p``; returns those that fired."""
-        t, n = self.tables, int(self.tables.n[p])
+        t, n, pad = self.tables, int(self.tables.n[p]), int(self.tables.pad[p])
         variant = self.variants[t.kind[p]]
         spec, stores = variant.spec, variant.constants()
         fired = []
@@ -174,11 +174,11 @@ class Engine:
             for store, names in stores.items():
                 array, at = getattr(self.constants, store), int(getattr(t, store)[p])
                 for j, name in enumerate(names):
-                    given[name] = array[at + (j * n + i if store.startswith("het") else j)].item()
+                    given[name] = array[at + (j * pad + i if store.startswith("het") else j)].item()
             place: dict[str, tuple[np.ndarray, int]] = {}
             for dtype, array, base in (("float", self.state.f, t.state_f[p]), ("int", self.state.i, t.state_i[p])):
                 for j, name in enumerate(v.name for v in spec.state if v.dtype == dtype):
-                    place[name] = array, int(base) + j * n + i
+                    place[name] = array, int(base) + j * pad + i
                     given[name] = array[place[name][1]].item()
             for j, receptor in enumerate(spec.receptors):
                 b, a = self.place(p, j, i)

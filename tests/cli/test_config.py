@@ -11,7 +11,8 @@ import scipy.sparse
 
 import snn
 from kernels.errors import ConfigError, FormatError
-from snn.config import CURRENTS, RULES, SPIKE_SOURCES, Profile, load, load_provenance, parse_override
+from snn.build import CURRENTS, RULES, SPIKE_SOURCES, Profile
+from snn.config import load, load_provenance, parse_override
 from snn.distributions import Distribution
 
 ROOT = Path(__file__).parents[2]
