@@ -6,12 +6,13 @@ import math
 
 import numpy as np
 
-from kernels.draw import quantile
+from kernels.draw import fill_values
 from kernels.jit import jit
-from kernels.philox import philox, unit
+from kernels.philox import fill_words, philox, unit
 
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 _TWO, _THREE = np.uint64(2), np.uint64(3)
+DRAWS = 1024
 CHUNK_BITS = 7  # sources are laid out 128 at a time: their rows fit in the cache
 
 
@@ -165,19 +166,34 @@ def count_rows(indptr, sources, lo, hi, rows, at):  # type: ignore[no-untyped-de
 
 
 @jit
+def edge_values(first, last, row, which, k0, k1, out):  # type: ignore[no-untyped-def]
+    """out[k - first] = weight (which = 0) or delay (1) drawn for edge k of a projection, first <= k < last.
+
+    32 random bits a value: enough for weights in float32 and delays in steps.
+    """
+    words, values = np.empty(4 * DRAWS, np.uint32), np.empty(DRAWS)
+    for k in range(first, last, DRAWS):
+        m = min(DRAWS, last - k)
+        fill_words(k, m, 0, k0, k1, words, 0)
+        fill_values(row, words, which * m, m, values)
+        for i in range(m):
+            out[k - first + i] = values[i]
+
+
+@jit
 def fill_rows(  # type: ignore[no-untyped-def]
-    indptr, sources, lo, hi, position, slot, other_slot, order, w_row, w_values, d_row, d_values, dt, k0, k1,
+    indptr, sources, lo, hi, position, slot, other_slot, w, w_values, w_order, w_first, d_values, d_order, d_first, dt,
     targets, weights, delays,
 ):  # fmt: skip
     """Write the edges to targets lo..hi-1 to their rows; position[s] is the next free place of source s's row.
 
-    ``slot`` is the accumulator of target lo for weights >= 0, ``other_slot`` for negative ones. Weights and delays
-    come from w_values, d_values (one an edge, at order[k] if order is given) or are drawn from the distributions.
+    ``slot`` is the accumulator of target lo for weights >= 0, ``other_slot`` for negative ones. Edge k has the weight
+    w_values[k - w_first], or w_values[w_order[k]] where an order is given, or ``w`` where there are no values; delays
+    likewise, where they are stored.
 
     Sources of a target ascend by chunks (:func:`gather`), so that all targets can be visited once for each few chunks,
     while the rows written to stay in the cache.
     """
-    draws = (weights.size > 0 and w_values.size == 0) or (delays.size > 0 and d_values.size == 0)
     n_source = position.size
     mean = (indptr[hi] - indptr[lo]) / max(hi - lo, 1)
     passes = max(1, min((n_source >> CHUNK_BITS) + 1, np.int64(mean / 4)))
@@ -191,19 +207,17 @@ def fill_rows(  # type: ignore[no-untyped-def]
                 s = np.uint64(sources[k])
                 at = np.uint64(position[s])
                 position[s] = np.int64(at) + 1
-                a = b = c = d = np.uint64(0)
-                if draws:
-                    a, b, c, d = philox(k & _LOW, k >> _32, np.uint64(0), np.uint64(0), k0, k1)
-                e = np.uint64(order[k]) if order.size > 0 else k
                 here = slot
                 if weights.size > 0:
-                    w = w_values[e] if w_values.size > 0 else quantile(w_row, unit(a, b))
-                    weights[at] = w
-                    if w < 0.0:
+                    value = w
+                    if w_values.size > 0:
+                        value = w_values[np.uint64(w_order[k]) if w_order.size > 0 else k - np.uint64(w_first)]
+                    weights[at] = value
+                    if value < 0.0:
                         here = other_slot
                 targets[at] = here + t - lo
                 if delays.size > 0:
-                    x = d_values[e] if d_values.size > 0 else quantile(d_row, unit(c, d))
+                    x = d_values[np.uint64(d_order[k]) if d_order.size > 0 else k - np.uint64(d_first)]
                     delays[at] = max(1, np.int64(np.rint(x / dt)))
                 k += np.uint64(1)
             cursor[t - lo] = np.int64(k)
@@ -215,11 +229,3 @@ def find_places(indptr, sources, lo, hi, position, places):  # type: ignore[no-u
     for k in range(indptr[lo], indptr[hi]):
         places[k] = position[sources[k]]
         position[sources[k]] += 1
-
-
-@jit
-def edge_values(first, last, row, which, k0, k1, out):  # type: ignore[no-untyped-def]
-    """The weights (which = 0) or delays (1) that fill_rows draws for edges first..last-1."""
-    for k in range(np.uint64(first), np.uint64(last)):
-        a, b, c, d = philox(k & _LOW, k >> _32, np.uint64(0), np.uint64(0), k0, k1)
-        out[k - np.uint64(first)] = quantile(row, unit(a, b) if which == 0 else unit(c, d))

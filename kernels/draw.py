@@ -71,19 +71,41 @@ def normal_quantile(p):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def fill_normals(words, at, m, out, to):  # type: ignore[no-untyped-def]
-    """out[to + i] = standard normal number of the 32-bit word words[at + i], i < m.
+def fill_normals(words, at, m, low, width, out, to):  # type: ignore[no-untyped-def]
+    """out[to + i] = normal quantile of low + width * u, u in (0, 1) being the 32-bit word words[at + i], i < m.
 
     Two passes: the first serves the middle of the law for all and vectorises, the second mends the tails (7 ns a
     number in place of 20).
     """
-    at_, to_ = np.uint64(at), np.uint64(to)
+    at_, to_, scale = np.uint64(at), np.uint64(to), width * 2.3283064365386963e-10
     for i in range(np.uint64(m)):
-        out[to_ + i] = _central_jit((np.float64(words[at_ + i]) + 0.5) * 2.3283064365386963e-10 - 0.5)
+        out[to_ + i] = _central_jit(low + (np.float64(words[at_ + i]) + 0.5) * scale - 0.5)
     for i in range(np.uint64(m)):
-        p = (np.float64(words[at_ + i]) + 0.5) * 2.3283064365386963e-10
+        p = low + (np.float64(words[at_ + i]) + 0.5) * scale
         if abs(p - 0.5) > 0.425:
-            out[to_ + i] = -_tail_jit(p) if p < 0.5 else _tail_jit(1.0 - p)
+            out[to_ + i] = -_tail_jit(p) if p < 0.5 else _tail_jit(1.0 - min(p, _BELOW_ONE))
+
+
+@kernel
+def fill_values(row, words, at, m, out):  # type: ignore[no-untyped-def]
+    """out[i] = value of the distribution ``row`` at the 32-bit word words[at + i], i < m; as :func:`quantile`."""
+    kind, a, b, low, width = row[0], row[1], row[2], row[3], row[4] - row[3]
+    at_, n = np.uint64(at), np.uint64(m)
+    if kind == CONSTANT:
+        for i in range(n):
+            out[i] = a
+    elif kind == NORMAL or kind == LOGNORMAL:
+        fill_normals(words, at, m, low, width, out, 0)
+        for i in range(n):
+            out[i] = a + b * out[i]
+        if kind == LOGNORMAL:
+            for i in range(n):
+                out[i] = math.exp(out[i])
+    else:
+        scale = width * 2.3283064365386963e-10
+        for i in range(n):
+            p = low + (np.float64(words[at_ + i]) + 0.5) * scale
+            out[i] = a + p * (b - a) if kind == UNIFORM else -a * math.log1p(-min(p, _BELOW_ONE))
 
 
 @kernel

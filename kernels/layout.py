@@ -14,6 +14,9 @@ Array = np.ndarray
 LINE = 16  # elements: slices begin at multiples of this, so that two threads never write to one cache line
 
 
+CHUNK_BITS = 8  # a chunk of a queue holds 256 events
+
+
 def zeros(n: int, dtype: Any) -> Array:
     """``n`` zeros that share no cache line with anything else."""
     size = np.dtype(dtype).itemsize
@@ -38,6 +41,7 @@ class Tables(NamedTuple):
 
     window: int  # steps between exchanges of spikes
     ring_mask: int  # slots of the ring buffer - 1, slots are a power of two
+    queue_mask: int  # slots of the queues - 1, -1 if there are none
     dt: float
     kind: Array  # (P,) number of the update kernel, -1 for a population of spike sources
     n: Array  # (P,)
@@ -127,6 +131,18 @@ class Edges(NamedTuple):
     delays: Array  # uint8 or uint16, empty if constant
 
 
+class Queue(NamedTuple):
+    """Events under way to the blocks of one thread, by slot: lists of chunks. Chunk 0 stands for none."""
+
+    targets: Array  # uint16 or uint32
+    weights: Array  # float32 where all weights are float32 numbers, else float64
+    following: Array  # (chunks,) int32, next chunk of the list
+    head: Array  # (B, slots) int32, first chunk
+    position: Array  # (B, slots) uint64, place of the next event; 0 if the slot is empty
+    free: Array  # (chunks,) int32, stack of free chunks
+    n_free: Array  # (1,) int64
+
+
 class Plastic(NamedTuple):
     """State of a plastic projection; its edges are an Edges of one group. H is a power of two.
 
@@ -166,6 +182,7 @@ class Sync(NamedTuple):
 
     arrived: Array  # (1,) int64, barrier counter
     stop: Array  # (1,) int64, step at which thread 0 wants to stop
+    resume: Array  # int64 (threads, LINE): begin, number of the window to deliver, and chunks wanted
     spikes: Array  # uint32, local ids, two buffers in turn
     counts: Array  # int64 (2, B, at least P, window), spikes up to and including a step of the window
     flags: Array  # uint8 (threads, longest slice + 8)

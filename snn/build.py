@@ -61,6 +61,8 @@ def within(place: str, *owners: Owner) -> Iterator[None]:
             if message.startswith((f"{owner}.", f"{owner}:")):
                 raise Problems(place + inner + message[len(owner) :]) from None
         raise Problems(f"{place}: {message}") from None
+    except (ValueError, TypeError, OverflowError) as error:  # of numpy, for shapes and sizes that nothing else refuses
+        raise Problems(f"{place}: cannot be used: {error}.") from error
 
 
 def toml_path(*keys: Any) -> str:
@@ -88,7 +90,7 @@ def _sentence(error: Any, table: type["Table"]) -> str:
     if kind == "extra_forbidden":
         return f"no such {table.what}.{nearest(str(place[-1]), table.model_fields)}"
     if kind == "missing":
-        return f"is missing.{about and ' Describe it: ' + about + '.' if '[' in about else ''}"
+        return f"is missing.{f' Describe it: {about}.' if '[' in about else ''}"
     if kind == "value_error":
         return str(context["error"])
     if kind in _SIGNS:
@@ -350,7 +352,7 @@ def _positions(raw: Any) -> Any:
 class PopulationTable(Table):
     """``[populations.NAME]``; the other keys are those of the source, or ``params`` and ``init`` of neurons."""
 
-    n: int = Field(ge=1)
+    n: int = Field(ge=1, le=2**31 - 1)
     model: str
     positions: Annotated[Any, PlainValidator(_positions)] = None
 
@@ -379,10 +381,9 @@ def parameters(spec: NeuronSpec | RuleSpec) -> type[Table]:
 @cache
 def neurons(spec: NeuronSpec) -> Any:
     """``[populations.NAME]`` of a neuron model."""
-    params = Annotated[Any, _whole(parameters(spec))], Field({}, validate_default=True)
-    states = _optional("state variable", dict.fromkeys((s.name for s in spec.state), read_value))
-    init = Annotated[Any, _whole(states)], Field({}, validate_default=True)
-    return create_model(spec.name, __base__=PopulationTable, params=params, init=init)
+    tables = {"params": parameters(spec), "init": _optional("state variable", {s.name: read_value for s in spec.state})}
+    fields: Any = {k: (Annotated[Any, _whole(t)], Field({}, validate_default=True)) for k, t in tables.items()}
+    return create_model(spec.name, __base__=PopulationTable, **fields)
 
 
 class InputTable(Table):
@@ -443,18 +444,16 @@ class Builder:
             self.document = check(Document, raw)
         self.net = Network(self.document.seed if self.document else 0)
         self.dt = self.document.simulation.dt if self.document else _dt(raw)
-        self.described: dict[str, set[str]] = {"population": set(raw.get("populations", ())), "projection": set()}
-        for part, kind, add in (
-            ("populations", dict, self.population),
-            ("inputs", dict, self.input),
-            ("projections", list, self.projection),
-            ("record", list, self.record),
-        ):
-            entries = raw.get(part)
-            if isinstance(entries, kind):
-                for key, table in entries.items() if isinstance(entries, dict) else enumerate(entries):
-                    if isinstance(table, dict):
-                        add(toml_path(part, key), key, table)
+        populations = raw.get("populations")
+        self.described = {"population": list(populations if isinstance(populations, dict) else ()), "projection": []}
+        for name, table in _entries(raw, "populations", dict):
+            self.population(toml_path("populations", name), name, table)
+        for name, table in _entries(raw, "inputs", dict):
+            self.input(toml_path("inputs", name), name, table)
+        for k, table in _entries(raw, "projections", list):
+            self.projection(f"projections.{k}", table)
+        for k, table in _entries(raw, "record", list):
+            self.record(f"record.{k}", table)
         for population in self.net.populations.values() if "record" not in raw else ():
             if population.spec is not None:
                 self.net.record(population, SPIKES)
@@ -521,17 +520,17 @@ class Builder:
                 self.net.input(name, target, source, table.weight, table.receptor)
                 source.encode(self.dt, target.n, owner)
 
-    def projection(self, path: str, _: int, raw: dict[str, Any]) -> None:
+    def projection(self, path: str, raw: dict[str, Any]) -> None:
         """Add an entry of ``[[projections]]``."""
         name, rule = str(raw.get("name", f"{raw.get('source')}->{raw.get('target')}")), None
-        self.described["projection"].add(name)
+        self.described["projection"].append(name)
         with self.at(path):
             kind = chosen(raw, "rule", RULES, "rule")
             table = check(arguments(RULES[kind], ProjectionTable), raw)
             with within("", kind):
                 made = call(RULES[kind], table)
-            made, *held = made if isinstance(made, tuple) else (made, None, None)
-            values = {"weight": held[0], "delay": held[1]}
+            made, weight, delay = made if isinstance(made, tuple) else (made, None, None)
+            values = {"weight": weight, "delay": delay}
             values |= {key: getattr(table, key) for key in values if getattr(table, key) is not None}
             missing = [f".{key}: is missing." for key, value in values.items() if value is None]
             if missing:
@@ -544,7 +543,7 @@ class Builder:
                 delay_steps(self.net.connect(source, target, rule, **values, **more), self.dt)
                 _check_rule(f"Projection {name!r}", rule, source, target)
 
-    def record(self, path: str, _: int, raw: dict[str, Any]) -> None:
+    def record(self, path: str, raw: dict[str, Any]) -> None:
         """Add an entry of ``[[record]]``."""
         with self.at(path):
             if "projection" in raw or raw.get("variable") == "weights":
@@ -560,10 +559,17 @@ class Builder:
                     owner = f"record({name!r}, {variable!r})"
                     alone = variable == SPIKES and len(table.variable) > 1  # ids and every are for the others
                     ids, every = (None, None) if alone else (table.ids, table.every)
-                    with self.at(path, (f"{owner}: no", ".variable: no"), owner, "record"):
+                    with self.at(path, (f"{owner}: no such variable", ".variable: no such variable"), owner, "record"):
                         self.net.record(population, variable, ids, every)
                         if every is not None and abs(every / self.dt - max(1, round(every / self.dt))) > 1e-6:
                             raise ConfigError(f"{owner}.every: must be a multiple of dt = {self.dt} ms; got {every}.")
+
+
+def _entries(raw: dict[str, Any], part: str, kind: type) -> list[tuple[Any, dict[str, Any]]]:
+    """Key and table of every entry of a part; what is none is reported with the document."""
+    entries = raw.get(part) if isinstance(raw.get(part), kind) else ()
+    pairs = entries.items() if isinstance(entries, dict) else enumerate(entries or ())
+    return [(key, table) for key, table in pairs if isinstance(table, dict)]
 
 
 def _dt(raw: dict[str, Any]) -> float:

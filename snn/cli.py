@@ -9,7 +9,7 @@ import re
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kernels.errors import ConfigError, SimError
-from kernels.spec import NeuronSpec, nearest
+from kernels.spec import NeuronSpec, RuleSpec, nearest
 
 if TYPE_CHECKING:
     from snn.config import Experiment
@@ -250,17 +250,20 @@ def _experiment_info(file: Path) -> str:
     experiment = load(file)
     net, s = experiment.network(), experiment.simulation
     lines = [f"{file}: {s.duration:g} ms in steps of {s.dt:g} ms, backend {s.backend}, {s.precision}, seed {net.seed}"]
-    rows = [["population", "n", "model"]]
-    rows += [[p.name, f"{p.n:,}", p.spec.name if p.spec else type(p.model).__name__] for p in net.populations.values()]
-    lines += ["", _columns(rows)]
-    if net.inputs:
-        sources = [[i.name, i.target.name, type(i.source).__name__] for i in net.inputs.values()]
-        lines += ["", _columns([["input", "target", "source"], *sources])]
-    if net.projections:
-        rules = [[p.name, type(p.rule).__name__] for p in net.projections.values()]
-        lines += ["", _columns([["projection", "rule"], *rules])]
-    if net.probes:
-        lines += ["", "records: " + ", ".join(f"{p.population.name}.{p.variable}" for p in net.probes)]
+    models = [[p.name, f"{p.n:,}", p.spec.name if p.spec else type(p.model).__name__] for p in net.populations.values()]
+    sources = [[i.name, i.target.name, type(i.source).__name__] for i in net.inputs.values()]
+    rules = [[p.name, type(p.rule).__name__, repr(p.plasticity) if p.plasticity else "static"]
+             for p in net.projections.values()]  # fmt: skip
+    tables = (
+        [["population", "n", "model"], *models],
+        [["input", "target", "source"], *sources],
+        [["projection", "rule", "plasticity"], *rules],
+    )
+    lines += [f"\n{_columns(rows)}" for rows in tables if len(rows) > 1]
+    records = [f"{p.population.name}.{p.variable}" for p in net.probes]
+    records += [f"weights of {p.name}" for p in net.weight_probes]
+    if records:
+        lines += ["", "records: " + ", ".join(records)]
     return "\n".join(lines)
 
 
@@ -314,6 +317,7 @@ def validate(
 
 def _validate_record(file: Path) -> None:
     """Read everything; ConfigError with all that is wrong."""
+    from snn.config import listed
     from snn.io.sonata import read_result
 
     result, problems = read_result(file), []
@@ -326,18 +330,13 @@ def _validate_record(file: Path) -> None:
             except SimError as error:
                 problems.append(f"{part} of {name!r}: {error}")
                 continue
-            if (
-                part == "spikes"
-                and len(record)
-                and not record.t_start <= record.times[0] <= record.times[-1] <= record.t_stop
-            ):
-                problems.append(
-                    f"spikes of {name!r}: must lie within {record.t_start:g} to {record.t_stop:g} ms; "
-                    f"got {record.times[0]:g} to {record.times[-1]:g}."
-                )
+            if part == "spikes" and len(record):
+                first, last = record.times[0], record.times[-1]
+                if not record.t_start <= first <= last <= record.t_stop:
+                    span = f"{record.t_start:g} to {record.t_stop:g} ms"
+                    problems.append(f"spikes of {name!r}: must lie within {span}; got {first:g} to {last:g}.")
     if problems:
-        count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-        raise ConfigError("\n  ".join([f"{file}: {count}", *problems]))
+        raise listed(file, problems)
 
 
 # ----------------------------------------------------------------------------------------------------------- plot
@@ -409,77 +408,64 @@ def models(
     name: str | None = typer.Argument(None, help="One model, with its equations; default all."),
     markdown: bool = typer.Option(False, "--markdown", help="Write the page docs/models.md."),
 ) -> None:
-    """List the neuron models with their parameters, units and defaults."""
+    """List the neuron models and plasticity rules with their parameters, units and defaults."""
     with _errors(WRONG):
+        from plasticity.base import RULES
         from snn.neurons.base import MODELS
 
-        if name is not None and name not in MODELS:
-            raise ConfigError(f"models: no model {name!r}.{nearest(name, MODELS)}")
-        specs = [MODELS[n].spec for n in sorted(MODELS) if name in (None, n)]
+        both: dict[str, Any] = {**dict(sorted(MODELS.items())), **dict(sorted(RULES.items()))}
+        if name is not None and name not in both:
+            raise ConfigError(f"models: no model {name!r}.{nearest(name, both)}")
+        specs = [both[n].spec for n in both if name in (None, n)]
         if markdown:
             print(models_markdown(specs))
         elif name is not None:
-            print(_model_text(specs[0]))
+            print(f"{name}\n\n{both[name].__doc__}")
         else:
             print("\n\n".join(f"{s.name}  {_summary(s)}\n{_parameters(s)}" for s in specs))
 
 
-def _summary(spec: NeuronSpec) -> str:
+Spec = NeuronSpec | RuleSpec
+
+
+def _summary(spec: Spec) -> str:
     """The first sentence of the model's text."""
     text = " ".join(inspect.cleandoc(spec.doc).split("\n\n")[0].split())
     return re.split(r"\. (?=[A-Z])", text)[0].rstrip(".").replace("``", "") + "."
 
 
-def _parameters(spec: NeuronSpec) -> str:
+def _parameters(spec: Spec) -> str:
     rows = [[f"  {p.name}", f"{p.default:.12g}", p.unit, p.bounds(), p.doc] for p in spec.params]
-    widths = [max(len(row[k]) for row in rows) for k in range(4)]
-    return "\n".join(
-        f"{a:<{widths[0]}}  {b:>{widths[1]}} {c:<{widths[2]}}  {d:<{widths[3]}}  {e}" for a, b, c, d, e in rows
-    )
+    return _columns([["  parameter", "default", "unit", "bounds", ""], *rows])
 
 
-def _model_text(spec: NeuronSpec) -> str:
-    parts = [spec.name, "", inspect.cleandoc(spec.doc), "", "Parameters", "----------", _parameters(spec)]
-    parts += ["", "Receptors", "---------", *(f"  {r.name}  [{r.unit}] {r.doc}{_sign(r.sign)}" for r in spec.receptors)]
-    parts += ["", "State", "-----", *(f"  {s.name}  [{s.unit}] {s.doc}" for s in spec.state)]
-    parts += [
-        "",
-        "Injected current",
-        "----------------",
-        f"  in {spec.current_unit}" if _takes_current(spec) else "  none",
-    ]
-    return "\n".join([*parts, "", "References", "----------", *(f"  {r}" for r in spec.references)])
-
-
-def _takes_current(spec: NeuronSpec) -> bool:
-    return "i_stim" in spec.arguments
-
-
-def _sign(sign: int) -> str:
-    return {1: "; weights >= 0", -1: "; weights <= 0"}.get(sign, "")
-
-
-def models_markdown(specs: Iterable[NeuronSpec]) -> str:
+def models_markdown(specs: Sequence[Spec]) -> str:
     """The page of models, from their specs."""
-    specs = list(specs)
-    lines = ["# Neuron models", "", "Written by `snn models --markdown > docs/models.md`; do not edit.", ""]
-    lines += ["| model | what it is |", "|---|---|"]
-    lines += [f"| [`{s.name}`](#{s.name.lower()}) | {_cell(_summary(s))} |" for s in specs]
+    lines = ["# Models", "", "Written by `snn models --markdown > docs/models.md`; do not edit."]
+    for title, kind in (("neuron model", NeuronSpec), ("plasticity rule", RuleSpec)):
+        rows = [f"| [`{s.name}`](#{s.name.lower()}) | {_cell(_summary(s))} |" for s in specs if isinstance(s, kind)]
+        lines += ["", f"| {title} | what it is |", "|---|---|", *rows] if rows else []
     for spec in specs:
         lines += ["", f"## {spec.name}", "", *_sections(inspect.cleandoc(spec.doc))]
         lines += ["", "| parameter | default | unit | bounds | |", "|---|---:|---|---|---|"]
         lines += [
             f"| `{p.name}` | {p.default:.12g} | {p.unit} | {_cell(p.bounds())} | {_cell(p.doc)} |" for p in spec.params
         ]
-        lines += ["", "| receptor | unit of weights | sign | |", "|---|---|---|---|"]
-        signs = {1: ">= 0", -1: "<= 0", 0: "any"}
-        lines += [f"| `{r.name}` | {r.unit} | {signs[r.sign]} | {_cell(r.doc)} |" for r in spec.receptors]
-        lines += ["", "| state | unit | at the start | |", "|---|---|---|---|"]
-        lines += [f"| `{s.name}` | {s.unit} | {_initial(s.init)} | {_cell(s.doc)} |" for s in spec.state]
-        current = f"Injected current: in {spec.current_unit}." if _takes_current(spec) else "Takes no injected current."
-        lines += ["", current if spec.current_unit != "1" else "Injected current: dimensionless.", ""]
-        lines += ["References: " + "; ".join(_linked(r) for r in spec.references) + "."]
+        lines += _neuron_tables(spec) if isinstance(spec, NeuronSpec) else []
+        lines += ["", "References: " + "; ".join(_linked(r) for r in spec.references) + "."]
     return "\n".join(lines)
+
+
+def _neuron_tables(spec: NeuronSpec) -> list[str]:
+    signs = {1: ">= 0", -1: "<= 0", 0: "any"}
+    lines = ["", "| receptor | unit of weights | sign | |", "|---|---|---|---|"]
+    lines += [f"| `{r.name}` | {r.unit} | {signs[r.sign]} | {_cell(r.doc)} |" for r in spec.receptors]
+    lines += ["", "| state | unit | at the start | |", "|---|---|---|---|"]
+    lines += [f"| `{s.name}` | {s.unit} | {_initial(s.init)} | {_cell(s.doc)} |" for s in spec.state]
+    if "i_stim" not in spec.arguments:
+        return [*lines, "", "Takes no injected current."]
+    unit = "dimensionless" if spec.current_unit == "1" else f"in {spec.current_unit}"
+    return [*lines, "", f"Injected current: {unit}."]
 
 
 def _initial(value: float | str) -> str:

@@ -13,7 +13,7 @@ from kernels import connectivity
 from kernels.codegen import Variant
 from kernels.cpu import inputs as inputs_
 from kernels.cpu.learn import constant_names
-from kernels.draw import CONSTANT, NORMAL, draw
+from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import LINE, Constants, Edges, Inputs, Plastic, Probes, State, Tables, aligned, padded, zeros
 from kernels.philox import stream_key
@@ -26,6 +26,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
+HASH_PIECE = 2**25
 TRACE_DECADES = 18  # a plasticity trace is 0 below 1e-18 of a jump
 _U16 = 2**16
 _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
@@ -59,14 +60,18 @@ class CompiledNetwork:
             total[name] = sum(a.nbytes for e in tuples for a in e if isinstance(a, np.ndarray))
         return total
 
-    def digest(self) -> str:
-        """Hash of constants, inputs, initial state and edges."""
-        h = hashlib.blake2b(repr((self.dt, self.precision)).encode(), digest_size=16)
-        for part in (self.constants, self.state, self.inputs, self.probes, *self.edges, *self.learned, *self.plastic):
-            for array in part:
-                if isinstance(array, np.ndarray):
-                    h.update(np.ascontiguousarray(array).data)
-        return h.hexdigest()
+    def digest(self, threads: int) -> str:
+        """Hash of constants, inputs, initial state and edges, before the first step."""
+        tuples = (self.constants, self.state, self.inputs, self.probes, *self.edges, *self.learned, *self.plastic)
+        arrays = [np.ascontiguousarray(a).reshape(-1).view(np.uint8) for t in tuples for a in t if _is_array(a)]
+        pieces = [a[k : k + HASH_PIECE] for a in arrays for k in range(0, max(a.size, 1), HASH_PIECE)]
+        with ThreadPoolExecutor(threads) as pool:  # hashlib lets other threads run
+            parts = list(pool.map(lambda piece: hashlib.sha256(piece.data).digest(), pieces))
+        return hashlib.sha256(b"".join([repr((self.dt, self.precision)).encode(), *parts])).hexdigest()[:32]
+
+
+def _is_array(value: Any) -> bool:
+    return isinstance(value, np.ndarray)
 
 
 def compile_network(net: Network, dt: float, precision: str, threads: int) -> CompiledNetwork:
@@ -81,7 +86,6 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     receptors = np.array([len(p.spec.receptors) if p.spec else 0 for p in pops], np.int64)
 
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
-    max_delay = max((d[1] for d in delays.values()), default=1)
     window = min([d[0] for d in delays.values()] + [MAX_WINDOW])
 
     blocks = _block_count(sizes, receptors, threads)
@@ -89,7 +93,11 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     acc = np.zeros((blocks, len(pops)), np.int64)
     acc[:, 1:] = np.cumsum((hi - lo) * receptors, axis=1)[:, :-1]
     stride = padded(np.sum((hi - lo) * receptors, axis=1))
-    slots = 1 << (max_delay - 1).bit_length()  # unread slots lie at most max_delay ahead
+    # unread slots lie at most a delay ahead; drawn and given delays of static edges are queued
+    dense = [delays[p.name][1] for p in net.projections.values() if p.plasticity or _is_number(p.delay)]
+    queued = [delays[p.name][1] for p in net.projections.values() if not (p.plasticity or _is_number(p.delay))]
+    slots = 1 << (max(dense, default=1) - 1).bit_length()
+    queue_slots = 1 << (max(queued) - 1).bit_length() if queued else 0
     ring = np.concatenate(([0], np.cumsum(stride * slots)[:-1])).astype(np.int64)
 
     values = {p.name: resolve_parameters(net, p, dt) for p in pops if p.spec}
@@ -123,7 +131,8 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
         if probe.variable == SPIKES:
             recorded[index[probe.population.name]] = 1
     tables = Tables(
-        window=window, ring_mask=slots - 1, dt=dt, kind=kind, n=sizes, gid=gid, pad=padded(sizes),
+        window=window, ring_mask=slots - 1, queue_mask=queue_slots - 1, dt=dt, kind=kind, n=sizes, gid=gid,
+        pad=padded(sizes),
         at=np.concatenate(([0], np.cumsum(padded(sizes))[:-1])).astype(np.int64), state_f=at_f, state_i=at_i,
         par_f=offsets["par_f"], par_i=offsets["par_i"], het_f=offsets["het_f"], het_i=offsets["het_i"],
         receptors=receptors, current=np.array([int(p.name in currents) for p in pops], np.int64), uniform=uniform,
@@ -170,10 +179,10 @@ def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
         if low < dt * (1 - 1e-9):
             raise ModelError(f"{owner}.delay: must be >= dt = {dt} ms, but {delay!r} reaches {low}. Give low={dt}.")
         row = delay.row()
-        if math.isinf(high):  # the largest value that a uniform number below 1 reaches
+        if math.isinf(high):  # the largest value that a 32-bit uniform number reaches
             from kernels.draw import quantile
 
-            high = float(quantile(row, 1.0 - 2.0**-53))
+            high = float(quantile(row, 1.0 - 2.0**-33))
     else:
         low, high = float(np.min(delay, initial=math.inf)), float(np.max(delay, initial=0.0))
         if np.size(delay) == 0:
@@ -464,13 +473,13 @@ def _layout(
                 if _is_number(p.weight) and p.weight < 0:
                     positive = negative
                 edges = lists[p.name]
-                w_row, w_values = _source_of_values(p.weight)
-                d_row, d_values = _source_of_values(p.delay)
-                order = edges.order if edges.order is not None else np.empty(0, np.int64)
+                first, last = edges.indptr[lo], edges.indptr[hi]
+                key = stream_key(net.seed, "values", p.name)
+                constant, *weight = _values(p.weight, edges, first, last, 0, key)
+                _, *delay = _values(p.delay, edges, first, last, 1, key)
                 connectivity.fill_rows(
-                    edges.indptr, edges.sources, lo, hi, position, positive, negative, order, w_row,
-                    w_values, d_row, d_values, tables.dt, *stream_key(net.seed, "values", p.name),
-                    targets, weights, delays,
+                    edges.indptr, edges.sources, lo, hi, position, positive, negative, constant, *weight, *delay,
+                    tables.dt, targets, weights, delays,
                 )  # fmt: skip
 
     each_block(fill)
@@ -486,13 +495,19 @@ def _layout(
     )  # fmt: skip
 
 
-def _source_of_values(value: Any) -> tuple[np.ndarray, np.ndarray]:
-    """(row of a distribution, values): values are empty where the row is to be drawn from."""
+def _values(
+    value: Any, edges: EdgeList, first: int, last: int, which: int, key: tuple[Any, Any]
+) -> tuple[float, np.ndarray, np.ndarray, int]:
+    """(constant, values, order, first edge) of the weights (which = 0) or delays (1) of edges first..last-1."""
+    nothing = np.empty(0, np.int64)
     if isinstance(value, Distribution):
-        return value.row(), np.empty(0)
+        drawn = np.empty(last - first, np.float64 if which else np.float32)
+        connectivity.edge_values(first, last, value.row(), which, *key, drawn)
+        return 0.0, drawn, nothing, first
     if np.ndim(value):
-        return np.zeros(6), np.ascontiguousarray(value, float).ravel()
-    return np.array([CONSTANT, float(value), 0.0, 0.0, 1.0, 0.0]), np.empty(0)
+        given = np.ascontiguousarray(value, float).ravel()
+        return 0.0, given, nothing if edges.order is None else edges.order, 0
+    return float(value), np.empty(0), nothing, 0
 
 
 def edge_places(
@@ -510,14 +525,12 @@ def edge_places(
 def edge_values(net: Network, projection: Projection, edges: EdgeList, which: int, precision: str) -> np.ndarray:
     """Weights (which = 0), narrowed as they are stored, or delays in ms (1) of ``edges``; float64."""
     value = projection.delay if which else projection.weight
-    row, values = _source_of_values(value)
     n = int(edges.indptr[-1])
-    if values.size:
-        values = values if edges.order is None else values[edges.order]
-        return values.astype(_weight_type(value, precision)).astype(float) if which == 0 else values
-    out = np.empty(n)
-    connectivity.edge_values(0, n, row, which, *stream_key(net.seed, "values", projection.name), out)
-    return out.astype(np.float32).astype(float) if which == 0 and isinstance(value, Distribution) else out
+    constant, values, order, _ = _values(value, edges, 0, n, which, stream_key(net.seed, "values", projection.name))
+    if _is_number(value):
+        return np.full(n, constant)
+    values = values[order] if order.size else values
+    return values.astype(float if which else _weight_type(value, precision)).astype(float)
 
 
 def _probes(net: Network, index: dict[str, int], tables: Tables, dt: float) -> Probes:

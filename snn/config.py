@@ -145,19 +145,13 @@ def listed(path: Path, problems: list[str]) -> ConfigError:
     return ConfigError("\n  ".join([f"{path}: {count}", *problems]))
 
 
-def _absolute(raw: Any, folder: Path) -> Any:
-    """``raw`` with every path made absolute: the texts under ``file`` and ``plot``, anywhere."""
+def _absolute(raw: Any, folder: Path, key: str = "") -> Any:
+    """``raw``, the value of ``key``, with every path made absolute: the texts under ``file`` and ``plot``, anywhere."""
+    if isinstance(raw, dict):
+        return {k: _absolute(value, folder, k) for k, value in raw.items()}
     if isinstance(raw, list):
         return [_absolute(x, folder) for x in raw]
-    if not isinstance(raw, dict):
-        return raw
-    out = {}
-    for key, value in raw.items():
-        if isinstance(value, str) and key in ("file", "plot"):
-            out[key] = str(folder / Path(value).expanduser())
-        else:
-            out[key] = _absolute(value, folder)
-    return out
+    return str(folder / Path(raw).expanduser()) if isinstance(raw, str) and key in ("file", "plot") else raw
 
 
 def _keys(key: str) -> list[str]:
@@ -194,5 +188,5 @@ def _override(raw: dict[str, Any], key: str, value: Any) -> None:
                 raise ConfigError(f"override {key}: no {part!r} in {here or 'the file'}.{nearest(part, place)}")
             place[part] = {}
         if last:
-            place[index] = _absolute({part: value}, Path.cwd())[part]
+            place[index] = _absolute(value, Path.cwd(), part)
         place = place[index]

@@ -52,6 +52,13 @@ def _finite(owner: str, value: Any, unit: str, minimum: float = -math.inf) -> An
     return value
 
 
+def _number(owner: str, value: Any, unit: str, minimum: float = -math.inf) -> float:
+    value = _finite(owner, value, unit, minimum)
+    if np.ndim(value):
+        raise ShapeError(f"{owner}: must be one number in {unit}; got shape {np.shape(value)}.")
+    return float(value)
+
+
 def _interval(owner: str, start: Any, stop: Any) -> tuple[float, float]:
     start, stop = _time(f"{owner}.start", start), _time(f"{owner}.stop", stop)
     if not 0 <= start < stop:
@@ -258,10 +265,10 @@ class ACCurrent(CurrentInput):
         self, amplitude: Any, frequency: Any, phase: float = 0.0, offset: Any = 0.0,
         start: float = 0.0, stop: float = math.inf,
     ) -> None:  # fmt: skip
-        self.amplitude = _finite("ACCurrent.amplitude", amplitude, "pA")
-        self.frequency = _finite("ACCurrent.frequency", frequency, "Hz", 0.0)
-        self.phase = _finite("ACCurrent.phase", phase, "1")
-        self.offset = _finite("ACCurrent.offset", offset, "pA")
+        self.amplitude = _number("ACCurrent.amplitude", amplitude, "pA")
+        self.frequency = _number("ACCurrent.frequency", frequency, "Hz", 0.0)
+        self.phase = _number("ACCurrent.phase", phase, "1")
+        self.offset = _number("ACCurrent.offset", offset, "pA")
         self.start, self.stop = _interval("ACCurrent", start, stop)
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
@@ -283,9 +290,9 @@ class NoiseCurrent(CurrentInput):
     def __init__(
         self, mean: Any = 0.0, std: Any = 1.0, dt: Any = 1.0, start: float = 0.0, stop: float = math.inf
     ) -> None:
-        self.mean = _finite("NoiseCurrent.mean", mean, "pA")
-        self.std = _finite("NoiseCurrent.std", std, "pA", 0.0)
-        self.dt = _time("NoiseCurrent.dt", dt)
+        self.mean = _number("NoiseCurrent.mean", mean, "pA")
+        self.std = _number("NoiseCurrent.std", std, "pA", 0.0)
+        self.dt = _number("NoiseCurrent.dt", dt, "ms")
         self.start, self.stop = _interval("NoiseCurrent", start, stop)
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
@@ -310,8 +317,8 @@ class OrnsteinUhlenbeck(CurrentInput):
     """
 
     def __init__(self, mean: Any = 0.0, std: Any = 1.0, tau: Any = 5.0) -> None:
-        self.mean = _finite("OrnsteinUhlenbeck.mean", mean, "pA")
-        self.std = _finite("OrnsteinUhlenbeck.std", std, "pA", 0.0)
+        self.mean = _number("OrnsteinUhlenbeck.mean", mean, "pA")
+        self.std = _number("OrnsteinUhlenbeck.std", std, "pA", 0.0)
         self.tau = _time("OrnsteinUhlenbeck.tau", tau)
         if not 0 < self.tau < math.inf:
             raise ModelError(f"OrnsteinUhlenbeck.tau: must be > 0 ms; got {self.tau}.")

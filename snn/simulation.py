@@ -76,6 +76,7 @@ class Simulation:
         self._say = (lambda text: None) if quiet else _to_stderr
         begin = time.perf_counter()
         self.compiled = compile_network(net, self.dt, precision, self.threads)
+        self.network_hash = self.compiled.digest(self.threads)
         self.build_seconds = time.perf_counter() - begin
         self._step = 0
         self._index = {name: k for k, name in enumerate(net.populations)}
@@ -196,7 +197,7 @@ class Simulation:
             "backend": self.backend,
             "threads": self.threads,
             "precision": self.precision,
-            "network_hash": self.compiled.digest(),
+            "network_hash": self.network_hash,
             "network": describe(self.net),
             "configuration": self.net.configuration,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

@@ -7,7 +7,21 @@ import numpy as np
 
 from kernels import codegen
 from kernels.codegen import Variant
-from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Sync, Tables, padded, zeros
+from kernels.layout import (
+    CHUNK_BITS,
+    LINE,
+    Constants,
+    Edges,
+    Inputs,
+    Plastic,
+    Probes,
+    Queue,
+    State,
+    Sync,
+    Tables,
+    padded,
+    zeros,
+)
 from kernels.spec import RuleSpec
 
 MAX_CHUNK_STEPS = 100_000
@@ -46,6 +60,7 @@ class Engine:
         self.sync = Sync(
             arrived=zeros(1, np.int64),
             stop=zeros(1, np.int64),
+            resume=zeros(self.threads * LINE, np.int64).reshape(self.threads, LINE),
             spikes=zeros(2 * tables.spike_capacity, np.uint32),
             counts=zeros(2 * blocks * wide * tables.window, np.int64).reshape(2, blocks, wide, -1),
             flags=zeros(self.threads * row, np.uint8).reshape(self.threads, row),
@@ -56,7 +71,50 @@ class Engine:
         self.scratch = tuple(zeros(self.threads * row, t).reshape(self.threads, row) for t in (np.int32, np.float64))
         # tuples of one type where kinds agree, which Numba takes as they are
         self.edges, self.learned, self.plastic = tuple(edges), tuple(learned), tuple(plastic)
+        self.queues = [self._queue(edges) for _ in range(self.threads)]
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+
+    def _queue(self, edges: list[Edges], chunks: int = 64) -> Queue:
+        """An empty queue of one thread."""
+        weights = [w for e in edges if e.delays.size for w in (e.weights, e.weight)]
+        single = all(np.array_equal(w, w.astype(np.float32)) for w in weights if w.dtype != np.float32)
+        blocks, slots = len(self.tables.lo), self.tables.queue_mask + 1
+        return Queue(
+            targets=zeros(chunks << CHUNK_BITS, edges[0].targets.dtype if edges else np.uint16),
+            weights=zeros(chunks << CHUNK_BITS, np.float32 if single else np.float64),
+            following=np.zeros(chunks, np.int32),
+            head=zeros(blocks * slots, np.int32).reshape(blocks, slots),
+            position=zeros(blocks * slots, np.uint64).reshape(blocks, slots),
+            free=np.append(np.arange(1, chunks), 0).astype(np.int32),
+            n_free=zeros(1, np.int64) + (chunks - 1),
+        )
+
+    def _grow(self, thread: int) -> None:
+        """Make the queue of ``thread`` large enough for the window that it wants to deliver."""
+        old, wanted = self.queues[thread], int(self.sync.resume[thread, 2])
+        chunks, n = len(old.following), int(old.n_free[0])
+        more = max(chunks, wanted - n + 64)
+        size = {"targets": (chunks + more) << CHUNK_BITS, "following": chunks + more, "free": chunks + more}
+        size["weights"] = size["targets"]
+        longer = {}
+        for name, length in size.items():
+            array = getattr(old, name)
+            longer[name] = zeros(length, array.dtype)
+            longer[name][: array.size] = array
+        self.queues[thread] = old._replace(**longer)
+        self.queues[thread].free[n : n + more] = np.arange(chunks, chunks + more)
+        self.queues[thread].n_free[0] = n + more
+
+    def _run(self, thread: int, shared: tuple[Any, ...]) -> int:
+        """``advance`` on one thread, with a larger queue as often as it asks for one."""
+        advance: Any = self.module.advance
+        resumed = False
+        while True:
+            reached = advance(thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed)
+            if reached >= 0:
+                return int(reached)
+            self._grow(thread)
+            resumed = True
 
     def sweep(self, number: int, step: int) -> None:
         """Bring the weights of plastic projection ``number`` up to date at ``step``."""
@@ -74,13 +132,10 @@ class Engine:
         self.sync.stop[0] = -1
         self.sync.record_size[0] = 0
         shared: tuple[Any, ...] = (
-            start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.learned,
-            self.plastic, self.probes, self.sync,
-            *self.scratch,
+            start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.learned, self.plastic,
         )  # fmt: skip
-        advance: Any = self.module.advance
-        others = [self.pool.submit(advance, t, *shared) for t in range(1, self.threads)] if self.pool else []
-        reached = int(advance(0, *shared))
+        others = [self.pool.submit(self._run, t, shared) for t in range(1, self.threads)] if self.pool else []
+        reached = self._run(0, shared)
         for other in others:
             other.result()
         steps = np.repeat(np.arange(start, reached), self.sync.record_count[: reached - start])

@@ -156,7 +156,7 @@ def apply(tables, inputs, state, block, p, step, start, counts, normals):  # typ
                 if step % every == 0 or step == start or step == inputs.start[row]:
                     fresh = step == start or step == inputs.start[row]
                     at = words_of_step(state, inputs.words[k], lo, hi, step // every, fresh, inputs.key[k])
-                    fill_normals(state.words, at, m, state.noise, x)
+                    fill_normals(state.words, at, m, 0.0, 1.0, state.noise, x)
                     for i in range(np.uint64(m)):
                         state.noise[x + i] = mean + std * state.noise[x + i]
                 for i in range(np.uint64(m)):
@@ -166,7 +166,7 @@ def apply(tables, inputs, state, block, p, step, start, counts, normals):  # typ
             mean, keep, kick = inputs.values[v], inputs.values[v + 1], inputs.values[v + 2]
             x = np.uint64(inputs.noise[k] + lo)
             at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, inputs.key[k])
-            fill_normals(state.words, at, m, normals, np.uint64(0))
+            fill_normals(state.words, at, m, 0.0, 1.0, normals, np.uint64(0))
             for i in range(np.uint64(m)):
                 y = state.noise[x + i]
                 state.current[np.uint64(g) + i] += y

@@ -2,8 +2,9 @@
 
 One step s, from t = s*dt to t + dt, in this order:
 
-1. **Inputs** (reads Inputs; writes the ring's slot s, currents, noise). What arrives at t + dt is added to slot s;
-   currents of the step are summed. Populations of spike sources emit their spikes of the step.
+1. **Inputs** (reads queues, Inputs; writes the ring's slot s, currents, noise). What arrives at t + dt is added to slot
+   s: first what was queued, then inputs; currents of the step are summed. Populations of spike sources emit their
+   spikes of the step.
 2. **Update** (reads slot s, currents, constants; writes state). The model's step function, neuron by neuron; the slot
    is cleared.
 3. **Collect** (writes spike lists). Neurons that fired, ascending; their time is t + dt. Due probes sample the state.
@@ -11,7 +12,8 @@ One step s, from t = s*dt to t + dt, in this order:
 After a window of min-delay steps:
 
 4. **Deliver** (reads spike lists, edges; writes the ring). Storage kind by storage kind; in each, spikes by step, then
-   global id; of each spike its groups, then its row. A spike of step s with delay d is added to slot s + d. Each
+   global id; of each spike its groups, then its row. A spike of step s with delay d is added to slot s + d, or, where
+   delays are stored one a synapse, queued for step s + d. Each
    accumulator thus sees its additions in one order, whatever the blocks and threads. Then plastic projections, each
    spike's synapses brought up to date, changed and delivered (kernels/reference/learn.py).
 5. **Record** (reads spike lists). Spikes by step, then global id.
@@ -48,6 +50,7 @@ class Engine:
             state.ring[tables.ring[b] :][: self.slots * tables.stride[b]].reshape(self.slots, -1).tolist()
             for b in range(blocks)
         ]
+        self.queue: dict[int, list[tuple[int, int, float]]] = {}  # by step: block, accumulator, weight
         self.block_of = [
             np.searchsorted(tables.hi[:, p], np.arange(tables.n[p]), side="right") for p in range(populations)
         ]
@@ -70,6 +73,8 @@ class Engine:
     def step(self, s: int, samples: list[list[list[float]]]) -> list[tuple[int, int]]:
         """Phases 1 to 3; returns (population, neuron) of the spikes, ascending."""
         fired: list[tuple[int, int]] = []
+        for b, target, weight in self.queue.pop(s, ()):
+            self.ring[b][s % self.slots][target] += weight
         for p in range(self.tables.n.size):
             if self.tables.kind[p] < 0:
                 fired += [(p, i) for i in self.emit(p, s)]
@@ -199,14 +204,18 @@ class Engine:
     def deliver(self, fired: list[tuple[int, int, int]]) -> None:
         """Add the spikes (step, population, neuron) of a window to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
+            queued = kind[1] == "v"
             for s, p, i in fired:
                 for b, ring in enumerate(self.ring):
                     for g in range(e.by_source[p], e.by_source[p + 1]):
                         r = int(e.at[g] + b * (e.n_source[g] + 1) + i)
                         for k in range(e.rows[r], e.rows[r + 1]):
                             weight = e.weight[g] if kind[0] == "c" else e.weights[k]
-                            delay = e.delay[g] if kind[1] == "c" else e.delays[k]
-                            ring[(s + int(delay)) % self.slots][e.targets[k]] += float(weight)
+                            arrival = s + int(e.delays[k] if queued else e.delay[g])
+                            if queued:
+                                self.queue.setdefault(arrival, []).append((b, int(e.targets[k]), float(weight)))
+                            else:
+                                ring[arrival % self.slots][e.targets[k]] += float(weight)
         for learner in self.learners:
             learner.deliver(fired, self.ring, self.slots)
 

@@ -1,6 +1,7 @@
 """The ``snn`` command: what it writes and prints, exit codes, killed and interrupted runs, and the generated page."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 
 import snn
 from kernels.errors import FormatError
+from plasticity.base import RULES
 from snn.cli import app
 from snn.io.sonata import read_result, read_spikes
 from snn.neurons.base import MODELS
@@ -134,6 +136,29 @@ def test_overrides_and_flags(net):
     assert same("a.h5", "b.h5")
 
 
+PLASTIC = """
+[[record]]
+variable = "weights"
+projection = "exc->exc"
+"""
+
+
+def test_plastic_weights(net):
+    """They change, are recorded at the end, and a rerun of the record gives the same."""
+    net.write_text(NET.replace("delay = 1.5", 'delay = 1.5\nplasticity = {rule = "STDPPair", w_max = 2.0}') + PLASTIC)
+    assert "exc->exc    fixed_indegree  STDPPair(tau_plus=20, " in command("info", net).stdout
+    assert "weights of exc->exc" in command("info", net).stdout
+    assert command("run", net, "--out", "a.h5").exit_code == 0
+    assert "weights of exc->exc: 40 at 1 times" in command("info", "a.h5").stdout
+    assert command("validate", "a.h5").stdout == "ok\n"
+    assert command("run", "a.h5", "--out", "b.h5").exit_code == 0
+    first, second = (read_result(name).weights["exc->exc"] for name in ("a.h5", "b.h5"))
+    times, values = first
+    assert times.tolist() == [100.0] and values.shape == (1, 40)
+    assert np.array_equal(values, second[1]) and same("a.h5", "b.h5")
+    assert np.all((values >= 0) & (values <= 2)) and np.ptp(values) > 0
+
+
 def test_compress(net):
     assert command("run", net, "--out", "a.h5", "--compress").exit_code == 0
     assert command("run", net, "--out", "b.h5").exit_code == 0
@@ -179,7 +204,7 @@ def test_existing_output(net):
         (["--threads", "0"], "simulation.threads: must be >= 1; got 0."),
         (["--backend", "gpux"], "simulation.backend: must be"),
         (["--duration", "-1"], "simulation.duration: must be >= 0 ms; got -1.0."),
-        (["--seed", "-1"], "seed: must be an integer >= 0; got -1."),
+        (["--seed", "-1"], "seed: must be >= 0; got -1."),
     ],
 )
 def test_refused_before_the_run(net, args, text):
@@ -326,15 +351,15 @@ def test_models_page_is_up_to_date():
 
 
 def test_models():
-    listed = command("models").stdout
-    for model in MODELS.values():
+    listed = [line.split() for line in command("models").stdout.splitlines()]
+    assert {"LIFDelta", "STDPPair"} <= {line[0] for line in listed if line}
+    for model in (*MODELS.values(), *RULES.values()):
         one = command("models", model.spec.name).stdout
+        assert one == f"{model.spec.name}\n\n{model.__doc__}\n" and "Equations" in one
         for p in model.spec.params:
-            row = f"{p.name} +{p.default:.12g} {p.unit} +{p.bounds()} +{p.doc}".replace(" +", " ").split()
-            assert row in [line.split() for line in one.splitlines()]
-            assert row in [line.split() for line in listed.splitlines()]
+            assert f"{p.name} {p.default:.12g} {p.unit} {p.bounds()} {p.doc}".split() in listed
+            assert re.search(rf"^    {p.name} : .*\[{re.escape(p.unit)}\], default {p.default:g}", one, re.MULTILINE)
         assert all(r in one for r in model.spec.references)
-        assert all(f"  {r.name}  [{r.unit}]" in one for r in model.spec.receptors)
     done = command("models", "LIFDlta")
     assert done.exit_code == 2 and done.stderr == "snn: error: models: no model 'LIFDlta'. Did you mean 'LIFDelta'?\n"
 

@@ -1,5 +1,8 @@
 """The TOML file: what it may say, every problem reported under its key, overrides, paths, and the page about it."""
 
+import copy
+import functools
+import inspect
 import json
 import re
 import shutil
@@ -11,8 +14,9 @@ import scipy.sparse
 
 import snn
 from kernels.errors import ConfigError, FormatError
-from snn.build import CURRENTS, RULES, SPIKE_SOURCES, Profile
-from snn.config import load, load_provenance, parse_override
+from plasticity import STDPPair
+from snn.build import CURRENTS, RULES, SPIKE_SOURCES, Builder, Profile
+from snn.config import load, load_provenance, parse_override, tomllib
 from snn.distributions import Distribution
 
 ROOT = Path(__file__).parents[2]
@@ -127,10 +131,12 @@ def test_same_as_python(write):
     exc, inh = net.population("exc", 10, snn.LIFExp()), net.population("inh", 5, snn.LIFExp())
     net.connect(exc, inh, snn.pairwise_bernoulli(0.5), weight=snn.normal(5.0, 0.5, low=0.0), delay=1.5)
     net.record(exc), net.record(inh)
-    digests = [snn.Simulation(n, backend="reference").compiled.digest() for n in (net, load(write(text)).network())]
+    digests = [
+        snn.Simulation(n, backend="reference").provenance()["network_hash"] for n in (net, load(write(text)).network())
+    ]
     assert digests[0] == digests[1]
     other = load(write(text), {"seed": 4}).network()
-    assert snn.Simulation(other, backend="reference").compiled.digest() != digests[0]
+    assert snn.Simulation(other, backend="reference").provenance()["network_hash"] != digests[0]
 
 
 def test_five_mistakes(write):
@@ -173,6 +179,7 @@ indegree = 4
 weight = 1.0
 delay = 1.0
 """
+WEIGHTS = '[[record]]\nprojection = "exc->inh"\nvariable = "weights"\n'
 INPUT = '[inputs.a]\ntarget = "exc"\ntype = "Poisson"\nrate = 1.0\nweight = 1.0\n'
 NEURONS = '[populations.x]\nn = 2\nmodel = "LIFExp"\n'
 
@@ -235,7 +242,7 @@ NEURONS = '[populations.x]\nn = 2\nmodel = "LIFExp"\n'
         (PROJECTION.replace("fixed_indegree", "one_to_one").replace("indegree = 4", ""),
          "projections.0: one_to_one needs populations of one size; got 10 and 5."),
         (PROJECTION.replace("fixed_indegree", "distance_dependent").replace("indegree = 4", "profile = {gauss = {}}"),
-         "projections.0.profile: must be one of gaussian, exponential, disc"),
+         "projections.0.profile: no profile 'gauss'. Did you mean 'gaussian'?"),
         (PROJECTION.replace("fixed_indegree", "from_arrays").replace("indegree = 4", "sources = [1]\ntargets = [7]"),
          "projections.0.targets: must be < 5; got 7."),
         (PROJECTION + PROJECTION, "projections.1: 'exc->inh' exists already. Give this projection a name of its own."),
@@ -290,7 +297,7 @@ def test_not_toml(write, tmp_path):
     with pytest.raises(ConfigError, match=r"net.toml: is not valid TOML: .*line 2"):
         load(write("a = 1\nb = = 2\n"))
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9\n")
-    with pytest.raises(ConfigError, match="is not UTF-8"):
+    with pytest.raises(ConfigError, match="is not valid TOML: 'utf-8' codec"):
         load(tmp_path / "latin.toml")
     with pytest.raises(ConfigError, match="no such file"):
         load(tmp_path / "none.toml")
@@ -301,7 +308,7 @@ def test_not_toml(write, tmp_path):
 def test_empty_file(write):
     assert problems(write("")) == [
         "simulation.duration: is missing.",
-        "populations: is missing; describe at least one: [populations.NAME].",
+        "populations: is missing. Describe it: [populations.NAME].",
     ]
 
 
@@ -445,6 +452,66 @@ def test_provenance_needs_a_configuration(tmp_path):
         load_provenance(tmp_path / "a.h5")
 
 
+def test_plasticity(write):
+    text = BASE + PROJECTION + 'plasticity = {rule = "STDPPair", tau_plus = 15, lambda_ = 0.1}\n' + WEIGHTS
+    experiment = load(write(text), {"projections.0.plasticity.alpha": 1.5})
+    for each in (experiment, load(write(text), {"projections.0.plasticity.alpha": 1.5})):
+        net = each.network()
+        (projection,) = net.projections.values()
+        assert repr(projection.plasticity) == repr(STDPPair(tau_plus=15.0, lambda_=0.1, alpha=1.5))
+        assert net.weight_probes == [projection] and not net.probes
+    # the record of the run names the rule and all its parameters
+    stored = experiment.configuration["projections"][0]["plasticity"]
+    assert stored == {"rule": "STDPPair"} | STDPPair(tau_plus=15.0, lambda_=0.1, alpha=1.5).params
+    assert json.loads(json.dumps(stored)) == stored
+
+
+def test_recorded_weights_of_several(write):
+    text = BASE + PROJECTION + PROJECTION.replace("weight", 'name = "b"\nweight')
+    net = load(write(text + '[[record]]\nprojection = ["b", "exc->inh"]\nvariable = "weights"\n')).network()
+    assert [p.name for p in net.weight_probes] == ["b", "exc->inh"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ('rule = "STDPPear"', ".rule: no plasticity rule 'STDPPear'. Did you mean 'STDPPair'?"),
+        ("tau_plus = 20.0", ".rule: is missing. Known: "),
+        ('rule = "STDPPair", tau_pls = 1.0', ".tau_pls: no such parameter of STDPPair. Did you mean 'tau_plus'?"),
+        ('rule = "STDPPair", tau_plus = 0.0', ".tau_plus: must be > 0 ms; got 0.0."),
+        ('rule = "STDPPair", tau_plus = [1.0, 2.0]', ".tau_plus: must be one number a projection; got"),
+        ('rule = "STDPPair", tau_plus = true', ".tau_plus: must be a number, a list, a distribution or a file;"),
+    ],
+)  # fmt: skip
+def test_bad_plasticity(write, keys, expected):
+    (line,) = problems(write(BASE + PROJECTION + f"plasticity = {{{keys}}}\n" + WEIGHTS))
+    assert line.startswith(f"projections.0.plasticity{expected}")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('plasticity = "STDPPair"\n', "projections.0.plasticity: must be a table; got 'STDPPair'."),
+        ('plasticity = {rule = "STDPPair", w_max = 0.5}\n', "projections.0.weight: STDPPair(tau_plus=20, "),
+        (WEIGHTS.replace("inh", "ihn"), "record.0.projection: no projection 'exc->ihn'. Did you mean 'exc->inh'?"),
+        (WEIGHTS + "every = 1.0", "record.0.every: no such key. Known: projection, variable."),
+        ('[[record]]\nvariable = "weights"', "record.0.projection: is missing."),
+        (WEIGHTS.replace("weights", "v"), "record.0.variable: must be \"weights\"; got 'v'."),
+        ('[[record]]\npopulation = "exc"\nvariable = "vv"', "record.0.variable: no such variable. Did you mean 'v'?"),
+    ],
+)
+def test_bad_plastic_projections_and_records(write, text, expected):
+    (line,) = problems(write(BASE + PROJECTION + text))
+    assert line.startswith(expected)
+
+
+@pytest.mark.parametrize("populations", ["populations = 3", "[[populations]]", "[populations]", "populations.x = 1"])
+def test_faulty_as_a_whole(write, populations):
+    """No list of populations: one line says so, and nothing is invented about what refers to them."""
+    lines = problems(write(f"{populations}\n[simulation]\nduration = 1.0\n"))
+    assert len(lines) == 1 and lines[0].startswith("populations")
+
+
 def test_network_is_new_each_time(write):
     experiment = load(write(BASE))
     first, second = experiment.network(), experiment.network()
@@ -484,6 +551,7 @@ def test_example_of_the_page_runs(tmp_path):
     net = experiment.network()
     assert set(net.populations) == {"exc", "inh", "stimulus"} and len(net.projections) == 4
     assert isinstance(net.populations["exc"].model.params["tau_m"], Distribution)
+    assert net.weight_probes == [net.projections["drive"]] and net.projections["drive"].plasticity is not None
     result = snn.Simulation(net, experiment.simulation.dt, backend="reference").run(60.0)
     assert len(result.spikes["exc"]) > 0 and result.states["exc"]["v"].shape == (120, 3)
     # the stimulus at 50 ms fires neurons 0 and 1 a delay later, unless they fired less than t_ref before
@@ -491,10 +559,31 @@ def test_example_of_the_page_runs(tmp_path):
     assert {0, 1} <= set(late.ids.tolist())
 
 
+def places(raw, path=()):
+    """Key paths of everything in a document."""
+    for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ():
+        yield (*path, key)
+        yield from places(value, (*path, key))
+
+
+@pytest.mark.parametrize("odd", [None, -1, 1.5, float("nan"), True, "exc", [], {}, [[1], [2]], {"a": 1}], ids=str)
+def test_odd_values_are_refused_or_taken(odd):
+    """Every value of the page's example, replaced (None: left out): a problem under a key path or a network."""
+    example = tomllib.loads(re.search(r"```toml\n(.*?)```", page(), re.DOTALL)[1])
+    for *parents, last in places(example):
+        raw = copy.deepcopy(example)
+        place = functools.reduce(lambda table, key: table[key], parents, raw)
+        place[last] = odd
+        if odd is None:
+            del place[last]
+        for line in Builder(raw).problems:
+            assert re.match(r"[\w>-]+(\.[\w>-]+)*: .*[.?]$", line, re.DOTALL), line
+
+
 def test_page_lists_everything():
     tables = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|$", page(), re.MULTILINE))
-    for name, (table, _) in {**SPIKE_SOURCES, **CURRENTS, **RULES}.items():
-        missing = [key for key in table.model_fields if f"`{key}`" not in tables[name]]
+    for name, make in {**SPIKE_SOURCES, **CURRENTS, **RULES}.items():
+        missing = [key for key in inspect.signature(make).parameters if f"`{key}`" not in tables[name]]
         assert not missing, (name, missing)
 
 
