@@ -296,7 +296,9 @@ def microcircuit_full(options: Options) -> list[Line]:
     lines = []
     for r in rows:
         rate, published = float(r["rate_hz"]), float(r["published_hz"])
-        bound = max(0.15 * published, 0.15) if scale == 1.0 else max(0.5 * published, 0.8)
+        # Over one second four seeds scatter by 0.03 Hz in L2/3E (3 %), 0.1 Hz in L5E (1.2 %), below 1.5 % elsewhere. 10 %
+        # and at least 0.12 Hz are 4 of these standard deviations or more. Smaller scales lie lower: more correlated.
+        bound = max(0.1 * published, 0.12) if scale == 1.0 else max(0.5 * published, 0.8)
         lines.append(
             Line(
                 f"microcircuit at {scale:g}: rate of {r['population']}", "published (PyNEST reference, scale 1)",

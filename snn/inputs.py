@@ -79,20 +79,30 @@ def _segments(owner: str, given: Any, values: np.ndarray) -> np.ndarray:
     return times
 
 
-class SpikeInput:
+class Source:
+    """Base of all inputs."""
+
+    def encode(self, dt: float, n: int, owner: str) -> Encoded:
+        """The input for ``n`` targets on the grid ``dt``."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        texts = {k: _short(v) for k, v in vars(self).items() if v is not None}
+        return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in texts.items())})"
+
+
+def _short(value: Any) -> str:
+    if np.size(value) <= 8:
+        return repr(np.asarray(value).tolist())
+    return f"array of shape {np.shape(value)}, sum {np.sum(value):g}"
+
+
+class SpikeInput(Source):
     """Base of inputs that are spikes."""
 
-    def encode(self, dt: float, n: int, owner: str) -> Encoded:
-        """The input for ``n`` targets on the grid ``dt``."""
-        raise NotImplementedError
 
-
-class CurrentInput:
+class CurrentInput(Source):
     """Base of inputs that are currents."""
-
-    def encode(self, dt: float, n: int, owner: str) -> Encoded:
-        """The input for ``n`` targets on the grid ``dt``."""
-        raise NotImplementedError
 
 
 class Poisson(SpikeInput):

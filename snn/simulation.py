@@ -164,7 +164,7 @@ class Simulation:
         view[:] = array
 
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(sources, targets, weights, delays in ms) of a projection, by target; drawn again from the seed.
+        """(sources, targets, weights, delays in ms) of a projection, by target, then source by chunks; drawn again from the seed.
 
         Weights of a plastic projection are as of now: every spike that its synapses have seen is applied.
         """
@@ -363,7 +363,7 @@ def describe(net: Network) -> dict[str, Any]:
                    for i in net.inputs.values()},
         "projections": {
             p.name: {"source": p.source.name, "target": p.target.name, "rule": repr(p.rule), "weight": repr(p.weight),
-                     "delay": repr(p.delay)}
+                     "delay": repr(p.delay), "plasticity": repr(p.plasticity)}
             for p in net.projections.values()
         },
     }  # fmt: skip

@@ -4,7 +4,7 @@ Every comparison is one permutation test over seeds for the whole family of its 
 pairwise correlations, synchrony, of each population), see scripts/statistics_tools.py. There are four comparisons; with
 the level 0.01 for all of them (Bonferroni) each is made at 0.0025. With seven seeds of each simulator the smallest p is
 1/1716, so the level can be reached with room to spare. Seeds are fixed, so nothing fails by chance from day to day.
-That the tests can fail is shown by the same networks with their inhibition wrong by a few per cent: each is detected.
+That the tests can fail is shown by the same networks with their inhibition wrong by 5 to 20 %: each is detected.
 """
 
 import dataclasses
@@ -46,8 +46,9 @@ SIZES = {
     "cuba": {"exc": 3200, "inh": 800},
     "microcircuit": dict(zip(microcircuit.POPULATIONS, microcircuit.sizes(SCALE).tolist(), strict=True)),
 }
-# A wrong network is the same with more inhibition; the two that fire slowly need more of it in so short a time.
-WRONG = {"brunel": 1.05, "cuba": 1.1, "microcircuit": 1.1}
+# A wrong network is the same with more inhibition. The two that fire slowly need more of it in so short a time: with
+# these factors six sets of seeds out of six were detected, all with the smallest p there is.
+WRONG = {"brunel": 1.05, "cuba": 1.1, "microcircuit": 1.2}
 INHIBITORY = {"inh", "L23I", "L4I", "L5I", "L6I"}
 
 

@@ -227,7 +227,7 @@ def test_from_arrays_order(threads):
     assert set(found) == {(s, t, round(d / DT)) for s, t, d in zip(sources, targets, delay, strict=True)}
     for s, t, w, d in zip(sources, targets, weight, delay, strict=True):
         assert abs(found[s, t, round(d / DT)] - w) < 1e-9
-    order = np.argsort(targets, kind="stable")
+    order = np.lexsort((sources, targets))
     got = sim.connections("p")
     for x, y in zip(got, (sources, targets, weight, delay), strict=True):
         np.testing.assert_allclose(x, y[order], rtol=1e-12)
@@ -258,7 +258,7 @@ def test_from_sonata(tmp_path):
     path = write_edges(tmp_path / "edges.h5", "a_to_b", "a", "b", sources, targets, weights, delays)
     rule, w, d = snn.from_sonata(path)
     got = simulation(rule, 5, 3, weight=w, delay=d).connections("p")
-    order = np.argsort(targets, kind="stable")
+    order = np.lexsort((sources, targets))
     for x, y in zip(got, (sources, targets, weights, delays), strict=True):
         np.testing.assert_allclose(x, y[order], rtol=1e-12)
     bare = write_edges(tmp_path / "bare.h5", "a_to_b", "a", "b", sources, targets)

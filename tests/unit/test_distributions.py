@@ -80,11 +80,11 @@ def test_nothing_infinite_at_the_ends_of_the_unit_interval():
         for u in (2.0**-53, 1.0 - 2.0**-53):
             x = quantile(law.row(), u)
             assert math.isfinite(x) and bounds[0] - 1e-7 <= x <= bounds[1] + 1e-7, law
-    for low in np.linspace(0.1, 3.0, 59):  # delays need the largest value to size the ring buffer
+    for low in np.linspace(0.1, 3.0, 59):  # delays need the largest value to size the queues
         net = snn.Network()
         pop = net.population("a", 2, snn.LIFDelta())
         net.connect(pop, pop, snn.one_to_one(), weight=snn.uniform(0.0, 1.0), delay=snn.normal(1.5, 0.7, low=low))
-        assert 1.5 / 0.1 < snn.Simulation(net, quiet=True).compiled.tables.ring_mask + 1 <= 128
+        assert 1.5 / 0.1 < snn.Simulation(net, quiet=True).compiled.tables.queue_mask + 1 <= 128
 
 
 def test_rounding_and_constants():

@@ -6,7 +6,6 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from numba.core.runtime import _nrt_python, rtsys
 
 import snn
 
@@ -381,7 +380,7 @@ def test_many_chunks():
 
 
 def test_memory_does_not_grow():
-    """Python's and NumPy's memory over 30 runs grows by a fraction of what their results take; Numba's not at all."""
+    """Python's and NumPy's memory over 30 runs grows by a fraction of what their results take."""
     sim = simulate(network(), threads=2)
 
     def grown(keep):
@@ -393,20 +392,14 @@ def test_memory_does_not_grow():
         gc.collect()
         return tracemalloc.get_traced_memory()[0] - before
 
-    _nrt_python.memsys_enable_stats()
     tracemalloc.start()
     try:
         grown(False)
-        before = rtsys.get_allocation_stats()
         dropped = grown(False)
-        after = rtsys.get_allocation_stats()
         kept = grown(True)
     finally:
         tracemalloc.stop()
-        _nrt_python.memsys_disable_stats()
     assert kept > 200_000 and dropped < kept / 5
-    assert after.alloc > before.alloc, "nothing was counted"
-    assert abs((after.alloc - after.free) - (before.alloc - before.free)) <= 2
 
 
 def test_progress(capsys):
