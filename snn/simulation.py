@@ -164,7 +164,7 @@ class Simulation:
         view[:] = array
 
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(sources, targets, weights, delays in ms) of a projection, by target, then source by chunks; drawn again from the seed.
+        """(sources, targets, weights, delays in ms) of a projection by target, drawn again from the seed.
 
         Weights of a plastic projection are as of now: every spike that its synapses have seen is applied.
         """
