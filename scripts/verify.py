@@ -296,7 +296,7 @@ def microcircuit_full(options: Options) -> list[Line]:
     lines = []
     for r in rows:
         rate, published = float(r["rate_hz"]), float(r["published_hz"])
-        # Over one second four seeds scatter by 0.03 Hz in L2/3E (3 %), 0.1 Hz in L5E (1.2 %), below 1.5 % elsewhere. 10 %
+        # Over one second four seeds scatter by 0.03 Hz in L2/3E, 0.1 Hz in L5E (1.2 %), below 1.5 % elsewhere. 10 %
         # and at least 0.12 Hz are 4 of these standard deviations or more. Smaller scales lie lower: more correlated.
         bound = max(0.1 * published, 0.12) if scale == 1.0 else max(0.5 * published, 0.8)
         lines.append(
@@ -469,13 +469,18 @@ def kill_once(path: Path, delay: float, duration: float, undisturbed: snn.Result
     command = [sys.executable, str(Path(__file__).resolve()), "--kill-child", str(path), str(duration)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as child:
         assert child.stdout is not None
+        watch = threading.Timer(120.0, child.kill)  # a run that never flushes fails, it does not hang
+        watch.start()
         told = [child.stdout.readline()]
+        watch.cancel()
         time.sleep(delay)
         child.send_signal(signal.SIGKILL)
         told += child.stdout.read().splitlines()
     if child.returncode != -signal.SIGKILL:
         raise AssertionError(f"ended before it was killed ({child.returncode}): give a longer duration")
-    flushed = [float(t) for t in told if t.endswith("\n") or t]
+    flushed = [float(t) for t in told if t]
+    if not flushed:
+        raise AssertionError("no flush within 120 s")
     part = part_path(path)
     if path.exists() or not part.exists():
         raise AssertionError("the unfinished run has its final name, or left nothing")
