@@ -1,23 +1,22 @@
 """Network -> flat arrays: parameters resolved, propagators derived in float64, edges drawn and laid out in blocks."""
 
-import hashlib
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kernels import connectivity
 from kernels.codegen import Variant
+from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
 from kernels.cpu.learn import constant_names
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import LINE, Constants, Edges, Inputs, Plastic, Probes, State, Tables, aligned, padded, zeros
 from kernels.philox import stream_key
-from kernels.spec import NeuronSpec, RuleSpec
+from kernels.spec import NeuronSpec
 from snn.connect import EdgeList, Pair
 from snn.distributions import Distribution
 from snn.inputs import Encoded
@@ -26,52 +25,9 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
-HASH_PIECE = 2**25
 TRACE_DECADES = 18  # a plasticity trace is 0 below 1e-18 of a jump
 _U16 = 2**16
 _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
-
-
-@dataclass
-class CompiledNetwork:
-    """Everything an engine needs; arrays only. ``nbytes`` by part, ``digest`` of the content."""
-
-    dt: float
-    precision: str
-    variants: list[Variant]
-    tables: Tables
-    constants: Constants
-    state: State
-    inputs: Inputs
-    kinds: list[str]
-    edges: list[Edges]
-    learned: list[Edges]  # of plastic projections, in their order
-    plastic: list[Plastic]
-    rules: list[RuleSpec]
-    probes: Probes
-    n_edges: int
-
-    def nbytes(self) -> dict[str, int]:
-        """Bytes by part; "edges" includes the row tables."""
-        parts: dict[str, Any] = {"constants": self.constants, "state": self.state, "inputs": self.inputs}
-        total = {name: sum(a.nbytes for a in part if isinstance(a, np.ndarray)) for name, part in parts.items()}
-        parts = {"edges": [*self.edges, *self.learned], "plasticity": self.plastic}
-        for name, tuples in parts.items():
-            total[name] = sum(a.nbytes for e in tuples for a in e if isinstance(a, np.ndarray))
-        return total
-
-    def digest(self, threads: int) -> str:
-        """Hash of constants, inputs, initial state and edges, before the first step."""
-        tuples = (self.constants, self.state, self.inputs, self.probes, *self.edges, *self.learned, *self.plastic)
-        arrays = [np.ascontiguousarray(a).reshape(-1).view(np.uint8) for t in tuples for a in t if _is_array(a)]
-        pieces = [a[k : k + HASH_PIECE] for a in arrays for k in range(0, max(a.size, 1), HASH_PIECE)]
-        with ThreadPoolExecutor(threads) as pool:  # hashlib lets other threads run
-            parts = list(pool.map(lambda piece: hashlib.sha256(piece.data).digest(), pieces))
-        return hashlib.sha256(b"".join([repr((self.dt, self.precision)).encode(), *parts])).hexdigest()[:32]
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
 
 
 def compile_network(net: Network, dt: float, precision: str, threads: int) -> CompiledNetwork:
