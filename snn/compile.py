@@ -1,23 +1,22 @@
 """Network -> flat arrays: parameters resolved, propagators derived in float64, edges drawn and laid out in blocks."""
 
-import hashlib
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from kernels import connectivity
 from kernels.codegen import Variant
+from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
 from kernels.cpu.learn import constant_names
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import LINE, Constants, Edges, Inputs, Plastic, Probes, State, Tables, aligned, padded, zeros
 from kernels.philox import stream_key
-from kernels.spec import NeuronSpec, RuleSpec
+from kernels.spec import NeuronSpec
 from snn.connect import EdgeList, Pair
 from snn.distributions import Distribution
 from snn.inputs import Encoded
@@ -26,52 +25,10 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
-HASH_PIECE = 2**25
 TRACE_DECADES = 18  # a plasticity trace is 0 below 1e-18 of a jump
 _U16 = 2**16
+SHORT_ROW = 32  # synapses
 _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
-
-
-@dataclass
-class CompiledNetwork:
-    """Everything an engine needs; arrays only. ``nbytes`` by part, ``digest`` of the content."""
-
-    dt: float
-    precision: str
-    variants: list[Variant]
-    tables: Tables
-    constants: Constants
-    state: State
-    inputs: Inputs
-    kinds: list[str]
-    edges: list[Edges]
-    learned: list[Edges]  # of plastic projections, in their order
-    plastic: list[Plastic]
-    rules: list[RuleSpec]
-    probes: Probes
-    n_edges: int
-
-    def nbytes(self) -> dict[str, int]:
-        """Bytes by part; "edges" includes the row tables."""
-        parts: dict[str, Any] = {"constants": self.constants, "state": self.state, "inputs": self.inputs}
-        total = {name: sum(a.nbytes for a in part if isinstance(a, np.ndarray)) for name, part in parts.items()}
-        parts = {"edges": [*self.edges, *self.learned], "plasticity": self.plastic}
-        for name, tuples in parts.items():
-            total[name] = sum(a.nbytes for e in tuples for a in e if isinstance(a, np.ndarray))
-        return total
-
-    def digest(self, threads: int) -> str:
-        """Hash of constants, inputs, initial state and edges, before the first step."""
-        tuples = (self.constants, self.state, self.inputs, self.probes, *self.edges, *self.learned, *self.plastic)
-        arrays = [np.ascontiguousarray(a).reshape(-1).view(np.uint8) for t in tuples for a in t if _is_array(a)]
-        pieces = [a[k : k + HASH_PIECE] for a in arrays for k in range(0, max(a.size, 1), HASH_PIECE)]
-        with ThreadPoolExecutor(threads) as pool:  # hashlib lets other threads run
-            parts = list(pool.map(lambda piece: hashlib.sha256(piece.data).digest(), pieces))
-        return hashlib.sha256(b"".join([repr((self.dt, self.precision)).encode(), *parts])).hexdigest()[:32]
-
-
-def _is_array(value: Any) -> bool:
-    return isinstance(value, np.ndarray)
 
 
 def compile_network(net: Network, dt: float, precision: str, threads: int) -> CompiledNetwork:
@@ -88,7 +45,8 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
     window = min([d[0] for d in delays.values()] + [MAX_WINDOW])
 
-    blocks = _block_count(sizes, receptors, threads)
+    lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
+    blocks = _block_count(sizes * receptors, _mean_row(net, lists), threads)
     lo, hi = _slices(sizes, blocks)
     acc = np.zeros((blocks, len(pops)), np.int64)
     acc[:, 1:] = np.cumsum((hi - lo) * receptors, axis=1)[:, :-1]
@@ -145,7 +103,7 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
         current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
         words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
-    edges, learned = _edges(net, index, tables, delays, precision, threads)
+    edges, learned = _edges(lists, net, index, tables, delays, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plasticity), learned, strict=True))
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
@@ -159,16 +117,24 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
 def _slices(sizes: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
     """First neuron and last + 1 of each population (column) in each block (row), at cache lines if there are many."""
     bounds = np.array([sizes * b // blocks for b in range(blocks + 1)], np.int64)
-    large = sizes >= 4 * LINE * blocks
+    large = sizes >= LINE * blocks
     bounds[1:-1, large] = padded(bounds[1:-1, large])
     return bounds[:-1].copy(), bounds[1:].copy()
 
 
-def _block_count(sizes: np.ndarray, receptors: np.ndarray, threads: int) -> int:
-    """Blocks: a multiple of threads; enough that a block's accumulators have 16-bit numbers, unless rows grow short."""
-    total = int(np.sum(sizes * receptors))
-    per_thread = max(1, math.ceil(total / (threads * (_U16 - len(sizes) * 4))))
-    return threads * (per_thread if per_thread <= 8 else 1)
+def _block_count(accumulators: np.ndarray, row: float, threads: int) -> int:
+    """Blocks, a multiple of threads; enough for 16-bit numbers of a block's accumulators, unless rows grow short.
+
+    Not more: shorter rows cost more than a smaller slot of the ring saves.
+    """
+    wanted = math.ceil(int(accumulators.sum()) / (threads * (_U16 - LINE)))
+    return threads * max(1, min(wanted, int(row / (threads * SHORT_ROW))))
+
+
+def _mean_row(net: Network, lists: dict[str, EdgeList]) -> float:
+    """Mean number of targets of a neuron that has any."""
+    sources = {p.source.name: p.source.n for p in net.projections.values()}
+    return sum(len(e.sources) for e in lists.values()) / max(sum(sources.values()), 1)
 
 
 def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
@@ -362,6 +328,7 @@ def draw_edges(net: Network, projection: Projection, threads: int) -> EdgeList:
 
 
 def _edges(
+    lists: dict[str, EdgeList],
     net: Network,
     index: dict[str, int],
     tables: Tables,
@@ -386,7 +353,6 @@ def _edges(
             continue
         store = ("c" if w_constant else "v") + ("c" if d_constant else "v"), w_type, d_type
         groups.setdefault(store, {}).setdefault(same, []).append(p)
-    lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
     result = []
     for (kind, w_type, d_type), members in groups.items():
         ordered = sorted(members.items(), key=lambda item: item[0])

@@ -80,33 +80,19 @@ class Simulation:
         self.build_seconds = time.perf_counter() - begin
         self._step = 0
         self._index = {name: k for k, name in enumerate(net.populations)}
-        c = self.compiled
-        common = (
-            c.tables,
-            c.constants,
-            c.state,
-            c.inputs,
-            c.kinds,
-            c.edges,
-            c.learned,
-            c.plastic,
-            c.rules,
-            c.probes,
-            c.variants,
-        )
         self._engine: Any
         if backend == "cpu":
             from kernels.cpu.engine import Engine
 
-            self._engine = Engine(*common, precision)
+            self._engine = Engine(self.compiled)
             if not self._engine.cached:
-                models = ", ".join(sorted({v.spec.name for v in c.variants})) or "spike sources"
+                models = ", ".join(sorted({v.spec.name for v in self.compiled.variants})) or "spike sources"
                 self._say(f"compiling kernels for {models} ({precision}); kept for later runs")
             self._engine.advance(0, 0)  # compiles, or loads from the cache
         else:
             from kernels.reference.engine import Engine as Reference
 
-            self._engine = Reference(*common)
+            self._engine = Reference(self.compiled)
 
     @property
     def t(self) -> float:

@@ -8,13 +8,42 @@ a ring of many slots miss the caches (38 ns an event in the full-scale microcirc
 All indices are unsigned: Numba then needs no test for negative ones (about half of the time of a synaptic event).
 """
 
+import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
 
+from kernels.cpu.sync import element_pointer
 from kernels.jit import kernel
 from kernels.layout import CHUNK_BITS
 
 BITS = np.uint64(CHUNK_BITS)
 LAST = np.uint64((1 << CHUNK_BITS) - 1)
+
+
+@intrinsic
+def prefetch(typing, array, index):  # type: ignore[no-untyped-def]
+    """Ask for the cache line of array[index]."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
+        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        builder.call(function, [builder.bitcast(pointer, byte), i32(0), i32(3), i32(1)])
+        return context.get_dummy_value()
+
+    return numba.types.void(array, index), generate
+
+
+@kernel
+def prefetch_row(values, lo, hi, step):  # type: ignore[no-untyped-def]
+    """Ask for values[lo:hi], ``step`` elements a cache line."""
+    k = lo
+    while k < hi:
+        prefetch(values, k)
+        k += step
 
 
 @kernel
@@ -138,6 +167,10 @@ def deliver(tables, edges, ring, queue, sync, half, block, start, steps):
                     for g in range(g0, g1):
                         r = row_table(edges, g, block) + i
                         lo, hi = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
+                        if j + np.uint64(1) < np.uint64(where + last):
+                            r += np.uint64(spikes[j + np.uint64(1)]) - i
+                            first_next, last_next = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
+                            {ahead}
                         {call}
 '''
 _CONSTANT_DELAY = "base = origin + ((step + np.uint64(edges.delay[g])) & mask) * stride\n" + " " * 24
@@ -151,4 +184,6 @@ _CALLS = {
 
 def source(kind: str) -> str:
     """Source text of ``deliver`` for a storage kind."""
-    return _TEMPLATE.format(call=_CALLS[kind])
+    arrays = ["targets"] + ["weights"] * (kind[0] == "v") + ["delays"] * (kind[1] == "v")
+    lines = [f"prefetch_row({a}, first_next, last_next, np.uint64(64 // {a}.itemsize))" for a in arrays]
+    return _TEMPLATE.format(call=_CALLS[kind], ahead=("\n" + " " * 28).join(lines))

@@ -6,23 +6,8 @@ from typing import Any
 import numpy as np
 
 from kernels import codegen
-from kernels.codegen import Variant
-from kernels.layout import (
-    CHUNK_BITS,
-    LINE,
-    Constants,
-    Edges,
-    Inputs,
-    Plastic,
-    Probes,
-    Queue,
-    State,
-    Sync,
-    Tables,
-    padded,
-    zeros,
-)
-from kernels.spec import RuleSpec
+from kernels.compiled import CompiledNetwork
+from kernels.layout import CHUNK_BITS, LINE, Edges, Queue, Sync, padded, zeros
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -35,15 +20,12 @@ class Engine:
     is needed, and every thread is sure to exist.
     """
 
-    def __init__(
-        self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
-        learned: list[Edges], plastic: list[Plastic], rules: list[RuleSpec], probes: Probes, variants: list[Variant],
-        precision: str,
-    ) -> None:  # fmt: skip
-        self.module = codegen.build(variants, kinds, rules, precision)
-        self.sweeps = [codegen.load(codegen.learn_source(rule)).sweep for rule in rules]
+    def __init__(self, net: CompiledNetwork) -> None:
+        tables, probes = net.tables, net.probes
+        self.module = codegen.build(net.variants, net.kinds, net.rules, net.precision)
+        self.sweeps = [codegen.load(codegen.learn_source(rule)).sweep for rule in net.rules]
         self.cached = codegen.compiled_before(self.module)
-        self.tables, self.constants, self.state, self.inputs = tables, constants, state, inputs
+        self.net, self.tables = net, tables
         self.threads = tables.first_block.size - 1
         blocks, populations = tables.lo.shape
         longest = int((tables.hi - tables.lo).max(initial=1))
@@ -69,9 +51,7 @@ class Engine:
             record_size=zeros(1, np.int64),
         )
         self.scratch = tuple(zeros(self.threads * row, t).reshape(self.threads, row) for t in (np.int32, np.float64))
-        # tuples of one type where kinds agree, which Numba takes as they are
-        self.edges, self.learned, self.plastic = tuple(edges), tuple(learned), tuple(plastic)
-        self.queues = [self._queue(edges) for _ in range(self.threads)]
+        self.queues = [self._queue(net.edges) for _ in range(self.threads)]
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
     def _queue(self, edges: list[Edges], chunks: int = 64) -> Queue:
@@ -109,17 +89,21 @@ class Engine:
         """``advance`` on one thread, with a larger queue as often as it asks for one."""
         advance: Any = self.module.advance
         resumed = False
-        while True:
-            reached = advance(thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed)
-            if reached >= 0:
-                return int(reached)
-            self._grow(thread)
-            resumed = True
+        try:
+            while True:
+                reached = advance(thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed)
+                if reached >= 0:
+                    return int(reached)
+                self._grow(thread)
+                resumed = True
+        except BaseException:  # no memory left: release the threads that wait at the barrier, then say so
+            self.sync.arrived[0] = 2**62
+            raise
 
     def sweep(self, number: int, step: int) -> None:
         """Bring the weights of plastic projection ``number`` up to date at ``step``."""
         for block in range(len(self.tables.lo)):
-            self.sweeps[number](self.tables, self.learned[number], self.plastic[number], block, step)
+            self.sweeps[number](self.tables, self.net.learned[number], self.net.plastic[number], block, step)
 
     def advance(self, start: int, stop: int) -> tuple[int, np.ndarray, np.ndarray, list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.
@@ -127,12 +111,14 @@ class Engine:
         Returns the step reached, the steps and global ids of recorded spikes, and the samples of each probe, shape
         (times, ids).
         """
+        net = self.net
         stop = min(stop, start + self.chunk)
         self.sync.arrived[:] = 0
         self.sync.stop[0] = -1
         self.sync.record_size[0] = 0
         shared: tuple[Any, ...] = (
-            start, stop, self.tables, self.constants, self.state, self.inputs, self.edges, self.learned, self.plastic,
+            start, stop, net.tables, net.constants, net.state, net.inputs, tuple(net.edges), tuple(net.learned),
+            tuple(net.plastic),
         )  # fmt: skip
         others = [self.pool.submit(self._run, t, shared) for t in range(1, self.threads)] if self.pool else []
         reached = self._run(0, shared)

@@ -50,15 +50,24 @@ def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyp
 
 
 @kernel
-def count_thresholds(words, at, m, thresholds, first, count, out):  # type: ignore[no-untyped-def]
-    """out[i] = number of thresholds that words[at + i] reaches, i < m."""
-    m_ = np.uint64(m)
-    for i in range(m_):
-        out[i] = 0
-    for j in range(first, first + count):
-        threshold = thresholds[j]
-        for i in range(m_):
-            out[i] += words[at + i] >= threshold
+def count_thresholds(words, at, m, thresholds, first, count, low, out):  # type: ignore[no-untyped-def]
+    """out[i] = low + number of thresholds that words[at + i] reaches, i < m; four thresholds a pass."""
+    n = np.uint64(m)
+    for i in range(n):
+        out[i] = low
+    last = first + count
+    j = first
+    while j + 4 <= last:
+        a, b, c, d = thresholds[j], thresholds[j + 1], thresholds[j + 2], thresholds[j + 3]
+        for i in range(n):
+            w = words[at + i]
+            out[i] += (w >= a) + (w >= b) + (w >= c) + (w >= d)
+        j += 4
+    while j < last:
+        a = thresholds[j]
+        for i in range(n):
+            out[i] += words[at + i] >= a
+        j += 1
 
 
 @kernel
@@ -80,9 +89,8 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
         return c > 0
     at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, key)
     if inputs.kind[k] == POISSON:
-        count_thresholds(state.words, at, m, inputs.thresholds, inputs.at[row], inputs.size[row], out)
-        for i in range(np.uint64(m)):
-            out[i] += inputs.low[row]
+        first, size, low = inputs.at[row], inputs.size[row], inputs.low[row]
+        count_thresholds(state.words, at, m, inputs.thresholds, first, size, low, out)
     else:
         for i in range(m):
             out[i] = poisson_count(state.words[at + np.uint64(i)], inputs.values[inputs.at[row] + lo + i])

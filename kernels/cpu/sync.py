@@ -15,7 +15,8 @@ _yield = numba.types.ExternalFunction(
 )
 
 
-def _pointer(context, builder, array_type, array, index):  # type: ignore[no-untyped-def]
+def element_pointer(context, builder, array_type, array, index):  # type: ignore[no-untyped-def]
+    """LLVM pointer to array[index]."""
     view = context.make_array(array_type)(context, builder, array)
     return cgutils.get_item_pointer(context, builder, array_type, view, [index], wraparound=False)
 
@@ -27,7 +28,7 @@ def atomic_add(typing, array, index, value):  # type: ignore[no-untyped-def]
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         index = context.cast(builder, args[1], signature.args[1], numba.types.intp)
         value = context.cast(builder, args[2], signature.args[2], numba.types.int64)
-        pointer = _pointer(context, builder, signature.args[0], args[0], index)
+        pointer = element_pointer(context, builder, signature.args[0], args[0], index)
         return builder.atomic_rmw("add", pointer, value, "seq_cst")
 
     return numba.types.int64(array, index, value), generate
@@ -39,7 +40,7 @@ def atomic_load(typing, array, index):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         index = context.cast(builder, args[1], signature.args[1], numba.types.intp)
-        pointer = _pointer(context, builder, signature.args[0], args[0], index)
+        pointer = element_pointer(context, builder, signature.args[0], args[0], index)
         return builder.load_atomic(pointer, "seq_cst", 8, typ=ir.IntType(64))
 
     return numba.types.int64(array, index), generate

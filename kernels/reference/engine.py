@@ -24,25 +24,21 @@ from typing import Any
 
 import numpy as np
 
-from kernels.codegen import Variant
+from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as kinds
 from kernels.draw import normal_quantile_scalar
-from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Tables
 from kernels.philox import philox_scalar, step_word_scalar
 from kernels.reference.learn import Learner
-from kernels.spec import RuleSpec
 
 
 class Engine:
     """Advance a compiled network step by step in plain Python, float64."""
 
-    def __init__(
-        self, tables: Tables, constants: Constants, state: State, inputs: Inputs, kinds: list[str], edges: list[Edges],
-        learned: list[Edges], plastic: list[Plastic], rules: list[RuleSpec], probes: Probes, variants: list[Variant],
-    ) -> None:  # fmt: skip
-        self.tables, self.constants, self.state, self.inputs = tables, constants, state, inputs
-        self.kinds, self.edges, self.probes, self.variants = kinds, edges, probes, variants
-        self.learners = [Learner(tables, e, x, r) for e, x, r in zip(learned, plastic, rules, strict=True)]
+    def __init__(self, net: CompiledNetwork) -> None:
+        self.tables, self.constants, self.state, self.inputs = net.tables, net.constants, net.state, net.inputs
+        self.kinds, self.edges, self.probes, self.variants = net.kinds, net.edges, net.probes, net.variants
+        tables, state = net.tables, net.state
+        self.learners = [Learner(tables, e, x, r) for e, x, r in zip(net.learned, net.plastic, net.rules, strict=True)]
         self.slots = tables.ring_mask + 1
         blocks, populations = tables.lo.shape
         # ring[b][slot][accumulator], as plain lists: Python floats are float64 exactly
