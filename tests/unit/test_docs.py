@@ -1,0 +1,26 @@
+"""The examples of the documentation run."""
+
+import doctest
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_model_of_your_own(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs" / "adding_a_model.md").read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.S).group(1)
+    (tmp_path / "my_model.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("my_model")
+    assert "cells" in capsys.readouterr().out
+    assert module.cells.spec.name == "Leaky"
+
+
+@pytest.mark.parametrize("name", ["snn.network", "snn.simulation", "snn.connect"])
+def test_doctests(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0 and result.failed == 0
