@@ -18,11 +18,8 @@ _W1 = np.uint64(0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
 _12 = np.uint64(12)
-_ZERO = np.uint64(0)
-_ONE = np.uint64(1)
 _THREE = np.uint64(3)
 _TWO = np.uint64(2)
-_CHUNK = np.uint64(256)
 
 
 def stream_key(seed: int, *name: object) -> tuple[np.uint64, np.uint64]:
@@ -65,32 +62,21 @@ unit = kernel(unit_scalar)
 def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
     """Write the words of steps 4*(step//4) .. +3 for elements first .. first+n-1 to out[at + j*n + i], uint32.
 
-    Round by round over chunks: LLVM vectorises this loop, and does not vectorise one over whole calls
-    (0.3-0.5 ns a word in place of 2.0).
+    The masks tell LLVM that all factors have 32 bits; without them the loop is not vectorised (2.0 ns a word, not 0.3).
     """
     n_ = np.uint64(n)
     b0 = np.uint64(at)
     b1, b2, b3 = b0 + n_, b0 + np.uint64(2) * n_, b0 + np.uint64(3) * n_
     block = np.uint64(step) >> _TWO
-    s_low, s_high = np.uint32(block & _LOW), np.uint32(block >> _32)
-    lo = _ZERO
-    while lo < n_:
-        hi = min(n_, lo + _CHUNK)
-        for i in range(lo, hi):
-            e = np.uint64(first) + i
-            out[b0 + i] = np.uint32(e & _LOW)
-            out[b1 + i] = s_low
-            out[b2 + i] = s_high
-            out[b3 + i] = np.uint32(e >> _32)
+    low, high = block & _LOW, block >> _32
+    for i in range(n_):
+        element = np.uint64(first) + i
+        c0, c1, c2, c3 = element & _LOW, low, high, element >> _32
         q0, q1 = k0, k1
         for _ in range(10):
-            for i in range(lo, hi):
-                p0 = _M0 * np.uint64(out[b0 + i])
-                p1 = _M1 * np.uint64(out[b2 + i])
-                out[b0 + i] = np.uint32(((p1 >> _32) ^ np.uint64(out[b1 + i]) ^ q0) & _LOW)
-                out[b2 + i] = np.uint32(((p0 >> _32) ^ np.uint64(out[b3 + i]) ^ q1) & _LOW)
-                out[b1 + i] = np.uint32(p1 & _LOW)
-                out[b3 + i] = np.uint32(p0 & _LOW)
-            q0 = (q0 + _W0) & _LOW
-            q1 = (q1 + _W1) & _LOW
-        lo = hi
+            p0, p1 = _M0 * c0, _M1 * c2
+            c0, c2 = ((p1 >> _32) ^ c1 ^ q0) & _LOW, ((p0 >> _32) ^ c3 ^ q1) & _LOW
+            c1, c3 = p1 & _LOW, p0 & _LOW
+            q0, q1 = (q0 + _W0) & _LOW, (q1 + _W1) & _LOW
+        out[b0 + i], out[b1 + i] = np.uint32(c0), np.uint32(c1)
+        out[b2 + i], out[b3 + i] = np.uint32(c2), np.uint32(c3)

@@ -134,7 +134,7 @@ class Poisson(SpikeInput):
             )
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
-        """Thresholds on a 32-bit word whose number reached is the count; one mean a neuron where rates differ."""
+        """Thresholds on a 32-bit word whose number exceeded is the count; one mean a neuron where rates differ."""
         most = MAX_MEAN_EACH if self.times is None and np.ndim(self.rate) else MAX_MEAN
         if np.any(np.asarray(self.rate) * dt * 1e-3 > most):
             raise ModelError(
@@ -163,14 +163,19 @@ class Poisson(SpikeInput):
 
 
 def poisson_thresholds(mean: float) -> tuple[int, np.ndarray]:
-    """(low, thresholds): low + the number of thresholds that a uniform 32-bit word reaches is Poisson(mean)."""
+    """(low, thresholds): low + the number of thresholds below a uniform 32-bit word is Poisson(mean).
+
+    The last ones are 2**32 - 1, which no word exceeds, so that their number is a multiple of four.
+    """
     from scipy.special import pdtr
 
     if mean == 0.0:
         return 0, np.empty(0, np.uint32)
     cdf = pdtr(np.arange(int(mean + 12 * math.sqrt(mean) + 30)), mean)
     table = np.rint(cdf * 2.0**32)
-    return int(np.sum(table < 1)), table[(table >= 1) & (table < 2.0**32)].astype(np.uint32)
+    inner = table[(table >= 1) & (table < 2.0**32)] - 1
+    padded = np.pad(inner, (0, -len(inner) % 4), constant_values=2.0**32 - 1)
+    return int(np.sum(table < 1)), padded.astype(np.uint32)
 
 
 class SpikeArray(SpikeInput):

@@ -128,7 +128,11 @@ def drain(queue, ring, base, block, slot):  # type: ignore[no-untyped-def]
 
 @kernel
 def chunks_needed(tables, edges, sync, half, block, steps):  # type: ignore[no-untyped-def]
-    """Most chunks that delivering the window's spikes to ``block`` can take, but for one a slot."""
+    """Most chunks that delivering the window's spikes to ``block`` can take, but for one a slot.
+
+    On the way it asks for all rows that will be delivered: where few neurons spike in a step, no other place knows them
+    early enough.
+    """
     events = 0
     for p in range(tables.lo.shape[1]):
         for b in range(tables.lo.shape[0]):
@@ -136,7 +140,12 @@ def chunks_needed(tables, edges, sync, half, block, steps):  # type: ignore[no-u
             for j in range(where, where + sync.counts[half, b, p, steps - 1]):
                 for g in range(edges.by_source[p], edges.by_source[p + 1]):
                     r = row_table(edges, g, block) + np.uint64(sync.spikes[j])
-                    events += edges.rows[r + np.uint64(1)] - edges.rows[r]
+                    lo, hi = np.uint64(edges.rows[r]), np.uint64(edges.rows[r + np.uint64(1)])
+                    events += np.int64(hi - lo)
+                    prefetch_row(edges.targets, lo, hi, np.uint64(64 // edges.targets.itemsize))
+                    if edges.weights.size > 0:
+                        prefetch_row(edges.weights, lo, hi, np.uint64(64 // edges.weights.itemsize))
+                    prefetch_row(edges.delays, lo, hi, np.uint64(64 // edges.delays.itemsize))
     return events >> np.int64(BITS)
 
 
@@ -167,12 +176,13 @@ def deliver(tables, edges, ring, queue, sync, half, block, start, steps):
                     for g in range(g0, g1):
                         r = row_table(edges, g, block) + i
                         lo, hi = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
-                        if j + np.uint64(1) < np.uint64(where + last):
-                            r += np.uint64(spikes[j + np.uint64(1)]) - i
-                            first_next, last_next = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
-                            {ahead}
+                        {ahead}
                         {call}
 '''
+_AHEAD = """if j + np.uint64(1) < np.uint64(where + last):
+                            r += np.uint64(spikes[j + np.uint64(1)]) - i
+                            first_next, last_next = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
+                            {ahead}"""
 _CONSTANT_DELAY = "base = origin + ((step + np.uint64(edges.delay[g])) & mask) * stride\n" + " " * 24
 _CALLS = {
     "cc": _CONSTANT_DELAY + "row_cc(ring, base, targets, edges.weight[g], lo, hi)",
@@ -184,6 +194,9 @@ _CALLS = {
 
 def source(kind: str) -> str:
     """Source text of ``deliver`` for a storage kind."""
-    arrays = ["targets"] + ["weights"] * (kind[0] == "v") + ["delays"] * (kind[1] == "v")
+    arrays = ["targets"] + ["weights"] * (kind[0] == "v")
     lines = [f"prefetch_row({a}, first_next, last_next, np.uint64(64 // {a}.itemsize))" for a in arrays]
-    return _TEMPLATE.format(call=_CALLS[kind], ahead=("\n" + " " * 28).join(lines))
+    ahead = _AHEAD.format(ahead=("\n" + " " * 28).join(lines))
+    return _TEMPLATE.format(
+        call=_CALLS[kind], ahead=ahead if kind[1] == "c" else "# chunks_needed has asked for the row"
+    )

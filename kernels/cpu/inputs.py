@@ -51,23 +51,18 @@ def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyp
 
 @kernel
 def count_thresholds(words, at, m, thresholds, first, count, low, out):  # type: ignore[no-untyped-def]
-    """out[i] = low + number of thresholds that words[at + i] reaches, i < m; four thresholds a pass."""
+    """out[i] = low + number of thresholds below words[at + i], i < m; ``count`` is a multiple of four."""
     n = np.uint64(m)
-    for i in range(n):
-        out[i] = low
-    last = first + count
-    j = first
-    while j + 4 <= last:
+    for j in range(first, first + count, 4):
         a, b, c, d = thresholds[j], thresholds[j + 1], thresholds[j + 2], thresholds[j + 3]
-        for i in range(n):
-            w = words[at + i]
-            out[i] += (w >= a) + (w >= b) + (w >= c) + (w >= d)
-        j += 4
-    while j < last:
-        a = thresholds[j]
-        for i in range(n):
-            out[i] += words[at + i] >= a
-        j += 1
+        if j == first:
+            for i in range(n):
+                w = words[at + i]
+                out[i] = low + (w > a) + (w > b) + (w > c) + (w > d)
+        else:
+            for i in range(n):
+                w = words[at + i]
+                out[i] += (w > a) + (w > b) + (w > c) + (w > d)
 
 
 @kernel
@@ -83,7 +78,7 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
         a, _, _, _ = philox(np.uint64(0), s & _LOW, s >> _32, np.uint64(0), key[0], key[1])
         c = inputs.low[row]
         for j in range(inputs.at[row], inputs.at[row] + inputs.size[row]):
-            c += a >= inputs.thresholds[j]
+            c += a > inputs.thresholds[j]
         for i in range(m):
             out[i] = c
         return c > 0

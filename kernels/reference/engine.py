@@ -103,8 +103,8 @@ class Engine:
         if x.kind[k] == kinds.POISSON_SHARED:
             c0, c1 = np.uint64(s & 0xFFFFFFFF), np.uint64(s >> 32)
             word = int(philox_scalar(np.uint64(0), c0, c1, np.uint64(0), *x.key[k])[0])
-            return [int(x.low[row] + np.sum(word >= table))] * n
-        return [int(x.low[row] + np.sum(int(step_word_scalar(i, s, *x.key[k])) >= table)) for i in range(n)]
+            return [int(x.low[row] + np.sum(word > table))] * n
+        return [int(x.low[row] + np.sum(int(step_word_scalar(i, s, *x.key[k])) > table)) for i in range(n)]
 
     def segment(self, k: int, s: int) -> int:
         """Row of the segment of input ``k`` that holds step ``s``, or -1."""
