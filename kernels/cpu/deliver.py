@@ -141,7 +141,7 @@ def chunks_needed(tables, edges, sync, half, block, steps):  # type: ignore[no-u
                 for g in range(edges.by_source[p], edges.by_source[p + 1]):
                     r = row_table(edges, g, block) + np.uint64(sync.spikes[j])
                     lo, hi = np.uint64(edges.rows[r]), np.uint64(edges.rows[r + np.uint64(1)])
-                    events += np.int64(hi - lo)
+                    events += int(hi - lo)
                     prefetch_row(edges.targets, lo, hi, np.uint64(64 // edges.targets.itemsize))
                     if edges.weights.size > 0:
                         prefetch_row(edges.weights, lo, hi, np.uint64(64 // edges.weights.itemsize))
