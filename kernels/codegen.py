@@ -15,6 +15,7 @@ from pathlib import Path
 from types import ModuleType
 
 from kernels.cpu import deliver, learn
+from kernels.cpu.record import GROUP
 from kernels.jit import cache_dir
 from kernels.spec import NeuronSpec, RuleSpec, scalar_functions, source_tree
 
@@ -84,20 +85,20 @@ def update_source(variant: Variant, precision: str) -> str:
     stores = variant.constants()
     load, call, lines = [], {}, []
     for array, offset, names in (
-        ("par_f", "tables.par_f[p]", stores["par_f"]),
-        ("par_i", "tables.par_i[p]", stores["par_i"]),
+        ("par_f", "at_par_f", stores["par_f"]),
+        ("par_i", "at_par_i", stores["par_i"]),
     ):
         for j, name in enumerate(names):
             load.append(f"{name} = constants.{array}[{offset} + {j}]")
             call[name] = name
     for array, names in (("het_f", stores["het_f"]), ("het_i", stores["het_i"])):
         for j, name in enumerate(names):
-            load.append(f"at_{name} = np.uint64(tables.{array}[p] + {j} * pad + lo)")
+            load.append(f"at_{name} = np.uint64(at_{array} + {j} * pad)")
             call[name] = f"constants.{array}[at_{name} + i]"
     counters = {"float": 0, "int": 0}
     for var in spec.state:
         array = {"float": "f", "int": "i"}[var.dtype]
-        load.append(f"at_{var.name} = np.uint64(tables.state_{array}[p] + {counters[var.dtype]} * pad + lo)")
+        load.append(f"at_{var.name} = np.uint64(at_state_{array} + {counters[var.dtype]} * pad)")
         counters[var.dtype] += 1
         call[var.name] = f"state_{array}[at_{var.name} + i]"
     for j, receptor in enumerate(spec.receptors):
@@ -105,11 +106,7 @@ def update_source(variant: Variant, precision: str) -> str:
         call[f"arrive_{receptor.name}"] = f"ring[at_arrive_{receptor.name} + i]"
     if "i_stim" in spec.arguments:
         call["i_stim"] = "current[at_current + i]" if variant.current else "F(0.0)"
-    if variant.current:
-        load.append("at_current = np.uint64(tables.at[p] + lo)")
-    if "u" in spec.arguments:
-        load.append("at_u = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, tables.key[p])")
-        call["u"] = "F((np.float64(state.words[at_u + i]) + 0.5) * 2.3283064365386963e-10)"
+    call["u"] = "F((np.float64(words[at_words + i]) + 0.5) * 2.3283064365386963e-10)"
     results = ", ".join(f"new_{v.name}" for v in spec.state)
     arguments = ", ".join(call[a] for a in spec.arguments)
     lines.append(f"{results}, fired = step_function({arguments})")
@@ -119,18 +116,16 @@ def update_source(variant: Variant, precision: str) -> str:
     lines.append("flags[i] = fired")
     indent = "\n" + " " * 4
     update = (
-        f"@kernel\ndef update(tables, state, constants, block, p, step, start, flags):{indent}"
-        "lo, hi, pad = tables.lo[block, p], tables.hi[block, p], tables.pad[p]"
-        f"{indent}m = hi - lo{indent}"
-        "slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block] + tables.acc[block, p]"
-        f"{indent}state_f, state_i, ring, current = state.f, state.i, state.ring, state.current{indent}"
+        f"@kernel\ndef update({_UPDATE}):{indent}"
+        "at_current, at_words = np.uint64(at_current), np.uint64(at_words)"
+        f"{indent}"
         + indent.join(load)
         + f"{indent}for i in range(np.uint64(m)):{indent}    "
         + f"{indent}    ".join(lines)
-        + f"{indent}for i in range(np.uint64(m), (np.uint64(m) + np.uint64(7)) & ~np.uint64(7)):"
+        + f"{indent}for i in range(np.uint64(m), (np.uint64(m) + np.uint64({GROUP - 1})) & ~np.uint64({GROUP - 1})):"
         + f"{indent}    flags[i] = 0\n"
     )
-    header = _HEADER.format(title=f"One step of {spec.name}.", imports="from kernels.cpu.inputs import words_of_step\n")
+    header = _HEADER.format(title=f"One step of {spec.name}.", imports="")
     parts = (
         header + f"\nF = np.{precision}\n",
         _scalars([spec.step], single),
@@ -138,6 +133,10 @@ def update_source(variant: Variant, precision: str) -> str:
     )
     return "\n\n".join(part for part in (*parts, update) if part)
 
+
+# m neurons from the places at_...; arrays and numbers, no tuples of many arrays, which calls copy word by word
+_UPDATE = """m, pad, slot, at_state_f, at_state_i, at_par_f, at_par_i, at_het_f, at_het_i, at_current, at_words,
+           state_f, state_i, ring, current, words, constants, flags"""
 
 _ADVANCE = '''
 @kernel
@@ -155,6 +154,10 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
     flags8 = flags.view(np.uint64)
     scratch = counts[thread]
     room = sync.record.size - sync.spikes.size
+    places = Places(
+        tables.ring_mask, tables.queue_mask, tables.gid, tables.recorded, tables.lo, tables.stride, tables.ring,
+        tables.spikes
+    )
     half_size = sync.spikes.size // 2
     begin = start
     window_number = 0
@@ -166,9 +169,11 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
         for block in range(first_block, last_block if not resumed else first_block):
             for offset in range(steps):
                 step = begin + offset
+                ring_slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block]
 {drain}
                 for p in range(n_populations):
-                    if tables.lo[block, p] == tables.hi[block, p]:
+                    lo, hi = tables.lo[block, p], tables.hi[block, p]
+                    if lo == hi:
                         sync.counts[half, block, p, offset] = 0
                         continue
                     first = tables.spikes[block, p] + half * half_size
@@ -177,15 +182,19 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
                         at += np.uint64(sync.counts[half, block, p, offset - 1])
                     kind = tables.kind[p]
                     if kind < 0:
-                        at = emit(tables, inputs, state, block, p, step, start, scratch, sync.spikes, at)
+                        at = emit(inputs, state, p, lo, hi, step, start, scratch, sync.spikes, at)
                     else:
-                        if inputs.first[p] < inputs.first[p + 1]:
-                            apply(tables, inputs, state, block, p, step, start, scratch, normals[thread])
+                        slot, g, words = ring_slot + tables.acc[block, p], tables.at[p] + lo, np.uint64(0)
+                        if any_active(inputs, p, step):
+                            apply(
+                                inputs, state, p, lo, hi, slot, g, tables.current[p], step, start, scratch,
+                                normals[thread]
+                            )
+                        if tables.uniform[p] >= 0:
+                            key = tables.key[p]
+                            words = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, key)
 {dispatch}
-                        at = compact(
-                            flags, flags8, tables.hi[block, p] - tables.lo[block, p], tables.lo[block, p],
-                            sync.spikes, at
-                        )
+                        at = compact(flags, flags8, hi - lo, lo, sync.spikes, at)
                     sync.counts[half, block, p, offset] = np.int64(at) - first
                 if probes.population.size > 0:
                     sample(tables, probes, state, block, step, start)
@@ -200,7 +209,7 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
 {deliver}
             pass
         if thread == 0:
-            record_window(tables, sync, half, steps, begin - start)
+            record_window(places, sync, half, steps, begin - start)
         window_number += 1
         begin += steps
         if begin == sync.stop[0]:
@@ -208,9 +217,13 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
     return begin
 '''
 
+_CALL = """
+                                hi - lo, tables.pad[p], slot, tables.state_f[p] + lo, tables.state_i[p] + lo,
+                                tables.par_f[p], tables.par_i[p], tables.het_f[p] + lo, tables.het_i[p] + lo, g, words,
+                                state.f, state.i, state.ring, state.current, state.words, constants, flags
+                            """
 _DRAIN = """\
-                slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block]
-                drain(queue, state.ring, slot, block, step & tables.queue_mask)"""
+                drain(queue, state.ring, ring_slot, block, step & tables.queue_mask)"""
 _NEED = """\
         wanted = (last_block - first_block) * (tables.queue_mask + 1)
         for block in range(first_block, last_block):
@@ -253,18 +266,17 @@ def advance_source(updates: list[str], delivers: list[str], learns: list[str], q
     imports += [f"from {name} import learn as learn_{k}" for k, name in enumerate(learns)]
     imports += ["from kernels.cpu.deliver import chunks_needed, drain"] if queued else []
     imports += [
-        "from kernels.cpu.inputs import apply, emit",
+        "from kernels.cpu.inputs import any_active, apply, emit, words_of_step",
         "from kernels.cpu.record import compact, record_window, sample",
         "from kernels.cpu.sync import wait",
+        "from kernels.layout import Places",
     ]
     indent = " " * 24
     dispatch = "\n".join(
-        f"{indent}{'el' if k else ''}if kind == {k}:\n"
-        f"{indent}    update_{k}(tables, state, constants, block, p, step, start, flags)"
-        for k in range(len(updates))
+        f"{indent}{'el' if k else ''}if kind == {k}:\n{indent}    update_{k}({_CALL})" for k in range(len(updates))
     )
     calls = "\n".join(
-        f"            deliver_{k}(tables, edges[{k}], state.ring, queue, sync, half, block, begin, steps)"
+        f"            deliver_{k}(places, edges[{k}], state.ring, queue, sync, half, block, begin, steps)"
         for k in range(len(delivers))
     )
     calls += "".join(
@@ -275,7 +287,7 @@ def advance_source(updates: list[str], delivers: list[str], learns: list[str], q
     drain = need = ""
     if queued:
         drain = _DRAIN
-        terms = [f"chunks_needed(tables, edges[{k}], sync, half, block, steps)" for k in queued]
+        terms = [f"chunks_needed(places, edges[{k}], sync, half, block, steps)" for k in queued]
         need = _NEED.format(terms=" + ".join(terms))
     return header + _ADVANCE.format(dispatch=dispatch or f"{indent}pass", deliver=calls, drain=drain, need=need)
 

@@ -65,6 +65,12 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, _nrt=False)
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """As :func:`kernel`, inlined by the compiler wherever it is called: tuples of arrays are copied word by word into a
+    call (hundreds of words), which costs more than a small population's step."""
+    return _compile(function, _nrt=False, forceinline=True)
+
+
 def _compile(function: Callable[..., Any], **options: bool) -> Any:
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir())

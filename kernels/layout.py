@@ -69,6 +69,20 @@ class Tables(NamedTuple):
     first_block: Array  # (threads + 1,) blocks of a thread
 
 
+class Places(NamedTuple):
+    """The part of Tables that delivering and recording read. Compiled calls pass every array by value, word by word
+    (seven words and more), so functions called in each step take few of them."""
+
+    ring_mask: int
+    queue_mask: int
+    gid: Array
+    recorded: Array
+    lo: Array
+    stride: Array
+    ring: Array
+    spikes: Array
+
+
 class State(NamedTuple):
     """What changes."""
 
@@ -185,7 +199,7 @@ class Sync(NamedTuple):
     resume: Array  # int64 (threads, LINE): begin, number of the window to deliver, and chunks wanted
     spikes: Array  # uint32, local ids, two buffers in turn
     counts: Array  # int64 (2, B, at least P, window), spikes up to and including a step of the window
-    flags: Array  # uint8 (threads, longest slice + 8)
+    flags: Array  # uint8 (threads, longest slice rounded up to record.GROUP)
     record: Array  # uint32, global ids in order of time
     record_count: Array  # int64 (steps of a chunk,)
     record_size: Array  # int64 (1,)

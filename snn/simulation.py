@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -240,13 +241,11 @@ class Simulation:
 
     def _take(self, recorder: Recorder, start: int, stop: int) -> int:
         """Advance one chunk and hand on what it recorded; returns the step reached."""
-        reached, steps, ids, samples = self._engine.advance(start, stop)
+        reached, spikes, samples = self._engine.advance(start, stop)
         self._check_finite(reached)
-        times = (steps + 1) * self.dt
         for probe in (p for p in self.net.probes if p.variable == SPIKES):
-            gid = self.compiled.tables.gid[self._index[probe.population.name]]
-            mine = (ids >= gid) & (ids < gid + probe.population.n)
-            recorder.spikes(probe.population.name, times[mine], ids[mine].astype(np.int64) - gid)
+            name = probe.population.name
+            recorder.spikes(name, *spikes[self._index[name]])
         traces = [p for p in self.net.probes if p.variable != SPIKES]
         for probe, values, every in zip(traces, samples, self.compiled.probes.every.tolist(), strict=True):
             at = np.arange(start // every + 1, reached // every + 1) * every
@@ -331,6 +330,7 @@ def _bar(total: float) -> Any:
     return tqdm(total=total, bar_format=form, file=sys.stderr)
 
 
+@cache
 def _version(package: str) -> str:
     try:
         return importlib.metadata.version(package)

@@ -127,16 +127,16 @@ def drain(queue, ring, base, block, slot):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def chunks_needed(tables, edges, sync, half, block, steps):  # type: ignore[no-untyped-def]
+def chunks_needed(places, edges, sync, half, block, steps):  # type: ignore[no-untyped-def]
     """Most chunks that delivering the window's spikes to ``block`` can take, but for one a slot.
 
     On the way it asks for all rows that will be delivered: where few neurons spike in a step, no other place knows them
     early enough.
     """
     events = 0
-    for p in range(tables.lo.shape[1]):
-        for b in range(tables.lo.shape[0]):
-            where = tables.spikes[b, p] + half * (sync.spikes.size // 2)
+    for p in range(places.lo.shape[1]):
+        for b in range(places.lo.shape[0]):
+            where = places.spikes[b, p] + half * (sync.spikes.size // 2)
             for j in range(where, where + sync.counts[half, b, p, steps - 1]):
                 for g in range(edges.by_source[p], edges.by_source[p + 1]):
                     r = row_table(edges, g, block) + np.uint64(sync.spikes[j])
@@ -151,14 +151,14 @@ def chunks_needed(tables, edges, sync, half, block, steps):  # type: ignore[no-u
 
 _TEMPLATE = '''
 @kernel
-def deliver(tables, edges, ring, queue, sync, half, block, start, steps):
+def deliver(places, edges, ring, queue, sync, half, block, start, steps):
     """Deliver all spikes of the window [start, start + steps) to ``block``."""
-    mask, queue_mask = np.uint64(tables.ring_mask), np.uint64(tables.queue_mask)
-    stride = np.uint64(tables.stride[block])
-    origin = np.uint64(tables.ring[block])
+    mask, queue_mask = np.uint64(places.ring_mask), np.uint64(places.queue_mask)
+    stride = np.uint64(places.stride[block])
+    origin = np.uint64(places.ring[block])
     spikes, targets, rows = sync.spikes, edges.targets, edges.rows
     weights, delays = edges.weights, edges.delays
-    n_blocks, n_populations = tables.lo.shape
+    n_blocks, n_populations = places.lo.shape
     for offset in range(steps):
         step = np.uint64(start + offset)
         for p in range(n_populations):
@@ -170,7 +170,7 @@ def deliver(tables, edges, ring, queue, sync, half, block, start, steps):
                 last = sync.counts[half, b, p, offset]
                 if first == last:
                     continue
-                where = tables.spikes[b, p] + half * (sync.spikes.size // 2)
+                where = places.spikes[b, p] + half * (sync.spikes.size // 2)
                 for j in range(np.uint64(where + first), np.uint64(where + last)):
                     i = np.uint64(spikes[j])
                     for g in range(g0, g1):

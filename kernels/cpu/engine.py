@@ -7,6 +7,7 @@ import numpy as np
 
 from kernels import codegen
 from kernels.compiled import CompiledNetwork
+from kernels.cpu.record import GROUP, spikes_of
 from kernels.layout import CHUNK_BITS, LINE, Edges, Queue, Sync, padded, zeros
 
 MAX_CHUNK_STEPS = 100_000
@@ -29,7 +30,7 @@ class Engine:
         self.threads = tables.first_block.size - 1
         blocks, populations = tables.lo.shape
         longest = int((tables.hi - tables.lo).max(initial=1))
-        row = (longest + 71) // 64 * 64
+        row = -(-longest // GROUP) * GROUP
         wide = padded(populations)  # a block's counts are whole cache lines
         width = np.diff(probes.first) / np.maximum(probes.every, 1)
         fit = SAMPLE_BYTES / 8 / max(float(width.sum()), 1e-9)
@@ -105,11 +106,11 @@ class Engine:
         for block in range(len(self.tables.lo)):
             self.sweeps[number](self.tables, self.net.learned[number], self.net.plastic[number], block, step)
 
-    def advance(self, start: int, stop: int) -> tuple[int, np.ndarray, np.ndarray, list[np.ndarray]]:
+    def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.
 
-        Returns the step reached, the steps and global ids of recorded spikes, and the samples of each probe, shape
-        (times, ids).
+        Returns the step reached, for each population the times in ms and ids of its recorded spikes, and the samples
+        of each probe, shape (times, ids).
         """
         net = self.net
         stop = min(stop, start + self.chunk)
@@ -124,11 +125,16 @@ class Engine:
         reached = self._run(0, shared)
         for other in others:
             other.result()
-        steps = np.repeat(np.arange(start, reached), self.sync.record_count[: reached - start])
-        ids = self.sync.record[: int(self.sync.record_size[0])].copy()
+        total, counts = int(self.sync.record_size[0]), self.sync.record_count[: reached - start]
+        spikes = []
+        for gid, n, recorded in zip(self.tables.gid, self.tables.n, self.tables.recorded, strict=True):
+            room = total * recorded  # pages that stay unused are never touched
+            times, ids = np.empty(room), np.empty(room, np.int64)
+            k = spikes_of(self.sync.record, counts, start, net.dt, gid, n, times, ids) if room else 0
+            spikes.append((times[:k], ids[:k]))
         probes, samples = self.probes, []
         for q in range(probes.population.size):
             every, width = int(probes.every[q]), int(probes.first[q + 1] - probes.first[q])
             rows = reached // every - start // every
             samples.append(probes.samples[probes.at[q] :][: rows * width].reshape(rows, width).copy())
-        return reached, steps, ids, samples
+        return reached, spikes, samples

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from kernels.draw import fill_normals
-from kernels.jit import kernel
+from kernels.jit import inlined, kernel
 from kernels.philox import fill_words, philox
 
 POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
@@ -13,7 +13,7 @@ POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
-@kernel
+@inlined
 def segment(inputs, k, step):  # type: ignore[no-untyped-def]
     """Row of the segment of input ``k`` that holds ``step``, or -1 before the first."""
     lo, hi = inputs.segment[k], inputs.segment[k + 1]
@@ -38,7 +38,7 @@ def poisson_count(word, mean):  # type: ignore[no-untyped-def]
     return k
 
 
-@kernel
+@inlined
 def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyped-def]
     """Offset in state.words of this step's words of elements lo..hi-1; four steps are filled at a time, and when
     ``fresh`` says that they were not."""
@@ -65,7 +65,7 @@ def count_thresholds(words, at, m, thresholds, first, count, low, out):  # type:
                 out[i] += (w > a) + (w > b) + (w > c) + (w > d)
 
 
-@kernel
+@inlined
 def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[no-untyped-def]
     """out[i] = Poisson count of element lo + i of input ``k`` in this step; returns whether any may be non-zero."""
     row = segment(inputs, k, step)
@@ -107,16 +107,28 @@ def events_of_step(inputs, k, step):  # type: ignore[no-untyped-def]
     return first + np.searchsorted(steps, step), first + np.searchsorted(steps, step + 1)
 
 
+@inlined
+def any_active(inputs, p, step):  # type: ignore[no-untyped-def]
+    """Whether an input of population ``p`` may do something in ``step``: saves the call of ``apply``."""
+    for k in range(inputs.first[p], inputs.first[p + 1]):
+        if inputs.kind[k] > POISSON_SHARED:
+            return True
+        row = segment(inputs, k, step)
+        if row >= 0 and inputs.size[row] > 0:
+            return True
+    return False
+
+
 @kernel
-def apply(tables, inputs, state, block, p, step, start, counts, normals):  # type: ignore[no-untyped-def]
-    """Phase 1 for the slice of population ``p`` in ``block``; ``counts`` (int32) and ``normals`` are scratch."""
-    lo, hi = tables.lo[block, p], tables.hi[block, p]
+def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, normals):  # type: ignore[no-untyped-def]
+    """Phase 1 for neurons lo .. hi-1 of population ``p``; ``counts`` (int32) and ``normals`` are scratch.
+
+    ``slot``: their first accumulator of this step; ``g``: place of their first value in arrays of one value a neuron.
+    """
     m = hi - lo
-    g = tables.at[p] + lo
-    if tables.current[p]:
+    if has_current:
         for i in range(np.uint64(g), np.uint64(g + m)):
             state.current[i] = 0.0
-    slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block] + tables.acc[block, p]
     for k in range(inputs.first[p], inputs.first[p + 1]):
         kind = inputs.kind[k]
         at = np.uint64(slot + inputs.receptor[k] * m)
@@ -177,9 +189,9 @@ def apply(tables, inputs, state, block, p, step, start, counts, normals):  # typ
 
 
 @kernel
-def emit(tables, inputs, state, block, p, step, start, counts, spikes, at):  # type: ignore[no-untyped-def]
-    """Spikes of the slice of source population ``p`` in this step, ascending, to spikes[at:]; returns the new end."""
-    lo, hi = tables.lo[block, p], tables.hi[block, p]
+def emit(inputs, state, p, lo, hi, step, start, counts, spikes, at):  # type: ignore[no-untyped-def]
+    """Spikes of elements lo .. hi-1 of source population ``p`` in this step, ascending, to spikes[at:]; returns the new
+    end."""
     k = inputs.source[p]
     if inputs.kind[k] == EVENTS:
         first, last = events_of_step(inputs, k, step)

@@ -5,42 +5,65 @@ import numpy as np
 from kernels.jit import kernel
 
 _ZERO, _ONE, _EIGHT = np.uint64(0), np.uint64(1), np.uint64(8)
+GROUP = 64  # flags tested at once
 
 
 @kernel
 def compact(flags, flags8, m, first_id, spikes, at):  # type: ignore[no-untyped-def]
-    """Append first_id + i for every set flag i < m to spikes[at:]; returns the new end. Eight flags are tested at once.
+    """Append first_id + i for every set flag i < m to spikes[at:]; returns the new end.
 
-    Flags from m up to the next multiple of eight must be 0.
+    Flags from m up to the next multiple of GROUP must be 0.
     """
-    for w in range((np.uint64(m) + np.uint64(7)) >> np.uint64(3)):
-        if flags8[w] != _ZERO:
-            base = w * _EIGHT
-            for i in range(base, base + _EIGHT):
-                if flags[i]:
-                    spikes[at] = first_id + i
-                    at += _ONE
+    for g in range(np.uint64(0), (np.uint64(m) + np.uint64(7)) >> np.uint64(3), np.uint64(8)):
+        some = flags8[g]
+        for w in range(g + _ONE, g + _EIGHT):
+            some |= flags8[w]
+        if some != _ZERO:
+            for w in range(g, g + _EIGHT):
+                if flags8[w] != _ZERO:
+                    for i in range(w * _EIGHT, w * _EIGHT + _EIGHT):
+                        if flags[i]:
+                            spikes[at] = first_id + i
+                            at += _ONE
     return at
 
 
 @kernel
-def record_window(tables, sync, half, steps, chunk_step):  # type: ignore[no-untyped-def]
+def record_window(places, sync, half, steps, chunk_step):  # type: ignore[no-untyped-def]
     """Append the window's spikes of recorded populations to the record, ordered by (step, global id)."""
-    n_blocks, n_populations = tables.lo.shape
+    n_blocks, n_populations = places.lo.shape
     size = sync.record_size[0]
     for offset in range(steps):
         before = size
         for p in range(n_populations):
-            if tables.recorded[p]:
-                gid = np.uint32(tables.gid[p])
+            if places.recorded[p]:
+                gid = np.uint32(places.gid[p])
                 for b in range(n_blocks):
-                    where = tables.spikes[b, p] + half * (sync.spikes.size // 2)
+                    where = places.spikes[b, p] + half * (sync.spikes.size // 2)
                     first = sync.counts[half, b, p, offset - 1] if offset > 0 else 0
                     for j in range(where + first, where + sync.counts[half, b, p, offset]):
                         sync.record[size] = gid + sync.spikes[j]
                         size += 1
         sync.record_count[chunk_step + offset] = size - before
     sync.record_size[0] = size
+
+
+@kernel
+def spikes_of(record, counts, start, dt, gid, n, times, ids):  # type: ignore[no-untyped-def]
+    """Times in ms and local ids of the recorded spikes of global ids gid .. gid + n - 1; returns how many.
+
+    counts[k]: spikes recorded in step start + k, which end at (start + k + 1) dt.
+    """
+    at, j = np.uint64(0), np.uint64(0)
+    for k in range(counts.size):
+        t = (start + k + 1) * dt
+        for _ in range(counts[k]):
+            i = np.int64(record[j]) - gid
+            if 0 <= i < n:
+                times[at], ids[at] = t, i
+                at += _ONE
+            j += _ONE
+    return at
 
 
 @kernel

@@ -35,6 +35,7 @@ class Engine:
     """Advance a compiled network step by step in plain Python, float64."""
 
     def __init__(self, net: CompiledNetwork) -> None:
+        self.dt = net.dt
         self.tables, self.constants, self.state, self.inputs = net.tables, net.constants, net.state, net.inputs
         self.kinds, self.edges, self.probes, self.variants = net.kinds, net.edges, net.probes, net.variants
         tables, state = net.tables, net.state
@@ -51,20 +52,23 @@ class Engine:
             np.searchsorted(tables.hi[:, p], np.arange(tables.n[p]), side="right") for p in range(populations)
         ]
 
-    def advance(self, start: int, stop: int) -> tuple[int, np.ndarray, np.ndarray, list[np.ndarray]]:
+    def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run steps start .. stop-1; returns as kernels.cpu.engine does."""
-        record: list[tuple[int, int]] = []
+        record: list[list[tuple[int, int]]] = [[] for _ in range(self.tables.n.size)]
         samples: list[list[list[float]]] = [[] for _ in range(self.probes.population.size)]
         begin, t = start, self.tables
         while begin < stop:
             end = min(begin + t.window, stop)
             fired = [(s, p, i) for s in range(begin, end) for p, i in self.step(s, samples)]
             self.deliver(fired)
-            record += [(s, int(t.gid[p]) + i) for s, p, i in fired if t.recorded[p]]
+            for s, p, i in fired:
+                if t.recorded[p]:
+                    record[p].append((s, i))
             begin = end
-        steps, ids = np.array(record, np.int64).reshape(-1, 2).T
+        table = [np.array(x, np.int64).reshape(-1, 2) for x in record]
+        spikes = [((x[:, 0] + 1) * self.dt, x[:, 1]) for x in table]
         widths = np.diff(self.probes.first)
-        return stop, steps, ids, [np.array(x, float).reshape(-1, w) for x, w in zip(samples, widths, strict=True)]
+        return stop, spikes, [np.array(x, float).reshape(-1, w) for x, w in zip(samples, widths, strict=True)]
 
     def step(self, s: int, samples: list[list[list[float]]]) -> list[tuple[int, int]]:
         """Phases 1 to 3; returns (population, neuron) of the spikes, ascending."""
