@@ -183,7 +183,9 @@ def test_counts_of_rules(rule, count):
     if rule == "fixed_total_number" and count == 2**31:
         snn.fixed_total_number(count)
         return
-    argument, bits = {"fixed_indegree": ("indegree", 31), "fixed_outdegree": ("outdegree", 31)}.get(rule, ("number", 40))
+    argument, bits = {"fixed_indegree": ("indegree", 31), "fixed_outdegree": ("outdegree", 31)}.get(
+        rule, ("number", 40)
+    )
     text = f"{rule}.{argument}: must be an integer >= 0 and < 2**{bits}; got {count!r}."
     refused(ModelError, text, getattr(snn, rule), count)
 

@@ -449,7 +449,7 @@ def test_bytes_per_synapse(weight, delay, most, threads):
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: snn.fixed_indegree(-1), snn.ModelError, "fixed_indegree.indegree: must be an integer >= 0; got -1"),
+        (lambda: snn.fixed_indegree(-1), snn.ModelError, "fixed_indegree.indegree: must be an integer >= 0 and < 2"),
         (lambda: snn.fixed_outdegree(2.0), snn.ModelError, "fixed_outdegree.outdegree"),
         (lambda: snn.fixed_total_number(True), snn.ModelError, "fixed_total_number.number"),
         (lambda: snn.pairwise_bernoulli(1.5), snn.ModelError, "pairwise_bernoulli.p: must be >= 0 and <= 1"),
