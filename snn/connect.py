@@ -371,7 +371,7 @@ def from_sonata(
     path: str | Path, population: str | None = None
 ) -> tuple[from_arrays, np.ndarray | None, np.ndarray | None]:
     """(rule, weights, delays) of a SONATA edges file; weights and delays are None where the file holds none."""
-    from snn.io.sonata import read_edges
+    from snn.io.sonata_edges import read_edges
 
     sources, targets, weights, delays, *_ = read_edges(path, population)
     return from_arrays(sources.astype(np.int64), targets.astype(np.int64)), weights, delays

@@ -8,7 +8,7 @@ import scipy.sparse
 from scipy import stats
 
 import snn
-from snn.io.sonata import write_edges
+from snn.io.sonata_edges import write_edges
 
 DT = 0.1
 SILENT = {"e_l": 0.0, "v_reset": 0.0, "v_th": 1e9}  # a target that never fires, at rest at 0 mV
