@@ -463,7 +463,8 @@ def kill_child(path: str, duration: float) -> None:
 
 def kill_once(path: Path, delay: float, duration: float, undisturbed: snn.Result) -> float:
     """Kill a run ``delay`` seconds after its first flush; ms that were safe. AssertionError where anything is lost."""
-    from snn.io.sonata import describe, part_path, read_result
+    from snn.io.sonata import describe, read_result
+    from snn.io.sonata_file import part_path
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, str(Path(__file__).resolve()), "--kill-child", str(path), str(duration)]

@@ -117,7 +117,7 @@ def run(
 ) -> None:
     """Run an experiment, write its records and print the rates."""
     with _errors(WRONG):
-        from snn.io.sonata import check_destination, part_path
+        from snn.io.sonata_file import check_destination, part_path
 
         flags: dict[str, Any] = {"seed": seed, "simulation.threads": threads, "simulation.backend": backend}
         flags["simulation.duration"] = duration

@@ -20,6 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+PATHS = {"file", "plot", "models"}  # keys of texts that are paths
 OPTIONAL = {"simulation", "output", "params", "init"}  # tables that an override may create
 
 
@@ -146,12 +147,12 @@ def listed(path: Path, problems: list[str]) -> ConfigError:
 
 
 def _absolute(raw: Any, folder: Path, key: str = "") -> Any:
-    """``raw``, the value of ``key``, with every path made absolute: the texts under ``file`` and ``plot``, anywhere."""
+    """``raw``, the value of ``key``, with every path (a text under one of PATHS, anywhere) made absolute."""
     if isinstance(raw, dict):
         return {k: _absolute(value, folder, k) for k, value in raw.items()}
     if isinstance(raw, list):
-        return [_absolute(x, folder) for x in raw]
-    return str(folder / Path(raw).expanduser()) if isinstance(raw, str) and key in ("file", "plot") else raw
+        return [_absolute(x, folder, key) for x in raw]
+    return str(folder / Path(raw).expanduser()) if isinstance(raw, str) and key in PATHS else raw
 
 
 def _keys(key: str) -> list[str]:

@@ -148,6 +148,8 @@ class Simulation:
             raise ShapeError(
                 f"set_state({variable!r}): must be finite, a number or of shape {view.shape}; got {values!r}."
             )
+        if view.dtype.kind == "i" and not np.all((array == np.rint(array)) & (np.abs(array) < 2**31)):
+            raise ModelError(f"set_state({variable!r}): must be integers of 32 bits; got {values!r}.")
         view[:] = array
 
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -308,9 +310,9 @@ def _deferred_interrupt() -> Iterator[list[int]]:
 
 def _choose_threads(net: Network) -> int:
     neurons = sum(p.n for p in net.populations.values() if p.spec)
-    fan = sum(getattr(p.rule, "indegree", 0) * p.target.n for p in net.projections.values())
+    synapses = sum(p.rule.expected(p.source.n, p.target.n) for p in net.projections.values())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if neurons >= 2000 or fan >= 1_000_000 else 1
+    return cores if neurons >= 2000 or synapses >= 1_000_000 else 1
 
 
 def _next_chunk(steps: int, seconds: float, chunk: int) -> int:

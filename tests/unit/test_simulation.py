@@ -90,6 +90,11 @@ def test_choice_of_threads(monkeypatch):
     assert simulate(big).threads == 3
     assert simulate(big, threads=2).threads == 2
     assert simulate(network(), backend="reference", threads=4).threads == 1
+    for rule in (snn.all_to_all(), snn.fixed_outdegree(1100), snn.fixed_total_number(1_000_000)):
+        dense = snn.Network()
+        cells = dense.population("a", 1000, snn.LIFDelta())
+        dense.connect(cells, cells, rule, 0.1, 1.0)
+        assert simulate(dense).threads == 3
 
 
 def test_seed():
