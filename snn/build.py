@@ -440,15 +440,18 @@ class WeightsTable(Table):
 
 
 class Builder:
-    """Builds a network from a document and collects every problem on the way."""
+    """Builds a network from a document and collects every problem on the way; runs the files under ``models`` only
+    where ``allow_code`` says so."""
 
-    def __init__(self, raw: dict[str, Any]) -> None:
+    def __init__(self, raw: dict[str, Any], allow_code: bool = False) -> None:
         self.problems: list[str] = []
         self.document: Document | None = None
         with self.at(""):
             self.document = check(Document, raw)
         for k, path in enumerate(self.document.models if self.document else _models(raw)):
             with self.at(f"models.{k}"):
+                if not allow_code:
+                    raise ConfigError(f"would run {path} as a program. Allow it with --allow-code if you trust it.")
                 import_models(Path(path))
         self.net = Network(self.document.seed if self.document else 0)
         self.dt = self.document.simulation.dt if self.document else _dt(raw)

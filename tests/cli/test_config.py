@@ -45,10 +45,10 @@ def write(tmp_path):
     return write
 
 
-def problems(path, overrides=None):
+def problems(path, overrides=None, allow_code=False):
     """The lines of the error without the first, which holds the count."""
     with pytest.raises(ConfigError) as caught:
-        load(path, overrides)
+        load(path, overrides, allow_code)
     first, *lines = str(caught.value).split("\n  ")
     count = int(re.fullmatch(rf"{re.escape(str(path))}: (\d+) problems?", first)[1])
     assert count == len(lines)
@@ -646,18 +646,20 @@ def test_models_of_ones_own(write, tmp_path, monkeypatch, registered):
     write(MY_MODEL.format(name="CountingCell"), "my/models.py")
     path = write(OWN.format(name="CountingCell"))
     monkeypatch.chdir(tmp_path.parent)  # the path is relative to the file
-    experiment = load(path)
+    (refused,) = [p for p in problems(path) if p.startswith("models")]
+    assert refused.startswith(f"models.0: would run {tmp_path}/my/models.py as a program. Allow it with --allow-code")
+    experiment = load(path, allow_code=True)
     assert experiment.configuration["models"] == [str(tmp_path / "my/models.py")]
     for _ in range(2):  # the second network comes from the configuration
         result = snn.Simulation(experiment.network(), backend="reference").run(10.0)
         assert result.spikes["a"].ids.tolist() == [0]
-    (found,) = problems(path, {"populations.a.params.v_th": -1.0})
+    (found,) = problems(path, {"populations.a.params.v_th": -1.0}, allow_code=True)
     assert found.startswith("populations.a.params.v_th: must be > 0")
 
 
 def test_models_that_cannot_be_imported(write, tmp_path, registered):
     path = write(OWN.format(name="NoSuchCell"))
-    missing, unknown = problems(path)
+    missing, unknown = problems(path, allow_code=True)
     assert (
         missing == f"models.0: no such file: {tmp_path}/my/models.py. Check the name; it is relative to the TOML file."
     )
@@ -665,8 +667,10 @@ def test_models_that_cannot_be_imported(write, tmp_path, registered):
     (tmp_path / "my").mkdir()
     for text, error in (("1 / 0", "ZeroDivisionError: division by zero"), ("def", "SyntaxError: ")):
         write(text, "my/models.py")
-        assert problems(path)[0].startswith(f"models.0: {tmp_path}/my/models.py cannot be imported: {error}")
+        assert problems(path, allow_code=True)[0].startswith(
+            f"models.0: {tmp_path}/my/models.py cannot be imported: {error}"
+        )
     write(MY_MODEL.format(name="Bad").replace("v + arrive_syn", "open(arrive_syn)"), "my/models.py")
-    assert problems(path)[0].startswith("models.0: ")
+    assert problems(path, allow_code=True)[0].startswith("models.0: ")
     (found,) = problems(write('models = "a.py"' + BASE))
     assert found.startswith("models: must be a list")
