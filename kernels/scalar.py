@@ -23,3 +23,9 @@ def relax(x, a, b, dt):  # type: ignore[no-untyped-def]
 def exponential_leak(v, g_l, e_l, v_th, g_delta, inv_delta):  # type: ignore[no-untyped-def]
     """Leak and spike-initiating current of the exponential integrate-and-fire neuron."""
     return g_l * (e_l - v) + g_delta * math.exp((v - v_th) * inv_delta)
+
+
+def exp_response(h, tau_syn, tau_m, c_m):  # type: ignore[no-untyped-def]
+    """What 1 pA of current decaying with ``tau_syn`` adds to v in h ms; the slower decay in front: nothing cancels."""
+    x = -abs(h / tau_m - h / tau_syn)
+    return h / c_m * math.exp(-h / max(tau_m, tau_syn)) * exprel(x)

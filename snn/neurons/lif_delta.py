@@ -1,8 +1,10 @@
 """Leaky integrate-and-fire neuron with delta-shaped synapses."""
 
+import math
+
 import numpy as np
 
-from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
+from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 
 
@@ -22,6 +24,36 @@ def lif_delta_step(v, refractory, arrive_syn, i_stim, v_reset, v_th, p_vv, p_vi,
     refractory = n_ref if fired else (refractory if free else refractory - 1)
     v = v_reset if fired else v
     return v, refractory, fired
+
+
+def flow(v, i_stim, h, v_inf, r_m, decay):  # type: ignore[no-untyped-def]
+    top = v_inf + i_stim * r_m
+    return (top + (v - top) * math.exp(h * decay),)
+
+
+def hold(v, h):  # type: ignore[no-untyped-def]
+    return (v,)
+
+
+def arrive(v, arrive_syn, held):  # type: ignore[no-untyped-def]
+    return (v + arrive_syn if held == 0 else v,)
+
+
+def fire(v_reset):  # type: ignore[no-untyped-def]
+    return (v_reset,)
+
+
+def earliest(v, i_stim, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
+    top = v_inf + i_stim * r_m
+    return (
+        0.0 if v >= v_th else (tau_m * math.log((top - v) / (top - v_th)) * (1.0 - 1e-12) if top > v_th else math.inf)
+    )
+
+
+def crossing(v, i_stim, h, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
+    top = v_inf + i_stim * r_m
+    t = 0.0 if v >= v_th else (tau_m * math.log1p((v_th - v) / (top - v_th)) if top > v_th else math.inf)
+    return t if t <= h else math.inf
 
 
 LIFDelta = define(
@@ -63,6 +95,20 @@ LIFDelta = define(
         checks=(Check(("v_reset", "v_th"), lambda p: p.v_reset < p.v_th, "must be below v_th"),),
         refractory="refractory",
         rate=lif_rate,
+        closed_form=ClosedForm(
+            derived=(
+                Derived("v_inf", "mV", lambda p, dt: p.e_l + p.i_e * p.tau_m / p.c_m),
+                Derived("r_m", "mV/pA", lambda p, dt: p.tau_m / p.c_m),
+                Derived("decay", "1/ms", lambda p, dt: -1.0 / p.tau_m),
+            ),
+            flow=flow,
+            hold=hold,
+            arrive=arrive,
+            fire=fire,
+            earliest=earliest,
+            crossing=crossing,
+            t_ref="t_ref",
+        ),  # fmt: skip
         references=("Rotter & Diesmann 1999, doi:10.1007/s004220050570", "NEST 3.10, iaf_psc_delta"),
     )
 )

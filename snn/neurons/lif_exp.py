@@ -1,9 +1,12 @@
 """Leaky integrate-and-fire neuron with exponentially decaying synaptic currents."""
 
+import math
+
 import numpy as np
 from scipy.special import exprel
 
-from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
+from kernels import scalar
+from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 from snn.neurons.lif_delta import lif_rate
 
@@ -30,6 +33,53 @@ def exp_to_v(dt, tau_syn, tau_m, c_m):  # type: ignore[no-untyped-def]
     """
     x = np.abs(dt / tau_m - dt / tau_syn)
     return dt / c_m * np.exp(-dt / np.maximum(tau_m, tau_syn)) * exprel(-x)
+
+
+def flow(v, i_ex, i_in, i_stim, h, v_inf, r_m, tau_m, c_m, tau_syn_ex, tau_syn_in):  # type: ignore[no-untyped-def]
+    top = v_inf + i_stim * r_m
+    v = top + (v - top) * math.exp(-h / tau_m)
+    v = (
+        v
+        + i_ex * scalar.exp_response(h, tau_syn_ex, tau_m, c_m)
+        + i_in * scalar.exp_response(h, tau_syn_in, tau_m, c_m)
+    )
+    return v, i_ex * math.exp(-h / tau_syn_ex), i_in * math.exp(-h / tau_syn_in)
+
+
+def hold(v, i_ex, i_in, h, tau_syn_ex, tau_syn_in):  # type: ignore[no-untyped-def]
+    return v, i_ex * math.exp(-h / tau_syn_ex), i_in * math.exp(-h / tau_syn_in)
+
+
+def arrive(v, i_ex, i_in, arrive_ex, arrive_in, held):  # type: ignore[no-untyped-def]
+    return v, i_ex + arrive_ex, i_in + arrive_in
+
+
+def fire(v_reset, i_ex, i_in):  # type: ignore[no-untyped-def]
+    return v_reset, i_ex, i_in
+
+
+def earliest(v, i_ex, i_in, i_stim, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
+    slope = v_inf - v + (i_stim + max(i_ex, 0.0) + max(i_in, 0.0)) * r_m
+    return 0.0 if v >= v_th else (math.inf if v + slope <= v_th else (v_th - v) / slope * tau_m)
+
+
+def crossing(  # type: ignore[no-untyped-def]
+    v, i_ex, i_in, i_stim, h, v_inf, r_m, v_th, tau_m, c_m, tau_syn_ex, tau_syn_in
+):
+    top = v_inf + i_stim * r_m
+    t = 0.0
+    x = v
+    for _ in range(200):  # steps that a bound of the slope keeps below the crossing
+        ex = max(i_ex, 0.0) * math.exp(-t / tau_syn_ex) + max(i_in, 0.0) * math.exp(-t / tau_syn_in)
+        slope = top - x + ex * r_m
+        if x >= v_th or t > h:
+            break
+        t = t + (math.inf if x + slope <= v_th else (v_th - x) / slope * tau_m)
+        if t > h:
+            break
+        x = top + (v - top) * math.exp(-t / tau_m) + i_ex * scalar.exp_response(t, tau_syn_ex, tau_m, c_m)
+        x = x + i_in * scalar.exp_response(t, tau_syn_in, tau_m, c_m)
+    return t if t <= h else math.inf
 
 
 LIFExp = define(
@@ -85,6 +135,19 @@ LIFExp = define(
         checks=(Check(("v_reset", "v_th"), lambda p: p.v_reset < p.v_th, "must be below v_th"),),
         refractory="refractory",
         rate=lif_rate,
+        closed_form=ClosedForm(
+            derived=(
+                Derived("v_inf", "mV", lambda p, dt: p.e_l + p.i_e * p.tau_m / p.c_m),
+                Derived("r_m", "mV/pA", lambda p, dt: p.tau_m / p.c_m),
+            ),
+            flow=flow,
+            hold=hold,
+            arrive=arrive,
+            fire=fire,
+            earliest=earliest,
+            crossing=crossing,
+            t_ref="t_ref",
+        ),  # fmt: skip
         references=(
             "Rotter & Diesmann 1999, doi:10.1007/s004220050570",
             "Tsodyks, Uziel & Markram 2000, doi:10.1523/JNEUROSCI.20-01-j0003.2000",
