@@ -8,6 +8,12 @@ network below). iaf_psc_exp_ps_lossless loses none, but takes one synaptic time 
 NumericalInstability on half of these networks. Hence each model has the resolution at which NEST agrees with itself at
 a finer one; the first test says so.
 
+NEST counts time in steps and an offset, so arrivals over two ways of equal delay are simultaneous there, and summed before
+threshold is looked at; here the sums of real numbers differ in the last bit, and the arrivals come one by one. It
+matters where neurons fire at arrivals, as with delta synapses. So delays are fine there and the bias is strong; and
+t_ref is an odd multiple of the resolution, delays are even ones, so that no arrival falls on the end of a refractory
+period.
+
 All networks have random weights, delays and connections; ``contracting`` means that a spike moved by 1e-6 ms moves no
 later one by more than that order, so that differences in rounding stay small over a second.
 """
@@ -31,7 +37,7 @@ class Case(NamedTuple):
 
     ours: str
     nest: str
-    resolution: float  # ms, NEST's; delays are its multiples
+    resolution: float  # ms, NEST's; delays are its even multiples
     params: dict[str, float]
     weight: float
     inhibition: float = 5.0
@@ -39,16 +45,17 @@ class Case(NamedTuple):
     indegree: int = 20
 
 
+DELTA = {"i_e": 450.0, "t_ref": 2.01}
 EXP = {"tau_syn_ex": 1.5, "tau_syn_in": 4.0}
 SAME = {"tau_syn_ex": 2.0, "tau_syn_in": 2.0}
 CONTRACTING = {
-    "delta": Case("LIFDelta", "iaf_psc_delta_ps", 0.1, {"i_e": 450.0}, 1.0, 8.0, 0.3),
+    "delta": Case("LIFDelta", "iaf_psc_delta_ps", 0.01, DELTA, 0.6, 8.0, 0.4),
     "exp": Case("LIFExp", "iaf_psc_exp_ps", 0.01, EXP, 90.0),
     "exp lossless": Case("LIFExp", "iaf_psc_exp_ps_lossless", 0.05, SAME, 60.0, 8.0),
     "alpha": Case("LIFAlpha", "iaf_psc_alpha_ps", 0.05, EXP, 40.0),
 }
 CHAOTIC = {
-    "delta": Case("LIFDelta", "iaf_psc_delta_ps", 0.1, {"i_e": 450.0}, 1.0, 5.0, 0.2, 60),
+    "delta": Case("LIFDelta", "iaf_psc_delta_ps", 0.01, DELTA, 1.0, 5.0, 0.2, 60),
     "exp lossless": Case("LIFExp", "iaf_psc_exp_ps_lossless", 0.05, SAME, 400.0),
 }
 
@@ -59,11 +66,12 @@ def description(case, seed):
     n_edges, n_in = case.indegree * N, 40
     source, target = rng.integers(0, N, (2, n_edges))
     weight = np.where(source < 160, 1.0, -case.inhibition) * case.weight * rng.uniform(0.2, 1.0, n_edges)
-    delay = rng.integers(round(0.1 / case.resolution), round(6.0 / case.resolution), n_edges) * case.resolution
+    grid = 2 * case.resolution
+    delay = rng.integers(round(0.1 / grid), round(6.0 / grid), n_edges) * grid
     trains = [np.sort(rng.uniform(1.0, DURATION, 250)) for _ in range(n_in)]
     in_source, in_target = rng.integers(0, n_in, 10 * N), np.repeat(np.arange(N), 10)
     in_weight = case.drive * case.weight * rng.uniform(0.5, 2.0, 10 * N)
-    in_delay = rng.integers(round(0.1 / case.resolution), round(3.0 / case.resolution), 10 * N) * case.resolution
+    in_delay = rng.integers(round(0.1 / grid), round(3.0 / grid), 10 * N) * grid
     return (source, target, weight, delay), trains, (in_source, in_target, in_weight, in_delay)
 
 
