@@ -8,8 +8,8 @@ network below). iaf_psc_exp_ps_lossless loses none, but takes one synaptic time 
 NumericalInstability on half of these networks. Hence each model has the resolution at which NEST agrees with itself at
 a finer one; the first test says so.
 
-NEST counts time in steps and an offset, so arrivals over two ways of equal delay are simultaneous there, and summed before
-threshold is looked at; here the sums of real numbers differ in the last bit, and the arrivals come one by one. It
+NEST counts time in steps and an offset, so arrivals over two ways of equal delay are simultaneous there, and summed
+before threshold is looked at; here sums of real numbers differ in the last bit, and arrivals come one by one. It
 matters where neurons fire at arrivals, as with delta synapses. So delays are fine there and the bias is strong; and
 t_ref is an odd multiple of the resolution, delays are even ones, so that no arrival falls on the end of a refractory
 period.
@@ -207,7 +207,7 @@ def test_a_brief_excursion_above_threshold(phase):
 
 def test_spikes_that_steps_lose_in_a_network():
     """At 0.1 ms iaf_psc_exp_ps loses a spike of the network in which, at 0.01 ms, it agrees with this engine."""
-    case = CONTRACTING["exp"]._replace(resolution=0.1)
-    coarse, fine, ours = run_nest(case, 11), run_nest(case, 11, resolution=0.01), run_ours(case, 11)
+    case = CONTRACTING["exp"]._replace(resolution=0.05)  # of the delays
+    coarse, fine, ours = run_nest(case, 11, 0.1), run_nest(case, 11, 0.01), run_ours(case, 11)
     assert len(coarse[0]) < len(fine[0])
     assert_same(ours, fine, 1e-9)
