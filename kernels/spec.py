@@ -130,7 +130,7 @@ class ClosedForm:
     arrive : ``arrive(.., arrive_<receptor>.., held)``: state just after weights arrive; held is 1 in the refractory
         period, else 0
     fire : state just after a spike
-    earliest : lower bound of the time to the next crossing of the threshold if nothing arrives; inf proves that there is
+    earliest : lower bound of the time to the next threshold crossing if nothing arrives; inf proves that there is
         none, 0.0 at or above threshold
     crossing : ``crossing(.., h)``: time in [0, h] of the first crossing, inf if there is none, 0.0 at or above
         threshold; agrees with ``flow`` to rounding, finds the briefest excursion

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kernels import scalar
 from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 
@@ -26,9 +27,8 @@ def lif_delta_step(v, refractory, arrive_syn, i_stim, v_reset, v_th, p_vv, p_vi,
     return v, refractory, fired
 
 
-def flow(v, i_stim, h, v_inf, r_m, decay):  # type: ignore[no-untyped-def]
-    top = v_inf + i_stim * r_m
-    return (top + (v - top) * math.exp(h * decay),)
+def flow(v, i_stim, h, v_inf, r_m, leak):  # type: ignore[no-untyped-def]
+    return (v + (v_inf + i_stim * r_m - v) * (1.0 - scalar.decay(leak * h)),)
 
 
 def hold(v, h):  # type: ignore[no-untyped-def]
@@ -44,10 +44,12 @@ def fire(v_reset):  # type: ignore[no-untyped-def]
 
 
 def earliest(v, i_stim, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
+    # log(1 + x) > 2 x / (2 + x)
     top = v_inf + i_stim * r_m
-    return (
-        0.0 if v >= v_th else (tau_m * math.log((top - v) / (top - v_th)) * (1.0 - 1e-12) if top > v_th else math.inf)
-    )
+    gap = v_th - v
+    reach = top - v + 1e-12 * (abs(v) + abs(v_th) + abs(top))
+    t = (1.0 - 1e-12) * 2.0 * gap * tau_m / (2.0 * reach - gap)
+    return 0.0 if gap <= 0.0 else (math.inf if reach < gap else t)
 
 
 def crossing(v, i_stim, h, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
@@ -69,7 +71,8 @@ LIFDelta = define(
 
         Numerics
         --------
-        Exact integration on the grid (Rotter & Diesmann 1999); equal to NEST's ``iaf_psc_delta``.
+        Exact integration on the grid (Rotter & Diesmann 1999); equal to NEST's ``iaf_psc_delta``. In continuous time
+        the crossing of the threshold is a logarithm.
         """,
         state=(
             StateVar("v", "mV", "membrane potential", init="e_l"),
@@ -99,7 +102,7 @@ LIFDelta = define(
             derived=(
                 Derived("v_inf", "mV", lambda p, dt: p.e_l + p.i_e * p.tau_m / p.c_m),
                 Derived("r_m", "mV/pA", lambda p, dt: p.tau_m / p.c_m),
-                Derived("decay", "1/ms", lambda p, dt: -1.0 / p.tau_m),
+                Derived("leak", "1/ms", lambda p, dt: 1.0 / p.tau_m),
             ),
             flow=flow,
             hold=hold,
@@ -108,7 +111,7 @@ LIFDelta = define(
             earliest=earliest,
             crossing=crossing,
             t_ref="t_ref",
-        ),  # fmt: skip
+        ),
         references=("Rotter & Diesmann 1999, doi:10.1007/s004220050570", "NEST 3.10, iaf_psc_delta"),
     )
 )

@@ -1,7 +1,5 @@
 """Leaky integrate-and-fire neuron with exponentially decaying synaptic currents."""
 
-import math
-
 import numpy as np
 from scipy.special import exprel
 
@@ -35,19 +33,33 @@ def exp_to_v(dt, tau_syn, tau_m, c_m):  # type: ignore[no-untyped-def]
     return dt / c_m * np.exp(-dt / np.maximum(tau_m, tau_syn)) * exprel(-x)
 
 
-def flow(v, i_ex, i_in, i_stim, h, v_inf, r_m, tau_m, c_m, tau_syn_ex, tau_syn_in):  # type: ignore[no-untyped-def]
+def psp_peak(tau_m, tau_syn):  # type: ignore[no-untyped-def]
+    """The largest value, in ms, of the response of a membrane to a current that decays with ``tau_syn``."""
+    x = tau_m / tau_syn - 1.0
+    at = tau_m * np.where(np.abs(x) < 1e-6, 1.0 - 0.5 * x, np.log1p(x) / np.where(x == 0.0, 1.0, x))
+    return tau_m * np.exp(-at / tau_syn)
+
+
+def cancelled(tau_m, tau_ex, tau_in):  # type: ignore[no-untyped-def]
+    """The least ratio of the responses to an inhibitory and an excitatory current, over all times.
+
+    1 where inhibition is slower. Where it is faster the ratio falls from 1 towards this limit.
+    """
+    a, b, leak = 1.0 / tau_ex, 1.0 / tau_in, 1.0 / tau_m
+    excess = np.maximum(a - leak, 0.0)
+    return np.where(tau_in >= tau_ex, 1.0, excess / np.where((excess > 0.0) & (b > a), b - leak, 1.0))
+
+
+def flow(  # type: ignore[no-untyped-def]
+    v, i_ex, i_in, i_stim, h, v_inf, r_m, inv_c, leak, rate_ex, rate_in, gap_ex, gap_in
+):
     top = v_inf + i_stim * r_m
-    v = top + (v - top) * math.exp(-h / tau_m)
-    v = (
-        v
-        + i_ex * scalar.exp_response(h, tau_syn_ex, tau_m, c_m)
-        + i_in * scalar.exp_response(h, tau_syn_in, tau_m, c_m)
-    )
-    return v, i_ex * math.exp(-h / tau_syn_ex), i_in * math.exp(-h / tau_syn_in)
+    v, i_ex, i_in = scalar.leaky_exp(h, v, top, i_ex, i_in, inv_c, leak, rate_ex, rate_in, gap_ex, gap_in)
+    return v, i_ex, i_in
 
 
-def hold(v, i_ex, i_in, h, tau_syn_ex, tau_syn_in):  # type: ignore[no-untyped-def]
-    return v, i_ex * math.exp(-h / tau_syn_ex), i_in * math.exp(-h / tau_syn_in)
+def hold(v, i_ex, i_in, h, rate_ex, rate_in):  # type: ignore[no-untyped-def]
+    return v, i_ex * scalar.decay(rate_ex * h), i_in * scalar.decay(rate_in * h)
 
 
 def arrive(v, i_ex, i_in, arrive_ex, arrive_in, held):  # type: ignore[no-untyped-def]
@@ -58,28 +70,16 @@ def fire(v_reset, i_ex, i_in):  # type: ignore[no-untyped-def]
     return v_reset, i_ex, i_in
 
 
-def earliest(v, i_ex, i_in, i_stim, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
-    slope = v_inf - v + (i_stim + max(i_ex, 0.0) + max(i_in, 0.0)) * r_m
-    return 0.0 if v >= v_th else (math.inf if v + slope <= v_th else (v_th - v) / slope * tau_m)
+def earliest(v, i_ex, i_in, i_stim, v_inf, r_m, inv_c, v_th, tau_m, peak_ex, peak_in, cancel):  # type: ignore[no-untyped-def]
+    top = v_inf + i_stim * r_m
+    return scalar.leaky_exp_earliest(v, v_th, top, i_ex * inv_c, i_in * inv_c, tau_m, peak_ex, peak_in, cancel)
 
 
 def crossing(  # type: ignore[no-untyped-def]
-    v, i_ex, i_in, i_stim, h, v_inf, r_m, v_th, tau_m, c_m, tau_syn_ex, tau_syn_in
+    v, i_ex, i_in, i_stim, h, v_inf, r_m, inv_c, v_th, leak, rate_ex, rate_in, gap_ex, gap_in
 ):
     top = v_inf + i_stim * r_m
-    t = 0.0
-    x = v
-    for _ in range(200):  # steps that a bound of the slope keeps below the crossing
-        ex = max(i_ex, 0.0) * math.exp(-t / tau_syn_ex) + max(i_in, 0.0) * math.exp(-t / tau_syn_in)
-        slope = top - x + ex * r_m
-        if x >= v_th or t > h:
-            break
-        t = t + (math.inf if x + slope <= v_th else (v_th - x) / slope * tau_m)
-        if t > h:
-            break
-        x = top + (v - top) * math.exp(-t / tau_m) + i_ex * scalar.exp_response(t, tau_syn_ex, tau_m, c_m)
-        x = x + i_in * scalar.exp_response(t, tau_syn_in, tau_m, c_m)
-    return t if t <= h else math.inf
+    return scalar.leaky_exp_crossing(h, v, v_th, top, i_ex, i_in, inv_c, leak, rate_ex, rate_in, gap_ex, gap_in)
 
 
 LIFExp = define(
@@ -98,7 +98,9 @@ LIFExp = define(
         --------
         Exact integration on the grid (Rotter & Diesmann 1999), for every dt and every ratio of the time constants,
         tau_syn = tau_m too; only threshold crossings are bound to the grid. Equal to NEST's ``iaf_psc_exp`` with
-        ``delta`` = 0.
+        ``delta`` = 0. In continuous time v can cross the threshold only while the slope that it would have there is
+        positive: that splits time into intervals with at most one crossing each, found by a bracketed Newton method, so
+        none is missed (see Brette 2007 and Krishnan et al. 2018 for other criteria).
         """,
         state=(
             StateVar("v", "mV", "membrane potential", init="e_l"),
@@ -139,6 +141,15 @@ LIFExp = define(
             derived=(
                 Derived("v_inf", "mV", lambda p, dt: p.e_l + p.i_e * p.tau_m / p.c_m),
                 Derived("r_m", "mV/pA", lambda p, dt: p.tau_m / p.c_m),
+                Derived("inv_c", "1/pF", lambda p, dt: 1.0 / p.c_m),
+                Derived("leak", "1/ms", lambda p, dt: 1.0 / p.tau_m),
+                Derived("rate_ex", "1/ms", lambda p, dt: 1.0 / p.tau_syn_ex),
+                Derived("rate_in", "1/ms", lambda p, dt: 1.0 / p.tau_syn_in),
+                Derived("gap_ex", "1/ms", lambda p, dt: np.abs(p.tau_m - p.tau_syn_ex) / (p.tau_m * p.tau_syn_ex)),
+                Derived("gap_in", "1/ms", lambda p, dt: np.abs(p.tau_m - p.tau_syn_in) / (p.tau_m * p.tau_syn_in)),
+                Derived("peak_ex", "ms", lambda p, dt: psp_peak(p.tau_m, p.tau_syn_ex)),
+                Derived("peak_in", "ms", lambda p, dt: psp_peak(p.tau_m, p.tau_syn_in)),
+                Derived("cancel", "1", lambda p, dt: cancelled(p.tau_m, p.tau_syn_ex, p.tau_syn_in)),
             ),
             flow=flow,
             hold=hold,
@@ -147,10 +158,12 @@ LIFExp = define(
             earliest=earliest,
             crossing=crossing,
             t_ref="t_ref",
-        ),  # fmt: skip
+        ),
         references=(
             "Rotter & Diesmann 1999, doi:10.1007/s004220050570",
             "Tsodyks, Uziel & Markram 2000, doi:10.1523/JNEUROSCI.20-01-j0003.2000",
+            "Brette 2007, doi:10.1162/neco.2007.19.10.2604",
+            "Krishnan et al. 2018, doi:10.3389/fninf.2017.00075",
             "NEST 3.10, iaf_psc_exp",
         ),
     )
