@@ -44,6 +44,7 @@ for _folder in (ROOT, ROOT / "scripts", ROOT / "scripts" / "examples", ROOT / "s
         sys.path.insert(0, str(_folder))
 
 import statistics_tools as tools  # noqa: E402
+from verify_event import event_convergence  # noqa: E402
 
 DT = 0.1  # ms
 MIB = 1 << 20
@@ -640,7 +641,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
-        kill, convergence, threads,
+        kill, convergence, event_convergence, threads,
     )
 }  # fmt: skip
 
