@@ -190,7 +190,7 @@ def test_permutation_of_ids(threads):
     np.testing.assert_array_equal(number[spikes[0].ids], spikes[1].ids)
 
 
-# Model, parameters and strength of `arrays` at which most neurons fire a few times, by crossing threshold between arrivals.
+# Model, parameters and strength of `arrays` at which most neurons fire, by crossing threshold between arrivals.
 CASES = {
     "LIFDelta, biased": ("LIFDelta", {"i_e": 400.0}, 1.5),
     "LIFExp": ("LIFExp", {}, 400.0),
