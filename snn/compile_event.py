@@ -47,7 +47,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     slots = 1 << int(most / width + 3).bit_length()
     if slots > MAX_SLOTS:
         raise ModelError(
-            f"Network: the largest delay, {most:g} ms, must be below {MAX_SLOTS // 4:,} times the smallest, {least:g} ms. "
+            f"Network: the largest delay, {most:g} ms, must be < {MAX_SLOTS // 4:,} times the smallest, {least:g} ms. "
             "Raise the smallest delay."
         )
 

@@ -201,7 +201,7 @@ def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
                 run_events(net, lanes, p, active)
             turn += 1
         for l in range(m):
-            if not lanes.done[l] and lanes.check[l] <= wend:
+            if lanes.check[l] <= wend and not lanes.done[l] and window_of(net, lanes.check[l]) <= k:
                 bring(net, block, lanes, sync, thread, half, p, l, wend, True, stop, k)
             neuron = np.uint64(order[from_ + l])
             i = neuron - begin
