@@ -87,6 +87,11 @@ def safe_step(t, new, low, high, step):  # type: ignore[no-untyped-def]
 
 def sign_change(f, x, p, y, q, a, b, low, high):  # type: ignore[no-untyped-def]
     """The only zero of f + (x + p t) exp(-a t) + (y + q t) exp(-b t) in [low, high]; high if there is none."""
+    # without f only the slower of the terms that are there gives the sign: it must not underflow
+    other = a if (y == 0.0) & (q == 0.0) else (b if (x == 0.0) & (p == 0.0) else min(a, b))
+    shift = other if f == 0.0 else 0.0
+    a = max(a - shift, 0.0)
+    b = max(b - shift, 0.0)
     part_a = (x + p * low) * math.exp(-a * low)
     part_b = (y + q * low) * math.exp(-b * low)
     first = f + (part_a + part_b)
@@ -148,9 +153,10 @@ def leaky_exp_earliest(v, v_th, top, x, y, tau, peak_a, peak_b, cancel):  # type
     x = max(x + cancel * min(y, 0.0), 0.0)
     y = max(y, 0.0)
     gap = v_th - v
+    near = max(gap - rounding, 1e-3 * gap)
     reach = top - v + (x + y) * tau + rounding
     never = (reach < gap) | (max(v, top) + x * peak_a + y * peak_b + rounding < v_th)
-    return 0.0 if gap <= 0.0 else (math.inf if never else (1.0 - 1e-12) * tau * 2.0 * gap / (2.0 * reach - gap))
+    return 0.0 if gap <= 0.0 else (math.inf if never else 2.0 * near * tau / max(2.0 * reach - near, 1e-300))
 
 
 def leaky_exp_crossing(h, v, v_th, top, x, y, gain, leak, a, b, gap_a, gap_b):  # type: ignore[no-untyped-def]
@@ -161,39 +167,34 @@ def leaky_exp_crossing(h, v, v_th, top, x, y, gain, leak, a, b, gap_a, gap_b):  
     """
     f = leak * (top - v_th)
     noise = 2.3e-16 * (abs(v) + abs(v_th) + abs(top))
-    found = 0.0 if v >= v_th else math.inf
-    left = 0.0
-    below = v
     turn = turning(x, y, a, b)
+    low = 0.0
+    below = v
+    if v >= v_th:
+        return 0.0
     for piece in range(4):
-        if (found < math.inf) | (left >= h):
-            break
-        right = min(max(turn, left), h) if piece < 2 else h
+        high = min(max(turn, low), h) if piece < 2 else h
         if (piece & 1) == 0:
-            right = sign_change(f, gain * x, 0.0, gain * y, 0.0, a, b, left, right)
-        if right > left:
-            w, x_end, y_end = leaky_exp(right, v, top, x, y, gain, leak, a, b, gap_a, gap_b)
+            high = sign_change(f, gain * x, 0.0, gain * y, 0.0, a, b, low, high)
+        if high > low:
+            w, x_end, y_end = leaky_exp(high, v, top, x, y, gain, leak, a, b, gap_a, gap_b)
             if w >= v_th:
-                low = left
-                high = right
                 step = high - low
-                found = low + step * ((v_th - below) / (w - below))
+                t = low + step * ((v_th - below) / (w - below))
                 for _ in range(200):
-                    w, x_end, y_end = leaky_exp(found, v, top, x, y, gain, leak, a, b, gap_a, gap_b)
-                    low = low if w >= v_th else found
-                    high = found if w >= v_th else high
+                    w, x_end, y_end = leaky_exp(t, v, top, x, y, gain, leak, a, b, gap_a, gap_b)
+                    low = low if w >= v_th else t
+                    high = t if w >= v_th else high
                     slope = leak * (top - w) + gain * (x_end + y_end)
-                    new = found + (v_th - w) / slope if slope != 0.0 else math.inf
-                    new = safe_step(found, new, low, high, step)
-                    if abs(w - v_th) <= noise:
+                    new = safe_step(t, t + (v_th - w) / slope if slope != 0.0 else math.inf, low, high, step)
+                    step = abs(new - t)
+                    if (abs(w - v_th) <= noise) | (step == 0.0):
                         break
-                    step = abs(new - found)
-                    if step == 0.0:
-                        break
-                    found = new
-            left = right
+                    t = new
+                return t
+            low = high
             below = w
-    return found
+    return math.inf
 
 
 def leaky_alpha(h, v, top, x, p, y, q, gain, leak, a, b):  # type: ignore[no-untyped-def]
@@ -217,14 +218,15 @@ def leaky_alpha_earliest(  # type: ignore[no-untyped-def]
     y = max(y, 0.0)
     q = max(q, 0.0)
     gap = v_th - v
+    near = max(gap - rounding, 1e-3 * gap)
     # t exp(-a t) is at most tau_a / e
     reach = top - v + (x + y + 0.3678794411714424 * (p * tau_a + q * tau_b)) * tau + rounding
     peak = max(v, top) + x * peak_a + p * ramp_a + y * peak_b + q * ramp_b + rounding
     never = (reach < gap) | (peak < v_th)
     # the ramps start from zero: v <= v(0) + slope t + (p + q) t^2 / 2
     slope = max(top - v + (x + y) * tau + rounding, 0.0) / tau
-    ramp = 2.0 * gap / (slope + math.sqrt(slope * slope + 2.0 * (p + q) * abs(gap)))
-    t = (1.0 - 1e-9) * max(2.0 * gap * tau / (2.0 * reach - gap), ramp)
+    ramp = 2.0 * near / (slope + math.sqrt(slope * slope + 2.0 * (p + q) * abs(near)) + 1e-300)
+    t = (1.0 - 1e-12) * max(2.0 * near * tau / max(2.0 * reach - near, 1e-300), ramp)
     return 0.0 if gap <= 0.0 else (math.inf if never else t)
 
 
@@ -232,49 +234,46 @@ def leaky_alpha_crossing(h, v, v_th, top, x, p, y, q, gain, leak, a, b):  # type
     """As ``leaky_exp_crossing``. The slope at threshold turns up to three times: at the zeros of its derivative, which,
     times exp(a t), is split where its own derivative and second derivative vanish.
     """
-    f = leak * (top - v_th)
+    f = leak * (top - v_th) / gain
     m = b - a
     turn_x = p - a * x
     turn_y = q - b * y
     bend = m * b * q
     flat = 2.0 / m + turn_y / (b * q) if bend != 0.0 else -1.0
     noise = 2.3e-16 * (abs(v) + abs(v_th) + abs(top))
-    found = 0.0 if v >= v_th else math.inf
-    left = 0.0
+    low = 0.0
     below = v
-    for piece in range(16):
-        if (found < math.inf) | (left >= h):
-            break
-        right = min(max(flat, left), h) if piece < 8 else h
-        if (piece & 4) == 0:
-            right = sign_change(0.0, -a * p, 0.0, -b * q - m * turn_y, bend, a, b, left, right)
-        if (piece & 2) == 0:
-            right = sign_change(0.0, turn_x, -a * p, turn_y, -b * q, a, b, left, right)
-        if (piece & 1) == 0:
-            right = sign_change(f / gain, x, p, y, q, a, b, left, right)
-        if right > left:
-            w, x_end, p_end, y_end, q_end = leaky_alpha(right, v, top, x, p, y, q, gain, leak, a, b)
-            if w >= v_th:
-                low = left
-                high = right
-                step = high - low
-                found = low + step * ((v_th - below) / (w - below))
-                for _ in range(200):
-                    w, x_end, p_end, y_end, q_end = leaky_alpha(found, v, top, x, p, y, q, gain, leak, a, b)
-                    low = low if w >= v_th else found
-                    high = found if w >= v_th else high
-                    slope = leak * (top - w) + gain * (x_end + y_end)
-                    new = found + (v_th - w) / slope if slope != 0.0 else math.inf
-                    new = safe_step(found, new, low, high, step)
-                    if abs(w - v_th) <= noise:
-                        break
-                    step = abs(new - found)
-                    if step == 0.0:
-                        break
-                    found = new
-            left = right
-            below = w
-    return found
+    if v >= v_th:
+        return 0.0
+    for i in range(2):
+        end_2 = min(max(flat, low), h) if i == 0 else h
+        for j in range(2 if end_2 > low else 0):
+            end_1 = end_2
+            if j == 0:
+                end_1 = sign_change(0.0, -a * p, 0.0, -b * q - m * turn_y, bend, a, b, low, end_2)
+            for k in range(2 if end_1 > low else 0):
+                end_0 = sign_change(0.0, turn_x, -a * p, turn_y, -b * q, a, b, low, end_1) if k == 0 else end_1
+                for n in range(2 if end_0 > low else 0):
+                    high = sign_change(f, x, p, y, q, a, b, low, end_0) if n == 0 else end_0
+                    w, x_end, p_end, y_end, q_end = leaky_alpha(high, v, top, x, p, y, q, gain, leak, a, b)
+                    if (high > low) & (w >= v_th):
+                        step = high - low
+                        t = low + step * ((v_th - below) / (w - below))
+                        for _ in range(200):
+                            w, x_end, p_end, y_end, q_end = leaky_alpha(t, v, top, x, p, y, q, gain, leak, a, b)
+                            low = low if w >= v_th else t
+                            high = t if w >= v_th else high
+                            slope = leak * (top - w) + gain * (x_end + y_end)
+                            new = t + (v_th - w) / slope if slope != 0.0 else math.inf
+                            new = safe_step(t, new, low, high, step)
+                            step = abs(new - t)
+                            if (abs(w - v_th) <= noise) | (step == 0.0):
+                                break
+                            t = new
+                        return t
+                    low = high
+                    below = w
+    return math.inf
 
 
 def leaky_cond(h, v, top, x, y, ex, inh, leak, a, b):  # type: ignore[no-untyped-def]
@@ -349,13 +348,13 @@ def leaky_cond_earliest(v, v_th, top, x, y, ex, inh, tau, peak_a, peak_b, cancel
     rounding = 1e-12 * (abs(v) + abs(v_th) + abs(top) + (x * abs(ex - v) + y * abs(inh - v)) * tau)
     low = min(min(v, top), min(ex, inh))
     gap = v_th - v
+    near = max(gap - rounding, 1e-3 * gap)
     at_th = max(x * max(ex - v_th, 0.0) + cancel * y * min(inh - v_th, 0.0), 0.0) + y * max(inh - v_th, 0.0)
     at_v = max(x * max(ex - v, 0.0) + cancel * y * min(inh - v, 0.0), 0.0) + y * max(inh - v, 0.0)
     reach = top - v + at_v * tau + rounding
     peak = max(v, top) + x * (ex - low) * peak_a + y * (inh - low) * peak_b + rounding
     never = (reach < gap) | (peak < v_th) | (top + at_th * tau + rounding < v_th)
-    t = (1.0 - 1e-12) * tau * 2.0 * gap / (2.0 * reach - gap)
-    return 0.0 if gap <= 0.0 else (math.inf if never else t)
+    return 0.0 if gap <= 0.0 else (math.inf if never else 2.0 * near * tau / max(2.0 * reach - near, 1e-300))
 
 
 def leaky_cond_crossing(h, v, v_th, top, x, y, ex, inh, leak, a, b):  # type: ignore[no-untyped-def]
@@ -365,46 +364,40 @@ def leaky_cond_crossing(h, v, v_th, top, x, y, ex, inh, leak, a, b):  # type: ig
     at_y = y * (inh - v_th)
     noise = 4.5e-16 * (abs(v) + abs(v_th) + abs(top))
     turn = turning(at_x, at_y, a, b)
-    found = 0.0 if v >= v_th else math.inf
-    left = 0.0
+    low = 0.0
+    if v >= v_th:
+        return 0.0
     for piece in range(4):
-        if (found < math.inf) | (left >= h):
-            break
-        right = min(max(turn, left), h) if piece < 2 else h
+        high = min(max(turn, low), h) if piece < 2 else h
         if (piece & 1) == 0:
-            right = sign_change(f, at_x, 0.0, at_y, 0.0, a, b, left, right)
-        if right > left:
-            w, x_end, y_end = leaky_cond(right - left, v, top, x, y, ex, inh, leak, a, b)
+            high = sign_change(f, at_x, 0.0, at_y, 0.0, a, b, low, high)
+        if high > low:
+            # v, x and y are those of time low
+            w, x_end, y_end = leaky_cond(high - low, v, top, x, y, ex, inh, leak, a, b)
             if w >= v_th:
-                low = left
-                high = right
                 step = high - low
-                found = low + step * ((v_th - v) / (w - v))
+                t = low + step * ((v_th - v) / (w - v))
                 for _ in range(200):
-                    # v, x and y are kept at the lower end of the bracket
-                    w, x_end, y_end = leaky_cond(found - low, v, top, x, y, ex, inh, leak, a, b)
+                    w, x_end, y_end = leaky_cond(t - low, v, top, x, y, ex, inh, leak, a, b)
                     slope = leak * (top - w) + x_end * (ex - w) + y_end * (inh - w)
-                    new = found + (v_th - w) / slope if slope != 0.0 else math.inf
                     if w >= v_th:
-                        high = found
+                        high = t
                     else:
-                        low = found
+                        low = t
                         v = w
                         x = x_end
                         y = y_end
-                    new = safe_step(found, new, low, high, step)
-                    if abs(w - v_th) <= noise:
+                    new = safe_step(t, t + (v_th - w) / slope if slope != 0.0 else math.inf, low, high, step)
+                    step = abs(new - t)
+                    if (abs(w - v_th) <= noise) | (step == 0.0):
                         break
-                    step = abs(new - found)
-                    if step == 0.0:
-                        break
-                    found = new
-            else:
-                v = w
-                x = x_end
-                y = y_end
-            left = right
-    return found
+                    t = new
+                return t
+            low = high
+            v = w
+            x = x_end
+            y = y_end
+    return math.inf
 
 
 def quadratic(h, v, middle, bend, rate):  # type: ignore[no-untyped-def]

@@ -46,9 +46,11 @@ def fire(v_reset):  # type: ignore[no-untyped-def]
 def earliest(v, i_stim, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
     # log(1 + x) > 2 x / (2 + x)
     top = v_inf + i_stim * r_m
+    rounding = 1e-12 * (abs(v) + abs(v_th) + abs(top))
     gap = v_th - v
-    reach = top - v + 1e-12 * (abs(v) + abs(v_th) + abs(top))
-    t = (1.0 - 1e-12) * 2.0 * gap * tau_m / (2.0 * reach - gap)
+    near = max(gap - rounding, 1e-3 * gap)
+    reach = top - v + rounding
+    t = 2.0 * near * tau_m / max(2.0 * reach - near, 1e-300)
     return 0.0 if gap <= 0.0 else (math.inf if reach < gap else t)
 
 

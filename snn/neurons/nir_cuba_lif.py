@@ -62,7 +62,8 @@ NIRCubaLIF = define(
 
         Where NIR multiplies its input by w_in and integrates it with a step dt, i grows by w_in dt / tau_syn at a
         spike: multiply NIR's w_in by dt / tau_syn. ``CubaLIF`` with alpha = exp(-dt / tau_syn), beta = exp(-dt /
-        tau_mem) and gain = r (1 - beta) decays alike, but holds i constant within a step and adds the arriving weight before it.
+        tau_mem) and gain = r (1 - beta) decays alike, but holds i constant within a step and adds the arriving weight
+        before it.
 
         Numerics
         --------
