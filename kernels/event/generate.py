@@ -108,7 +108,7 @@ def set_current(net, lanes, p, l, te, value):
     if te > tl:
         {move_te}
         tl = te
-    i_stim = value
+    q_i_stim = value
     lanes.stim[l] = value
     {store_lane}
     lanes.last[l] = tl
@@ -123,7 +123,7 @@ def run_events(net, lanes, p, m):
     time, weight, receptor, live, x, c = lanes.time, lanes.weight, lanes.receptor, lanes.live, lanes.x, lanes.c
     for l in range(np.uint64(m)):
         {load_vector}
-        te, tl, un, w, r, i_stim, is_live = time[l], last[l], until[l], weight[l], receptor[l], stim[l], live[l] != 0
+        te, tl, un, w, r, q_i_stim, is_live = time[l], last[l], until[l], weight[l], receptor[l], stim[l], live[l] != 0
         h = te - tl
         moved = h > 0.0
         h = h if moved else 0.0
@@ -226,7 +226,7 @@ def peek(net, block, p, t, ids, out):
     for j in range(n):
         i = np.uint64(ids[j])
         neuron = np.uint64(block.first[p]) + i
-        i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
+        q_i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
         {load_block}
         te = t
         if te > tl:
@@ -242,7 +242,7 @@ def restart(net, block, p, k):
     f, f_at, het_at = block.f, np.uint64(block.f_at[p]), np.uint64(block.het_at[p])
     for i in range(m):
         neuron = np.uint64(block.first[p]) + i
-        i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
+        q_i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
         {load_block}
         ck = un if tl < un else tl + {earliest}
         block.check[neuron] = ck
@@ -328,18 +328,18 @@ def advance(thread, stop, net, block, queue, scratch, lanes, edges, inputs, stre
 
 
 def _calls(form: Form) -> dict[str, str]:
-    closed, states = form.closed, form.states
+    closed, states = form.closed, [f"q_{s}" for s in form.states]  # the model's names never meet ours
 
     def call(name: str, **given: str) -> str:
         function = closed.functions()[name]
-        return f"{name}({', '.join(given.get(a, a) for a in _arguments(function))})"
+        return f"{name}({', '.join(given.get(a, f'q_{a}') for a in _arguments(function))})"
 
     def assign(names: list[str], text: str) -> str:
         return f"{', '.join(names)}{',' if len(names) == 1 else ''} = {text}"
 
-    shared, varying = form.constants()
+    shared, varying = ([f"q_{n}" for n in names] for names in form.constants())
     copies = [f"{s}_1" for s in states]
-    as_copy = dict(zip(states, copies, strict=True))
+    as_copy = dict(zip(form.states, copies, strict=True))
     arrivals = {f"arrive_{r.name}": f"a_{r.name}" for r in form.spec.receptors}
     free, held = [f"{s}_free" for s in states], [f"{s}_held" for s in states]
     now, then = [f"{s}_now" for s in states], [f"{s}_then" for s in states]
@@ -353,17 +353,17 @@ def _calls(form: Form) -> dict[str, str]:
         return f"if te <= un:{indent}    {assign(states, call('hold', h=h))}{indent}else:{indent}    {flow}"
 
     update = [f"a_{r.name} = w if r == {j} else 0.0" for j, r in enumerate(form.spec.receptors)]
-    update.append(assign(free, call("flow")))
+    update.append(assign(free, call("flow", h="h")))
     if refractory:
-        update.append(assign(held, call("hold")))
+        update.append(assign(held, call("hold", h="h")))
         update.append("is_held = te < un")
         choose = [f"({h} if is_held else {f})" for h, f in zip(held, free, strict=True)]
     else:
         update.append("is_held = False")
         choose = free
     update += [f"{n} = {c} if moved else {s}" for n, c, s in zip(now, choose, states, strict=True)]
-    now_of = dict(zip(states, now, strict=True))
-    then_of = dict(zip(states, then, strict=True))
+    now_of = dict(zip(form.states, now, strict=True))
+    then_of = dict(zip(form.states, then, strict=True))
     update.append(assign(then, call("arrive", held="np.int64(is_held)", **now_of, **arrivals)))
     free_check = f"tl + {call('earliest', **then_of)}"
     offsets = [f"np.uint64({j}) * L + l" for j in range(len(states))]
@@ -373,7 +373,7 @@ def _calls(form: Form) -> dict[str, str]:
         "load_lane": "\n    ".join(
             [f"{s} = lanes.x[{o}]" for s, o in zip(states, offsets, strict=True)]
             + [f"{n} = lanes.c[np.uint64({j}) * L + l]" for j, n in enumerate(varying)]
-            + ["i_stim = lanes.stim[l]"]
+            + ["q_i_stim = lanes.stim[l]"]
         ),
         "store_lane": "\n    ".join(f"lanes.x[{o}] = {s}" for s, o in zip(states, offsets, strict=True)),
         "load_vector": at8.join(
@@ -406,7 +406,7 @@ def _calls(form: Form) -> dict[str, str]:
         "copy_flow_te": assign(copies, call("flow", h="te - tl")),
         "flow_c": assign(states, call("flow", h="c")),
         "fire": assign(states, call("fire")),
-        "after_fire": f"un = ts + {closed.t_ref}{at8}ck = un if tl < un else tl + {call('earliest')}"
+        "after_fire": f"un = ts + q_{closed.t_ref}{at8}ck = un if tl < un else tl + {call('earliest')}"
         if refractory
         else f"ck = tl + {call('earliest')}",
         "move_te": move("te - tl", at8),

@@ -6,8 +6,8 @@ each other in it. A window k, of the times t with floor(t / width) = k, goes as 
 1. Inputs bring their events of this window, sources their spikes.
 2. Every neuron that has events, or may cross the threshold, takes its events in canonical order: by time, then inputs
    before rows (one delay for a projection) before other synapses, then by the order of their spikes (time, global id),
-   then by place in the source's row. Between two events, and from the last one to the end of the window, it may fire and
-   leave the refractory period. Its state stays as of its last event or spike: nothing depends on where a run stops.
+   then by place in the source's row. Between two events, and from the last one to the end of the window, it may fire
+   and leave the refractory period. Its state stays as of its last event: nothing depends on where a run stops.
 3. Spikes, in the order of time, then global id, are recorded and become events of later windows.
 
 A run may stop inside a window: events from there on wait. What a neuron would do by itself is asked for on the same
@@ -32,7 +32,7 @@ _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 @dataclass
 class Neuron:
-    """A neuron: state ``x`` as of time ``last``; it does nothing by itself before ``check``; refractory to ``until``."""
+    """A neuron: state ``x`` as of ``last``; it does nothing by itself before ``check``; refractory to ``until``."""
 
     population: int
     number: int  # in its population
@@ -275,7 +275,7 @@ class Engine:
                 self.arrivals.setdefault(max(self._window(at), k + 1), []).append(event)
 
     def advance(self, stop: float) -> tuple[bool, np.ndarray, np.ndarray]:
-        """Run to ``stop`` ms: everything before it is done. Returns True, and times and global ids of recorded spikes."""
+        """Run to ``stop`` ms: do everything before it. Returns True, and times and global ids of recorded spikes."""
         out: list[tuple[float, int]] = []
         while stop > self.now:
             windows = [*self.arrivals, *(self._window(t) for t in self.streams.next)]
