@@ -29,7 +29,7 @@ def exponential_leak(v, g_l, e_l, v_th, g_delta, inv_delta):  # type: ignore[no-
 
 
 def decay(x):  # type: ignore[no-untyped-def]
-    """exp(-x) for x >= 0, within 0.63 units in the last place; exp(-86) = 4.5e-38 beyond x = 86.
+    """exp(-x) for x >= 0 with a relative error below 1.5e-16; exp(-86) = 4.5e-38 beyond x = 86.
 
     Arithmetic alone, so that loops with it vectorise and every machine gets the same bits: x less a multiple n of
     log(2) (Cody & Waite 1980), an interpolating polynomial on what is left, and the power of two as two shifted ones.
