@@ -65,6 +65,11 @@ def kernel(function: Callable[..., Any]) -> Any:
     return _compile(function, _nrt=False)
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """As :func:`kernel`, always inlined: a loop is vectorised only where all that it calls is inlined."""
+    return _compile(function, _nrt=False, forceinline=True)
+
+
 def _compile(function: Callable[..., Any], **options: bool) -> Any:
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir())

@@ -15,13 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import BackendUnavailable, ModelError, ShapeError
+from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from snn.drive import Clock, Event
+from snn.io import checkpoint
 from snn.network import SPIKES, Network, Population, Projection
 from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "reference")
+_OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
@@ -160,6 +162,45 @@ class Simulation:
                 f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}."
             )
         return self._drive.connections(self.net.projections[name])
+
+    def checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
+
+        Raises
+        ------
+        BackendUnavailable
+            With backend="reference".
+        """
+        if self.backend == "reference":
+            raise BackendUnavailable('Simulation.checkpoint: backend="reference" has none; use backend="cpu".')
+        about = {name: getattr(self, name) for name in _OPTIONS}
+        about |= {"software": _version("volley-snn"), "network_hash": self.network_hash, "at": self._drive.at}
+        checkpoint.write(path, about, self._drive.engine.save())
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str], net: Network, quiet: bool = False) -> "Simulation":
+        """The simulation of :meth:`checkpoint`, where it stood; ``net`` describes the same network.
+
+        Raises
+        ------
+        FormatError
+            Where the file is no checkpoint, or one of another network or version.
+        """
+        about, arrays = checkpoint.read(path)
+        if about["software"] != _version("volley-snn"):
+            raise FormatError(
+                f"{path}: was written by version {about['software']}; this is {_version('volley-snn')}. "
+                "Resume with the version that wrote it."
+            )
+        sim = cls(net, **{name: about[name] for name in _OPTIONS}, quiet=quiet)
+        if sim.network_hash != about["network_hash"]:
+            raise FormatError(
+                f"{path}: is a checkpoint of another network: its hash is {about['network_hash']}; "
+                f"that of the network given is {sim.network_hash}. Give the same description and seed."
+            )
+        sim._drive.engine.load(arrays)
+        sim._drive.at = about["at"]
+        return sim
 
     def provenance(self) -> dict[str, Any]:
         """What made this run: versions, seed, configuration, backend, hash of the compiled network."""

@@ -14,8 +14,10 @@ from kernels.event.generate import build
 from kernels.event.inputs import start_streams
 from kernels.event.layout import Edges, Lanes, Queue, Scratch, Sync
 from kernels.jit import cache_dir
-from kernels.layout import LINE, zeros
+from kernels.layout import LINE, aligned, zeros
 
+# arrays of a Block that change and outlive a window
+CHANGING = ("f", "last", "check", "until", "stim", "key", "item", "place", "counts", "since")
 SPACE = 2**20  # spikes recorded before they are handed over
 
 
@@ -180,9 +182,9 @@ class Engine:
         out = np.zeros((len(form.states), ids.size))
         for block in self.blocks:
             a, b = np.searchsorted(ids, (block.lo[p], block.hi[p]))
-            part = np.zeros(out[:, a:b].size)
+            part = np.zeros(len(form.states) * (b - a))
             self.models[self.net.kind[p]].peek(self.net, block, p, t, ids[a:b] - block.lo[p], part)
-            out[:, a:b] = part.reshape(-1, b - a)
+            out[:, a:b] = part.reshape(len(form.states), b - a)
         return out
 
     def set_state(self, p: int, t: float, values: np.ndarray) -> None:
@@ -192,6 +194,39 @@ class Engine:
             block.f[at : at + values[:, lo:hi].size] = values[:, lo:hi].ravel()
             block.last[first : first + hi - lo] = t
         self.restart(p, t)
+
+    def _parts(self, b: int) -> dict[str, tuple[Any, tuple[str, ...]]]:
+        """What changes in block ``b``: tuples of arrays, and the names of those arrays."""
+        return {
+            "block": (self.blocks[b], CHANGING),
+            "streams": (self.streams[b], ("next", "cursor", "draws", "word")),
+            "inbox": (self.scratch[b], ("inbox_time", "inbox_target", "inbox_weight")),
+            "queue": (self.queues[b], Queue._fields),
+        }
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Copies of everything that changes; :meth:`load` of an engine of the same network takes it."""
+        out = {"reached": np.array(self.reached)}
+        for b in range(len(self.blocks)):
+            for part, (arrays, names) in self._parts(b).items():
+                out |= {f"{b}/{part}/{name}": getattr(arrays, name).copy() for name in names}
+        return out
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what :meth:`save` gave."""
+        self.reached = float(arrays["reached"])
+        for b in range(len(self.blocks)):
+            for part, (old, names) in self._parts(b).items():
+                given = {name: arrays[f"{b}/{part}/{name}"] for name in names}
+                if part in ("block", "streams"):
+                    for name in names:
+                        getattr(old, name)[...] = given[name]
+                elif part == "inbox":
+                    self.scratch[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
+                else:
+                    self.queues[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
+        self.sync.arrived[0] = self.blocks[0].counts[layout.ROUND] * len(self.blocks)
+        self.sync.n_spikes[:] = 0
 
 
 def _longer(queue: Queue, prefix: str, bits: int, wanted: int) -> Queue:
