@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from kernels.event.layout import EVENT_BITS, HEAP, NEVER, PENDING, ROW_BITS
+from kernels.event.heap import put
+from kernels.event.layout import EVENT_BITS, HEAP, NEVER, PENDING, ROW_BITS, TIMER_SLOTS, TIMERS
 from kernels.jit import kernel
 
 ROW, EVENT = np.uint64(ROW_BITS), np.uint64(EVENT_BITS)
@@ -73,9 +74,47 @@ def clear_slot(net, block, queue, k):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def leave(block, neuron):  # type: ignore[no-untyped-def]
+    """Take a neuron out of its list of timers."""
+    after, before = block.timer_next[neuron], block.timer_before[neuron]
+    if before >= 0:
+        block.timer_next[np.uint64(before)] = after
+    else:
+        block.timer_head[np.uint64(block.timer[neuron] & (TIMER_SLOTS - 1))] = after
+    if after >= 0:
+        block.timer_before[np.uint64(after)] = before
+    block.timer[neuron] = NEVER
+    block.counts[TIMERS] -= 1
+
+
+@kernel
+def set_timer(block, neuron, window, k):  # type: ignore[no-untyped-def]
+    """Let a neuron come up in ``window`` at the latest, ``k`` being the present one; earlier does no harm."""
+    if block.timer[neuron] <= window:
+        return
+    if window - k >= TIMER_SLOTS:
+        put(block, neuron, window)
+        return
+    if block.timer[neuron] != NEVER:
+        leave(block, neuron)
+    slot = np.uint64(window & (TIMER_SLOTS - 1))
+    after = block.timer_head[slot]
+    block.timer[neuron], block.timer_next[neuron], block.timer_before[neuron] = window, after, -1
+    if after >= 0:
+        block.timer_before[np.uint64(after)] = neuron
+    block.timer_head[slot] = neuron
+    block.counts[TIMERS] += 1
+
+
+@kernel
 def next_window(net, block, queue, k):  # type: ignore[no-untyped-def]
     """First window after ``k`` in which something happens in this block, as far as is known now."""
     first = block.key[0] if block.counts[HEAP] > 0 else NEVER
+    if block.counts[TIMERS] > 0:
+        for j in range(k + 1, min(first, k + TIMER_SLOTS)):
+            if block.timer_head[np.uint64(j & (TIMER_SLOTS - 1))] >= 0:
+                first = j
+                break
     if block.counts[PENDING] > 0:
         for j in range(k + 1, min(first, k + net.slots)):
             slot = np.uint64(j & (net.slots - 1))

@@ -17,7 +17,8 @@ from kernels.jit import cache_dir
 from kernels.layout import LINE, aligned, zeros
 
 # arrays of a Block that change and outlive a window
-CHANGING = ("f", "last", "check", "until", "stim", "key", "item", "place", "counts", "since")
+CHANGING = ("f", "last", "check", "until", "stim", "key", "item", "place", "counts", "since", "timer", "timer_next",
+            "timer_before", "timer_head")  # fmt: skip
 SPACE = 2**20  # spikes recorded before they are handed over
 
 

@@ -48,7 +48,7 @@ L = np.uint64(LANES)
 def later(net, block, neuron, check, k):
     """Set the timer of a neuron: it comes up in window k at the earliest."""
     if check < np.inf:
-        put(block, neuron, max(window_of(net, check), k))
+        set_timer(block, neuron, max(window_of(net, check), k), k)
 
 
 @kernel
@@ -212,7 +212,7 @@ def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
                 sync.failed[thread, 0], sync.failed[thread, 1] = 3.0, p
                 sync.failed[thread, 2], sync.failed[thread, 3] = block.lo[p] + np.int64(i), lanes.last[l]
             if lanes.check[l] < np.inf:
-                put(block, np.int64(neuron), max(window_of(net, lanes.check[l]), soonest))
+                set_timer(block, neuron, max(window_of(net, lanes.check[l]), soonest), k)
     block.n_touched[p] = 0
 
 
@@ -246,7 +246,7 @@ def restart(net, block, p, k):
         {load_block}
         ck = un if tl < un else tl + {earliest}
         block.check[neuron] = ck
-        later(net, block, np.int64(neuron), ck, k)
+        later(net, block, neuron, ck, k)
 '''
 
 _LOOP = '''
@@ -416,8 +416,7 @@ def _calls(form: Form) -> dict[str, str]:
 def model_source(form: Form) -> str:
     """Source of the module that advances populations of one model variant."""
     imports = "\n".join((
-        "from kernels.event.calendar import window_of",
-        "from kernels.event.heap import put",
+        "from kernels.event.calendar import set_timer, window_of",
         "from kernels.event.layout import CURRENT_CODE, LANES",
         "from kernels.event.window import by_count, sort_events",
         "from kernels.jit import inlined",

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from kernels.event.calendar import window_of
+from kernels.event.calendar import leave, window_of
 from kernels.event.heap import pop, put, sift_down
 from kernels.event.layout import (
     CURRENT,
@@ -20,6 +20,7 @@ from kernels.event.layout import (
     SOURCE_EVENTS,
     SOURCE_POISSON,
     SOURCE_SHARED,
+    TIMER_SLOTS,
 )
 from kernels.jit import kernel
 from kernels.philox import philox, unit
@@ -174,6 +175,11 @@ def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop): 
     Returns 0, or GROW_INBOX: call again with a larger inbox.
     """
     n = block.last.size
+    neuron = np.int64(block.timer_head[np.uint64(k & (TIMER_SLOTS - 1))])
+    while neuron >= 0:
+        touch(block, np.uint64(neuron))
+        leave(block, np.uint64(neuron))
+        neuron = np.int64(block.timer_head[np.uint64(k & (TIMER_SLOTS - 1))])
     while block.counts[HEAP] > 0 and block.key[0] <= k:
         item = np.int64(block.item[0])
         if item < n:

@@ -17,8 +17,10 @@ ROW_BITS, EVENT_BITS = 6, 8  # a chunk of the calendar holds 64 rows, or 256 eve
 NEVER = 2**62  # a window that never comes
 BINS = 256
 
+TIMER_SLOTS = 256  # timers of so many windows to come are in lists, others in the heap
+
 # entries of Block.counts
-HEAP, INBOX, PENDING, PHASE, WINDOW, PARITY, DEFERRED, ROUND = range(8)
+HEAP, INBOX, PENDING, PHASE, WINDOW, PARITY, DEFERRED, ROUND, TIMERS = range(9)
 # what advance() returns
 DONE, FULL, GROW_SCRATCH, GROW_INBOX, GROW_QUEUE, FAILED = range(6)
 # kinds of streams
@@ -64,6 +66,10 @@ class Block(NamedTuple):
     key: Array  # heap: windows of timers (items 0 to N - 1) and streams (from N on)
     item: Array  # int32
     place: Array  # int32, place of an item in the heap, -1 if it is not there
+    timer: Array  # (N,) window of the list that the neuron is in, NEVER if it is in none
+    timer_next: Array  # (N,) int32, neighbours in the list, -1 if there is none
+    timer_before: Array
+    timer_head: Array  # (TIMER_SLOTS,) int32
     deferred: Array  # int32, source streams with spikes of this window after the stop
     counts: Array  # int64
     since: Array  # (1,) what came before this time in the present window is done
