@@ -10,6 +10,7 @@ import numpy as np
 from kernels.errors import SimError
 from kernels.event import layout
 from kernels.event.compiled import EventNetwork
+from kernels.event.exponential import GAPS
 from kernels.event.generate import build
 from kernels.event.inputs import start_streams
 from kernels.event.layout import Edges, Lanes, Queue, Scratch, Sync
@@ -61,16 +62,18 @@ class Engine:
         )  # fmt: skip
         self.reached = -math.inf
         self.pool = ThreadPoolExecutor(n - 1) if n > 1 else None
-        for block, stream in zip(blocks, streams, strict=True):
-            start_streams(net, block, inputs, stream)
+        for block, scratch, stream in zip(blocks, self.scratch, streams, strict=True):
+            start_streams(net, block, scratch, inputs, stream)
         for p in range(len(names)):
             self.restart(p, 0.0)
 
     @staticmethod
     def _scratch(events: int, inbox: int) -> Scratch:
+        mantissa = zeros(GAPS, float)
         return Scratch(
             time=zeros(events, float), weight=zeros(events, float), receptor=zeros(events, np.uint8),
             inbox_time=zeros(inbox, float), inbox_target=zeros(inbox, np.int64), inbox_weight=zeros(inbox, float),
+            gaps=zeros(GAPS, float), mantissa=mantissa, bits=mantissa.view(np.int64), words=zeros(GAPS, np.uint64),
         )  # fmt: skip
 
     def _queue(self, edges: Edges) -> Queue:

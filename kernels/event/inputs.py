@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from kernels.event.calendar import leave, window_of
+from kernels.event.exponential import GAPS, fill_gaps
 from kernels.event.heap import pop, put, sift_down
 from kernels.event.layout import (
     CURRENT,
@@ -23,9 +24,8 @@ from kernels.event.layout import (
     TIMER_SLOTS,
 )
 from kernels.jit import kernel
-from kernels.philox import philox, unit
 
-_LOW, _32, _53 = np.uint64(0xFFFFFFFF), np.uint64(32), 2.0**-53
+_32, _53 = np.uint64(32), 2.0**-53
 
 
 @kernel
@@ -42,7 +42,7 @@ def total_rate(inputs, streams, s, row):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def draw_next(inputs, streams, s, t):  # type: ignore[no-untyped-def]
+def draw_next(scratch, inputs, streams, s, t):  # type: ignore[no-untyped-def]
     """Draw the next event of a Poisson stream after ``t``.
 
     At the end of a segment the wait begins anew: exponential intervals have no memory.
@@ -57,12 +57,12 @@ def draw_next(inputs, streams, s, t):  # type: ignore[no-untyped-def]
         rate = total_rate(inputs, streams, s, row)
         if rate > 0.0:
             m = streams.draws[s]
-            a, b, c, d = philox(m & _LOW, m >> _32, group, np.uint64(0), key[0], key[1])
+            fill_gaps(key, group, m, 1, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
             streams.draws[s] = m + np.uint64(1)
-            after = t - math.log(unit(a, b)) / rate
+            after = t + scratch.gaps[0] / rate
             if after < end:
                 streams.next[s] = after
-                streams.word[s] = (c << _32) | d
+                streams.word[s] = scratch.words[0]
                 return
         if row == last:
             streams.next[s] = math.inf
@@ -105,10 +105,59 @@ def weight_of(inputs, k, i):  # type: ignore[no-untyped-def]
 
 
 @kernel
+def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):  # type: ignore[no-untyped-def]
+    """:func:`run_stream` of a Poisson stream of equal rates: gaps are drawn as many at a time as may be needed."""
+    source, p, number = streams.kind[s] == SOURCE_POISSON, streams.population[s], streams.input[s]
+    lo, hi, first, n = block.lo[p], block.hi[p], streams.first[s], np.uint64(streams.n[s])
+    key, group, last = inputs.key[number], np.uint64(first // GROUP), inputs.segment[number + 1] - 1
+    own, wend = block.first[p] - lo, (k + 1) * net.width
+    code = max(inputs.receptor[number], 0) << net.bits
+    inbox_time, inbox_target, inbox_weight = scratch.inbox_time, scratch.inbox_target, scratch.inbox_weight
+    t, word, draws, at_inbox = streams.next[s], streams.word[s], streams.draws[s], block.counts[INBOX]
+    row = streams.cursor[s]
+    rate, end = total_rate(inputs, streams, s, row), (inputs.start[row + 1] if row < last else math.inf)
+    at = have = 0
+    room = True
+    while window_of(net, t) <= k and not (source and t >= stop):
+        i = first + np.int64(((word >> _32) * n) >> _32)
+        if lo <= i < hi:
+            if source:
+                j = sync.n_spikes[half, thread, 0]
+                sync.spike_time[half, thread, j], sync.spike_id[half, thread, j] = t, net.gid[p] + i
+                sync.n_spikes[half, thread, 0] = j + 1
+            else:
+                room = at_inbox < inbox_time.size
+                if not room:
+                    break
+                e = np.uint64(at_inbox)
+                inbox_time[e], inbox_target[e], inbox_weight[e] = t, code | (own + i), weight_of(inputs, number, i)
+                at_inbox += 1
+        if at == have:
+            have = min(GAPS, max(2, np.int64(rate * (wend - t)) + 2))
+            fill_gaps(key, group, draws, have, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
+            at = 0
+        after = t + scratch.gaps[at] / rate
+        draws += np.uint64(1)
+        if after < end:
+            t, word = after, scratch.words[at]
+            at += 1
+        else:
+            streams.draws[s], streams.cursor[s] = draws, row + 1
+            draw_next(scratch, inputs, streams, s, end)
+            t, word, draws, row = streams.next[s], streams.word[s], streams.draws[s], streams.cursor[s]
+            rate, end = total_rate(inputs, streams, s, row), (inputs.start[row + 1] if row < last else math.inf)
+            at = have = 0
+    streams.next[s], streams.word[s], streams.draws[s], block.counts[INBOX] = t, word, draws, at_inbox
+    return room
+
+
+@kernel
 def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):  # type: ignore[no-untyped-def]
     """Take a stream's events of window ``k``; those of a source only before ``stop``. False if the inbox is full."""
     kind, p, number = streams.kind[s], streams.population[s], streams.input[s]
     lo, hi = block.lo[p], block.hi[p]
+    if (kind == POISSON or kind == SOURCE_POISSON) and inputs.rates[number] < 0:
+        return run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop)
     while window_of(net, streams.next[s]) <= k:
         t = streams.next[s]
         if kind >= SOURCE_EVENTS:
@@ -154,7 +203,7 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
             row = streams.cursor[s]
             streams.next[s] = inputs.start[row] if row < inputs.segment[number + 1] else math.inf
         else:
-            draw_next(inputs, streams, s, t)
+            draw_next(scratch, inputs, streams, s, t)
     return True
 
 
@@ -206,11 +255,11 @@ def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop): 
 
 
 @kernel
-def start_streams(net, block, inputs, streams):  # type: ignore[no-untyped-def]
+def start_streams(net, block, scratch, inputs, streams):  # type: ignore[no-untyped-def]
     """Draw the first event of every Poisson stream, and put all streams into the heap."""
     for s in range(streams.kind.size):
         kind = streams.kind[s]
         if kind == POISSON or kind == SHARED or kind == SOURCE_POISSON or kind == SOURCE_SHARED:
-            draw_next(inputs, streams, s, 0.0)
+            draw_next(scratch, inputs, streams, s, 0.0)
         if streams.next[s] < math.inf:
             put(block, block.last.size + s, window_of(net, streams.next[s]))

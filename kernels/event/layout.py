@@ -109,6 +109,10 @@ class Scratch(NamedTuple):
     inbox_time: Array
     inbox_target: Array  # int64 code
     inbox_weight: Array
+    gaps: Array  # (GAPS,) scratch of kernels.event.exponential
+    mantissa: Array
+    bits: Array  # int64, the same memory
+    words: Array  # uint64
 
 
 CURRENT_CODE = 255

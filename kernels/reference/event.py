@@ -24,6 +24,7 @@ import numpy as np
 from kernels.errors import SimError
 from kernels.event import layout
 from kernels.event.compiled import EventNetwork
+from kernels.event.exponential import exponential_scalar
 from kernels.philox import philox_scalar, unit_scalar
 
 SHORT, MOST_AT_ONCE = 1e-6, 1000
@@ -118,7 +119,7 @@ class Engine:
                 group = np.uint64(streams.first[s] // layout.GROUP)
                 a, b, c, d = philox_scalar(m & _LOW, m >> _32, group, np.uint64(0), *inputs.key[k])
                 streams.draws[s] = m + np.uint64(1)
-                after = t - math.log(unit_scalar(a, b)) / rate
+                after = t + exponential_scalar(unit_scalar(a, b)) / rate
                 if after < end:
                     streams.next[s], streams.word[s] = after, (c << _32) | d
                     return
