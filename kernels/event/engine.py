@@ -73,6 +73,7 @@ class Engine:
         return Scratch(
             time=zeros(events, float), weight=zeros(events, float), receptor=zeros(events, np.uint8),
             inbox_time=zeros(inbox, float), inbox_target=zeros(inbox, np.int64), inbox_weight=zeros(inbox, float),
+            inbox_order=zeros(inbox, np.int32),
             gaps=zeros(GAPS, float), mantissa=mantissa, bits=mantissa.view(np.int64), words=zeros(GAPS, np.uint64),
         )  # fmt: skip
 
@@ -112,7 +113,10 @@ class Engine:
             for name in ("inbox_time", "inbox_target", "inbox_weight"):
                 getattr(fresh, name)[:old] = getattr(scratch, name)
             self.scratch[thread] = scratch._replace(
-                inbox_time=fresh.inbox_time, inbox_target=fresh.inbox_target, inbox_weight=fresh.inbox_weight
+                inbox_time=fresh.inbox_time,
+                inbox_target=fresh.inbox_target,
+                inbox_weight=fresh.inbox_weight,
+                inbox_order=fresh.inbox_order,
             )
 
     def _run(self, thread: int, stop: float) -> int:
@@ -226,6 +230,7 @@ class Engine:
                     for name in names:
                         getattr(old, name)[...] = given[name]
                 elif part == "inbox":
+                    given["inbox_order"] = np.zeros(given["inbox_time"].size, np.int32)
                     self.scratch[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
                 else:
                     self.queues[b] = old._replace(**{n: aligned(a) for n, a in given.items()})

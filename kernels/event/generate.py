@@ -275,7 +275,7 @@ def advance(thread, stop, net, block, queue, scratch, lanes, edges, inputs, stre
                 return GROW_SCRATCH
             if wanted > 0:
                 count_events(net, block, queue, scratch, edges, slot)
-                place_events(net, block, queue, scratch, edges, slot)
+                place_events(net, block, queue, scratch, edges, slot, k)
             for p in range(net.kind.size):
                 if block.n_touched[p] > 0:
                     kind = net.kind[p]

@@ -16,6 +16,7 @@ LANES = 64  # neurons of one population that are advanced together
 ROW_BITS, EVENT_BITS = 6, 8  # a chunk of the calendar holds 64 rows, or 256 events
 NEVER = 2**62  # a window that never comes
 BINS = 256
+PARTS = 16  # of a window, by which events are written nearly in order of time
 
 TIMER_SLOTS = 256  # timers of so many windows to come are in lists, others in the heap
 
@@ -109,6 +110,7 @@ class Scratch(NamedTuple):
     inbox_time: Array
     inbox_target: Array  # int64 code
     inbox_weight: Array
+    inbox_order: Array  # int32, the inbox by part of the window
     gaps: Array  # (GAPS,) scratch of kernels.event.exponential
     mantissa: Array
     bits: Array  # int64, the same memory

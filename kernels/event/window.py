@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.event.calendar import EVENT, EVENT_LAST, ROW, ROW_LAST
 from kernels.event.inputs import touch
-from kernels.event.layout import BINS, CURRENT_CODE, INBOX, NEVER
+from kernels.event.layout import BINS, CURRENT_CODE, INBOX, NEVER, PARTS
 from kernels.jit import kernel
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
@@ -73,8 +73,34 @@ def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
 
 
 @kernel
-def place_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-untyped-def]
-    """Write the events of every touched neuron to scratch, neuron after neuron."""
+def part_of(t, begin, scale):  # type: ignore[no-untyped-def]
+    """The part of the window that holds ``t``."""
+    return min(max(np.int64((t - begin) * scale), 0), PARTS - 1)
+
+
+@kernel
+def order_inbox(block, scratch, begin, scale):  # type: ignore[no-untyped-def]
+    """Order the inbox by part of the window, into scratch.inbox_order; block.bins[q] is where part q ends then."""
+    bins, order, time = block.bins, scratch.inbox_order, scratch.inbox_time
+    n = np.uint64(block.counts[INBOX])
+    for q in range(PARTS + 1):
+        bins[q] = 0
+    for i in range(n):
+        bins[np.uint64(part_of(time[i], begin, scale) + 1)] += 1
+    for q in range(1, PARTS + 1):
+        bins[q] += bins[q - 1]
+    for i in range(n):
+        q = np.uint64(part_of(time[i], begin, scale))
+        order[np.uint64(bins[q])] = i
+        bins[q] += 1
+
+
+@kernel
+def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no-untyped-def]
+    """Write the events of every touched neuron to scratch, neuron after neuron.
+
+    Inbox and rows are written part by part of the window: a neuron then finds its events nearly sorted.
+    """
     since = block.since[0]
     bits, mask = np.uint64(net.bits), np.uint64((1 << net.bits) - 1)
     time, weight, receptor, end = scratch.time, scratch.weight, scratch.receptor, block.end
@@ -86,32 +112,45 @@ def place_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
             at += np.int64(block.count[neuron]) - 1
     if at == 0:
         return
-    for i in range(np.uint64(block.counts[INBOX])):
-        if scratch.inbox_time[i] >= since:
-            code = scratch.inbox_target[i]
-            neuron = np.uint64(code) & mask
-            e = np.uint64(end[neuron])
-            end[neuron] = np.int64(e + _ONE)
-            time[e], weight[e] = scratch.inbox_time[i], scratch.inbox_weight[i]
-            receptor[e] = CURRENT_CODE if code < 0 else code >> np.int64(bits)
+    begin, scale = k * net.width, PARTS / net.width
+    inbox = block.counts[INBOX] > 0
+    if inbox:
+        order_inbox(block, scratch, begin, scale)
     chunk = np.int64(queue.row_head[slot])
-    while chunk > 0:
-        following = np.int64(queue.row_next[chunk])
-        first = np.uint64(chunk) << ROW
-        last = first + ROW_LAST + _ONE if following > 0 else queue.row_end[slot]
-        for i in range(first, last):
-            t = queue.row_time[i]
-            if t >= since:
-                r, g = np.uint64(queue.row[i]), np.uint64(queue.row_group[i])
-                w, shift = edges.weight[g], edges.weight_shift[g]
-                for j in range(np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])):
-                    code = np.uint64(edges.targets[j])
-                    neuron = code & mask
+    row = np.uint64(chunk) << ROW
+    for part in range(PARTS if inbox else 1):
+        if inbox:
+            for j in range(np.uint64(block.bins[part - 1] if part > 0 else 0), np.uint64(block.bins[part])):
+                i = np.uint64(scratch.inbox_order[j])
+                if scratch.inbox_time[i] >= since:
+                    code = scratch.inbox_target[i]
+                    neuron = np.uint64(code) & mask
                     e = np.uint64(end[neuron])
                     end[neuron] = np.int64(e + _ONE)
-                    time[e], receptor[e] = t, code >> bits
-                    weight[e] = w if shift == NEVER else np.float64(edges.weights[np.uint64(np.int64(j) + shift)])
-        chunk = following
+                    time[e], weight[e] = scratch.inbox_time[i], scratch.inbox_weight[i]
+                    receptor[e] = CURRENT_CODE if code < 0 else code >> np.int64(bits)
+        while chunk > 0:
+            following = np.int64(queue.row_next[chunk])
+            last = (np.uint64(chunk) << ROW) + ROW_LAST + _ONE if following > 0 else queue.row_end[slot]
+            while row < last:
+                t = queue.row_time[row]
+                if inbox and part_of(t, begin, scale) > part:
+                    break
+                if t >= since:
+                    r, g = np.uint64(queue.row[row]), np.uint64(queue.row_group[row])
+                    w, shift = edges.weight[g], edges.weight_shift[g]
+                    for j in range(np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])):
+                        code = np.uint64(edges.targets[j])
+                        neuron = code & mask
+                        e = np.uint64(end[neuron])
+                        end[neuron] = np.int64(e + _ONE)
+                        time[e], receptor[e] = t, code >> bits
+                        weight[e] = w if shift == NEVER else np.float64(edges.weights[np.uint64(np.int64(j) + shift)])
+                row += _ONE
+            if row < last:
+                break
+            chunk = following
+            row = np.uint64(chunk) << ROW
     chunk = np.int64(queue.head[slot])
     while chunk > 0:
         following = np.int64(queue.next[chunk])
