@@ -56,37 +56,28 @@ class _Plain(ast.NodeTransformer):
         return node
 
 
-def _function(function: object, name: str, single: bool, decorator: str = "kernel") -> str:
+def _function(function: object, name: str, single: bool) -> str:
     tree = _Plain().visit(source_tree(function))  # type: ignore[arg-type]
     tree.name, tree.returns, tree.decorator_list = name, None, []
     for argument in tree.args.args:
         argument.annotation = None
     if single:
         tree = _Literals().visit(tree)
-    return f"@{decorator}\n" + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+    loops = any(isinstance(node, ast.For) for node in ast.walk(tree))  # nothing around them vectorises
+    decorator = "@kernel\n" if loops else "@inlined\n"
+    return decorator + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
-def _scalars(functions: list[object], single: bool, inlined: list[object] | None = None) -> str:
-    """Sources of the functions of kernels.scalar that ``functions`` call, directly or not.
-
-    Those that functions of ``inlined`` call are inlined.
-    """
-    known, needed = scalar_functions(), _needed(list(functions))
-    fast = _needed(list(inlined or []))
-    kinds = {name: "inlined" if name in fast else "kernel" for name in needed}
-    return "\n".join(_function(known[name], name, single, kinds[name]) for name in reversed(needed))
-
-
-def _needed(queue: list[object]) -> list[str]:
-    known = scalar_functions()
-    needed: list[str] = []
+def _scalars(functions: list[object], single: bool) -> str:
+    """Sources of the functions of kernels.scalar that ``functions`` call, directly or not."""
+    known, needed, queue = scalar_functions(), [], list(functions)
     while queue:
         for node in ast.walk(source_tree(queue.pop())):  # type: ignore[arg-type]
             name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
             if name in known and name not in needed:
                 needed.append(name)
                 queue.append(known[name])
-    return needed
+    return "\n".join(_function(known[name], name, single) for name in reversed(needed))
 
 
 def update_source(variant: Variant, precision: str) -> str:
@@ -236,7 +227,7 @@ import math
 
 import numpy as np
 
-{imports}from kernels.jit import kernel
+{imports}from kernels.jit import inlined, kernel
 '''
 
 

@@ -66,7 +66,10 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """As :func:`kernel`, always inlined: a loop is vectorised only where all that it calls is inlined."""
+    """As :func:`kernel`, for a model's functions: part of the loop that calls them, which vectorises only then.
+
+    Left to itself, LLVM stops to inline at a size that larger models pass.
+    """
     return _compile(function, _nrt=False, forceinline=True)
 
 

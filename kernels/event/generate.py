@@ -419,7 +419,6 @@ def model_source(form: Form) -> str:
         "from kernels.event.calendar import set_timer, window_of",
         "from kernels.event.layout import CURRENT_CODE, LANES",
         "from kernels.event.window import by_count, sort_events",
-        "from kernels.jit import inlined",
         "",
     ))  # fmt: skip
     functions = form.closed.functions()
@@ -429,9 +428,8 @@ def model_source(form: Form) -> str:
     body = head.format(**calls) + ("@kernel\ndef peek" + tail).format(**{**calls, "move_te": peek_move})
     constants = "SHORT = 1e-6  # ms\nMOST_AT_ONCE = 1000\n"
     parts = [_HEADER.format(title=f"Events of {form.spec.name}.", imports=imports) + "\n" + constants]
-    fast = {name: f for name, f in functions.items() if name != "crossing"}
-    parts.append(_scalars(list(functions.values()), False, list(fast.values())))
-    parts += [_function(f, name, False, "inlined" if name in fast else "kernel") for name, f in functions.items()]
+    parts.append(_scalars(list(functions.values()), False))
+    parts += [_function(f, name, False) for name, f in functions.items()]
     return "\n\n".join(part for part in (*parts, body) if part)
 
 
