@@ -8,7 +8,7 @@ import numpy as np
 from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.record import GROUP, spikes_of
-from kernels.layout import CHUNK_BITS, LINE, Edges, Queue, Sync, padded, zeros
+from kernels.layout import CHUNK_BITS, LINE, Edges, Queue, Sync, aligned, padded, zeros
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -100,6 +100,30 @@ class Engine:
         except BaseException:  # no memory left: release the threads that wait at the barrier, then say so
             self.sync.arrived[0] = 2**62
             raise
+
+    def _changing(self) -> dict[str, np.ndarray]:
+        """The arrays that change and outlive a call, but for the queues, by name."""
+        net = self.net
+        out = {f"state/{name}": array for name, array in zip(net.state._fields, net.state, strict=True)}
+        for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
+            out[f"plastic/{k}/weights"] = edges.weights
+            names = ("pre", "last", "done", "seen", "swept", "history", "post")
+            out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
+        return out
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Copies of everything that changes; :meth:`load` of an engine of the same network takes it."""
+        out = {name: array.copy() for name, array in self._changing().items()}
+        for t, queue in enumerate(self.queues):
+            out |= {f"queue/{t}/{name}": array.copy() for name, array in zip(queue._fields, queue, strict=True)}
+        return out
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what :meth:`save` gave."""
+        for name, array in self._changing().items():
+            array[...] = arrays[name]
+        for t, queue in enumerate(self.queues):
+            self.queues[t] = Queue(*(aligned(arrays[f"queue/{t}/{name}"]) for name in queue._fields))
 
     def sweep(self, number: int, step: int) -> None:
         """Bring the weights of plastic projection ``number`` up to date at ``step``."""

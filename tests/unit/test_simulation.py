@@ -358,7 +358,7 @@ def test_full_record_stops_early(threads):
     plain = simulate(network(constant=True), threads=threads)
     expected = [*joined([plain.run(300.0)]), *final(plain)]
     sim = simulate(network(constant=True), threads=threads)
-    engine = sim._engine
+    engine = sim._drive.engine
     room = 10
     engine.sync = engine.sync._replace(record=np.zeros(engine.sync.spikes.size + room, np.uint32))
     early, advance = [], engine.advance
@@ -380,7 +380,7 @@ def test_many_chunks():
     """Chunks of 13 steps, with windows of 11 and samples every 4."""
     expected = joined([simulate(network(constant=True)).run(100.0)])
     sim = simulate(network(constant=True))
-    sim._engine.chunk = 13
+    sim._drive.engine.chunk = 13
     assert_equal(expected, joined([sim.run(100.0)]))
 
 
