@@ -18,7 +18,6 @@ import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from snn.drive import Clock, Event
-from snn.io import checkpoint
 from snn.network import SPIKES, Network, Population, Projection
 from snn.records import MemoryRecorder, Recorder, Result
 
@@ -83,6 +82,7 @@ class Simulation:
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
         self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
         self._say = (lambda text: None) if quiet else _to_stderr
+        self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         begin = time.perf_counter()
         self._drive: Any
         if engine == "clock":
@@ -176,6 +176,8 @@ class Simulation:
             raise BackendUnavailable('Simulation.checkpoint: backend="reference" has none; use backend="cpu".')
         about = {name: getattr(self, name) for name in _OPTIONS}
         about |= {"software": _version("volley-snn"), "network_hash": self.network_hash, "at": self._drive.at}
+        from snn.io import checkpoint
+
         checkpoint.write(path, about, self._drive.engine.save())
 
     @classmethod
@@ -187,6 +189,8 @@ class Simulation:
         FormatError
             Where the file is no checkpoint, or one of another network or version.
         """
+        from snn.io import checkpoint
+
         about, arrays = checkpoint.read(path)
         if about["software"] != _version("volley-snn"):
             raise FormatError(
@@ -209,7 +213,7 @@ class Simulation:
             "software": "volley-snn",
             "version": _version("volley-snn"),
             "python": platform.python_version(),
-            "versions": {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")},
+            "versions": self._versions,
             "seed": self.net.seed,
             "dt": self.dt,
             "engine": self.engine,

@@ -154,7 +154,7 @@ class Engine:
         for gid, n, recorded in zip(self.tables.gid, self.tables.n, self.tables.recorded, strict=True):
             room = total * recorded  # pages that stay unused are never touched
             times, ids = np.empty(room), np.empty(room, np.int64)
-            k = spikes_of(self.sync.record, counts, start, net.dt, gid, n, times, ids) if room else 0
+            k = spikes_of(self.sync.record, counts, start, net.dt, gid, n, times, ids)
             spikes.append((times[:k], ids[:k]))
         probes, samples = self.probes, []
         for q in range(probes.population.size):
