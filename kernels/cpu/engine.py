@@ -52,6 +52,7 @@ class Engine:
             record_size=zeros(1, np.int64),
         )
         self.scratch = tuple(zeros(self.threads * row, t).reshape(self.threads, row) for t in (np.int32, np.float64))
+        self.times, self.ids = np.empty(0), np.empty(0, np.int64)  # spikes on their way out
         self.queues = [self._queue(net.edges) for _ in range(self.threads)]
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
@@ -133,8 +134,8 @@ class Engine:
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.
 
-        Returns the step reached, for each population the times in ms and ids of its recorded spikes, and the samples
-        of each probe, shape (times, ids).
+        Returns the step reached, for each population the times in ms and ids of its recorded spikes (valid until the
+        next call), and the samples of each probe, shape (times, ids).
         """
         net = self.net
         stop = min(stop, start + self.chunk)
@@ -150,12 +151,14 @@ class Engine:
         for other in others:
             other.result()
         total, counts = int(self.sync.record_size[0]), self.sync.record_count[: reached - start]
-        spikes = []
+        if total > self.times.size:
+            self.times, self.ids = np.empty(2 * total), np.empty(2 * total, np.int64)
+        spikes, at = [], 0
         for gid, n, recorded in zip(self.tables.gid, self.tables.n, self.tables.recorded, strict=True):
-            room = total * recorded  # pages that stay unused are never touched
-            times, ids = np.empty(room), np.empty(room, np.int64)
+            times, ids = self.times[at : total * recorded], self.ids[at : total * recorded]
             k = spikes_of(self.sync.record, counts, start, net.dt, gid, n, times, ids)
             spikes.append((times[:k], ids[:k]))
+            at += k
         probes, samples = self.probes, []
         for q in range(probes.population.size):
             every, width = int(probes.every[q]), int(probes.first[q + 1] - probes.first[q])
