@@ -309,15 +309,16 @@ class SimulationTable(Table):
     duration: float = Field(ge=0, allow_inf_nan=False, description="ms")
     dt: float = Field(0.1, gt=0, allow_inf_nan=False, description="ms")
     backend: Literal[BACKENDS] = "cpu"  # type: ignore[valid-type]
-    engine: Literal["clock"] = "clock"
+    engine: Literal["clock", "event"] = "clock"
     threads: int | None = Field(None, ge=1)
     precision: Literal["float64", "float32"] = "float64"
 
 
 def _simulation(raw: Any) -> SimulationTable:
     table = check(SimulationTable, raw)
-    if table.backend == "reference" and table.precision != "float64":
-        raise ConfigError(f'backend = "reference" computes in float64; got precision = "{table.precision}".')
+    for key, value in (("backend", "reference"), ("engine", "event")):
+        if getattr(table, key) == value and table.precision != "float64":
+            raise ConfigError(f'{key} = "{value}" computes in float64; got precision = "{table.precision}".')
     return table
 
 

@@ -22,6 +22,11 @@ class EventNetwork:
     capacity: int  # most spikes of a block in a window
     names: list[str]  # of populations
 
+    @property
+    def n_edges(self) -> int:
+        """Number of synapses."""
+        return sum(e.targets.size for e in self.edges)
+
     def digest(self) -> str:
         """Hash of constants, initial state, inputs and edges, before the first event."""
         parts = [self.net, self.inputs, *self.edges, *self.blocks, *self.streams]

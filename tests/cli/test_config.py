@@ -272,7 +272,7 @@ def test_one_mistake(write, text, expected):
         ("duration = 1.0\ndt = 0.0", "simulation.dt: must be > 0 ms; got 0.0."),
         ("duration = 1.0\nthreads = 0", "simulation.threads: must be >= 1; got 0."),
         ('duration = 1.0\nbackend = "gpux"', "simulation.backend: must be "),
-        ('duration = 1.0\nengine = "clocks"', 'simulation.engine: must be "clock"; got \'clocks\'.'),
+        ('duration = 1.0\nengine = "clocks"', 'simulation.engine: must be "clock" or "event"; got \'clocks\'.'),
         ('duration = 1.0\nprecision = "float16"', "simulation.precision: must be "),
         ('duration = 1.0\nbackend = "reference"\nprecision = "float32"',
          'simulation: backend = "reference" computes in float64; got precision = "float32".'),
