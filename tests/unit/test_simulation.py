@@ -270,7 +270,7 @@ def test_every_place_of_an_infinite_state_is_named():
     for name, n in (("a", 2), ("b", 3)):
         for variable in ("v", "i_ex", "i_in"):
             for neuron in range(n):
-                view = sim._view(name, variable)
+                view = sim._drive._view(name, variable)
                 for value in (math.nan, math.inf, -math.inf):
                     saved, view[neuron] = view[neuron], value
                     with pytest.raises(snn.SimError, match=rf"'{name}'\.{variable}: is not finite at neuron {neuron} "):
