@@ -274,9 +274,9 @@ def test_every_place_of_an_infinite_state_is_named():
                 for value in (math.nan, math.inf, -math.inf):
                     saved, view[neuron] = view[neuron], value
                     with pytest.raises(snn.SimError, match=rf"'{name}'\.{variable}: is not finite at neuron {neuron} "):
-                        sim._check_finite(1)
+                        sim._drive._check_finite(1)
                     view[neuron] = saved
-    sim._check_finite(1)
+    sim._drive._check_finite(1)
 
 
 # precision ----------------------------------------------------------------------------------------------------------
