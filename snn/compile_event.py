@@ -23,6 +23,7 @@ from snn.neurons.base import MODELS, NeuronModel
 NO_PROJECTION = 1.0  # ms, width of a window where there is no delay to choose it by
 MARGIN = 1.0 - 2.0**-20  # a window is this much shorter than the smallest delay, so that rounding cannot matter
 MAX_SLOTS = 2**22
+LEAST_DELAY = 1e-9  # ms; numbers of windows stay far below 2**53
 MOST_SPIKES = 64  # of a neuron with little or no refractory period in a window, on average
 
 
@@ -35,12 +36,16 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     sizes = np.array([p.n for p in pops], np.int64)
     gid = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
     values = {p.name: _constants(net, p) for p in pops if p.spec}
-    for p in net.projections.values():
-        if p.plasticity is not None:
-            raise ModelError(f'Projection {p.name!r}.plasticity: engine="event" has no plasticity yet. Use "clock".')
+    for projection in net.projections.values():
+        if projection.plasticity is not None:
+            raise ModelError(
+                f'Projection {projection.name!r}.plasticity: engine="event" has no plasticity; use engine="clock".'
+            )
 
-    lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
-    delays = {p.name: _delays(net, p, lists[p.name]) for p in net.projections.values()}
+    lists = {q.name: draw_edges(net, q, threads) for q in net.projections.values()}
+    delays = {q.name: _delays(net, q, lists[q.name]) for q in net.projections.values()}
+    for q in net.projections.values():
+        _check_delay(q, delays[q.name])
     least = min((float(d.min()) for d in delays.values() if d.size), default=NO_PROJECTION)
     most = max((float(d.max()) for d in delays.values() if d.size), default=NO_PROJECTION)
     width = least * MARGIN
@@ -114,9 +119,15 @@ def _delays(net: Network, projection: Projection, edges: EdgeList) -> np.ndarray
     if _is_number(projection.delay):
         return np.array([constant])
     values = values[order] if order.size else values
-    if values.size and not values.min() > 0.0:
-        raise ModelError(f"Projection {projection.name!r}.delay: must be > 0 ms; got {values.min()}.")
     return values
+
+
+def _check_delay(projection: Projection, delays: np.ndarray) -> None:
+    if delays.size and not delays.min() >= LEAST_DELAY:
+        raise ModelError(
+            f'Projection {projection.name!r}.delay: must be >= {LEAST_DELAY:g} ms with engine="event"; '
+            f"got {delays.min():g}."
+        )
 
 
 def _block(
@@ -140,7 +151,7 @@ def _block(
         lo=lo.copy(), hi=hi.copy(), first=first, population=np.repeat(np.arange(len(pops)), sizes).astype(np.int32),
         f_at=f_at, het_at=het_at, f=aligned(np.concatenate([*state, np.zeros(1)])),
         het=aligned(np.concatenate([*het, np.zeros(1)])), last=zeros(n, float), check=zeros(n, float),
-        until=zeros(n, float), stim=zeros(n, float), count=zeros(n, np.int32), end=zeros(n, np.int64),
+        until=zeros(n, float), stim=zeros(n, float), counted=zeros(n, np.int32), end=zeros(n, np.int64),
         touched=zeros(n, np.int32), n_touched=zeros(len(pops), np.int64), order=zeros(n, np.int32),
         bins=zeros(layout.BINS + 1, np.int64), key=zeros(items, np.int64), item=zeros(items, np.int32),
         place=np.full(items, -1, np.int32), timer=np.full(n, layout.NEVER), timer_next=zeros(n, np.int32),
@@ -184,7 +195,7 @@ def _edges(
         first, last = int(e.indptr[lo]), int(e.indptr[hi])
         constant, *weight = _values(p.weight, e, first, last, 0, stream_key(net.seed, "values", p.name))
         if isinstance(p.weight, Distribution):
-            weight[0] = weight[0].astype(np.float64)  # one type for the layout function
+            weight[0] = np.asarray(weight[0], np.float64)  # one type for the layout function
         nothing = np.empty(0)
         connectivity.fill_rows(
             e.indptr, e.sources, lo, hi, position.copy(), positive, negative, constant, *weight, nothing,
@@ -215,7 +226,11 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
     """All inputs, and (number, population, input, whether it drives a population of sources) of each."""
     made: list[tuple[int, int, Continuous, bool]] = []
     out: dict[str, list[Any]] = {n: [] for n in ("receptor", "key", "weight", "weights", "rates")}
-    start, rate, at, size, values = [], [], [], [], [np.empty(0)]
+    start: list[float] = []
+    rate: list[float] = []
+    at: list[int] = []
+    size: list[int] = []
+    values = [np.empty(0)]
     segment, event, times, ids, event_weights = [0], [0], [np.empty(0)], [np.empty(0, np.int64)], [np.empty(0)]
 
     def add(code: Continuous, key: Any, receptor: int, weight: Any, k: int, source: bool) -> None:

@@ -156,13 +156,13 @@ class Event:
         return max(self.compiled.net.width, wanted)
 
     def take(self, recorder: Recorder, stop: float) -> None:
-        """Advance to ``stop``, and hand on what was recorded. Samples hold all that happens at their time."""
+        """Advance to ``stop``, all that happens then included, and hand on what was recorded."""
         due = [math.floor(self.at / every * (1 + 1e-12)) + 1 for every in self.every]
         collected: list[list[tuple[float, np.ndarray]]] = [[] for _ in self.probes]
         while True:
             at = [k * every for k, every in zip(due, self.every, strict=True)]
             to = min([*at, math.inf])
-            reached = math.nextafter(to, math.inf) if to <= stop else stop
+            reached = math.nextafter(min(to, stop), math.inf)  # what happens at that time is done
             done = False
             while not done:
                 done, times, ids = self.engine.advance(reached)
@@ -183,7 +183,7 @@ class Event:
     def state(self, name: str, variable: str) -> np.ndarray:
         """Values of a state variable; a copy."""
         k, j = self._place(name, variable)
-        return self.engine.state(k, self.at, np.arange(self.net.populations[name].n))[j]
+        return np.asarray(self.engine.state(k, self.at, np.arange(self.net.populations[name].n))[j])
 
     def set_state(self, name: str, variable: str, values: np.ndarray) -> None:
         """Set a state variable."""

@@ -18,6 +18,7 @@ from kernels.errors import ModelError, ShapeError
 from snn.units import plain
 
 MAX_MEAN = 1.0e4
+MAX_RATE = 1.0e7  # Hz of one train in continuous time: as many on a grid of 1 ms
 MAX_MEAN_EACH = 700.0  # the inversion of one rate a neuron begins at exp(-mean)
 
 
@@ -183,6 +184,10 @@ class Poisson(SpikeInput):
 
     def continuous(self, n: int, owner: str) -> Continuous:
         """Segments of constant rate."""
+        if np.any(np.asarray(self.rate) > MAX_RATE):
+            raise ModelError(
+                f"{owner}.rate: must be <= {MAX_RATE:g} Hz; got {np.max(self.rate):g}. Give a current instead."
+            )
         each = None
         times, rates = np.zeros(1), np.atleast_1d(np.asarray(self.rate, float)) * 1e-3
         if self.times is not None:

@@ -141,7 +141,7 @@ class Simulation:
 
     def state(self, population: Population | str, variable: str) -> np.ndarray:
         """Present values of a state variable, shape (n,), float64; a copy."""
-        return self._drive.state(self._name(population), variable)
+        return np.asarray(self._drive.state(self._name(population), variable))
 
     def set_state(self, population: Population | str, variable: str, values: Any) -> None:
         """Set a state variable to a number or an array of shape (n,)."""
@@ -162,7 +162,8 @@ class Simulation:
             raise ModelError(
                 f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}."
             )
-        return self._drive.connections(self.net.projections[name])
+        sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
+        return sources, targets, weights, delays
 
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.

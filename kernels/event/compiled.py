@@ -25,7 +25,7 @@ class EventNetwork:
     @property
     def n_edges(self) -> int:
         """Number of synapses."""
-        return sum(e.targets.size for e in self.edges)
+        return sum(int(e.targets.size) for e in self.edges)
 
     def digest(self) -> str:
         """Hash of constants, initial state, inputs and edges, before the first event."""

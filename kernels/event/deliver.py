@@ -1,3 +1,5 @@
+# The types of compiled code are Numba's.
+# mypy: disable-error-code="assignment,arg-type"
 """Sort the spikes of a window, record them, and put what they cause into the calendar."""
 
 import math

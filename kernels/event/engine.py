@@ -168,8 +168,10 @@ class Engine:
                 f"Population {name!r}: too many spikes within {self.net.width:g} ms at t = {t:g} ms (neuron {neuron}). "
                 "Give it a refractory period, or less drive."
             )
+        values = self.state(int(p), t, np.array([neuron]))[:, 0]
+        variable = self.forms[self.net.kind[int(p)]].states[int(np.argmin(np.isfinite(values)))]
         raise SimError(
-            f"Population {name!r}: the state of neuron {neuron} is not finite at t = {t:g} ms. "
+            f"Population {name!r}.{variable}: is not finite at neuron {neuron} by t = {t:g} ms. "
             "Check parameters and weights."
         )
 

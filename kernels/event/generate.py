@@ -89,8 +89,9 @@ def bring(net, block, lanes, sync, thread, half, p, l, te, last, stop, k):
         quick = quick + 1 if ts - before < SHORT else 0
         before = ts
         if quick > MOST_AT_ONCE or at >= sync.spike_time.shape[2]:
-            sync.failed[thread, 0] = 1.0 if quick > MOST_AT_ONCE else 2.0
-            sync.failed[thread, 1], sync.failed[thread, 2], sync.failed[thread, 3] = p, spike - net.gid[p], ts
+            if sync.failed[thread, 0] == 0.0:
+                sync.failed[thread, 0] = 1.0 if quick > MOST_AT_ONCE else 2.0
+                sync.failed[thread, 1], sync.failed[thread, 2], sync.failed[thread, 3] = p, spike - net.gid[p], ts
             break
         sync.spike_time[half, thread, at], sync.spike_id[half, thread, at] = ts, spike
         sync.n_spikes[half, thread, 0] = at + 1
@@ -157,12 +158,12 @@ def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
             {gather}
             lanes.last[l], lanes.check[l], lanes.until[l] = block.last[neuron], block.check[neuron], block.until[neuron]
             lanes.stim[l] = block.stim[neuron]
-            n = np.int64(block.count[neuron]) - 1
+            n = np.int64(block.counted[neuron]) - 1
             lanes.n[l] = n
             lanes.begin[l] = np.uint64(block.end[neuron] - n)
             lanes.done[l] = 0
             lanes.live[l] = 1
-            block.count[neuron] = 0
+            block.counted[neuron] = 0
             if n > 1:
                 sort_events(scratch, lanes.begin[l], n)
         active = m
@@ -208,7 +209,7 @@ def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
             {scatter}
             block.last[neuron], block.check[neuron], block.until[neuron] = lanes.last[l], lanes.check[l], lanes.until[l]
             block.stim[neuron] = lanes.stim[l]
-            if {not_finite}:
+            if sync.failed[thread, 0] == 0.0 and ({not_finite}):
                 sync.failed[thread, 0], sync.failed[thread, 1] = 3.0, p
                 sync.failed[thread, 2], sync.failed[thread, 3] = block.lo[p] + np.int64(i), lanes.last[l]
             if lanes.check[l] < np.inf:
@@ -398,7 +399,7 @@ def _calls(form: Form) -> dict[str, str]:
             ]
         ),
         "scatter": at12.join(f"f[f_at + np.uint64({j}) * m_slice + i] = x[{o}]" for j, o in enumerate(offsets)),
-        "not_finite": " or ".join(f"x[{o}] != x[{o}]" for o in offsets),
+        "not_finite": " or ".join(f"x[{o}] - x[{o}] != 0.0" for o in offsets),
         "hold_until": assign(states, call("hold", h="un - tl")) if refractory else "pass",
         "earliest": call("earliest"),
         "earliest_copy": call("earliest", **as_copy),

@@ -1,3 +1,5 @@
+# The types of compiled code are Numba's.
+# mypy: disable-error-code="assignment,arg-type"
 """Streams of input: what arrives from outside, and when timers are due (collected at the beginning of a window)."""
 
 import math
@@ -210,11 +212,11 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
 @kernel
 def touch(block, neuron):  # type: ignore[no-untyped-def]
     """Let ``neuron`` be looked at in this window."""
-    if block.count[neuron] == 0:
+    if block.counted[neuron] == 0:
         p = np.uint64(block.population[neuron])
         block.touched[np.uint64(block.first[p] + block.n_touched[p])] = neuron
         block.n_touched[p] += 1
-        block.count[neuron] = 1
+        block.counted[neuron] = 1
 
 
 @kernel

@@ -58,7 +58,7 @@ class Block(NamedTuple):
     check: Array  # (N,) time before which it does not cross the threshold; end of the refractory period while in one
     until: Array  # (N,) end of the refractory period
     stim: Array  # (N,) injected current
-    count: Array  # (N,) int32, 1 + events in this window; 0: untouched
+    counted: Array  # (N,) int32, 1 + events in this window; 0: untouched
     end: Array  # (N,) where its events end in Scratch
     touched: Array  # (N,) int32, those of population p from first[p] on
     n_touched: Array  # (P,)

@@ -1,3 +1,5 @@
+# The types of compiled code are Numba's.
+# mypy: disable-error-code="assignment,arg-type"
 """The events of a window, by neuron: counted, then written one neuron after another, in canonical order.
 
 Canonical order: inputs, then rows, then single events, each in the order in which they came into the calendar, which is
@@ -37,9 +39,9 @@ def in_slot(queue, edges, slot):  # type: ignore[no-untyped-def]
 @kernel
 def count(block, neuron):  # type: ignore[no-untyped-def]
     """One more event of ``neuron``."""
-    if block.count[neuron] == 0:
+    if block.counted[neuron] == 0:
         touch(block, neuron)
-    block.count[neuron] += 1
+    block.counted[neuron] += 1
 
 
 @kernel
@@ -109,7 +111,7 @@ def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no
         for i in range(np.uint64(block.first[p]), np.uint64(block.first[p] + block.n_touched[p])):
             neuron = np.uint64(block.touched[i])
             end[neuron] = at
-            at += np.int64(block.count[neuron]) - 1
+            at += np.int64(block.counted[neuron]) - 1
     if at == 0:
         return
     begin, scale = k * net.width, PARTS / net.width
@@ -174,26 +176,26 @@ def by_count(block, p):  # type: ignore[no-untyped-def]
     order, touched, bins = block.order, block.touched, block.bins
     most = 0
     for i in range(first, first + n):
-        most = max(most, np.int64(block.count[np.uint64(touched[i])]))
+        most = max(most, np.int64(block.counted[np.uint64(touched[i])]))
     most = min(most, BINS - 1)
     for b in range(most + 2):
         bins[b] = 0
     for i in range(first, first + n):
-        bins[np.uint64(min(np.int64(block.count[np.uint64(touched[i])]), most))] += 1
+        bins[np.uint64(min(np.int64(block.counted[np.uint64(touched[i])]), most))] += 1
     at = np.int64(first)
     for b in range(most, -1, -1):
         size = bins[b]
         bins[b] = at
         at += size
     for i in range(first, first + n):
-        b = np.uint64(min(np.int64(block.count[np.uint64(touched[i])]), most))
+        b = np.uint64(min(np.int64(block.counted[np.uint64(touched[i])]), most))
         order[np.uint64(bins[b])] = touched[i]
         bins[b] += 1
     if most == BINS - 1:
         for i in range(np.int64(first) + 1, bins[most]):  # counts that share the last bin
             neuron = order[i]
             j = i - 1
-            while j >= np.int64(first) and block.count[order[j]] < block.count[neuron]:
+            while j >= np.int64(first) and block.counted[order[j]] < block.counted[neuron]:
                 order[j + 1] = order[j]
                 j -= 1
             order[j + 1] = neuron

@@ -251,11 +251,12 @@ class Engine:
         end = (k + 1) * self.net.width
         if neuron.check <= end and self._window(neuron.check) <= k:
             self._bring(neuron, end, True, stop, k, spikes)
-        if any(math.isnan(x) for x in neuron.x):
-            raise SimError(
-                f"Population {self.compiled.names[neuron.population]!r}: the state of neuron {neuron.number} is not "
-                f"finite at t = {neuron.last:g} ms. Check parameters and weights."
-            )
+        for variable, x in zip(self.compiled.forms[self.net.kind[neuron.population]].states, neuron.x, strict=True):
+            if not math.isfinite(x):
+                raise SimError(
+                    f"Population {self.compiled.names[neuron.population]!r}.{variable}: is not finite at neuron "
+                    f"{neuron.number} by t = {neuron.last:g} ms. Check parameters and weights."
+                )
 
     # the network ----------------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@
     python scripts/bench/event_cost.py --parts time silent  # some
 
 rate: synaptic events per second and core on LIFExp, for several sizes and fan-outs. time: the same number of events in
-model times of 1 to 10,000 s. silent: the same activity among 10^4 to 10^6 neurons. events: four decades of events in the
+model times of 1 to 10,000 s. silent: the same activity among 10^4 to 10^6 neurons. events: decades of events in the
 same network and time. engines: clock and event engine on the same networks. Every figure is the wall time of the
 simulation, without building and compiling: the median of several runs, taken in turn over the points of a curve, with
 the range. Beside NEST's precise models: ``peers.py --models cuba_ps brunel_ps --peers nest``.

@@ -203,9 +203,9 @@ CASES = {
     "QIF, biased": ("QIF", {"i_e": 150.0}, 2.0),
 }
 APPROXIMATE = {"LIFCondExp"}  # below threshold too; Runge-Kutta
-# All steps below divide GRID, so that delays and input are the same in both engines. Nothing arrives at END (an arrival
-# at the end of a run is the clock engine's last and is left to the next run of the event engine), or at the end of a
-# refractory period (the last that is lost there, the first that is not here).
+# All steps below divide GRID, so that delays and input are the same in both engines. Nothing arrives at END (the clock
+# engine sees what happens just before it), or at the end of a refractory period (the last that is lost there, the first
+# that is not here).
 GRID, END = 0.5, DURATION + 0.25  # ms
 
 

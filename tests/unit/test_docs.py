@@ -20,6 +20,14 @@ def test_model_of_your_own(tmp_path, monkeypatch, capsys):
     assert module.cells.spec.name == "Leaky"
 
 
+def test_event_engine(capsys):
+    text = (ROOT / "docs" / "event_engine.md").read_text()
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), names)
+    assert len(names["result"].spikes["cells"]) > 100
+    assert capsys.readouterr().out.startswith("[")
+
+
 @pytest.mark.parametrize("name", ["snn.network", "snn.simulation", "snn.connect"])
 def test_doctests(name):
     result = doctest.testmod(importlib.import_module(name))
