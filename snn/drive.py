@@ -5,6 +5,7 @@ engine.
 """
 
 import math
+import reprlib
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ class Clock:
         """Set a state variable."""
         view = self._view(name, variable)
         if view.dtype.kind == "i" and not np.all((values == np.rint(values)) & (np.abs(values) < 2**31)):
-            raise ModelError(f"set_state({variable!r}): must be integers of 32 bits; got {values!r}.")
+            raise ModelError(f"set_state({variable!r}): must be integers of 32 bits; got {reprlib.repr(values.tolist())}.")
         view[:] = values
 
     def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
