@@ -73,7 +73,9 @@ class Clock:
         """Set a state variable."""
         view = self._view(name, variable)
         if view.dtype.kind == "i" and not np.all((values == np.rint(values)) & (np.abs(values) < 2**31)):
-            raise ModelError(f"set_state({variable!r}): must be integers of 32 bits; got {reprlib.repr(values.tolist())}.")
+            raise ModelError(
+                f"set_state({variable!r}): must be integers of 32 bits; got {reprlib.repr(values.tolist())}."
+            )
         view[:] = values
 
     def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -143,11 +143,8 @@ def test_flow_is_a_semigroup(model):
     check()
 
 
-@each_model
+@pytest.mark.parametrize("model", [m for m in FORMS if m.spec.closed_form.hold is not None], ids=lambda m: m.__name__)
 def test_hold_keeps_v_and_moves_the_rest_as_flow(model):
-    if model.spec.closed_form.hold is None:
-        pytest.skip("has no refractory period")
-
     @checked
     @given(st.data())
     def check(data):

@@ -199,7 +199,7 @@ def test_wrap(wrap):
     refused(ShapeError, text, snn.Simulation, net, backend="reference")
 
 
-@pytest.mark.parametrize("value", [1.5, [1, 2, 3, 3.01], 2.0**31, -(2.0**40)])
+@pytest.mark.parametrize("value", [1.5, [1.0, 2.0, 3.0, 3.01], 2.0**31, -(2.0**40)])
 def test_set_state_of_an_integer(net, value):
     sim = snn.Simulation(net, backend="reference")
     text = f"set_state('refractory'): must be integers of 32 bits; got {value!r}."
