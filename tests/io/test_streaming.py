@@ -20,7 +20,7 @@ MIB = 1 << 20
 RUN = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
-import snn, verify
+import snn, verify_records as verify
 sim = snn.Simulation(verify.source_network(), dt=1.0, threads=1, quiet=True)
 sim.run(100.0)
 with verify.sampled_rss(0.02) as samples:
@@ -41,10 +41,10 @@ def run(to):
 def verify():
     sys.path.insert(0, str(SCRIPTS))
     try:
-        import verify
+        import verify_records
     finally:
         sys.path.remove(str(SCRIPTS))
-    return verify
+    return verify_records
 
 
 @pytest.fixture(scope="module")
