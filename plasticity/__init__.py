@@ -1,6 +1,19 @@
 """Plasticity rules, one a file."""
 
 from plasticity.base import PlasticityRule, define
+from plasticity.stdp_nearest_symmetric import STDPNearestSymmetric
 from plasticity.stdp_pair import STDPPair
+from plasticity.stdp_power_law import STDPPowerLaw
+from plasticity.stdp_triplet import STDPTriplet, STDPTripletNearest
+from plasticity.vogels_sprekeler import VogelsSprekeler
 
-__all__ = ["PlasticityRule", "STDPPair", "define"]
+__all__ = [
+    "PlasticityRule",
+    "STDPNearestSymmetric",
+    "STDPPair",
+    "STDPPowerLaw",
+    "STDPTriplet",
+    "STDPTripletNearest",
+    "VogelsSprekeler",
+    "define",
+]

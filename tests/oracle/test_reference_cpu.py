@@ -1,10 +1,12 @@
 """The cpu engine equals the reference engine bit for bit in float64: all models, inputs, rules, thread counts."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
-import plasticity
 import snn
+from plasticity.base import RULES
 from snn.neurons.base import MODELS
 
 STEPS = 300
@@ -120,17 +122,37 @@ def plastic_network(rule, seed=8):
     b = net.population("b", 6, snn.LIFDelta(tau_m=20.0))
     net.input("noise", a, snn.Poisson(rate=3000.0), weight=0.9)
     net.input("more", b, snn.Poisson(rate=3000.0), weight=0.9)
-    net.connect(a, a, snn.fixed_indegree(5), weight=snn.uniform(0.2, 0.8), delay=snn.uniform(0.5, 4.0), plasticity=rule)
-    net.connect(a, b, snn.fixed_indegree(9), weight=0.5, delay=1.5, plasticity=rule)
+    sign = 1.0 if rule.spec.bounds(SimpleNamespace(**rule.params))[1] > 0.0 else -1.0
+    weight = snn.uniform(*sorted((0.2 * sign, 0.8 * sign)))
+    net.connect(a, a, snn.fixed_indegree(5), weight=weight, delay=snn.uniform(0.5, 4.0), plasticity=rule)
+    net.connect(a, b, snn.fixed_indegree(9), weight=0.5 * sign, delay=1.5, plasticity=rule)
     net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(0.5, 1.0))
     net.record(a)
     net.record(b)
     return net
 
 
-@pytest.mark.parametrize("mu", [0.0, 0.4, 1.0])
-def test_plastic_projections(mu):
-    rule = plasticity.STDPPair(lambda_=0.2, alpha=1.1, mu_plus=mu, mu_minus=mu, w_max=1.0, tau_minus=30.0)
+# with these parameters weights move far in 250 ms, and not all to a bound; other rules have their defaults
+STRONG = {
+    "STDPPair": [
+        {"lambda_": 0.2, "alpha": 1.1, "mu_plus": mu, "mu_minus": mu, "w_max": 1.0, "tau_minus": 30.0}
+        for mu in (0.0, 0.4, 1.0)
+    ],
+    "STDPNearestSymmetric": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
+    "STDPPowerLaw": [{"lambda_": 0.2, "tau_minus": 30.0}],
+    "STDPTriplet": [{"a_plus": 0.02, "a_plus_triplet": 0.01, "a_minus": 0.1, "a_minus_triplet": 0.005, "w_max": 1.0}],
+    "STDPTripletNearest": [
+        {"a_plus": 0.05, "a_plus_triplet": 0.05, "a_minus": 0.05, "a_minus_triplet": 0.05, "w_max": 1.0}
+    ],
+    "VogelsSprekeler": [{"eta": 0.1, "alpha": 3.8, "w_max": -1.0}],
+}
+
+
+@pytest.mark.parametrize(
+    "name, params", [(name, params) for name in sorted(RULES) for params in STRONG.get(name, [{}])], ids=str
+)
+def test_every_rule(name, params):
+    rule = RULES[name](**params)
 
     def run(**options):
         sim = snn.Simulation(plastic_network(rule), quiet=True, **options)
@@ -142,6 +164,7 @@ def test_plastic_projections(mu):
     reference = run(backend="reference")
     assert len(reference[0]) > 100
     assert np.ptp(reference[-1]) > 0.2, "weights must have moved apart"
+    assert len(np.unique(reference[-1])) > 10, "not all of them to a bound"
     for threads in (1, 2, 3, 4):
         for x, y in zip(reference, run(threads=threads), strict=True):
             np.testing.assert_array_equal(x, y)

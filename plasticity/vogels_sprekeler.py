@@ -1,0 +1,53 @@
+"""Inhibitory STDP that drives the postsynaptic neuron to a target rate."""
+
+import math
+
+from kernels.spec import Check, Param, RuleSpec, Trace
+from plasticity.base import define
+
+
+def _on_pre(w, post, eta, alpha, w_max):  # type: ignore[no-untyped-def]
+    strength = min(max(abs(w) + eta * (post - alpha), 0.0), abs(w_max))
+    return math.copysign(strength, w_max)
+
+
+def _on_post(w, pre, eta, w_max):  # type: ignore[no-untyped-def]
+    return math.copysign(min(abs(w) + eta * pre, abs(w_max)), w_max)
+
+
+VogelsSprekeler = define(
+    RuleSpec(
+        name="VogelsSprekeler",
+        doc="""
+        Symmetric Hebbian STDP with depression at every presynaptic spike; at inhibitory synapses it drives the
+        postsynaptic rate to rho0 = alpha / (2 tau).
+
+        Equations
+        ---------
+        Traces: tau dpre/dt = -pre, +1 at presynaptic spikes; tau dpost/dt = -post, +1 at postsynaptic ones.
+        Presynaptic spike arriving: s += eta (post - alpha); postsynaptic spike seen: s += eta pre, for the strength
+        s = abs(w), always 0 <= s <= abs(w_max). The weight has the sign of w_max: negative for an inhibitory synapse.
+
+        Numerics
+        --------
+        As :class:`STDPPair`; equal to NEST's ``vogels_sprekeler_synapse`` with the neuron's tau_minus = tau, but at
+        w_max: there a presynaptic spike's two parts are bounded one after the other, so that no weight stays at w_max.
+        """,
+        params=(
+            Param("tau", "ms", 20.0, "time constant of both traces", gt=0),
+            Param("eta", "weight", 0.001, "learning rate", ge=0),
+            Param("alpha", "1", 0.12, "depression at presynaptic spikes: 2 tau rho0, rho0 in 1/ms (0.12: 3 Hz)", ge=0),
+            Param("w_max", "weight", -100.0, "weight of greatest strength; its sign is that of the synapse"),
+        ),
+        derived=(),
+        traces=(Trace("pre", "pre", "tau"), Trace("post", "post", "tau")),
+        on_pre=_on_pre,
+        on_post=_on_post,
+        bounds=lambda p: (min(p.w_max, 0.0), max(p.w_max, 0.0)),
+        references=(
+            "Vogels, Sprekeler, Zenke, Clopath & Gerstner 2011, doi:10.1126/science.1211095",
+            "NEST 3.10, vogels_sprekeler_synapse",
+        ),
+        checks=(Check(("w_max",), lambda p: p.w_max != 0.0, "must not be 0"),),
+    )
+)

@@ -1,0 +1,253 @@
+"""Spike-timing rules on given spike trains: windows, sums over pairs and triplets, published data, rates.
+
+Every synapse has its own source and target, so that one run holds many experiments. Postsynaptic spikes are caused by
+drivers alone; a delay is dendritic, so a postsynaptic spike reaches the synapse that much later.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+
+DT = 0.1
+POST = {"tau_m": 5.0, "e_l": 0.0, "v_th": 1e6, "v_reset": 0.0, "t_ref": 0.0}
+
+
+def weights_after(rule, pre, post, weight, delay=1.0, dt=DT):
+    """Weight after the spike trains of each experiment; times in ms from 0."""
+    n = len(pre)
+    stop = max(float(np.max(t, initial=0.0)) for t in (*pre, *post)) + float(np.max(delay)) + 10.0
+    net = snn.Network()
+    a = net.population("a", n, snn.SpikeArray.from_spiketrains(pre))
+    b = net.population("b", n, snn.LIFDelta(**POST))
+    net.input("drive", b, snn.SpikeArray.from_spiketrains(post), weight=1e9)
+    net.connect(a, b, snn.one_to_one(), weight=weight, delay=delay, plasticity=rule, name="p")
+    net.record(b)
+    sim = snn.Simulation(net, dt=dt, threads=1, quiet=True)
+    assert len(sim.run(stop).spikes["b"]) == sum(map(len, post)), "the drivers alone must cause the spikes"
+    source, _, w, _ = sim.connections("p")
+    return w[np.argsort(source)]
+
+
+# --- one pair ---
+
+LAGS = np.concatenate((-np.arange(0.1, 90.0, 2.3), np.arange(0.1, 90.0, 2.3))).round(1)  # post at the synapse - pre
+
+
+def window(rule, w=0.5, delay=1.0):
+    """Change of weight by one pair for each of LAGS."""
+    pre = [np.array([200.0]) for _ in LAGS]
+    post = [np.array([round(200.0 + lag - delay, 1)]) for lag in LAGS]
+    return weights_after(rule, pre, post, w, delay) - w
+
+
+def two_sided(potentiation, tau_plus, depression, tau_minus):
+    """Exponential window."""
+    up, down = potentiation * np.exp(-LAGS / tau_plus), -depression * np.exp(LAGS / tau_minus)
+    return np.where(LAGS > 0, up, down)
+
+
+@pytest.mark.parametrize("delay", [0.1, 1.0, 12.3])
+@pytest.mark.parametrize("rule", [plasticity.STDPPair, plasticity.STDPNearestSymmetric])
+@pytest.mark.parametrize("mu_plus, mu_minus", [(0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (0.3, 0.6)])
+def test_pair_window(rule, mu_plus, mu_minus, delay):
+    params = {"tau_plus": 17.0, "tau_minus": 34.0, "lambda_": 0.01, "alpha": 1.2, "w_max": 2.0}
+    got = window(rule(mu_plus=mu_plus, mu_minus=mu_minus, **params), 0.5, delay)
+    x = 0.25
+    want = two_sided(0.01 * 2.0 * (1 - x) ** mu_plus, 17.0, 0.01 * 1.2 * 2.0 * x**mu_minus, 34.0)
+    np.testing.assert_allclose(got, want, rtol=1e-11)
+
+
+def test_power_law_window():
+    got = window(plasticity.STDPPowerLaw(tau_plus=17.0, tau_minus=34.0, lambda_=0.01, alpha=0.3, mu=0.4))
+    np.testing.assert_allclose(got, two_sided(0.01 * 0.5**0.4, 17.0, 0.01 * 0.3 * 0.5, 34.0), rtol=1e-11)
+
+
+def test_vogels_window():
+    rule = plasticity.VogelsSprekeler(tau=20.0, eta=0.01, alpha=0.25, w_max=-1.0)
+    got = window(rule, -0.5)  # a stronger synapse is more negative
+    np.testing.assert_allclose(got, -0.01 * (np.exp(-np.abs(LAGS) / 20.0) - 0.25), rtol=1e-11, atol=1e-15)
+
+
+@pytest.mark.parametrize("rule", [plasticity.STDPTriplet, plasticity.STDPTripletNearest])
+def test_triplet_rules_on_one_pair(rule):
+    """No triplet in one pair, so only the pair terms act."""
+    got = window(rule(a_plus=5e-3, a_minus=7e-3, w_max=1.0))
+    np.testing.assert_allclose(got, two_sided(5e-3, 16.8, 7e-3, 33.7), rtol=1e-11)
+
+
+def test_equal_times_are_no_pair():
+    """A postsynaptic spike that reaches the synapse with a presynaptic one pairs in neither direction."""
+    rule = plasticity.STDPPair(lambda_=0.1, w_max=1.0)
+    assert weights_after(rule, [np.array([50.0])], [np.array([49.0])], 0.5, delay=1.0)[0] == 0.5
+
+
+# --- many spikes: sums over pairs and triplets, written out from the definition ---
+
+
+def random_trains(n=8, count=70, seed=3):
+    rng = np.random.default_rng(seed)
+    return [[np.sort(rng.choice(8_000, count, replace=False)) * DT + 5.0 for _ in range(n)] for _ in range(2)]
+
+
+def kernel(times, at, tau, nearest):
+    """Sum (or the largest) of exp(-(at - t) / tau) over ``times`` before ``at``."""
+    ages = at - times[times < at - DT / 2]
+    terms = np.exp(-ages / tau)
+    return (terms.max(initial=0.0) if nearest else terms.sum()) if ages.size else 0.0
+
+
+@pytest.mark.parametrize("nearest", [False, True])
+def test_pairs_are_summed(nearest):
+    pre, post = random_trains()
+    delay, tau_plus, tau_minus, up, down = 2.4, 13.0, 40.0, 2e-4, 3e-4
+    rule = plasticity.STDPNearestSymmetric if nearest else plasticity.STDPPair
+    got = weights_after(
+        rule(tau_plus=tau_plus, tau_minus=tau_minus, lambda_=up, alpha=down / up, mu_plus=0, mu_minus=0, w_max=1.0),
+        pre, post, 0.5, delay,
+    )  # fmt: skip
+    seen = [t + delay for t in post]
+    want = [
+        0.5
+        + up * sum(kernel(x, t, tau_plus, nearest) for t in y)
+        - down * sum(kernel(y, t, tau_minus, nearest) for t in x)
+        for x, y in zip(pre, seen, strict=True)
+    ]
+    np.testing.assert_allclose(got, want, rtol=1e-10)
+    assert np.ptp(got) > 1e-3
+
+
+# Pfister & Gerstner 2006: a_plus, a_plus_triplet, a_minus, a_minus_triplet, tau_x, tau_y; the minimal
+# models have no tau_x (any will do)
+TABLES = {
+    "visual, all, full": (5e-10, 6.2e-3, 7e-3, 2.3e-4, 101.0, 125.0),
+    "visual, all, minimal": (0.0, 6.5e-3, 7.1e-3, 0.0, 101.0, 114.0),
+    "visual, nearest, full": (8.8e-11, 5.3e-2, 6.6e-3, 3.1e-3, 714.0, 40.0),
+    "visual, nearest, minimal": (0.0, 5e-2, 8e-3, 0.0, 714.0, 40.0),
+    "hippocampal, all, full": (6.1e-3, 6.7e-3, 1.6e-3, 1.4e-3, 946.0, 27.0),
+    "hippocampal, all, minimal": (5.3e-3, 8e-3, 3.5e-3, 0.0, 946.0, 40.0),
+    "hippocampal, nearest, full": (4.6e-3, 9.1e-3, 3e-3, 7.5e-9, 575.0, 47.0),
+    "hippocampal, nearest, minimal": (4.6e-3, 9.1e-3, 3e-3, 0.0, 575.0, 48.0),
+}
+
+
+def triplet(name, scale=1.0):
+    rule = plasticity.STDPTripletNearest if "nearest" in name else plasticity.STDPTriplet
+    a_plus, a_plus_triplet, a_minus, a_minus_triplet, tau_x, tau_y = TABLES[name]
+    return rule(
+        a_plus=scale * a_plus, a_plus_triplet=scale * a_plus_triplet, a_minus=scale * a_minus,
+        a_minus_triplet=scale * a_minus_triplet, tau_plus_triplet=tau_x, tau_minus_triplet=tau_y, w_max=100.0,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_triplets_are_summed(name):
+    """Pairs and triplets of random trains, summed from the definition, without traces."""
+    pre, post = random_trains(seed=5)
+    p, nearest, delay = triplet(name).params, "nearest" in name, 2.4
+    got = weights_after(triplet(name), pre, post, 50.0, delay)
+    want = []
+    for x, y in zip(pre, (t + delay for t in post), strict=True):
+        w = 50.0
+        for t in y:
+            slow = kernel(y, t, p["tau_minus_triplet"], nearest)
+            w += kernel(x, t, p["tau_plus"], nearest) * (p["a_plus"] + p["a_plus_triplet"] * slow)
+        for t in x:
+            slow = kernel(x, t, p["tau_plus_triplet"], nearest)
+            w -= kernel(y, t, p["tau_minus"], nearest) * (p["a_minus"] + p["a_minus_triplet"] * slow)
+        want.append(w)
+    np.testing.assert_allclose(got, want, rtol=1e-12)
+    np.testing.assert_allclose(np.array(got) - 50.0, np.array(want) - 50.0, rtol=1e-10, atol=1e-11)
+    assert np.ptp(got) > 1e-3
+
+
+# --- triplet rule against data ---
+
+RATES = np.array([0.1, 10.0, 20.0, 40.0, 50.0])  # Hz
+# Sjoestroem, Turrigiano & Nelson 2001, as used by Pfister & Gerstner 2006: relative change and its standard
+# error for post after pre (+10 ms) and before it (-10 ms)
+DATA = np.array([[-0.04, 0.14, 0.29, 0.53, 0.56], [-0.29, -0.41, -0.34, 0.56, 0.75]])
+ERROR = np.array([[0.05, 0.10, 0.14, 0.11, 0.26], [0.08, 0.11, 0.10, 0.32, 0.19]])
+PUBLISHED = {
+    "visual, all, full": 0.33,
+    "visual, all, minimal": 0.34,
+    "visual, nearest, full": 0.22,
+    "visual, nearest, minimal": 0.34,
+}
+
+
+def frequency_curve(rule, pairs=60):
+    """Relative change by 60 pairs at each of RATES, 10 ms apart: shape (2, 5), post after pre first."""
+    pre, post = [], []
+    for lag in (10.0, -10.0):
+        for rate in RATES:
+            times = 100.0 + 1000.0 / rate * np.arange(pairs)
+            pre.append(times)
+            post.append(times + lag - 1.0)
+    return weights_after(rule, pre, post, 1.0, dt=1.0).reshape(2, 5) - 1.0
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_frequency_dependence(name):
+    curve = frequency_curve(triplet(name))
+    error = np.mean(((curve - DATA) / ERROR) ** 2)
+    # the paper rounds parameters to two digits, which moves the error by a few hundredths
+    assert error == pytest.approx(PUBLISHED[name], abs=0.03)
+
+
+def test_frequency_curve_of_the_minimal_model():
+    curve = frequency_curve(triplet("visual, all, minimal"))
+    # computed apart from this package
+    want = [[0.000, 0.119, 0.228, 0.532, 0.763], [-0.317, -0.332, -0.342, 0.174, 0.749]]
+    np.testing.assert_allclose(curve, want, atol=6e-4)
+
+
+def test_pair_rule_cannot_do_that():
+    """Without triplet terms no amplitudes follow the data: the least error is an order of magnitude larger."""
+    none = {"a_plus": 0.0, "a_minus": 0.0, "a_plus_triplet": 0.0, "a_minus_triplet": 0.0}
+    up, down = (frequency_curve(plasticity.STDPTriplet(**none | {a: 1e-3})) for a in ("a_plus", "a_minus"))
+    design = np.stack([(up / ERROR).ravel(), (down / ERROR).ravel()], axis=1)
+    _, residual, _, _ = np.linalg.lstsq(design, (DATA / ERROR).ravel(), rcond=None)
+    assert residual[0] / DATA.size > 10 * PUBLISHED["visual, all, minimal"]
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name.startswith("hippocampal")])
+def test_hippocampal_triplets(name):
+    """60 triplets at 1 Hz: post-pre-post potentiates, pre-post-pre does little (figure 3 of Pfister & Gerstner)."""
+    base = 100.0 + 1000.0 * np.arange(60)
+    lags = [(5.0, 5.0), (10.0, 10.0)]
+    pre = [np.sort(np.concatenate((base - a, base + b))) for a, b in lags] + [base] * 2
+    post = [base - 1.0] * 2 + [np.sort(np.concatenate((base - a, base + b))) - 1.0 for a, b in lags]
+    change = weights_after(triplet(name), pre, post, 1.0, dt=1.0) - 1.0
+    assert np.all(np.abs(change[:2]) < 0.08)
+    assert np.all(change[2:] > 0.17) and np.all(change[2:] > 3 * np.abs(change[:2]))
+
+
+# --- rates ---
+
+
+def poisson_trains(rng, rate, n, stop):
+    return [np.flatnonzero(rng.random(int(stop / DT)) < rate * DT / 1000.0) * DT + DT for _ in range(n)]
+
+
+@pytest.mark.parametrize("rate", [5.0, 10.0, 20.0])
+def test_triplet_rule_is_bcm(rate):
+    """The minimal model with Poisson trains: dw/dt = a3 tau+ tau_y x y**2 - a2 tau- x y (x, y: rates), up to chance.
+
+    Five standard errors of the mean over 400 synapses: one test in 600,000 fails with another seed.
+    """
+    a3, a2, tau_y, stop, x = 6.5e-3, 7.1e-3, 114.0, 10_000.0, 10.0
+    rng = np.random.default_rng(int(rate))
+    pre, post = (poisson_trains(rng, r, 400, stop) for r in (x, rate))
+    change = weights_after(triplet("visual, all, minimal"), pre, post, 50.0) - 50.0
+    x_, y_ = x / 1000.0, rate / 1000.0
+    drift = stop * (a3 * 16.8 * tau_y * x_ * y_**2 - a2 * 33.7 * x_ * y_)
+    # onset: the slow trace is not yet stationary for the first tau_y
+    onset = a3 * 16.8 * tau_y * x_ * y_**2 * tau_y + a3 * 16.8 * tau_y * x_ * y_**2 * 16.8
+    error = change.std() / math.sqrt(change.size)
+    assert abs(change.mean() - drift) < 5 * error + onset
+    threshold = a2 * 33.7 / (a3 * 16.8 * tau_y) * 1000.0  # Hz
+    assert np.sign(change.mean()) == np.sign(rate - threshold)
