@@ -179,7 +179,9 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
                         {ahead}
                         {call}
 '''
-_AHEAD = """if j + np.uint64(1) < np.uint64(where + last):
+_AHEAD = """if j + np.uint64(2) < np.uint64(where + last):
+                            prefetch(rows, r - i + np.uint64(spikes[j + np.uint64(2)]))
+                        if j + np.uint64(1) < np.uint64(where + last):
                             r += np.uint64(spikes[j + np.uint64(1)]) - i
                             first_next, last_next = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
                             {ahead}"""
