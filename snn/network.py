@@ -231,7 +231,15 @@ class Network:
             raise ModelError(f"{owner}.delay: must be > 0 ms, but {delay!r} reaches {low}. Give low=, e.g. low=0.1.")
         receptors = self._receptors(owner, post.spec, receptor, weight)
         if plasticity is not None:
-            _check_plastic(owner, plasticity, weight)
+            bounds = _check_plastic(owner, plasticity, weight)
+            # a weight may become 0, so the rule's bounds choose the receptor, not the sign of the first weight
+            receptors = self._receptors(owner, post.spec, receptor, np.array(bounds))
+            if bounds[0] < 0.0 < bounds[1] and receptors[0] != receptors[1]:
+                raise ModelError(
+                    f"{owner}.plasticity: a plastic weight has one receptor, {post.spec.name} has one for each sign; "
+                    f"got {plasticity!r}, which keeps weights in [{bounds[0]:g}, {bounds[1]:g}]. Choose other bounds."
+                )
+            receptors = (receptors[bounds[1] <= 0.0],) * 2
         self.projections[name] = Projection(name, pre, post, rule, weight, delay, receptors, plasticity)
         return self.projections[name]
 
@@ -334,7 +342,8 @@ class Network:
         return int(first or 0), int(second or 0)
 
 
-def _check_plastic(owner: str, rule: Any, weight: Any) -> None:
+def _check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
+    """The bounds of the weights."""
     if not isinstance(rule, PlasticityRule):
         raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
     least, most = rule.spec.bounds(SimpleNamespace(**rule.params))
@@ -342,6 +351,7 @@ def _check_plastic(owner: str, rule: Any, weight: Any) -> None:
     if low < least or high > most:
         got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise ModelError(f"{owner}.weight: {rule!r} keeps weights in [{least:g}, {most:g}]; got {got}.")
+    return least, most
 
 
 def _range(value: Any) -> tuple[float, float]:

@@ -168,3 +168,29 @@ def test_every_rule(name, params):
     for threads in (1, 2, 3, 4):
         for x, y in zip(reference, run(threads=threads), strict=True):
             np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("first", [-0.5, 0.0])
+def test_inhibitory_plasticity_on_conductances(first):
+    """Plastic weights arrive at the receptor of their rule's sign, a weight of 0 too."""
+    net = snn.Network(seed=2)
+    a = net.population("a", 20, snn.Poisson(rate=40.0))
+    b = net.population("b", 7, snn.LIFCondExp())
+    net.input("noise", b, snn.Poisson(rate=6000.0), weight=12.0)
+    rule = RULES["VogelsSprekeler"](eta=0.5, alpha=0.2, w_max=-20.0)
+    net.connect(a, b, snn.all_to_all(), weight=first, delay=snn.uniform(0.5, 3.0), plasticity=rule)
+    net.record(b)
+    for variable in ("v", "g_ex", "g_in"):
+        net.record(b, variable)
+
+    def run(**options):
+        sim = snn.Simulation(net, quiet=True, **options)
+        result = sim.run(200.0)
+        return [*result.states["b"].values(), result.spikes["b"].times, sim.connections("a->b")[2]], result
+
+    reference, result = run(backend="reference")
+    assert len(result.spikes["b"]) > 50 and result.states["b"]["g_in"].max() > 1.0
+    assert result.states["b"]["g_ex"].min() >= 0.0
+    for threads in (1, 3):
+        for x, y in zip(reference, run(threads=threads)[0], strict=True):
+            np.testing.assert_array_equal(x, y)
