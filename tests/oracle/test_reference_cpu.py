@@ -134,6 +134,9 @@ def plastic_network(rule, seed=8):
 
 # with these parameters weights move far in 250 ms, and not all to a bound; other rules have their defaults
 STRONG = {
+    "BCM": [{"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0}],
+    "Covariance": [{"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0}],
+    "Oja": [{"eta": 0.2, "w_max": 2.0}],
     "STDPPair": [
         {"lambda_": 0.2, "alpha": 1.1, "mu_plus": mu, "mu_minus": mu, "w_max": 1.0, "tau_minus": 30.0}
         for mu in (0.0, 0.4, 1.0)
