@@ -163,3 +163,25 @@ def test_stdp_moves_the_response_to_earlier_times(song):
     found = song.responses(onsets, sim.run(40_000.0).spikes["cell"].times)
     assert np.nanmean(found[:20]) - np.nanmean(found[-20:]) > 8.0
     assert np.corrcoef(latencies, song.strengths(sim))[0, 1] < -0.4
+
+
+def test_inhibitory_plasticity_balances_network_and_memory():
+    """Rates of Brian2's example of Vogels et al. 2011 with 2,500 neurons; one seed differs from another by a tenth."""
+    example = load("vogels_2011")
+    n, threads = 2500, 2
+    before = snn.Simulation(example.build(n, learning=False), dt=example.DT, threads=threads, quiet=True).run(300.0)
+    assert example.rate(before.spikes["exc"], 0.0, 0.3) == pytest.approx(example.PEER_UNBALANCED, rel=0.05)
+    sim = snn.Simulation(example.build(n), dt=example.DT, threads=threads, quiet=True)
+    spikes = sim.run(13_000.0).spikes["exc"]
+    for window in ((1, 3), (3, 8), (8, 13)):
+        assert example.rate(spikes, *window) == pytest.approx(example.PEER[window], rel=0.15)
+    assert np.nanmean(spikes.slice(8000.0, 13_000.0).cv()) > 0.85
+
+    net = example.with_memory(sim, n, seed=2, on=13.0)
+    spikes = snn.Simulation(net, dt=example.DT, threads=threads, quiet=True).run(14_000.0).spikes["exc"]
+    _, others, rest = example.groups(n)
+    assert example.rate(spikes, 0.0, 0.3, others) > 50.0, "strong connections must raise the rate at first"
+    quiet = example.rate(spikes, 8.0, 13.0, others)
+    assert quiet == pytest.approx(example.rate(spikes, 8.0, 13.0, rest), rel=0.3), "balanced: rates alike"
+    assert example.rate(spikes, 13.0, 14.0, others) > 5 * quiet, "the cue recalls the others"
+    assert example.rate(spikes, 13.0, 14.0, rest) < 2 * quiet
