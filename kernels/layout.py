@@ -158,24 +158,36 @@ class Queue(NamedTuple):
 
 
 class Plastic(NamedTuple):
-    """State of a plastic projection; its edges are an Edges of one group. H is a power of two.
+    """State of a plastic projection; its edges are an Edges of one group.
 
-    A row's number is block * n_source + source. All traces are float64.
+    A row's number is block * n_source + source. All traces are float64. Of a target's spikes the last H are kept, in
+    turn, and the newest few once more by age; of postsynaptic traces the last S steps. H and S are powers of two.
     """
 
     source: int  # populations
     target: int
+    n: int  # neurons of the target population
     longest: int  # largest delay in steps
-    base: Array  # (B,) accumulator of a block's first target
+    slots: int  # S
+    origin: Array  # (B,) number of a block's first target less its accumulator
     constants: Array  # float64, by the order of the rule's parameters, then derived constants
-    decay: Array  # (traces, L) float64, factor after k steps; 0 from L - 1 on
+    decay: Array  # (presynaptic traces, L) float64, factor after k steps; 0 from L - 1 on
+    factor: Array  # (postsynaptic traces,) float64, factor of a step
     pre: Array  # (rows, presynaptic traces) just after the source's last spike
     last: Array  # (rows,) step of that spike
     done: Array  # (rows,) postsynaptic spikes seen up to this step have been applied
-    seen: Array  # (n_target,) postsynaptic spikes so far
-    swept: Array  # (n_target,) of these, before the last sweep
-    history: Array  # (n_target, H) steps of the last spikes
-    post: Array  # (n_target, H, postsynaptic traces) just after each
+    seen: Array  # (n,) postsynaptic spikes so far
+    swept: Array  # (n,) of these, before the last sweep
+    recent: Array  # (n * RECENT,) steps of the newest, NEVER where there is none
+    history: Array  # (n, H) steps of the last spikes
+    post: Array  # (n, H, traces that on_post takes) just before each
+    trace: Array  # (postsynaptic traces * S * n,) at a step, without a spike of that very step
+    lists: Array  # (B, RECENT, PIECE) uint16, synapses of the piece at work with 1, 2, .. spikes to replay
+    ends: Array  # (B, RECENT) uint64, their numbers
+
+
+NEVER = -(2**40)  # step of a spike that has not been
+PIECE = 1024  # synapses of a row at work together
 
 
 class Probes(NamedTuple):

@@ -298,6 +298,10 @@ class RuleSpec:
         if not self.references:
             raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
 
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The functions by name."""
+        return {"on_pre": self.on_pre, "on_post": self.on_post}
+
     def side(self, side: str) -> list[Trace]:
         """Traces of one side, in declared order."""
         return [t for t in self.traces if t.side == side]

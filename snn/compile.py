@@ -11,10 +11,24 @@ from kernels import connectivity
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
-from kernels.cpu.learn import constant_names
+from kernels.cpu.learn import RECENT, TRACE_END, constant_names, post_at_spike
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
-from kernels.layout import LINE, Constants, Edges, Inputs, Plastic, Probes, State, Tables, aligned, padded, zeros
+from kernels.layout import (
+    LINE,
+    NEVER,
+    PIECE,
+    Constants,
+    Edges,
+    Inputs,
+    Plastic,
+    Probes,
+    State,
+    Tables,
+    aligned,
+    padded,
+    zeros,
+)  # fmt: skip
 from kernels.philox import stream_key
 from kernels.spec import Derived, NeuronSpec, StateVar
 from snn.connect import EdgeList, Pair
@@ -25,7 +39,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
-TRACE_DECADES = 18  # a plasticity trace is 0 below 1e-18 of a jump
+HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
 _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
@@ -380,20 +394,25 @@ def _plastic(
         raise ModelError(f"Projection {projection.name!r}: is static.")
     source, target = index[projection.source.name], index[projection.target.name]
     values = rule.constants(dt)
-    taus = np.array([values[t.tau] for t in rule.spec.traces])
-    length = int(max((math.ceil(TRACE_DECADES * math.log(10.0) * tau / dt) for tau in taus), default=0)) + 2
-    decay = np.exp(-np.arange(length) * dt / taus[:, None])
+    taus = {side: np.array([values[t.tau] for t in rule.spec.side(side)]) for side in ("pre", "post")}
+    length = int(max((math.ceil(-math.log(TRACE_END) * tau / dt) for tau in taus["pre"]), default=0)) + 2
+    decay = np.exp(-np.arange(length) * dt / taus["pre"][:, None])
     decay[:, -1] = 0.0
-    rows, n_target = len(tables.lo) * projection.source.n, projection.target.n
-    depth = 1 << (2 * (longest + 2 * tables.window) + 63).bit_length()
+    blocks, n = len(tables.lo), projection.target.n
+    rows = blocks * projection.source.n
+    slots = 1 << (longest + tables.window).bit_length()
+    depth = 1 << (longest + 2 * tables.window + HISTORY).bit_length()
     receptor = projection.receptors[0]
     return Plastic(
-        source=source, target=target, longest=longest,
-        base=tables.acc[:, target] + receptor * (tables.hi - tables.lo)[:, target],
+        source=source, target=target, n=n, longest=longest, slots=slots,
+        origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
         constants=np.array([values[name] for name in constant_names(rule.spec)]), decay=decay,
-        pre=np.zeros((rows, len(rule.spec.side("pre")))), last=np.zeros(rows, np.int64),
-        done=np.full(rows, -1, np.int64), seen=np.zeros(n_target, np.int64), swept=np.zeros(n_target, np.int64),
-        history=np.zeros((n_target, depth), np.int64), post=np.zeros((n_target, depth, len(rule.spec.side("post")))),
+        factor=np.exp(-dt / taus["post"]), pre=np.zeros((rows, len(taus["pre"]))), last=np.full(rows, NEVER),
+        done=np.full(rows, -1, np.int64), seen=np.zeros(n, np.int64), swept=np.zeros(n, np.int64),
+        recent=aligned(np.full(n * RECENT, NEVER)), history=np.full((n, depth), NEVER),
+        post=np.zeros((n, depth, len(post_at_spike(rule.spec)))),
+        trace=zeros(len(taus["post"]) * slots * n, np.float64),
+        lists=np.zeros((blocks, RECENT, PIECE), np.uint16), ends=np.zeros((blocks, RECENT), np.uint64),
     )  # fmt: skip
 
 

@@ -23,8 +23,12 @@ class Engine:
 
     def __init__(self, net: CompiledNetwork) -> None:
         tables, probes = net.tables, net.probes
-        self.module = codegen.build(net.variants, net.kinds, net.rules, net.precision)
-        self.sweeps = [codegen.load(codegen.learn_source(rule)).sweep for rule in net.rules]
+        learns = [
+            codegen.learn_source(rule, x.constants, e.delays.size > 0)
+            for rule, x, e in zip(net.rules, net.plastic, net.learned, strict=True)
+        ]
+        self.module = codegen.build(net.variants, net.kinds, learns, net.precision)
+        self.sweeps = [codegen.load(source).sweep for source in learns]
         self.cached = codegen.compiled_before(self.module)
         self.net, self.tables = net, tables
         self.threads = tables.first_block.size - 1
@@ -108,7 +112,7 @@ class Engine:
         out = {f"state/{name}": array for name, array in zip(net.state._fields, net.state, strict=True)}
         for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
             out[f"plastic/{k}/weights"] = edges.weights
-            names = ("pre", "last", "done", "seen", "swept", "history", "post")
+            names = ("pre", "last", "done", "seen", "swept", "recent", "history", "post", "trace")
             out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
         return out
 

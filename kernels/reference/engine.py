@@ -60,7 +60,7 @@ class Engine:
         while begin < stop:
             end = min(begin + t.window, stop)
             fired = [(s, p, i) for s in range(begin, end) for p, i in self.step(s, samples)]
-            self.deliver(fired)
+            self.deliver(begin, end, fired)
             for s, p, i in fired:
                 if t.recorded[p]:
                     record[p].append((s, i))
@@ -201,8 +201,8 @@ class Engine:
 
     # phase 4 ------------------------------------------------------------------------------------------------------
 
-    def deliver(self, fired: list[tuple[int, int, int]]) -> None:
-        """Add the spikes (step, population, neuron) of a window to the ring."""
+    def deliver(self, start: int, stop: int, fired: list[tuple[int, int, int]]) -> None:
+        """Add the spikes (step, population, neuron) of the window start .. stop-1 to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
             queued = kind[1] == "v"
             for s, p, i in fired:
@@ -217,7 +217,7 @@ class Engine:
                             else:
                                 ring[arrival % self.slots][e.targets[k]] += float(weight)
         for learner in self.learners:
-            learner.deliver(fired, self.ring, self.slots)
+            learner.deliver(start, stop, fired, self.ring, self.slots)
 
     def sweep(self, number: int, step: int) -> None:
         """Bring the weights of plastic projection ``number`` up to date at ``step``."""
