@@ -178,7 +178,7 @@ class Plastic(NamedTuple):
     done: Array  # (rows,) postsynaptic spikes seen up to this step have been applied
     seen: Array  # (n,) postsynaptic spikes so far
     swept: Array  # (n,) of these, before the last sweep
-    recent: Array  # (n * RECENT,) steps of the newest, NEVER where there is none
+    recent: Array  # (RECENT, n) steps of the newest by age, NEVER where there is none
     history: Array  # (n, H) steps of the last spikes
     post: Array  # (n, H, traces that on_post takes) just before each
     trace: Array  # (postsynaptic traces * S * n,) at a step, without a spike of that very step

@@ -409,7 +409,7 @@ def _plastic(
         constants=np.array([values[name] for name in constant_names(rule.spec)]), decay=decay,
         factor=np.exp(-dt / taus["post"]), pre=np.zeros((rows, len(taus["pre"]))), last=np.full(rows, NEVER),
         done=np.full(rows, -1, np.int64), seen=np.zeros(n, np.int64), swept=np.zeros(n, np.int64),
-        recent=aligned(np.full(n * RECENT, NEVER)), history=np.full((n, depth), NEVER),
+        recent=aligned(np.full((RECENT, n), NEVER)), history=np.full((n, depth), NEVER),
         post=np.zeros((n, depth, len(post_at_spike(rule.spec)))),
         trace=zeros(len(taus["post"]) * slots * n, np.float64),
         lists=np.zeros((blocks, RECENT, PIECE), np.uint16), ends=np.zeros((blocks, RECENT), np.uint64),

@@ -1,4 +1,4 @@
-"""Change and deliver through plastic synapses (phase 4): a synapse is brought up to date when its source's spike arrives.
+"""Change and deliver through plastic synapses (phase 4): each is brought up to date when its source's spike arrives.
 
 Post-side changes are made late, from each target's recent spikes, in the order in which they happened; nothing is done
 at a postsynaptic spike but to note it. When a target's notes run full, all rows of the block are brought up to date
@@ -15,7 +15,7 @@ import inspect
 from kernels.spec import RuleSpec
 
 _TEMPLATE = '''
-RECENT = np.uint64({recent})
+RECENT = {recent}
 
 
 @kernel
@@ -37,9 +37,9 @@ def note(tables, plastic, sync, half, block, steps, start):
         for x in range(where + first, where + end):
             j = np.int64(sync.spikes[x])
             c = plastic.seen[j]
-            for r in range(j * {recent} + {recent} - 1, j * {recent}, -1):
-                recent[r] = recent[r - 1]
-            recent[j * {recent}] = step
+            for r in range(RECENT - 1, 0, -1):
+                recent[r, j] = recent[r - 1, j]
+            recent[0, j] = step
             history[j, c & mask] = step
 {jump_post}
             plastic.seen[j] = c + 1
@@ -52,22 +52,21 @@ def note(tables, plastic, sync, half, block, steps, start):
 def bring_up(plastic, edges, row, block, first, n, until):
     """Replay what synapses ``first`` to ``first + n`` of a row have yet to see up to step ``until``."""
 {constants}
-    recent, history, decay = plastic.recent, plastic.history, plastic.decay
+    newest, history, decay = plastic.recent[0], plastic.history, plastic.decay
     lists, ends = plastic.lists[block], plastic.ends[block]
     targets, weights, delays = edges.targets, edges.weights, edges.delays
     last_entry, mask = decay.shape[1] - 1, history.shape[1] - 1
     last, done, delay = plastic.last[row], plastic.done[row], edges.delay[0]
-    origin, oldest = np.uint64(plastic.origin[block]), RECENT - np.uint64(1)
+    origin = np.uint64(plastic.origin[block])
 {hoist}
     some = np.uint64(0)
     listed = lists[0]
     for x in range(n):
         k = first + x
         d = {delay}
-        at = (np.uint64(targets[k]) + origin) * RECENT
-        newest, after = recent[at], done - d
-        if newest > until - d or recent[at + oldest] > after:  # seldom: one not seen yet, or so many to see
-            j = np.uint64(targets[k]) + origin
+        j = np.uint64(targets[k]) + origin
+        h, after = newest[j], done - d
+        if h > until - d:  # seldom: not seen yet
             m = plastic.seen[j]
             while history[j, np.uint64((m - 1) & mask)] > until - d:
                 m -= 1
@@ -80,10 +79,11 @@ def bring_up(plastic, edges, row, block, first, n, until):
                 {changed} = on_post({on_post})
         else:
             listed[some] = x
-            some += np.uint64(newest > after)
+            some += np.uint64(h > after)
     ends[0] = some
     level = np.uint64(0)
-    while some > np.uint64(0):
+    while some > np.uint64(0) and level < np.uint64(RECENT - 1):
+        recent = plastic.recent[level + np.uint64(1)]
         above, listed = lists[level], lists[level + np.uint64(1)]
         level += np.uint64(1)
         kept = np.uint64(0)
@@ -91,16 +91,28 @@ def bring_up(plastic, edges, row, block, first, n, until):
             x = np.uint64(above[y])
             k = first + x
             listed[kept] = x
-            kept += np.uint64(recent[(np.uint64(targets[k]) + origin) * RECENT + level] > done - {delay})
+            kept += np.uint64(recent[np.uint64(targets[k]) + origin] > done - {delay})
         some = kept
         ends[level] = some
+    for y in range(some):  # seldom: more spikes to see than are kept by age
+        k = first + np.uint64(listed[y])
+        j, d = np.uint64(targets[k]) + origin, {delay}
+        m = plastic.seen[j] - RECENT
+        q = m
+        while history[j, np.uint64((q - 1) & mask)] > done - d:
+            q -= 1
+        for c in range(q, m):
+            h = history[j, np.uint64(c & mask)]
+{traces_older}
+            {changed} = on_post({on_post})
+    level += np.uint64(1)
     while level > np.uint64(0):
         level -= np.uint64(1)
-        listed = lists[level]
+        listed, recent = lists[level], plastic.recent[level]
         for y in range(ends[level]):
             k = first + np.uint64(listed[y])
             j = np.uint64(targets[k]) + origin
-            h, d = recent[j * RECENT + level], {delay}
+            h, d = recent[j], {delay}
 {traces_on_post}
             {changed} = on_post({on_post})
 
@@ -183,7 +195,7 @@ def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
         sweep(tables, edges, plastic, block, start + steps - 1)
 '''
 TRACE_END = 1e-18  # below it, a trace is 0
-RECENT = 8  # spikes of a target that lie together, newest first: one cache line
+RECENT = 8  # newest spikes of a target that are kept by age
 
 
 def constant_names(spec: RuleSpec) -> list[str]:
@@ -260,6 +272,7 @@ def source(spec: RuleSpec, drawn: bool) -> str:
         jump_pre=lines(4, jump_pre),
         hoist=lines(4, [f"last_{name} = plastic.pre[row, {k}]" for k, name in on_post]),
         traces_deep=lines(16, traces_on_post("c")),
+        traces_older=lines(12, traces_on_post("c")),
         traces_on_post=lines(12, traces_on_post("(plastic.seen[j] - 1 - np.int64(level))")),
         hoist_on_pre=lines(4, on_pre_row),
         traces_on_pre=lines(12, on_pre),
