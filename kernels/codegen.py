@@ -19,7 +19,7 @@ import numpy as np
 from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
 from kernels.jit import cache_dir
-from kernels.spec import NeuronSpec, RuleSpec, scalar_functions, source_tree
+from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, scalar_functions, source_tree
 
 
 @dataclass(frozen=True)
@@ -269,17 +269,18 @@ class _Exponents(ast.NodeTransformer):
         return node
 
 
-def learn_source(spec: RuleSpec, constants: np.ndarray, drawn: bool) -> str:
+def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, drawn: bool) -> str:
     """Source of a module with ``learn`` and ``sweep`` for a plasticity rule with these constants (phase 4).
 
     ``drawn``: synapses have delays of their own.
     """
-    exponents = _Exponents(dict(zip(learn.constant_names(spec), constants.tolist(), strict=True)))
+    exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
     header = _HEADER.format(
         title=f"Plasticity rule {spec.name}.", imports="from kernels.cpu.deliver import prefetch_row\n"
     )
-    functions = [_function(f, name, False, exponents) for name, f in spec.functions().items()]
-    parts = [header, _scalars(list(spec.functions().values()), False), *functions, learn.source(spec, drawn)]
+    functions = spec.functions() | (short_term.functions() if short_term else {})
+    written = [_function(f, name, False, exponents) for name, f in functions.items()]
+    parts = [header, _scalars(list(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -39,7 +39,7 @@ class Engine:
         self.tables, self.constants, self.state, self.inputs = net.tables, net.constants, net.state, net.inputs
         self.kinds, self.edges, self.probes, self.variants = net.kinds, net.edges, net.probes, net.variants
         tables, state = net.tables, net.state
-        self.learners = [Learner(tables, e, x, r) for e, x, r in zip(net.learned, net.plastic, net.rules, strict=True)]
+        self.learners = [Learner(tables, e, x, *r) for e, x, r in zip(net.learned, net.plastic, net.rules, strict=True)]
         self.slots = tables.ring_mask + 1
         blocks, populations = tables.lo.shape
         # ring[b][slot][accumulator], as plain lists: Python floats are float64 exactly
@@ -219,9 +219,17 @@ class Engine:
         for learner in self.learners:
             learner.deliver(start, stop, fired, self.ring, self.slots)
 
-    def sweep(self, number: int, step: int) -> None:
-        """Bring the weights of plastic projection ``number`` up to date at ``step``."""
-        self.learners[number].sweep(step)
+    def sweep(self, number: int, step: int, settle: bool = False) -> None:
+        """Bring the synapses of plastic projection ``number`` up to date at ``step``."""
+        self.learners[number].sweep(step, settle)
+
+    def weights(self, number: int, step: int) -> np.ndarray:
+        """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
+        return self.learners[number].weights(step)
+
+    def set_signal(self, number: int, step: int, value: float) -> None:
+        """Set the modulator of plastic projection ``number`` at ``step``."""
+        self.learners[number].set_signal(step, value)
 
 
 def _normal(index: int, number: int, key: np.ndarray) -> float:
