@@ -1,6 +1,6 @@
 """Plasticity rules, one a file."""
 
-from plasticity.base import PlasticityRule, define
+from plasticity.base import PlasticityRule, ShortTerm, define
 from plasticity.bcm import BCM
 from plasticity.covariance import Covariance
 from plasticity.oja import Oja
@@ -20,6 +20,7 @@ __all__ = [
     "STDPPowerLaw",
     "STDPTriplet",
     "STDPTripletNearest",
+    "ShortTerm",
     "VogelsSprekeler",
     "define",
 ]
