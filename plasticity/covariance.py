@@ -5,11 +5,15 @@ from plasticity.base import define
 
 
 def _on_pre(w, post, post_mean, eta, share, w_max):  # type: ignore[no-untyped-def]
-    return min(max(w + eta * (post - share * post_mean), 0.0), w_max)
+    w = w + eta * (post - share * post_mean)
+    w = w if w > 0.0 else 0.0
+    return w if w < w_max else w_max
 
 
 def _on_post(w, pre, pre_mean, eta, share, w_max):  # type: ignore[no-untyped-def]
-    return min(max(w + eta * (pre - share * pre_mean), 0.0), w_max)
+    w = w + eta * (pre - share * pre_mean)
+    w = w if w > 0.0 else 0.0
+    return w if w < w_max else w_max
 
 
 Covariance = define(

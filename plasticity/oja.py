@@ -1,6 +1,6 @@
 """Oja's rule, on traces of spikes."""
 
-from kernels.spec import Param, RuleSpec, Trace
+from kernels.spec import Derived, Param, RuleSpec, Trace
 from plasticity.base import define
 
 
@@ -8,9 +8,10 @@ def _arrive(w):  # type: ignore[no-untyped-def]
     return w
 
 
-def _learn(w, pre, post, eta, w_scale, w_max):  # type: ignore[no-untyped-def]
-    w = w + eta * (pre - post * w / w_scale)
-    return min(max(w, 0.0), w_max)
+def _learn(w, pre, post, eta, per_scale, w_max):  # type: ignore[no-untyped-def]
+    w = w + eta * (pre - post * w * per_scale)
+    w = w if w > 0.0 else 0.0
+    return w if w < w_max else w_max
 
 
 Oja = define(
@@ -36,7 +37,7 @@ Oja = define(
             Param("w_scale", "weight", 1.0, "norm of the weights of a linear neuron", gt=0),
             Param("w_max", "weight", 100.0, "largest weight", gt=0),
         ),
-        derived=(),
+        derived=(Derived("per_scale", "1/weight", lambda p, dt: 1.0 / p.w_scale),),
         traces=(Trace("pre", "pre", "tau"), Trace("post", "post", "tau")),
         on_pre=_arrive,
         on_post=_learn,

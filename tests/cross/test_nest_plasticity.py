@@ -4,8 +4,8 @@ Delays differ from synapse to synapse, and spikes of both sides often meet a syn
 postsynaptic spikes when the next presynaptic spike is sent, so all sources spike once more at the end. Where NEST
 approximates:
 
-- stdp_nn_symm_synapse takes a source that has not spiked yet as one that spiked at time 0; so all sources spike before
-  the first postsynaptic spike there;
+- stdp_nn_symm_synapse and stdp_nn_restr_synapse take a source that has not spiked yet as one that spiked at time 0; so
+  all sources spike before the first postsynaptic spike there;
 - vogels_sprekeler_synapse bounds the two parts of a presynaptic change one after the other; so w_max is not reached.
 """
 
@@ -77,6 +77,18 @@ CASES = {
     ),
     "nearest symmetric, Guetig": pair(
         plasticity.STDPNearestSymmetric, "stdp_nn_symm_synapse", 0.4, 0.2, 0.9, pre_first=True
+    ),
+    "nearest pre-centred, additive": pair(
+        plasticity.STDPNearestPreCentered, "stdp_nn_pre_centered_synapse", 0.0, 0.0, 1.0
+    ),
+    "nearest pre-centred, Guetig": pair(
+        plasticity.STDPNearestPreCentered, "stdp_nn_pre_centered_synapse", 0.4, 0.2, 0.9
+    ),
+    "nearest restricted, additive": pair(
+        plasticity.STDPNearestRestricted, "stdp_nn_restr_synapse", 0.0, 0.0, 1.0, pre_first=True
+    ),
+    "nearest restricted, Guetig": pair(
+        plasticity.STDPNearestRestricted, "stdp_nn_restr_synapse", 0.4, 0.2, 0.9, pre_first=True
     ),
     "triplet, visual full": triplet(5e-10, 6.2e-3, 7e-3, 2.3e-4, 101.0, 125.0),
     "triplet, visual minimal": triplet(0.0, 6.5e-3, 7.1e-3, 0.0, 101.0, 114.0),
