@@ -29,9 +29,8 @@ TsodyksMarkram = define(
 
         Numerics
         --------
-        Exact from spike to spike. NEST's ``tsodyks2_synapse`` with ``U`` = u_se takes its initial ``u`` and ``x`` as
-        those of a spike at time 0; ``u`` = 0 there makes both equal. ``tsodyks_synapse`` keeps resources in an active
-        state besides: equal as tau_psc goes to 0.
+        Exact from spike to spike; equal to NEST's ``tsodyks2_synapse`` with ``U`` = ``u`` = u_se. ``tsodyks_synapse``
+        keeps resources in an active state besides: equal as its tau_psc goes to 0.
         """,
         params=(
             Param("u_se", "1", 0.5, "share of resources that a spike uses at rest (U)", gt=0, le=1),

@@ -127,6 +127,9 @@ def plastic_network(rule, seed=8):
     net.connect(a, a, snn.fixed_indegree(5), weight=weight, delay=snn.uniform(0.5, 4.0), plasticity=rule)
     net.connect(a, b, snn.fixed_indegree(9), weight=0.5 * sign, delay=1.5, plasticity=rule)
     net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(0.5, 1.0))
+    if rule.spec.modulator:
+        net.modulate("a->a", b, delay=1.3)
+        net.modulate("a->b", a, delay=0.6, value=0.01)
     net.record(a)
     net.record(b)
     return net
@@ -136,6 +139,9 @@ def plastic_network(rule, seed=8):
 STRONG = {
     "BCM": [{"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0}],
     "Covariance": [{"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0}],
+    "DopamineSTDP": [{"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0}],
+    "STDPNearestPreCentered": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
+    "STDPNearestRestricted": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
     "Oja": [{"eta": 0.2, "w_max": 2.0}],
     "STDPPair": [
         {"lambda_": 0.2, "alpha": 1.1, "mu_plus": mu, "mu_minus": mu, "w_max": 1.0, "tau_minus": 30.0}
