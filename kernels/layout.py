@@ -160,9 +160,9 @@ class Queue(NamedTuple):
 class Plastic(NamedTuple):
     """State of a plastic projection; its edges are an Edges of one group.
 
-    A row's number is block * n_source + source. All of it is float64. Of a target's spikes the last H are kept, in turn,
-    and the newest few once more by age; of postsynaptic traces the last S steps; of a modulator's events the last M. H,
-    S and M are powers of two. Steps are those at the synapse: spikes of its source arrive there ``axonal`` steps late.
+    A row's number is block * n_source + source. All of it is float64. Of a target's spikes the last H are kept, in
+    turn, and the newest few once more by age; of postsynaptic traces the last S steps; of a modulator's events the last
+    M. H, S and M are powers of two. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late.
     """
 
     source: int  # populations

@@ -286,15 +286,15 @@ class RuleSpec:
         modulator, parameters and derived constants. Traces are taken just before the spike's own jump. on_post is None
         where nothing happens at postsynaptic spikes
     state : variables of a synapse beside its weight, float64; init is a number or names a parameter
-    flow : ``flow(w, ..., h)``: the solution over h ms without events, from just after one event of the synapse (spike of
-        either side, modulator's jump) to just before the next; None: nothing changes in between. Takes no traces; the
-        modulator's value is that at the beginning. It is called from event to event and never sooner
+    flow : ``flow(w, ..., h)``: the solution over h ms without events, from just after one event of the synapse (spike
+        of either side, modulator's jump) to just before the next; None: nothing changes in between. Takes no traces;
+        the modulator's value is that at the beginning. It is called from event to event and never sooner
     modulator : see :class:`Modulator`; ``net.modulate`` connects it
     bounds : ``bounds(p)``: smallest and largest weight, kept by the functions
 
-    A presynaptic spike meets the synapse when it arrives there, an axonal delay after it; a postsynaptic one is seen the
-    dendritic rest of the delay after it. All of the delay is dendritic by default, as in NEST. Of events of one step the
-    modulator's comes first, then the postsynaptic, then the presynaptic one.
+    A presynaptic spike meets the synapse when it arrives there, an axonal delay after it; a postsynaptic one is seen
+    the dendritic rest of the delay after it. All of the delay is dendritic by default, as in NEST. Of events of one
+    step the modulator's comes first, then the postsynaptic, then the presynaptic one.
     """
 
     name: str

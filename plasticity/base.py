@@ -70,5 +70,5 @@ def define(spec: RuleSpec | ShortTermSpec) -> Any:
     base, known = (PlasticityRule, RULES) if isinstance(spec, RuleSpec) else (ShortTerm, SHORT_TERM)
     module = next(iter(spec.functions().values())).__module__
     rule = type(spec.name, (base,), {"spec": spec, "__doc__": text, "__module__": module})
-    known[spec.name] = rule  # type: ignore[index]
+    known[spec.name] = rule
     return rule

@@ -451,8 +451,8 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
     signal, found = rule_of(projection).modulator, projection.modulation
     if signal and found is None:
         raise ModelError(
-            f"Projection {projection.name!r}.modulator: {projection.plasticity!r} needs {signal.name!r}, which was never "
-            f"connected. Use net.modulate({projection.name!r}, population) or net.modulate({projection.name!r})."
+            f"Projection {projection.name!r}.modulator: {projection.plasticity!r} needs {signal.name!r}, which was "
+            f"never connected. Use net.modulate({projection.name!r}, population) or net.modulate({projection.name!r})."
         )
     blocks, dt = len(tables.lo), tables.dt
     delay = round(found.delay / dt) if found and found.source else 0
@@ -472,7 +472,7 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
     }  # fmt: skip
 
 
-def _decay_table(taus: np.ndarray, dt: float) -> np.ndarray:
+def _decay_table(taus: np.ndarray, dt: float) -> Any:
     """exp(-k dt / tau), shape (taus, L), 0 at the end."""
     length = int(max((math.ceil(-math.log(TRACE_END) * tau / dt) for tau in taus), default=0)) + 2
     table = np.exp(-np.arange(length) * dt / taus[:, None])

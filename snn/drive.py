@@ -115,7 +115,8 @@ class Clock:
                 target = int(edges.targets[k]) + int(x.origin[b])
                 raise SimError(
                     f"Projection {p.name!r}: {p.plasticity!r} made the synapse of source {source} and target {target} "
-                    f"no finite number at t = {(step + 1) * self.dt:g} ms; got {float(edges.weights[k])!r}. Check the rule."
+                    f"no finite number at t = {(step + 1) * self.dt:g} ms; got {float(edges.weights[k])!r}. "
+                    "Check the rule."
                 )
 
     def _check_finite(self, step: int) -> None:

@@ -236,8 +236,8 @@ class Network:
         name : default "source->target"; needed to connect a pair twice
         plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static
         short_term : rule that scales what a spike delivers, by the source's recent spikes; goes with any ``plasticity``
-        axonal_delay : axonal part of ``delay``, a number [ms]: a presynaptic spike meets the synapse this long after it,
-            a postsynaptic one the rest of the delay after it, at least one step of the simulation
+        axonal_delay : axonal part of ``delay``, a number [ms]: a presynaptic spike meets the synapse this long after
+            it, a postsynaptic one the rest of the delay after it, at least one step of the simulation
         """
         pre, post = self._population(source), self._population(target)
         name = f"{pre.name}->{post.name}" if name is None else name

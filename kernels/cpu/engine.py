@@ -159,8 +159,8 @@ class Engine:
         """Set the modulator of plastic projection ``number`` at ``step``, after all that was noted up to then."""
         x = self.net.plastic[number]
         last, mask = len(x.signal_decay) - 1, x.signal_step.shape[1] - 1
-        for at, values, seen in zip(x.signal_step, x.signal_value, x.signal_seen, strict=True):
-            c = int(seen)
+        for b, (at, values) in enumerate(zip(x.signal_step, x.signal_value, strict=True)):
+            c = seen = int(x.signal_seen[b])
             while at[(c - 1) & mask] > step:
                 c -= 1
             before = (c - 1) & mask
@@ -168,11 +168,12 @@ class Engine:
             if at[before] == step:
                 c -= 1
             else:  # make room: what was noted for later moves on by one
-                for e in range(int(seen), c, -1):
+                for e in range(seen, c, -1):
                     at[e & mask], values[e & mask] = at[(e - 1) & mask], values[(e - 1) & mask]
                 seen += 1
+                x.signal_seen[b] = seen
             at[c & mask], values[c & mask] = step, value
-            for e in range(c + 1, int(seen)):
+            for e in range(c + 1, seen):
                 values[e & mask] += change * float(x.signal_decay[min(at[e & mask] - step, last)])
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:

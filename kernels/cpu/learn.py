@@ -434,7 +434,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     return template.format(
         recent=RECENT,
         note_signal=_NOTE_SIGNAL if name else "",
-        delay="np.int64(delays[k]) - axonal" if drawn else "delay",
+        delay="(np.int64(delays[k]) - axonal)" if drawn else "delay",
         changed=changed,
         constants=lines(4, [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(spec.constants)]),
         decay_post=lines(8, decay_post),

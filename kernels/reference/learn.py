@@ -14,7 +14,7 @@ Spike = tuple[int, int, int]  # step, population, neuron
 
 
 class Learner:
-    """One plastic projection. Steps are those at the synapse: spikes of its source arrive there ``axonal`` steps late."""
+    """One plastic projection. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late."""
 
     def __init__(
         self, tables: Tables, edges: Edges, plastic: Plastic, rule: RuleSpec, short_term: ShortTermSpec | None
