@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
+
 from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
 from kernels.jit import cache_dir
-from kernels.spec import NeuronSpec, RuleSpec, scalar_functions, source_tree
+from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, scalar_functions, source_tree
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,9 @@ class _Plain(ast.NodeTransformer):
         return node
 
 
-def _function(function: object, name: str, single: bool) -> str:
+def _function(function: object, name: str, single: bool, change: ast.NodeTransformer | None = None) -> str:
     tree = _Plain().visit(source_tree(function))  # type: ignore[arg-type]
+    tree = change.visit(tree) if change else tree
     tree.name, tree.returns, tree.decorator_list = name, None, []
     for argument in tree.args.args:
         argument.annotation = None
@@ -250,11 +253,34 @@ def deliver_source(kind: str) -> str:
     return _HEADER.format(title="Delivery of spikes.", imports=imports) + "\n" + deliver.source(kind)
 
 
-def learn_source(spec: RuleSpec) -> str:
-    """Source of a module with ``learn`` and ``sweep`` for a plasticity rule (phase 4)."""
-    functions = [spec.on_pre, spec.on_post]
-    parts = [_HEADER.format(title=f"Plasticity rule {spec.name}.", imports=""), _scalars(list(functions), False)]
-    parts += [_function(spec.on_pre, "on_pre", False), _function(spec.on_post, "on_post", False), learn.source(spec)]
+class _Exponents(ast.NodeTransformer):
+    """``x**mu`` where mu is 0 or 1 -> ``x**0.0`` or ``x**1.0``, which the compiler makes 1.0 or x; pow takes 10 ns, and
+    the compiler hoists it out of conditional expressions."""
+
+    def __init__(self, constants: dict[str, float]) -> None:
+        self.constants = constants
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        self.generic_visit(node)
+        if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Name):
+            value = self.constants.get(node.right.id)
+            if value in (0.0, 1.0):
+                node.right = ast.Constant(value)
+        return node
+
+
+def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, drawn: bool) -> str:
+    """Source of a module with ``learn`` and ``sweep`` for a plasticity rule with these constants (phase 4).
+
+    ``drawn``: synapses have delays of their own.
+    """
+    exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
+    header = _HEADER.format(
+        title=f"Plasticity rule {spec.name}.", imports="from kernels.cpu.deliver import prefetch_row\n"
+    )
+    functions = spec.functions() | (short_term.functions() if short_term else {})
+    written = [_function(f, name, False, exponents) for name, f in functions.items()]
+    parts = [header, _scalars(list(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -294,17 +320,16 @@ def advance_source(updates: list[str], delivers: list[str], learns: list[str], q
     return header + _ADVANCE.format(dispatch=dispatch or f"{indent}pass", deliver=calls, drain=drain, need=need)
 
 
-def build(variants: list[Variant], kinds: list[str], rules: list[RuleSpec], precision: str) -> ModuleType:
-    """The module with ``advance`` for these update kernels, storage kinds and plasticity rules.
+def build(variants: list[Variant], kinds: list[str], learns: list[str], precision: str) -> ModuleType:
+    """The module with ``advance`` for these update kernels, storage kinds and sources of plasticity rules.
 
     Update and deliver functions live in modules of their own, so that another network with the same model, or the same
     storage, finds them compiled.
     """
     updates = [load(update_source(v, precision)).__name__ for v in variants]
     delivers = [load(deliver_source(kind)).__name__ for kind in kinds]
-    learns = [load(learn_source(rule)).__name__ for rule in rules]
     queued = [k for k, kind in enumerate(kinds) if kind[1] == "v"]
-    return load(advance_source(updates, delivers, learns, queued))
+    return load(advance_source(updates, delivers, [load(source).__name__ for source in learns], queued))
 
 
 def load(source: str) -> ModuleType:

@@ -9,7 +9,7 @@ import numpy as np
 
 from kernels.codegen import Variant
 from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Tables
-from kernels.spec import RuleSpec
+from kernels.spec import RuleSpec, ShortTermSpec
 
 HASH_PIECE = 2**25
 
@@ -29,7 +29,7 @@ class CompiledNetwork:
     edges: list[Edges]
     learned: list[Edges]  # of plastic projections, in their order
     plastic: list[Plastic]
-    rules: list[RuleSpec]
+    rules: list[tuple[RuleSpec, ShortTermSpec | None]]
     probes: Probes
     n_edges: int
 

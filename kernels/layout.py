@@ -158,24 +158,54 @@ class Queue(NamedTuple):
 
 
 class Plastic(NamedTuple):
-    """State of a plastic projection; its edges are an Edges of one group. H is a power of two.
+    """State of a plastic projection; its edges are an Edges of one group.
 
-    A row's number is block * n_source + source. All traces are float64.
+    A row's number is block * n_source + source. All of it is float64. Of a target's spikes the last H are kept, in
+    turn, and the newest few once more by age; of postsynaptic traces the last S steps; of a modulator's events the last
+    M. H, S and M are powers of two. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late.
     """
 
     source: int  # populations
     target: int
+    n: int  # neurons of the target population
     longest: int  # largest delay in steps
-    base: Array  # (B,) accumulator of a block's first target
-    constants: Array  # float64, by the order of the rule's parameters, then derived constants
-    decay: Array  # (traces, L) float64, factor after k steps; 0 from L - 1 on
+    axonal: int  # axonal part of all delays
+    slots: int  # S
+    dt: float
+    origin: Array  # (B,) number of a block's first target less its accumulator
+    constants: Array  # of the rule, by the order of RuleSpec.constants
+    decay: Array  # (presynaptic traces, L) factor after k steps; 0 from L - 1 on
+    factor: Array  # (postsynaptic traces,) factor of a step
+    learning: Array  # (2,) int64: 1 where the rule is applied, else 0; step at which that was last changed
     pre: Array  # (rows, presynaptic traces) just after the source's last spike
     last: Array  # (rows,) step of that spike
-    done: Array  # (rows,) postsynaptic spikes seen up to this step have been applied
-    seen: Array  # (n_target,) postsynaptic spikes so far
-    swept: Array  # (n_target,) of these, before the last sweep
-    history: Array  # (n_target, H) steps of the last spikes
-    post: Array  # (n_target, H, postsynaptic traces) just after each
+    done: Array  # (rows,) events up to this step have been applied
+    variables: Array  # (state variables, synapses) as of a synapse's last event
+    seen: Array  # (n,) postsynaptic spikes so far
+    swept: Array  # (n,) of these, before the last sweep
+    recent: Array  # (RECENT, n) steps of the newest by age, NEVER where there is none
+    history: Array  # (n, H) steps of the last spikes
+    post: Array  # (n, H, traces that on_post takes) just before each
+    trace: Array  # (postsynaptic traces * S * n,) at a step, without a spike of that very step
+    lists: Array  # (B, RECENT, PIECE) uint16, synapses of the piece at work with 1, 2, .. spikes to replay
+    ends: Array  # (B, RECENT) uint64, their numbers
+    signal: int  # population that carries the modulator, -1 if none does
+    signal_delay: int  # steps
+    signal_decay: Array  # (L,) factor of the modulator after k steps
+    signal_jump: float
+    signal_seen: Array  # (B,) events so far
+    signal_swept: Array  # (B,) of these, before the last sweep
+    signal_step: Array  # (B, M) steps of the last events, NEVER where there was none
+    signal_value: Array  # (B, M) modulator just after each
+    waiting: Array  # (B, W) uint32, spikes of the source on their way along the axon, in turn; W a power of two
+    waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
+    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants
+    short: Array  # (rows, its state variables) just after the source's last spike
+    fault: Array  # (B, 2) step and synapse of the first weight that is no finite number; -1 if there is none
+
+
+NEVER = -(2**40)  # step of a spike that has not been
+PIECE = 1024  # synapses of a row at work together
 
 
 class Probes(NamedTuple):

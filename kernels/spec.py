@@ -259,13 +259,42 @@ class Trace:
 
 
 @dataclass(frozen=True)
-class RuleSpec:
-    """A plasticity rule: traces, and what happens to the weight at a spike of either side.
+class Modulator:
+    """A signal that all synapses of a projection see, the third factor of a rule.
 
-    ``on_pre(w, ...)`` and ``on_post(w, ...)`` are pure scalar functions that return the new weight. Their arguments are
-    ``w``, traces, parameters and derived constants by name. Traces are taken just before the spike's own jump. A
-    presynaptic spike meets the synapse when it arrives there; the whole delay is dendritic (as in NEST): a
-    postsynaptic spike is seen by the synapse one delay after it.
+    At a spike of the population that carries it, it jumps by ``jump``; between spikes it decays with time constant
+    ``tau``, or stays where tau is None. Both name a parameter or derived constant.
+    """
+
+    name: str
+    unit: str
+    doc: str
+    tau: str | None = None
+    jump: str | None = None  # None: only the user sets it
+
+
+@dataclass(frozen=True)
+class RuleSpec:
+    """A plasticity rule: traces, variables of a synapse, and what happens to them at spikes and in between.
+
+    Functions are pure and scalar; they take arguments by name and return the new weight, or a tuple of it and the new
+    ``state`` variables in their order where there are any.
+
+    Parameters
+    ----------
+    on_pre, on_post : ``on_pre(w, ...)``: at a spike of either side. Arguments are ``w``, state variables, traces, the
+        modulator, parameters and derived constants. Traces are taken just before the spike's own jump. on_post is None
+        where nothing happens at postsynaptic spikes
+    state : variables of a synapse beside its weight, float64; init is a number or names a parameter
+    flow : ``flow(w, ..., h)``: the solution over h ms without events, from just after one event of the synapse (spike
+        of either side, modulator's jump) to just before the next; None: nothing changes in between. Takes no traces;
+        the modulator's value is that at the beginning. It is called from event to event and never sooner
+    modulator : see :class:`Modulator`; ``net.modulate`` connects it
+    bounds : ``bounds(p)``: smallest and largest weight, kept by the functions
+
+    A presynaptic spike meets the synapse when it arrives there, an axonal delay after it; a postsynaptic one is seen
+    the dendritic rest of the delay after it. All of the delay is dendritic by default, as in NEST. Of events of one
+    step the modulator's comes first, then the postsynaptic, then the presynaptic one.
     """
 
     name: str
@@ -274,33 +303,117 @@ class RuleSpec:
     derived: tuple[Derived, ...]
     traces: tuple[Trace, ...]
     on_pre: Callable[..., Any]
-    on_post: Callable[..., Any]
+    on_post: Callable[..., Any] | None
     references: tuple[str, ...]
-    bounds: Callable[[Any], tuple[float, float]]  # bounds(p): smallest and largest weight, kept by on_pre and on_post
+    bounds: Callable[[Any], tuple[float, float]]
     checks: tuple[Check, ...] = ()
+    state: tuple[StateVar, ...] = ()
+    flow: Callable[..., Any] | None = None
+    modulator: Modulator | None = None
 
     def __post_init__(self) -> None:
-        constants = [p.name for p in self.params] + [d.name for d in self.derived]
-        known = ["w", *(t.name for t in self.traces), *constants]
+        signals = (self.modulator,) if self.modulator else ()
+        names = [x.name for group in (self.state, self.traces, signals, self.params, self.derived) for x in group]
+        _check_names(self.name, ["w", "h", *names])
         for trace in self.traces:
-            if trace.side not in ("pre", "post") or trace.tau not in constants:
+            if trace.side not in ("pre", "post") or trace.tau not in self.constants:
                 raise ModelError(
                     f"{self.name}.{trace.name}: needs side 'pre' or 'post' and tau, a parameter; got {trace}."
                 )
-        for function in (self.on_pre, self.on_post):
-            for argument in inspect.signature(function).parameters:
-                if argument not in known:
-                    raise ModelError(
-                        f"{self.name}.{function.__name__}: argument {argument!r} is not w, a trace, a parameter or a "
-                        f"derived constant.{nearest(argument, known)}"
-                    )
-            check_body(function, self.name)
+        _check_state(self.name, self.state, self.params)
+        for attribute in ("tau", "jump"):
+            value = getattr(self.modulator, attribute, None)
+            if value is not None and value not in self.constants:
+                raise ModelError(f"{self.name}.modulator.{attribute}: names no parameter; got {value!r}.")
+        results = ["w", *(v.name for v in self.state)]
+        common = [*results, *(m.name for m in signals), *self.constants]
+        for name, function in self.functions().items():
+            known = [*common, "h"] if name == "flow" else [*common, *(t.name for t in self.traces)]
+            _check_function(self.name, function, known, results)
         if not self.references:
             raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
+
+    @cached_property
+    def constants(self) -> tuple[str, ...]:
+        """Names of parameters, then of derived constants."""
+        return (*(p.name for p in self.params), *(d.name for d in self.derived))
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The functions by name; on_post and flow only where there are such."""
+        functions = {"on_pre": self.on_pre, "on_post": self.on_post, "flow": self.flow}
+        return {name: function for name, function in functions.items() if function is not None}
 
     def side(self, side: str) -> list[Trace]:
         """Traces of one side, in declared order."""
         return [t for t in self.traces if t.side == side]
+
+
+@dataclass(frozen=True)
+class ShortTermSpec:
+    """Short-term plasticity: variables of a source that scale what its spikes deliver.
+
+    ``on_spike(..., h)`` takes state variables, parameters, derived constants and ``h``, the ms since the source's last
+    spike (very many at the first); it returns the new state variables in their order, then the factor that multiplies
+    the weights of this spike. ``state`` init is a number or names a parameter.
+    """
+
+    name: str
+    doc: str
+    params: tuple[Param, ...]
+    state: tuple[StateVar, ...]
+    on_spike: Callable[..., Any]
+    references: tuple[str, ...]
+    derived: tuple[Derived, ...] = ()
+    checks: tuple[Check, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [x.name for group in (self.state, self.params, self.derived) for x in group]
+        _check_names(self.name, ["h", *names])
+        _check_state(self.name, self.state, self.params)
+        _check_function(self.name, self.on_spike, ["h", *names], [*(v.name for v in self.state), "factor"])
+        if not self.references:
+            raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
+
+    @cached_property
+    def constants(self) -> tuple[str, ...]:
+        """Names of parameters, then of derived constants."""
+        return (*(p.name for p in self.params), *(d.name for d in self.derived))
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The function by name."""
+        return {"on_spike": self.on_spike}
+
+
+def _check_names(owner: str, names: list[str]) -> None:
+    for name in names:
+        if not name.isidentifier():
+            raise ModelError(f"{owner}: {name!r} is not a Python name. Rename it.")
+        if names.count(name) > 1:
+            raise ModelError(f"{owner}: the name {name!r} is used twice, or taken. Rename one.")
+
+
+def _check_state(owner: str, state: tuple[StateVar, ...], params: tuple[Param, ...]) -> None:
+    for var in state:
+        if var.dtype != "float":
+            raise ModelError(f"{owner}.{var.name}: dtype must be 'float'; got {var.dtype!r}.")
+        if isinstance(var.init, str) and var.init not in {p.name for p in params}:
+            raise ModelError(f"{owner}.{var.name}: init names no parameter; got {var.init!r}.")
+
+
+def _check_function(owner: str, function: Callable[..., Any], known: list[str], results: list[str]) -> None:
+    """Raise ModelError unless ``function`` takes names of ``known`` alone and returns ``results``."""
+    owner_function = f"{owner}.{function.__name__}"
+    for argument in inspect.signature(function).parameters:
+        if argument not in known:
+            raise ModelError(f"{owner_function}: unknown argument {argument!r}.{nearest(argument, known)}")
+    check_body(function, owner)
+    returns = [node for node in ast.walk(source_tree(function)) if isinstance(node, ast.Return)]
+    for node in returns:
+        got = len(node.value.elts) if isinstance(node.value, ast.Tuple) else 1
+        if got != len(results) or node.value is None:
+            raise ModelError(f"{owner_function}: must return {', '.join(results)}; got {ast.unparse(node)!r}.")
+    if not returns:
+        raise ModelError(f"{owner_function}: must return {', '.join(results)}; got no return.")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,19 +1,34 @@
 """Plasticity rules, one a file."""
 
-from plasticity.base import PlasticityRule, define
+from plasticity.base import PlasticityRule, ShortTerm, define
+from plasticity.bcm import BCM
+from plasticity.covariance import Covariance
+from plasticity.dopamine_stdp import DopamineSTDP
+from plasticity.oja import Oja
+from plasticity.stdp_nearest_pre_centered import STDPNearestPreCentered
+from plasticity.stdp_nearest_restricted import STDPNearestRestricted
 from plasticity.stdp_nearest_symmetric import STDPNearestSymmetric
 from plasticity.stdp_pair import STDPPair
 from plasticity.stdp_power_law import STDPPowerLaw
 from plasticity.stdp_triplet import STDPTriplet, STDPTripletNearest
+from plasticity.tsodyks_markram import TsodyksMarkram
 from plasticity.vogels_sprekeler import VogelsSprekeler
 
 __all__ = [
+    "BCM",
+    "Covariance",
+    "DopamineSTDP",
+    "Oja",
     "PlasticityRule",
+    "STDPNearestPreCentered",
+    "STDPNearestRestricted",
     "STDPNearestSymmetric",
     "STDPPair",
     "STDPPowerLaw",
     "STDPTriplet",
     "STDPTripletNearest",
+    "ShortTerm",
+    "TsodyksMarkram",
     "VogelsSprekeler",
     "define",
 ]

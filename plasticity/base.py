@@ -2,20 +2,21 @@
 
 import inspect
 from types import SimpleNamespace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from kernels.errors import ModelError
-from kernels.spec import RuleSpec, nearest
+from kernels.spec import RuleSpec, ShortTermSpec, nearest
 
 RULES: dict[str, type["PlasticityRule"]] = {}
+SHORT_TERM: dict[str, type["ShortTerm"]] = {}
 
 
-class PlasticityRule:
-    """Base of all rules; see :func:`define`. ``params`` maps names to numbers."""
+class _Rule:
+    """``params`` maps names to numbers."""
 
-    spec: ClassVar[RuleSpec]
+    spec: ClassVar[Any]
 
     def __init__(self, **params: float) -> None:
         known = {p.name: p for p in self.spec.params}
@@ -44,14 +45,30 @@ class PlasticityRule:
         return f"{self.spec.name}({text})"
 
 
-def define(spec: RuleSpec) -> type[PlasticityRule]:
+class PlasticityRule(_Rule):
+    """Base of all rules that change weights; see :func:`define`."""
+
+    spec: ClassVar[RuleSpec]
+
+
+class ShortTerm(_Rule):
+    """Base of all short-term plasticity; see :func:`define`."""
+
+    spec: ClassVar[ShortTermSpec]
+
+
+def define(spec: RuleSpec | ShortTermSpec) -> Any:
     """Register ``spec`` and return its class: ``STDPPair = define(RuleSpec(...))``."""
     rows = "\n".join(
         f"    {p.name} : float, [{p.unit}], default {p.default:g} {p.bounds()}\n        {p.doc}" for p in spec.params
     )
+    states = "\n".join(f"    {s.name} : [{s.unit}] {s.doc}" for s in spec.state)
     references = "\n".join(f"    {r}" for r in spec.references)
-    text = f"{inspect.cleandoc(spec.doc)}\n\nParameters\n----------\n{rows}\n\nReferences\n----------\n{references}\n"
-    RULES[spec.name] = type(
-        spec.name, (PlasticityRule,), {"spec": spec, "__doc__": text, "__module__": spec.on_pre.__module__}
-    )
-    return RULES[spec.name]
+    text = f"{inspect.cleandoc(spec.doc)}\n\nParameters\n----------\n{rows}\n\n"
+    text += f"State\n-----\n{states}\n\n" if states else ""
+    text += f"References\n----------\n{references}\n"
+    base, known = (PlasticityRule, RULES) if isinstance(spec, RuleSpec) else (ShortTerm, SHORT_TERM)
+    module = next(iter(spec.functions().values())).__module__
+    rule = type(spec.name, (base,), {"spec": spec, "__doc__": text, "__module__": module})
+    known[spec.name] = rule
+    return rule

@@ -1,20 +1,17 @@
 """Pair-based spike-timing dependent plasticity, all-to-all pairing."""
 
-from kernels.spec import Param, RuleSpec, Trace
+from kernels.spec import Derived, Param, RuleSpec, Trace
 from plasticity.base import define
 
 
-def _depress(w, post, lambda_, alpha, mu_minus, w_max):  # type: ignore[no-untyped-def]
-    x = w / w_max
-    x = x - alpha * lambda_ * (1.0 if mu_minus == 0.0 else x if mu_minus == 1.0 else x**mu_minus) * post
-    return x * w_max if x > 0.0 else 0.0
+def _depress(w, post, a_minus, mu_minus):  # type: ignore[no-untyped-def]
+    w = w - a_minus * w**mu_minus * post
+    return w if w > 0.0 else 0.0
 
 
-def _potentiate(w, pre, lambda_, mu_plus, w_max):  # type: ignore[no-untyped-def]
-    x = w / w_max
-    y = 1.0 - x
-    x = x + lambda_ * (1.0 if mu_plus == 0.0 else y if mu_plus == 1.0 else y**mu_plus) * pre
-    return x * w_max if x < 1.0 else w_max
+def _potentiate(w, pre, a_plus, mu_plus, w_max):  # type: ignore[no-untyped-def]
+    w = w + a_plus * (w_max - w) ** mu_plus * pre
+    return w if w < w_max else w_max
 
 
 STDPPair = define(
@@ -44,7 +41,10 @@ STDPPair = define(
             Param("w_min", "weight", 0.0, "smallest weight", ge=0, le=0),
             Param("w_max", "weight", 100.0, "largest weight", gt=0),
         ),
-        derived=(),
+        derived=(
+            Derived("a_plus", "weight^(1 - mu)", lambda p, dt: p.lambda_ * p.w_max ** (1.0 - p.mu_plus)),
+            Derived("a_minus", "weight^(1 - mu)", lambda p, dt: p.alpha * p.lambda_ * p.w_max ** (1.0 - p.mu_minus)),
+        ),
         traces=(Trace("pre", "pre", "tau_plus"), Trace("post", "post", "tau_minus")),
         on_pre=_depress,
         on_post=_potentiate,

@@ -2,17 +2,19 @@
 
 import math
 
-from kernels.spec import Check, Param, RuleSpec, Trace
+from kernels.spec import Check, Derived, Param, RuleSpec, Trace
 from plasticity.base import define
 
 
-def _on_pre(w, post, eta, alpha, w_max):  # type: ignore[no-untyped-def]
-    strength = min(max(abs(w) + eta * (post - alpha), 0.0), abs(w_max))
-    return math.copysign(strength, w_max)
+def _on_pre(w, post, eta, alpha, sign, most):  # type: ignore[no-untyped-def]
+    s = w * sign + eta * (post - alpha)
+    s = s if s > 0.0 else 0.0
+    return (s if s < most else most) * sign
 
 
-def _on_post(w, pre, eta, w_max):  # type: ignore[no-untyped-def]
-    return math.copysign(min(abs(w) + eta * pre, abs(w_max)), w_max)
+def _on_post(w, pre, eta, sign, most):  # type: ignore[no-untyped-def]
+    s = w * sign + eta * pre
+    return (s if s < most else most) * sign
 
 
 VogelsSprekeler = define(
@@ -39,7 +41,10 @@ VogelsSprekeler = define(
             Param("alpha", "1", 0.12, "depression at presynaptic spikes: 2 tau rho0, rho0 in 1/ms (0.12: 3 Hz)", ge=0),
             Param("w_max", "weight", -100.0, "weight of greatest strength; its sign is that of the synapse"),
         ),
-        derived=(),
+        derived=(
+            Derived("sign", "1", lambda p, dt: math.copysign(1.0, p.w_max)),
+            Derived("most", "weight", lambda p, dt: abs(p.w_max)),
+        ),
         traces=(Trace("pre", "pre", "tau"), Trace("post", "post", "tau")),
         on_pre=_on_pre,
         on_post=_on_post,

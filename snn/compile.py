@@ -11,12 +11,26 @@ from kernels import connectivity
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
-from kernels.cpu.learn import constant_names
+from kernels.cpu.learn import RECENT, STATIC, TRACE_END, post_at_spike
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
-from kernels.layout import LINE, Constants, Edges, Inputs, Plastic, Probes, State, Tables, aligned, padded, zeros
+from kernels.layout import (
+    LINE,
+    NEVER,
+    PIECE,
+    Constants,
+    Edges,
+    Inputs,
+    Plastic,
+    Probes,
+    State,
+    Tables,
+    aligned,
+    padded,
+    zeros,
+)  # fmt: skip
 from kernels.philox import stream_key
-from kernels.spec import Derived, NeuronSpec, StateVar
+from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
 from snn.connect import EdgeList, Pair
 from snn.distributions import Distribution
 from snn.inputs import Encoded
@@ -25,7 +39,8 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
-TRACE_DECADES = 18  # a plasticity trace is 0 below 1e-18 of a jump
+SIGNALS = 512  # modulator events that a plastic synapse may have yet to see, but for those under way
+HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
 _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
@@ -43,7 +58,7 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     receptors = np.array([len(p.spec.receptors) if p.spec else 0 for p in pops], np.int64)
 
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
-    window = min([d[0] for d in delays.values()] + [MAX_WINDOW])
+    window = min([_reaction(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
 
     lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
     blocks = _block_count(sizes * receptors, _mean_row(net, lists), threads)
@@ -52,8 +67,8 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     acc[:, 1:] = np.cumsum((hi - lo) * receptors, axis=1)[:, :-1]
     stride = padded(np.sum((hi - lo) * receptors, axis=1))
     # unread slots lie at most a delay ahead; drawn and given delays of static edges are queued
-    dense = [delays[p.name][1] for p in net.projections.values() if p.plasticity or _is_number(p.delay)]
-    queued = [delays[p.name][1] for p in net.projections.values() if not (p.plasticity or _is_number(p.delay))]
+    dense = [delays[p.name][1] for p in net.projections.values() if p.plastic or _is_number(p.delay)]
+    queued = [delays[p.name][1] for p in net.projections.values() if not (p.plastic or _is_number(p.delay))]
     slots = 1 << (max(dense, default=1) - 1).bit_length()
     queue_slots = 1 << (max(queued) - 1).bit_length() if queued else 0
     ring = np.concatenate(([0], np.cumsum(stride * slots)[:-1])).astype(np.int64)
@@ -104,12 +119,12 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
         words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
     edges, learned = _edges(lists, net, index, tables, delays, precision, threads)
-    pairs = list(zip((p for p in net.projections.values() if p.plasticity), learned, strict=True))
+    pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
         kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
-        learned=learned, plastic=[_plastic(p, e, index, tables, dt, delays[p.name][1]) for p, e in pairs],
-        rules=[p.plasticity.spec for p, _ in pairs if p.plasticity],
+        learned=learned, plastic=[_plastic(p, e, index, tables, most, delays[p.name][1]) for p, e in pairs],
+        rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
         n_edges=sum(int(e.targets.size) for e in (*(e for _, e in edges), *learned)),
     )  # fmt: skip
 
@@ -162,6 +177,22 @@ def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
             "Give the distribution high=."
         )
     return steps
+
+
+def _reaction(projection: Projection, shortest: int, dt: float) -> int:
+    """Steps after which the projection acts on a spike at the earliest; ``shortest``: its smallest delay in steps."""
+    axonal = round(projection.axonal_delay / dt)
+    if shortest - axonal < 1:
+        raise ModelError(
+            f"Projection {projection.name!r}.axonal_delay: must be at least dt = {dt} ms below every delay; got "
+            f"{projection.axonal_delay} ms of {shortest * dt:g} ms."
+        )
+    if projection.modulation is None or projection.modulation.source is None:
+        return shortest - axonal
+    delay = projection.modulation.delay
+    if delay < dt * (1 - 1e-9):
+        raise ModelError(f"Projection {projection.name!r}.modulator.delay: must be >= dt = {dt} ms; got {delay}.")
+    return min(shortest - axonal, max(1, round(delay / dt)))
 
 
 def resolve_parameters(
@@ -347,7 +378,7 @@ def _edges(
     groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
     single: list[tuple[Any, Any, Projection]] = []
     for p in net.projections.values():
-        w_constant, d_constant = _is_number(p.weight) and p.plasticity is None, _is_number(p.delay)
+        w_constant, d_constant = _is_number(p.weight) and not p.plastic, _is_number(p.delay)
         w_type = None if w_constant else _weight_type(p.weight, precision)
         d_type = None if d_constant else (np.uint8 if delays[p.name][1] < 256 else np.uint16)
         same = (
@@ -355,7 +386,7 @@ def _edges(
             float(p.weight) if w_constant else 0.0,
             max(1, round(p.delay / tables.dt)) if d_constant else 0,
         )
-        if p.plasticity is not None:
+        if p.plastic:
             single.append((d_type, (same[0], 0.0, same[2]), p))
             continue
         store = ("c" if w_constant else "v") + ("c" if d_constant else "v"), w_type, d_type
@@ -371,30 +402,87 @@ def _edges(
     return result, learned
 
 
+def rule_of(projection: Projection) -> RuleSpec:
+    """The rule of a plastic projection; one that changes nothing where it has short-term plasticity alone."""
+    return projection.plasticity.spec if projection.plasticity else STATIC
+
+
 def _plastic(
-    projection: Projection, edges: Edges, index: dict[str, int], tables: Tables, dt: float, longest: int
+    projection: Projection, edges: Edges, index: dict[str, int], tables: Tables, most: np.ndarray, longest: int
 ) -> Plastic:
-    """State of a plastic projection before the first step."""
-    rule = projection.plasticity
-    if rule is None:  # pragma: no cover - callers pass plastic projections
-        raise ModelError(f"Projection {projection.name!r}: is static.")
+    """State of a plastic projection before the first step. ``most``: spikes a step of an element by population."""
+    rule, dt = rule_of(projection), tables.dt
     source, target = index[projection.source.name], index[projection.target.name]
-    values = rule.constants(dt)
-    taus = np.array([values[t.tau] for t in rule.spec.traces])
-    length = int(max((math.ceil(TRACE_DECADES * math.log(10.0) * tau / dt) for tau in taus), default=0)) + 2
-    decay = np.exp(-np.arange(length) * dt / taus[:, None])
-    decay[:, -1] = 0.0
-    rows, n_target = len(tables.lo) * projection.source.n, projection.target.n
-    depth = 1 << (2 * (longest + 2 * tables.window) + 63).bit_length()
+    values = projection.plasticity.constants(dt) if projection.plasticity else {}
+    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post")}
+    blocks, n = len(tables.lo), projection.target.n
+    rows, synapses = blocks * projection.source.n, edges.targets.size
+    axonal = round(projection.axonal_delay / dt)
     receptor = projection.receptors[0]
+    variables = np.empty((len(rule.state), synapses))
+    for k, var in enumerate(rule.state):
+        variables[k] = values[var.init] if isinstance(var.init, str) else var.init
+    short = projection.short_term
+    short_values = short.constants(dt) if short else {}
+    short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
+    waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window)) if axonal else 1
     return Plastic(
-        source=source, target=target, longest=longest,
-        base=tables.acc[:, target] + receptor * (tables.hi - tables.lo)[:, target],
-        constants=np.array([values[name] for name in constant_names(rule.spec)]), decay=decay,
-        pre=np.zeros((rows, len(rule.spec.side("pre")))), last=np.zeros(rows, np.int64),
-        done=np.full(rows, -1, np.int64), seen=np.zeros(n_target, np.int64), swept=np.zeros(n_target, np.int64),
-        history=np.zeros((n_target, depth), np.int64), post=np.zeros((n_target, depth, len(rule.spec.side("post")))),
+        source=source, target=target, n=n, longest=longest, axonal=axonal, dt=dt,
+        slots=_power(longest + tables.window),
+        origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
+        constants=np.array([values[name] for name in rule.constants]), decay=_decay_table(taus["pre"], dt),
+        factor=np.exp(-dt / taus["post"]), learning=np.array([1, -1], np.int64), pre=np.zeros((rows, len(taus["pre"]))),
+        last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
+        swept=np.zeros(n, np.int64), recent=aligned(np.full((RECENT, n), NEVER)),
+        history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
+        post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),
+        trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
+        lists=np.zeros((blocks, RECENT, PIECE), np.uint16), ends=np.zeros((blocks, RECENT), np.uint64),
+        **_signal(projection, index, tables, values),
+        waiting=np.zeros((blocks, waiting), np.uint32),
+        waiting_end=np.zeros((blocks, _power(axonal + tables.window) if axonal else 1), np.uint64),
+        short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
+        short=np.tile(np.array(short_state, float), (rows, 1)), fault=np.full((blocks, 2), -1, np.int64),
     )  # fmt: skip
+
+
+def _signal(projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float]) -> dict[str, Any]:
+    """The part of Plastic that holds the modulator."""
+    signal, found = rule_of(projection).modulator, projection.modulation
+    if signal and found is None:
+        raise ModelError(
+            f"Projection {projection.name!r}.modulator: {projection.plasticity!r} needs {signal.name!r}, which was "
+            f"never connected. Use net.modulate({projection.name!r}, population) or net.modulate({projection.name!r})."
+        )
+    blocks, dt = len(tables.lo), tables.dt
+    delay = round(found.delay / dt) if found and found.source else 0
+    events = _power(delay + 2 * tables.window + SIGNALS) if signal else 1
+    step, value = np.full((blocks, events), NEVER), np.zeros((blocks, events))
+    if found:  # the value at the start is the first event
+        step[:, 0], value[:, 0] = -1, found.value
+    decay = np.ones((1, 2))
+    if signal and signal.tau:
+        decay = _decay_table(np.array([values[signal.tau]]), dt)
+    return {
+        "signal": index[found.source.name] if found and found.source else -1, "signal_delay": delay,
+        "signal_decay": decay[0].copy(),
+        "signal_jump": values[signal.jump] if signal and signal.jump else 0.0,
+        "signal_seen": np.full(blocks, 1 if found else 0, np.int64), "signal_swept": np.zeros(blocks, np.int64),
+        "signal_step": step, "signal_value": value,
+    }  # fmt: skip
+
+
+def _decay_table(taus: np.ndarray, dt: float) -> Any:
+    """exp(-k dt / tau), shape (taus, L), 0 at the end."""
+    length = int(max((math.ceil(-math.log(TRACE_END) * tau / dt) for tau in taus), default=0)) + 2
+    table = np.exp(-np.arange(length) * dt / taus[:, None])
+    table[:, -1] = 0.0
+    return table
+
+
+def _power(n: int) -> int:
+    """The next power of two above ``n``."""
+    return 1 << int(n).bit_length()
 
 
 def _is_number(value: Any) -> bool:

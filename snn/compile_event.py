@@ -37,7 +37,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     gid = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
     values = {p.name: _constants(net, p) for p in pops if p.spec}
     for projection in net.projections.values():
-        if projection.plasticity is not None:
+        if projection.plastic:
             raise ModelError(
                 f'Projection {projection.name!r}.plasticity: engine="event" has no plasticity; use engine="clock".'
             )

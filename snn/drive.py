@@ -56,6 +56,7 @@ class Clock:
         """Advance to ``stop`` at most, and hand on what was recorded."""
         start = self.at
         reached, spikes, samples = self.engine.advance(start, int(stop))
+        self._check_weights()
         self._check_finite(reached)
         for probe in (p for p in self.net.probes if p.variable == SPIKES):
             recorder.spikes(probe.population.name, *spikes[self.index[probe.population.name]])
@@ -83,12 +84,40 @@ class Clock:
         edges = draw_edges(self.net, p, self.threads)
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
         weights, delays = (edge_values(self.net, p, edges, which, self.precision) for which in (0, 1))
-        if p.plasticity is not None:
-            number = [q.name for q in self.net.projections.values() if q.plasticity].index(p.name)
-            self.engine.sweep(number, self.at - 1)
+        if p.plastic:
+            number = self.plastic_number(p)
             rows = self.compiled.learned[number]
-            weights = rows.weights[edge_places(self.index, self.compiled.tables, p, edges, rows)].astype(float)
+            places = edge_places(self.index, self.compiled.tables, p, edges, rows)
+            weights = self.engine.weights(number, self.at - 1)[places].astype(float)
         return edges.sources.astype(np.int64), targets, weights, np.maximum(1, np.rint(delays / self.dt)) * self.dt
+
+    def plastic_number(self, projection: Projection) -> int:
+        """Number of a plastic projection in the engine."""
+        return [p.name for p in self.net.projections.values() if p.plastic].index(projection.name)
+
+    def learning(self, projection: Projection, on: bool) -> None:
+        """Apply the projection's rule from now on, or not."""
+        number = self.plastic_number(projection)
+        self.engine.sweep(number, self.at - 1, settle=True)
+        self.compiled.plastic[number].learning[:] = on, self.at - 1
+
+    def set_modulator(self, projection: Projection, value: float) -> None:
+        """Set the modulator of the projection's rule from the next step on."""
+        self.engine.set_signal(self.plastic_number(projection), self.at, value)
+
+    def _check_weights(self) -> None:
+        for number, p in enumerate(p for p in self.net.projections.values() if p.plastic):
+            x, edges = self.compiled.plastic[number], self.compiled.learned[number]
+            found = sorted((int(step), int(k), b) for b, (step, k) in enumerate(x.fault) if step >= 0)
+            for step, k, b in found[:1]:
+                n = p.source.n
+                source = int(np.searchsorted(edges.rows[b * (n + 1) :][: n + 1], k, side="right")) - 1
+                target = int(edges.targets[k]) + int(x.origin[b])
+                raise SimError(
+                    f"Projection {p.name!r}: {p.plasticity!r} made the synapse of source {source} and target {target} "
+                    f"no finite number at t = {(step + 1) * self.dt:g} ms; got {float(edges.weights[k])!r}. "
+                    "Check the rule."
+                )
 
     def _check_finite(self, step: int) -> None:
         bad = np.flatnonzero(~np.isfinite(self.compiled.state.f))

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from kernels.spec import NeuronSpec, nearest
-from plasticity.base import PlasticityRule
+from plasticity.base import PlasticityRule, ShortTerm
 from snn.connect import Rule
 from snn.distributions import Distribution
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
@@ -55,10 +55,33 @@ class Projection:
     delay: Any
     receptors: tuple[int, int]
     plasticity: PlasticityRule | None = None
+    short_term: ShortTerm | None = None
+    axonal_delay: float = 0.0
+    modulation: "Modulation | None" = None
+
+    @property
+    def plastic(self) -> bool:
+        """Whether anything about its synapses changes."""
+        return self.plasticity is not None or self.short_term is not None
 
     def __repr__(self) -> str:
         learns = "" if self.plasticity is None else f", plasticity={self.plasticity!r}"
+        learns += "" if self.short_term is None else f", short_term={self.short_term!r}"
+        learns += f", axonal_delay={self.axonal_delay!r}" if self.axonal_delay else ""
+        learns += "" if self.modulation is None else f", modulated by {self.modulation!r}"
         return f"Projection({self.name!r}, {self.rule!r}, weight={self.weight!r}, delay={self.delay!r}{learns})"
+
+
+@dataclass(frozen=True, eq=False)
+class Modulation:
+    """The signal of a projection's rule. Made by :meth:`Network.modulate`."""
+
+    source: Population | None  # None: only the user sets it
+    delay: float
+    value: float
+
+    def __repr__(self) -> str:
+        return f"{self.source.name!r} after {self.delay:g} ms" if self.source else f"the user, {self.value:g} at first"
 
 
 @dataclass(eq=False)
@@ -198,6 +221,7 @@ class Network:
     def connect(
         self, source: Any, target: Any, rule: Rule, weight: Any = 1.0, delay: Any = 1.0,
         receptor: str | None = None, name: str | None = None, plasticity: PlasticityRule | None = None,
+        short_term: ShortTerm | None = None, axonal_delay: Any = 0.0,
     ) -> Projection:  # fmt: skip
         """Connect two populations by ``rule``.
 
@@ -211,6 +235,9 @@ class Network:
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
         plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static
+        short_term : rule that scales what a spike delivers, by the source's recent spikes; goes with any ``plasticity``
+        axonal_delay : axonal part of ``delay``, a number [ms]: a presynaptic spike meets the synapse this long after
+            it, a postsynaptic one the rest of the delay after it, at least one step of the simulation
         """
         pre, post = self._population(source), self._population(target)
         name = f"{pre.name}->{post.name}" if name is None else name
@@ -231,9 +258,53 @@ class Network:
             raise ModelError(f"{owner}.delay: must be > 0 ms, but {delay!r} reaches {low}. Give low=, e.g. low=0.1.")
         receptors = self._receptors(owner, post.spec, receptor, weight)
         if plasticity is not None:
-            _check_plastic(owner, plasticity, weight)
-        self.projections[name] = Projection(name, pre, post, rule, weight, delay, receptors, plasticity)
+            bounds = _check_plastic(owner, plasticity, weight)
+            # a weight may become 0, so the rule's bounds choose the receptor, not the sign of the first weight
+            receptors = self._receptors(owner, post.spec, receptor, np.array(bounds))
+            if bounds[0] < 0.0 < bounds[1] and receptors[0] != receptors[1]:
+                raise ModelError(
+                    f"{owner}.plasticity: a plastic weight has one receptor, {post.spec.name} has one for each sign; "
+                    f"got {plasticity!r}, which keeps weights in [{bounds[0]:g}, {bounds[1]:g}]. Choose other bounds."
+                )
+            receptors = (receptors[bounds[1] <= 0.0],) * 2
+        if short_term is not None and not isinstance(short_term, ShortTerm):
+            raise ModelError(f"{owner}.short_term: must be a short-term rule; got {short_term!r}.")
+        axonal_delay = plain(axonal_delay, "ms", f"{owner}.axonal_delay")
+        if np.ndim(axonal_delay) or not 0 <= axonal_delay < np.inf:
+            raise ModelError(f"{owner}.axonal_delay: must be a number >= 0 ms; got {axonal_delay!r}.")
+        self.projections[name] = Projection(
+            name, pre, post, rule, weight, delay, receptors, plasticity, short_term, float(axonal_delay)
+        )
         return self.projections[name]
+
+    def modulate(self, projection: Any, source: Any = None, delay: Any = 1.0, value: float = 0.0) -> None:
+        """Give the rule of ``projection`` its modulator.
+
+        Parameters
+        ----------
+        projection : Projection or its name
+        source : Population or its name; each of its spikes makes the modulator jump, ``delay`` ms after it. None: only
+            :meth:`snn.Simulation.set_modulator` changes it, which can be used with a source, too
+        delay : [ms], at least one step of the simulation
+        value : of the modulator at the start
+        """
+        name = getattr(projection, "name", projection)
+        if name not in self.projections:
+            raise ModelError(f"Network.modulate: no projection {name!r}.{nearest(str(name), self.projections)}")
+        found = self.projections[name]
+        owner = f"Projection {name!r}.modulator"
+        signal = found.plasticity.spec.modulator if found.plasticity else None
+        if signal is None:
+            raise ModelError(f"{owner}: its rule takes none; got {found.plasticity!r}. Use a three-factor rule.")
+        population = None if source is None else self._population(source)
+        if population is not None and signal.jump is None:
+            raise ModelError(f"{owner}: {signal.name} of {found.plasticity!r} is set by the user; got {source!r}.")
+        delay, value = plain(delay, "ms", f"{owner}.delay"), plain(value, signal.unit, f"{owner}.value")
+        if np.ndim(delay) or not 0 < delay < np.inf:
+            raise ModelError(f"{owner}.delay: must be a number > 0 ms; got {delay!r}.")
+        if np.ndim(value) or not np.isfinite(value):
+            raise ModelError(f"{owner}.value: must be a finite number; got {value!r}.")
+        found.modulation = Modulation(population, float(delay), float(value))
 
     def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
         """Record ``"spikes"`` or a state variable.
@@ -334,7 +405,8 @@ class Network:
         return int(first or 0), int(second or 0)
 
 
-def _check_plastic(owner: str, rule: Any, weight: Any) -> None:
+def _check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
+    """The bounds of the weights."""
     if not isinstance(rule, PlasticityRule):
         raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
     least, most = rule.spec.bounds(SimpleNamespace(**rule.params))
@@ -342,6 +414,7 @@ def _check_plastic(owner: str, rule: Any, weight: Any) -> None:
     if low < least or high > most:
         got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise ModelError(f"{owner}.weight: {rule!r} keeps weights in [{least:g}, {most:g}]; got {got}.")
+    return least, most
 
 
 def _range(value: Any) -> tuple[float, float]:

@@ -165,6 +165,23 @@ class Simulation:
         sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
         return sources, targets, weights, delays
 
+    def learning(self, projection: Projection | str, on: bool) -> None:
+        """Switch the plasticity of ``projection`` on or off from now on; while off, weights stay as they are."""
+        found = self._plastic(projection)
+        if not isinstance(on, (bool, np.bool_)):
+            raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
+        self._drive.learning(found, bool(on))
+
+    def set_modulator(self, projection: Projection | str, value: Any) -> None:
+        """Set the modulator of the rule of ``projection`` to a number, from the next step on."""
+        found = self._plastic(projection)
+        owner = f"Projection {found.name!r}.modulator"
+        if found.modulation is None or found.plasticity is None:
+            raise ModelError(f"{owner}: there is none; got {value!r}. Use net.modulate with a three-factor rule.")
+        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
+            raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
+        self._drive.set_modulator(found, float(value))
+
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
 
@@ -277,6 +294,16 @@ class Simulation:
         if bar is not None:
             bar.close()
 
+    def _plastic(self, projection: Projection | str) -> Projection:
+        name = getattr(projection, "name", projection)
+        found = self.net.projections.get(str(name))
+        if found is None or found.plasticity is None:
+            plastic = [p.name for p in self.net.projections.values() if p.plasticity]
+            raise ModelError(
+                f"Simulation: {name!r} is no projection with plasticity; there are {', '.join(plastic) or 'none'}."
+            )
+        return found
+
     def _name(self, population: Population | str) -> str:
         name = population if isinstance(population, str) else population.name
         if name not in self.net.populations:
@@ -341,7 +368,8 @@ def describe(net: Network) -> dict[str, Any]:
                    for i in net.inputs.values()},
         "projections": {
             p.name: {"source": p.source.name, "target": p.target.name, "rule": repr(p.rule), "weight": repr(p.weight),
-                     "delay": repr(p.delay), "plasticity": repr(p.plasticity)}
+                     "delay": repr(p.delay), "axonal_delay": p.axonal_delay, "plasticity": repr(p.plasticity),
+                     "short_term": repr(p.short_term), "modulator": repr(p.modulation)}
             for p in net.projections.values()
         },
     }  # fmt: skip

@@ -23,8 +23,12 @@ class Engine:
 
     def __init__(self, net: CompiledNetwork) -> None:
         tables, probes = net.tables, net.probes
-        self.module = codegen.build(net.variants, net.kinds, net.rules, net.precision)
-        self.sweeps = [codegen.load(codegen.learn_source(rule)).sweep for rule in net.rules]
+        learns = [
+            codegen.learn_source(*rules, x.constants, e.delays.size > 0)
+            for rules, x, e in zip(net.rules, net.plastic, net.learned, strict=True)
+        ]
+        self.module = codegen.build(net.variants, net.kinds, learns, net.precision)
+        self.sweeps = [codegen.load(source).sweep for source in learns]
         self.cached = codegen.compiled_before(self.module)
         self.net, self.tables = net, tables
         self.threads = tables.first_block.size - 1
@@ -108,7 +112,10 @@ class Engine:
         out = {f"state/{name}": array for name, array in zip(net.state._fields, net.state, strict=True)}
         for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
             out[f"plastic/{k}/weights"] = edges.weights
-            names = ("pre", "last", "done", "seen", "swept", "history", "post")
+            names = (
+                "learning", "pre", "last", "done", "variables", "seen", "swept", "recent", "history", "post", "trace",
+                "signal_seen", "signal_swept", "signal_step", "signal_value", "waiting", "waiting_end", "short",
+            )  # fmt: skip
             out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
         return out
 
@@ -126,10 +133,48 @@ class Engine:
         for t, queue in enumerate(self.queues):
             self.queues[t] = Queue(*(aligned(arrays[f"queue/{t}/{name}"]) for name in queue._fields))
 
-    def sweep(self, number: int, step: int) -> None:
-        """Bring the weights of plastic projection ``number`` up to date at ``step``."""
+    def sweep(self, number: int, step: int, settle: bool = False) -> None:
+        """Bring the synapses of plastic projection ``number`` up to date at ``step``.
+
+        They are then as of their last event, or of ``step`` itself where ``settle``.
+        """
         for block in range(len(self.tables.lo)):
-            self.sweeps[number](self.tables, self.net.learned[number], self.net.plastic[number], block, step)
+            self.sweeps[number](self.tables, self.net.learned[number], self.net.plastic[number], block, step, settle)
+
+    def weights(self, number: int, step: int) -> np.ndarray:
+        """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
+        if self.net.rules[number][0].flow is None:
+            self.sweep(number, step)
+            return self.net.learned[number].weights.copy()
+        x = self.net.plastic[number]
+        arrays = [self.net.learned[number].weights, x.variables, x.done, x.swept, x.signal_swept]
+        saved = [array.copy() for array in arrays]
+        self.sweep(number, step, settle=True)
+        weights = arrays[0].copy()
+        for array, before in zip(arrays, saved, strict=True):
+            array[...] = before
+        return weights
+
+    def set_signal(self, number: int, step: int, value: float) -> None:
+        """Set the modulator of plastic projection ``number`` at ``step``, after all that was noted up to then."""
+        x = self.net.plastic[number]
+        last, mask = len(x.signal_decay) - 1, x.signal_step.shape[1] - 1
+        for b, (at, values) in enumerate(zip(x.signal_step, x.signal_value, strict=True)):
+            c = seen = int(x.signal_seen[b])
+            while at[(c - 1) & mask] > step:
+                c -= 1
+            before = (c - 1) & mask
+            change = value - float(values[before]) * float(x.signal_decay[min(step - at[before], last)])
+            if at[before] == step:
+                c -= 1
+            else:  # make room: what was noted for later moves on by one
+                for e in range(seen, c, -1):
+                    at[e & mask], values[e & mask] = at[(e - 1) & mask], values[(e - 1) & mask]
+                seen += 1
+                x.signal_seen[b] = seen
+            at[c & mask], values[c & mask] = step, value
+            for e in range(c + 1, seen):
+                values[e & mask] += change * float(x.signal_decay[min(at[e & mask] - step, last)])
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.

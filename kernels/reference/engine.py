@@ -39,7 +39,7 @@ class Engine:
         self.tables, self.constants, self.state, self.inputs = net.tables, net.constants, net.state, net.inputs
         self.kinds, self.edges, self.probes, self.variants = net.kinds, net.edges, net.probes, net.variants
         tables, state = net.tables, net.state
-        self.learners = [Learner(tables, e, x, r) for e, x, r in zip(net.learned, net.plastic, net.rules, strict=True)]
+        self.learners = [Learner(tables, e, x, *r) for e, x, r in zip(net.learned, net.plastic, net.rules, strict=True)]
         self.slots = tables.ring_mask + 1
         blocks, populations = tables.lo.shape
         # ring[b][slot][accumulator], as plain lists: Python floats are float64 exactly
@@ -60,7 +60,7 @@ class Engine:
         while begin < stop:
             end = min(begin + t.window, stop)
             fired = [(s, p, i) for s in range(begin, end) for p, i in self.step(s, samples)]
-            self.deliver(fired)
+            self.deliver(begin, end, fired)
             for s, p, i in fired:
                 if t.recorded[p]:
                     record[p].append((s, i))
@@ -201,8 +201,8 @@ class Engine:
 
     # phase 4 ------------------------------------------------------------------------------------------------------
 
-    def deliver(self, fired: list[tuple[int, int, int]]) -> None:
-        """Add the spikes (step, population, neuron) of a window to the ring."""
+    def deliver(self, start: int, stop: int, fired: list[tuple[int, int, int]]) -> None:
+        """Add the spikes (step, population, neuron) of the window start .. stop-1 to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
             queued = kind[1] == "v"
             for s, p, i in fired:
@@ -217,11 +217,19 @@ class Engine:
                             else:
                                 ring[arrival % self.slots][e.targets[k]] += float(weight)
         for learner in self.learners:
-            learner.deliver(fired, self.ring, self.slots)
+            learner.deliver(start, stop, fired, self.ring, self.slots)
 
-    def sweep(self, number: int, step: int) -> None:
-        """Bring the weights of plastic projection ``number`` up to date at ``step``."""
-        self.learners[number].sweep(step)
+    def sweep(self, number: int, step: int, settle: bool = False) -> None:
+        """Bring the synapses of plastic projection ``number`` up to date at ``step``."""
+        self.learners[number].sweep(step, settle)
+
+    def weights(self, number: int, step: int) -> np.ndarray:
+        """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
+        return self.learners[number].weights(step)
+
+    def set_signal(self, number: int, step: int, value: float) -> None:
+        """Set the modulator of plastic projection ``number`` at ``step``."""
+        self.learners[number].set_signal(step, value)
 
 
 def _normal(index: int, number: int, key: np.ndarray) -> float:

@@ -1,92 +1,180 @@
-"""Plasticity in the reference engine: all spikes are kept, every synapse replays what it has not yet seen."""
+"""Plasticity in the reference engine: all events are kept, every synapse replays what it has not yet seen."""
 
 import inspect
 from collections.abc import Callable
 from typing import Any
 
-from kernels.layout import Edges, Plastic, Tables
-from kernels.spec import RuleSpec
+import numpy as np
+
+from kernels.cpu.learn import TRACE_END
+from kernels.layout import NEVER, Edges, Plastic, Tables
+from kernels.spec import RuleSpec, ShortTermSpec
+
+Spike = tuple[int, int, int]  # step, population, neuron
 
 
 class Learner:
-    """One plastic projection."""
+    """One plastic projection. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late."""
 
-    def __init__(self, tables: Tables, edges: Edges, plastic: Plastic, rule: RuleSpec) -> None:
-        self.tables, self.edges, self.plastic, self.rule = tables, edges, plastic, rule
-        names = [p.name for p in rule.params] + [d.name for d in rule.derived]
-        self.constants = dict(zip(names, plastic.constants.tolist(), strict=True))
-        self.post_spikes: list[list[int]] = [[] for _ in range(int(tables.n[plastic.target]))]
-        self.post: list[list[dict[str, float]]] = [[] for _ in self.post_spikes]  # traces just after each spike
+    def __init__(
+        self, tables: Tables, edges: Edges, plastic: Plastic, rule: RuleSpec, short_term: ShortTermSpec | None
+    ) -> None:
+        self.tables, self.edges, self.plastic, self.rule, self.short_term = tables, edges, plastic, rule, short_term
+        self.constants = dict(zip(rule.constants, plastic.constants.tolist(), strict=True))
+        self.post_spikes: list[list[int]] = [[] for _ in range(plastic.n)]
+        # postsynaptic traces of each neuron at each step, without a spike of that very step
+        self.post = [[dict.fromkeys((t.name for t in rule.side("post")), 0.0)] for _ in range(plastic.n)]
         n_source = int(tables.n[plastic.source])
         self.pre = [dict.fromkeys((t.name for t in rule.side("pre")), 0.0) for _ in range(n_source)]
-        self.last = [0] * n_source
+        self.last = [NEVER] * n_source
         self.done = [-1] * n_source
+        self.waiting: list[Spike] = []  # spikes of the source on their way along the axon
+        self.signal = [(-1, float(plastic.signal_value[0, 0]))]  # the modulator: step, value just after each event
 
-    def decayed(self, trace: str, value: float, steps: int) -> float:
-        """``value`` of ``trace`` after ``steps``."""
-        number = [t.name for t in self.rule.traces].index(trace)
-        return value * float(self.plastic.decay[number, min(steps, self.plastic.decay.shape[1] - 1)])
-
-    def jumped(self, side: str, old: dict[str, float], steps: int) -> dict[str, float]:
-        """Traces of ``side`` just after a spike ``steps`` after the one that left ``old``."""
-        return {
-            t.name: 1.0 if t.nearest or not old else self.decayed(t.name, old[t.name], steps) + 1.0
-            for t in self.rule.side(side)
-        }
-
-    def call(self, function: Callable[..., Any], w: float, traces: dict[str, float]) -> float:
-        """The rule's function with the arguments it names."""
-        given = {"w": w, **self.constants, **traces}
-        return float(function(*(given[a] for a in inspect.signature(function).parameters)))
-
-    def deliver(self, fired: list[tuple[int, int, int]], ring: list[list[list[float]]], slots: int) -> None:
-        """Note postsynaptic spikes (step, population, neuron), then deliver presynaptic ones."""
-        for s, p, j in fired:
-            if p == self.plastic.target:
-                old = self.post[j][-1] if self.post[j] else {}
-                steps = s - self.post_spikes[j][-1] if self.post_spikes[j] else 0
-                self.post[j].append(self.jumped("post", old, steps))
-                self.post_spikes[j].append(s)
-        for s, p, i in fired:
-            if p != self.plastic.source:
-                continue
+    def deliver(self, start: int, stop: int, fired: list[Spike], ring: list[list[list[float]]], slots: int) -> None:
+        """Deliver the source's spikes that arrive in steps start .. stop-1, then note those of target and modulator."""
+        x = self.plastic
+        self.waiting += [(s + x.axonal, p, i) for s, p, i in fired if p == x.source]
+        for s, _, i in [spike for spike in self.waiting if spike[0] < stop]:
+            factor = self.short_factor(i, s)
             for b, k, j, d in self.synapses(i):
-                w = self.bring_up(i, j, d, float(self.edges.weights[k]), s)
-                traces = {t: self.decayed(t, x, s - self.last[i]) for t, x in self.pre[i].items()}
-                traces |= self.post_before(j, s - d)
-                self.edges.weights[k] = self.call(self.rule.on_pre, w, traces)
-                ring[b][(s + d) % slots][self.edges.targets[k]] += float(self.edges.weights[k])
-            self.pre[i] = self.jumped("pre", self.pre[i], s - self.last[i])
+                if x.learning[0]:
+                    w, *state = self.bring_up(i, j, d, self.read(k), s, settle=True)
+                    self.write(
+                        b, k, s, self.call(self.rule.on_pre, [w, *state], self.pre_at(i, s) | self.post_at(j, s - d), s)
+                    )
+                weight = float(self.edges.weights[k])
+                ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
+            old = self.pre_at(i, s)
+            self.pre[i] = {t.name: 1.0 if t.nearest else old[t.name] + 1.0 for t in self.rule.side("pre")}
             self.last[i] = self.done[i] = s
+        self.waiting = [spike for spike in self.waiting if spike[0] >= stop]
+        spikes = set(fired)
+        for s in range(start, stop):
+            for j in range(x.n):
+                spike = (s, x.target, j) in spikes
+                if spike:
+                    self.post_spikes[j].append(s)
+                self.post[j].append(self.next_step(self.post[j][s], spike))
+            jumps = sum(p == x.signal for step, p, _ in fired if step == s)
+            if jumps:
+                at = s + x.signal_delay
+                self.signal.append((at, self.signal_at(at) + x.signal_jump * jumps))
+
+    def short_factor(self, i: int, step: int) -> float:
+        """Move the short-term state of source ``i`` to its spike of ``step``; returns the factor of its weights."""
+        if self.short_term is None:
+            return 1.0
+        x, spec, rows = self.plastic, self.short_term, range(i, len(self.plastic.short), len(self.last))
+        given = dict(zip(spec.constants, x.short_constants.tolist(), strict=True))
+        given |= dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
+        given["h"] = (step - self.last[i]) * x.dt
+        *state, factor = spec.on_spike(*(given[a] for a in inspect.signature(spec.on_spike).parameters))
+        for row in rows:  # every block has its own
+            x.short[row] = state
+        return float(factor)
+
+    def next_step(self, traces: dict[str, float], spike: bool) -> dict[str, float]:
+        """Postsynaptic traces one step later."""
+        new = {}
+        for k, t in enumerate(self.rule.side("post")):
+            x = traces[t.name]
+            if spike:
+                x = 1.0 if t.nearest else x + 1.0
+            x *= float(self.plastic.factor[k])
+            new[t.name] = x if x > TRACE_END else 0.0
+        return new
+
+    def pre_at(self, i: int, step: int) -> dict[str, float]:
+        """Presynaptic traces of source ``i`` at ``step``, without a spike of that very step."""
+        table = self.plastic.decay
+        k = min(step - self.last[i], table.shape[1] - 1)
+        return {t.name: self.pre[i][t.name] * float(table[n, k]) for n, t in enumerate(self.rule.side("pre"))}
+
+    def post_at(self, j: int, step: int) -> dict[str, float]:
+        """Postsynaptic traces of neuron ``j`` at ``step``, without a spike of that very step."""
+        return self.post[j][max(step, 0)]
+
+    def signal_at(self, step: int) -> float:
+        """The modulator at ``step``, events of that very step included."""
+        at, value = next(event for event in reversed(self.signal) if event[0] <= step)
+        table = self.plastic.signal_decay
+        return value * float(table[min(step - at, len(table) - 1)])
+
+    def call(
+        self, function: Callable[..., Any], before: list[float], traces: dict[str, float], step: int, h: float = 0.0
+    ) -> list[float]:
+        """Weight and state variables after one of the rule's functions."""
+        given = {**self.constants, **traces, "h": h}
+        given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
+        if self.rule.modulator:
+            given[self.rule.modulator.name] = self.signal_at(step)
+        result = function(*(given[a] for a in inspect.signature(function).parameters))
+        return list(result) if self.rule.state else [result]
+
+    def read(self, k: int) -> list[float]:
+        """Weight and state variables of synapse ``k``."""
+        return [float(self.edges.weights[k]), *self.plastic.variables[:, k].tolist()]
+
+    def write(self, block: int, k: int, step: int, values: list[float]) -> None:
+        """Store weight and state variables of synapse ``k``."""
+        self.edges.weights[k] = values[0]
+        self.plastic.variables[:, k] = values[1:]
+        if not np.isfinite(values).all() and self.plastic.fault[block, 0] < 0:
+            self.plastic.fault[block] = step, k
 
     def synapses(self, i: int) -> list[tuple[int, int, int, int]]:
-        """(block, place, target, delay) of the synapses of source ``i``."""
+        """(block, place, target, dendritic delay) of the synapses of source ``i``."""
         e, x, found = self.edges, self.plastic, []
-        for b in range(len(x.base)):
+        for b in range(len(x.origin)):
             r = int(e.at[0] + b * (e.n_source[0] + 1) + i)
             for k in range(e.rows[r], e.rows[r + 1]):
-                j = int(e.targets[k]) - int(x.base[b]) + int(self.tables.lo[b, x.target])
-                found.append((b, k, j, int(e.delays[k] if e.delays.size else e.delay[0])))
+                j = int(e.targets[k]) + int(x.origin[b])
+                found.append((b, k, j, int(e.delays[k] if e.delays.size else e.delay[0]) - x.axonal))
         return found
 
-    def post_before(self, j: int, step: int) -> dict[str, float]:
-        """Postsynaptic traces of neuron ``j`` at ``step``, without a spike of that very step."""
-        entry = sum(h < step for h in self.post_spikes[j]) - 1
-        if entry < 0:
-            return {t.name: 0.0 for t in self.rule.side("post")}
-        return {t: self.decayed(t, x, step - self.post_spikes[j][entry]) for t, x in self.post[j][entry].items()}
+    def bring_up(self, i: int, j: int, d: int, values: list[float], until: int, settle: bool) -> list[float]:
+        """Weight and state variables after the events that the synapse sees up to step ``until``.
 
-    def bring_up(self, i: int, j: int, d: int, w: float, until: int) -> float:
-        """The weight after the postsynaptic spikes that the synapse sees up to step ``until``."""
-        for h in self.post_spikes[j]:
-            if self.done[i] - d < h <= until - d:
-                traces = {t: self.decayed(t, x, h + d - self.last[i]) for t, x in self.pre[i].items()}
-                w = self.call(self.rule.on_post, w, traces | self.post_before(j, h))
-        return w
+        They are as of the last such event, or of ``until`` itself where ``settle``.
+        """
+        posts = [h + d for h in self.post_spikes[j]]
+        signals = [at for at, _ in self.signal] if self.rule.modulator else []
+        earlier = [t for t in (*posts, *signals, self.last[i], int(self.plastic.learning[1])) if t <= self.done[i]]
+        now = max(earlier, default=-1)
+        events = [(t, 0) for t in signals if self.done[i] < t <= until]
+        events += [(t, 1) for t in posts if self.done[i] < t <= until]
+        for t, is_post in sorted(events):
+            values, now = self.flow(values, now, t), t
+            if is_post and self.rule.on_post:
+                traces = self.pre_at(i, t) | self.post_at(j, t - d)
+                values = self.call(self.rule.on_post, values, traces, t)
+        return self.flow(values, now, until) if settle else values
 
-    def sweep(self, until: int) -> None:
+    def flow(self, values: list[float], start: int, stop: int) -> list[float]:
+        """Weight and state variables at ``stop`` if nothing happens after ``start``."""
+        if self.rule.flow is None:
+            return values
+        return self.call(self.rule.flow, values, {}, start, (stop - start) * self.plastic.dt)
+
+    def sweep(self, until: int, settle: bool) -> None:
         """Bring all synapses up to date at step ``until``."""
         for i in range(len(self.last)):
-            for _, k, j, d in self.synapses(i):
-                self.edges.weights[k] = self.bring_up(i, j, d, float(self.edges.weights[k]), until)
+            for b, k, j, d in self.synapses(i):
+                if self.plastic.learning[0]:
+                    self.write(b, k, until, self.bring_up(i, j, d, self.read(k), until, settle))
             self.done[i] = until
+
+    def weights(self, until: int) -> np.ndarray:
+        """The weights at step ``until``; a copy."""
+        weights = self.edges.weights.copy()
+        for i in range(len(self.last)):
+            for _, k, j, d in self.synapses(i) if self.plastic.learning[0] else ():
+                weights[k] = self.bring_up(i, j, d, self.read(k), until, settle=True)[0]
+        return weights
+
+    def set_signal(self, step: int, value: float) -> None:
+        """Set the modulator to ``value`` at ``step``."""
+        table, change = self.plastic.signal_decay, value - self.signal_at(step)
+        later = [(at, x + change * float(table[min(at - step, len(table) - 1)])) for at, x in self.signal if at > step]
+        self.signal = [(at, x) for at, x in self.signal if at < step] + [(step, value), *later]

@@ -4,8 +4,8 @@ Delays differ from synapse to synapse, and spikes of both sides often meet a syn
 postsynaptic spikes when the next presynaptic spike is sent, so all sources spike once more at the end. Where NEST
 approximates:
 
-- stdp_nn_symm_synapse takes a source that has not spiked yet as one that spiked at time 0; so all sources spike before
-  the first postsynaptic spike there;
+- stdp_nn_symm_synapse and stdp_nn_restr_synapse take a source that has not spiked yet as one that spiked at time 0; so
+  all sources spike before the first postsynaptic spike there;
 - vogels_sprekeler_synapse bounds the two parts of a presynaptic change one after the other; so w_max is not reached.
 """
 
@@ -77,6 +77,18 @@ CASES = {
     ),
     "nearest symmetric, Guetig": pair(
         plasticity.STDPNearestSymmetric, "stdp_nn_symm_synapse", 0.4, 0.2, 0.9, pre_first=True
+    ),
+    "nearest pre-centred, additive": pair(
+        plasticity.STDPNearestPreCentered, "stdp_nn_pre_centered_synapse", 0.0, 0.0, 1.0
+    ),
+    "nearest pre-centred, Guetig": pair(
+        plasticity.STDPNearestPreCentered, "stdp_nn_pre_centered_synapse", 0.4, 0.2, 0.9
+    ),
+    "nearest restricted, additive": pair(
+        plasticity.STDPNearestRestricted, "stdp_nn_restr_synapse", 0.0, 0.0, 1.0, pre_first=True
+    ),
+    "nearest restricted, Guetig": pair(
+        plasticity.STDPNearestRestricted, "stdp_nn_restr_synapse", 0.4, 0.2, 0.9, pre_first=True
     ),
     "triplet, visual full": triplet(5e-10, 6.2e-3, 7e-3, 2.3e-4, 101.0, 125.0),
     "triplet, visual minimal": triplet(0.0, 6.5e-3, 7.1e-3, 0.0, 101.0, 114.0),
@@ -151,3 +163,96 @@ def test_weights_after_ten_seconds(name):
     np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-14)
     assert np.median(np.abs(ours.ravel() - weight)) > 0.01, "weights must have moved"
     assert len(np.unique(ours)) > ours.size / 3, "not all of them to a bound"
+
+
+@pytest.mark.parametrize("b", [0.0, 2e-3])
+def test_dopamine(b):
+    """stdp_dopamine_synapse with a volume_transmitter, which brings all weights up to date at the end."""
+    rng = np.random.default_rng(6)
+    pre, post = trains(pre_first=False)
+    dopa = np.unique(rng.integers(30, 97_000, 60)) * DT
+    source, target = (x.ravel() for x in np.meshgrid(np.arange(N_PRE), np.arange(N_POST), indexing="ij"))
+    delay = rng.integers(1, 80, source.size) * DT
+    weight = rng.uniform(5.0, 15.0, source.size)
+    dopa_delay = 2.3
+
+    nest.ResetKernel()
+    nest.set_verbosity("M_ERROR")
+    nest.SetKernelStatus({"resolution": DT})
+    neuron = {**{NAMES.get(k, k): v for k, v in NEURON.items()}, "V_th": 1e6, "tau_minus": 25.0}
+    cells = nest.Create("iaf_psc_delta", N_POST, neuron)
+    sources, drivers, releases = (nest.Create("spike_generator", k) for k in (N_PRE, N_POST, 1))
+    sources.set([{"spike_times": t - DT} for t in pre])
+    drivers.set([{"spike_times": t - DT} for t in post])
+    releases.set(spike_times=dopa - DT)
+    relays, dopaminergic = nest.Create("parrot_neuron", N_PRE), nest.Create("parrot_neuron")
+    transmitter = nest.Create("volume_transmitter")
+    nest.Connect(sources, relays, "one_to_one", {"delay": DT})
+    nest.Connect(releases, dopaminergic, "one_to_one", {"delay": DT})
+    nest.Connect(drivers, cells, "one_to_one", {"delay": DT, "weight": 1e9})
+    nest.Connect(dopaminergic, transmitter, "one_to_one", {"delay": dopa_delay})
+    params = {"A_plus": 0.1, "A_minus": 0.1, "tau_plus": 15.0, "tau_c": 400.0, "tau_n": 150.0, "b": b, "Wmin": -50.0,
+              "Wmax": 50.0, "volume_transmitter": transmitter}  # fmt: skip
+    nest.CopyModel("stdp_dopamine_synapse", "learning", params)
+    first, cell = relays.tolist()[0], cells.tolist()[0]
+    nest.Connect(first + source, cell + target, "one_to_one",
+                 {"weight": weight, "delay": delay, "synapse_model": "learning"})  # fmt: skip
+    nest.Simulate(DURATION)
+    found = nest.GetConnections(relays, cells).get(["source", "target", "weight"])
+    expected = np.full((N_PRE, N_POST), np.nan)
+    expected[np.array(found["source"]) - first, np.array(found["target"]) - cell] = found["weight"]
+
+    net = snn.Network()
+    a = net.population("a", N_PRE, snn.SpikeArray.from_spiketrains(pre))
+    release = net.population("dopamine", 1, snn.SpikeArray.from_spiketrains([dopa]))
+    cells_ = net.population("b", N_POST, snn.LIFDelta(**NEURON | {"v_th": 1e6}))
+    net.input("drive", cells_, snn.SpikeArray.from_spiketrains(post), weight=1e9)
+    rule = plasticity.DopamineSTDP(a_plus=0.1, a_minus=0.1, tau_plus=15.0, tau_minus=25.0, tau_c=400.0, tau_n=150.0,
+                                   b=b, w_min=-50.0, w_max=50.0)  # fmt: skip
+    net.connect(a, cells_, snn.from_arrays(source, target), weight=weight, delay=delay, plasticity=rule, name="p")
+    net.modulate("p", release, delay=dopa_delay)
+    sim = snn.Simulation(net, dt=DT, quiet=True)
+    sim.run(DURATION)
+    s, t, w, _ = sim.connections("p")
+    ours = np.full((N_PRE, N_POST), np.nan)
+    ours[s, t] = w
+    np.testing.assert_allclose(ours, expected, rtol=1e-10)
+    assert np.median(np.abs(ours.ravel() - weight)) > 1.0 and len(np.unique(ours)) > ours.size / 3
+
+
+@pytest.mark.parametrize("u_se, tau_rec, tau_fac", [(0.5, 800.0, 0.0), (0.05, 125.0, 1200.0), (0.3, 200.0, 50.0)])
+def test_short_term_plasticity(u_se, tau_rec, tau_fac):
+    """tsodyks2_synapse: the membrane potential of cells without threshold."""
+    pre, _ = trains(pre_first=False)
+    rng = np.random.default_rng(7)
+    weight, delay = rng.uniform(0.5, 2.0, N_PRE), rng.integers(1, 80, N_PRE) * DT
+    neuron = NEURON | {"v_th": 1e6}
+
+    nest.ResetKernel()
+    nest.set_verbosity("M_ERROR")
+    nest.SetKernelStatus({"resolution": DT})
+    cells = nest.Create("iaf_psc_delta", N_PRE, {NAMES.get(k, k): v for k, v in neuron.items()})
+    sources, relays = nest.Create("spike_generator", N_PRE), nest.Create("parrot_neuron", N_PRE)
+    sources.set([{"spike_times": t - DT} for t in pre])
+    nest.Connect(sources, relays, "one_to_one", {"delay": DT})
+    nest.Connect(relays, cells, "one_to_one",
+                 {"synapse_model": "tsodyks2_synapse", "weight": weight, "delay": delay, "U": u_se, "u": u_se,
+                  "x": 1.0, "tau_rec": tau_rec, "tau_fac": tau_fac})  # fmt: skip
+    meter = nest.Create("multimeter", {"record_from": ["V_m"], "interval": DT})
+    nest.Connect(meter, cells)
+    nest.Simulate(3000.0)
+    events = meter.events
+    order = np.lexsort((events["times"], events["senders"]))
+    expected = events["V_m"][order].reshape(N_PRE, -1)
+
+    net = snn.Network()
+    a = net.population("a", N_PRE, snn.SpikeArray.from_spiketrains(pre))
+    b = net.population("b", N_PRE, snn.LIFDelta(**neuron))
+    rule = plasticity.TsodyksMarkram(u_se=u_se, tau_rec=tau_rec, tau_fac=tau_fac)
+    for k in range(N_PRE):
+        one = snn.from_arrays(np.array([k]), np.array([k]))
+        net.connect(a, b, one, weight=weight[k], delay=delay[k], short_term=rule, name=f"p{k}")
+    net.record(b, "v", every=DT)
+    ours = snn.Simulation(net, dt=DT, quiet=True).run(3000.0).states["b"]["v"].T[:, :-1]
+    np.testing.assert_allclose(ours - NEURON["e_l"], expected - NEURON["e_l"], rtol=1e-10, atol=1e-12)
+    assert ours.max() > NEURON["e_l"] + 0.1

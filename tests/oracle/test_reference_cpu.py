@@ -127,6 +127,9 @@ def plastic_network(rule, seed=8):
     net.connect(a, a, snn.fixed_indegree(5), weight=weight, delay=snn.uniform(0.5, 4.0), plasticity=rule)
     net.connect(a, b, snn.fixed_indegree(9), weight=0.5 * sign, delay=1.5, plasticity=rule)
     net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(0.5, 1.0))
+    if rule.spec.modulator:
+        net.modulate("a->a", b, delay=1.3)
+        net.modulate("a->b", a, delay=0.6, value=0.01)
     net.record(a)
     net.record(b)
     return net
@@ -134,6 +137,12 @@ def plastic_network(rule, seed=8):
 
 # with these parameters weights move far in 250 ms, and not all to a bound; other rules have their defaults
 STRONG = {
+    "BCM": [{"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0}],
+    "Covariance": [{"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0}],
+    "DopamineSTDP": [{"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0}],
+    "STDPNearestPreCentered": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
+    "STDPNearestRestricted": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
+    "Oja": [{"eta": 0.2, "w_max": 2.0}],
     "STDPPair": [
         {"lambda_": 0.2, "alpha": 1.1, "mu_plus": mu, "mu_minus": mu, "w_max": 1.0, "tau_minus": 30.0}
         for mu in (0.0, 0.4, 1.0)
@@ -167,4 +176,30 @@ def test_every_rule(name, params):
     assert len(np.unique(reference[-1])) > 10, "not all of them to a bound"
     for threads in (1, 2, 3, 4):
         for x, y in zip(reference, run(threads=threads), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("first", [-0.5, 0.0])
+def test_inhibitory_plasticity_on_conductances(first):
+    """Plastic weights arrive at the receptor of their rule's sign, a weight of 0 too."""
+    net = snn.Network(seed=2)
+    a = net.population("a", 20, snn.Poisson(rate=40.0))
+    b = net.population("b", 7, snn.LIFCondExp())
+    net.input("noise", b, snn.Poisson(rate=6000.0), weight=12.0)
+    rule = RULES["VogelsSprekeler"](eta=0.5, alpha=0.2, w_max=-20.0)
+    net.connect(a, b, snn.all_to_all(), weight=first, delay=snn.uniform(0.5, 3.0), plasticity=rule)
+    net.record(b)
+    for variable in ("v", "g_ex", "g_in"):
+        net.record(b, variable)
+
+    def run(**options):
+        sim = snn.Simulation(net, quiet=True, **options)
+        result = sim.run(200.0)
+        return [*result.states["b"].values(), result.spikes["b"].times, sim.connections("a->b")[2]], result
+
+    reference, result = run(backend="reference")
+    assert len(result.spikes["b"]) > 50 and result.states["b"]["g_in"].max() > 1.0
+    assert result.states["b"]["g_ex"].min() >= 0.0
+    for threads in (1, 3):
+        for x, y in zip(reference, run(threads=threads)[0], strict=True):
             np.testing.assert_array_equal(x, y)

@@ -122,3 +122,66 @@ def test_izhikevich_rate_and_rhythm():
     m = example.measure(snn.Simulation(example.build(seed=2), dt=1.0, threads=1, quiet=True).run(2000.0))
     assert 6.0 < m["rate"] < 8.5
     assert m["alpha"] + m["gamma"] > 0.45
+
+
+# --- Song, Miller & Abbott 2000: competition between synapses ---
+
+
+@pytest.fixture(scope="module")
+def song() -> ModuleType:
+    return load("song_2000")
+
+
+def song_weights(song, rule, duration=100_000.0, seed=3):
+    sim = snn.Simulation(song.network(snn.Poisson(rate=15.0), rule, seed), dt=song.DT, threads=1, quiet=True)
+    spikes = len(sim.run(duration).spikes["cell"])
+    return song.measure(song.strengths(sim), spikes, duration)
+
+
+def test_additive_stdp_makes_weights_bimodal(song):
+    """The figures of Brian2's example; over six seeds the rate is 19 to 23 Hz, the parts move by 0.02."""
+    rate, mean, sd, low, high = song_weights(song, "additive")
+    expected = song.PEER["additive"]
+    assert rate == pytest.approx(expected[0], abs=2.5)
+    assert mean == pytest.approx(expected[1], abs=0.02)
+    assert sd == pytest.approx(expected[2], abs=0.02)
+    assert low == pytest.approx(expected[3], abs=0.04) and high == pytest.approx(expected[4], abs=0.04)
+
+
+@pytest.mark.parametrize("rule, sd", [("Guetig, mu = 0.1", 0.10), ("van Rossum", 0.030), ("multiplicative", 0.020)])
+def test_weight_dependence_makes_weights_unimodal(song, rule, sd):
+    """Widths that an event-driven program of its own gives for the same parameters."""
+    _, mean, got, low, high = song_weights(song, rule)
+    assert got == pytest.approx(sd, rel=0.1)
+    assert 0.45 < mean < 0.55 and low == high == 0.0
+
+
+def test_stdp_moves_the_response_to_earlier_times(song):
+    onsets, latencies, trains = song.stimuli(40_000.0, seed=1)
+    net = song.network(snn.SpikeArray.from_spiketrains(trains), seed=1, first=song.FIRST)
+    sim = snn.Simulation(net, dt=song.DT, threads=1, quiet=True)
+    found = song.responses(onsets, sim.run(40_000.0).spikes["cell"].times)
+    assert np.nanmean(found[:20]) - np.nanmean(found[-20:]) > 8.0
+    assert np.corrcoef(latencies, song.strengths(sim))[0, 1] < -0.4
+
+
+def test_inhibitory_plasticity_balances_network_and_memory():
+    """Rates of Brian2's example of Vogels et al. 2011 with 2,500 neurons; one seed differs from another by a tenth."""
+    example = load("vogels_2011")
+    n, threads = 2500, 2
+    before = snn.Simulation(example.build(n, learning=False), dt=example.DT, threads=threads, quiet=True).run(300.0)
+    assert example.rate(before.spikes["exc"], 0.0, 0.3) == pytest.approx(example.PEER_UNBALANCED, rel=0.05)
+    sim = snn.Simulation(example.build(n), dt=example.DT, threads=threads, quiet=True)
+    spikes = sim.run(13_000.0).spikes["exc"]
+    for window in ((1, 3), (3, 8), (8, 13)):
+        assert example.rate(spikes, *window) == pytest.approx(example.PEER[window], rel=0.15)
+    assert np.nanmean(spikes.slice(8000.0, 13_000.0).cv()) > 0.85
+
+    net = example.with_memory(sim, n, seed=2, on=13.0)
+    spikes = snn.Simulation(net, dt=example.DT, threads=threads, quiet=True).run(14_000.0).spikes["exc"]
+    _, others, rest = example.groups(n)
+    assert example.rate(spikes, 0.0, 0.3, others) > 50.0, "strong connections must raise the rate at first"
+    quiet = example.rate(spikes, 8.0, 13.0, others)
+    assert quiet == pytest.approx(example.rate(spikes, 8.0, 13.0, rest), rel=0.3), "balanced: rates alike"
+    assert example.rate(spikes, 13.0, 14.0, others) > 5 * quiet, "the cue recalls the others"
+    assert example.rate(spikes, 13.0, 14.0, rest) < 2 * quiet

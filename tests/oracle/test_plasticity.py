@@ -1,0 +1,226 @@
+"""Plasticity on the cpu engine equals the reference engine bit for bit: state, flow, modulator, short term, delays."""
+
+import math
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+from kernels.spec import Derived, Modulator, Param, RuleSpec, ShortTermSpec, StateVar, Trace
+
+
+def three_pre(w, c, post, a_minus):
+    return w, c - a_minus * post
+
+
+def three_post(w, c, pre, dopa, a_plus):
+    return w, c + a_plus * pre + 1e-3 * dopa
+
+
+def three_flow(w, c, dopa, h, tau_c, tau_n, rate, w_max):
+    w = w + c * dopa * (1.0 - math.exp(-rate * h)) / rate
+    w = min(max(w, 0.0), w_max)
+    return w, c * math.exp(-h / tau_c)
+
+
+PARAMS = (
+    Param("tau", "ms", 20.0, "of both traces", gt=0),
+    Param("a_plus", "1", 0.05, "growth"),
+    Param("a_minus", "1", 0.06, "decline"),
+    Param("w_max", "1", 1.0, "bound", gt=0),
+)
+TRACES = (Trace("pre", "pre", "tau"), Trace("post", "post", "tau"))
+NEAREST = (Trace("pre1", "pre", "tau", nearest=True), Trace("post1", "post", "tau", nearest=True))
+
+
+@pytest.fixture
+def rules(monkeypatch):
+    """Rules that the package does not have; no other test shall find them registered."""
+    monkeypatch.setattr("plasticity.base.RULES", {})
+    monkeypatch.setattr("plasticity.base.SHORT_TERM", {})
+    more = {
+        "references": ("test",), "bounds": lambda p: (0.0, p.w_max), "traces": TRACES, "params": PARAMS,
+        "derived": (), "doc": "test",
+    }  # fmt: skip
+    times = (Param("tau_c", "ms", 50.0, "eligibility"), Param("tau_n", "ms", 30.0, "modulator"))
+    return {
+        "three": plasticity.define(
+            RuleSpec(
+                "Three", on_pre=three_pre, on_post=three_post, flow=three_flow,
+                state=(StateVar("c", "1", "eligibility", "a_plus"),),
+                modulator=Modulator("dopa", "1", "dopamine", "tau_n", "jump"),
+                **(more | {"params": (*PARAMS, *times), "derived": (
+                    Derived("jump", "1", lambda p, dt: 3.0 / p.tau_n),
+                    Derived("rate", "1/ms", lambda p, dt: 1.0 / p.tau_c + 1.0 / p.tau_n),
+                )}),
+            )
+        ),
+        "constant": plasticity.define(
+            RuleSpec("Constant", on_pre=constant_pre, on_post=None, modulator=Modulator("m", "1", "signal"), **more)
+        ),
+        "state": plasticity.define(
+            RuleSpec("State", on_pre=state_pre, on_post=state_post, state=(StateVar("n", "1", "count"),), **more)
+        ),
+        "all traces": plasticity.define(
+            RuleSpec("AllTraces", on_pre=all_pre, on_post=all_post, **(more | {"traces": TRACES + NEAREST}))
+        ),
+    }  # fmt: skip
+
+
+def constant_pre(w, post, m, a_plus, w_max):
+    return min(max(w + m * a_plus * (post - 0.3), 0.0), w_max)
+
+
+def state_pre(w, n, post, a_minus):
+    n = n + 1.0
+    return max(w - a_minus * post / n, 0.0), n
+
+
+def state_post(w, n, pre, a_plus, w_max):
+    return min(w + a_plus * pre * n, w_max), 0.0
+
+
+def all_pre(w, pre, pre1, post, post1, a_minus):
+    return max(w - a_minus * (post + 0.5 * post1 * pre + 0.1 * pre1), 0.0)
+
+
+def all_post(w, pre, pre1, post, post1, a_plus, w_max):
+    return min(w + a_plus * (pre1 + 0.5 * pre * post + 0.1 * post1), w_max)
+
+
+def depress(u, x, h, u_0, tau):
+    x = 1.0 + (x - x * u - 1.0) * math.exp(-h / tau)
+    u = u_0 + u * (1.0 - u_0) * math.exp(-h / (2.0 * tau))
+    return u, x, 2.0 * u * x
+
+
+@pytest.fixture
+def short_term(monkeypatch):
+    monkeypatch.setattr("plasticity.base.SHORT_TERM", {})
+    return plasticity.define(
+        ShortTermSpec(
+            "Depress", "test", (Param("u_0", "1", 0.4, "use", gt=0), Param("tau", "ms", 30.0, "recovery", gt=0)),
+            (StateVar("u", "1", "use"), StateVar("x", "1", "resources", 1.0)), depress, ("test",),
+        )
+    )()  # fmt: skip
+
+
+def network(seed=8, modulate=False, fast=False, **plastic):
+    """Two plastic projections: drawn delays, and one constant delay. ``fast``: bursts, with many spikes unseen."""
+    net = snn.Network(seed=seed)
+    a = net.population("a", 14, snn.LIFDelta(tau_m=20.0), init={"v": snn.uniform(-70.0, -55.0)})
+    b = net.population("b", 6, snn.LIFDelta(tau_m=20.0))
+    d = net.population("d", 2, snn.Poisson(rate=150.0))
+    rate = 9000.0 if fast else 3000.0
+    net.input("noise", a, snn.Poisson(rate=3000.0), weight=0.9)
+    net.input("more", b, snn.Poisson(rate=rate), weight=0.9)
+    net.connect(a, a, snn.fixed_indegree(5), weight=snn.uniform(0.2, 0.8), delay=snn.uniform(1.5, 6.0), **plastic)
+    net.connect(a, b, snn.fixed_indegree(9), weight=0.5, delay=1.5, **plastic)
+    net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(1.0, 2.0))
+    if modulate:
+        net.modulate("a->a", d, delay=2.0)
+        net.modulate("a->b", d, delay=1.3, value=0.2)
+    for p in (a, b):
+        net.record(p)
+    return net
+
+
+def outcome(net, action=lambda sim, part: None, **options):
+    sim = snn.Simulation(net, quiet=True, **options)
+    out = []
+    for part in range(3):
+        spikes = sim.run(80.0 + part).spikes
+        out += [x for p in "ab" for x in (spikes[p].times, spikes[p].ids)]
+        out += [sim.connections(name)[2] for name in ("a->a", "a->b")]
+        action(sim, part)
+    return out
+
+
+def check(net, action=lambda sim, part: None, moved=True):
+    reference = outcome(net, action, backend="reference")
+    assert len(reference[-6]) > 30 and len(reference[-4]) > 10, "a silent network tests little"
+    if moved:
+        assert all(np.ptp(w) > 0.01 for w in reference[-2:]), "weights must have moved apart"
+    for threads in (1, 2, 3):
+        for x, y in zip(reference, outcome(net, action, threads=threads), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("name", ["three", "state", "all traces"])
+def test_rules(rules, name):
+    check(network(plasticity=rules[name](), modulate=name == "three"))
+
+
+def test_modulator_of_the_user(rules):
+    def action(sim, part):
+        sim.set_modulator("a->a", -0.02 * part)
+        sim.set_modulator("a->b", 0.02)
+
+    net = network(plasticity=rules["constant"]())
+    for name in ("a->a", "a->b"):
+        net.modulate(name, value=0.05)
+    check(net, action)
+
+
+def test_modulator_of_spikes_and_of_the_user(rules):
+    def action(sim, part):
+        sim.set_modulator("a->b", 0.7)
+
+    check(network(plasticity=rules["three"](), modulate=True), action)
+
+
+@pytest.mark.parametrize("name", ["three", "all traces"])
+def test_axonal_delay(rules, name):
+    check(network(plasticity=rules[name](), modulate=name == "three", axonal_delay=0.9))
+
+
+def test_many_unseen_spikes():
+    check(network(fast=True, plasticity=plasticity.STDPPair(lambda_=0.05, w_max=1.0)))
+
+
+@pytest.mark.parametrize("rule", [None, plasticity.STDPPair(lambda_=0.1, w_max=1.0)])
+def test_short_term(rule, short_term):
+    check(network(plasticity=rule, short_term=short_term, axonal_delay=0.5), moved=rule is not None)
+
+
+@pytest.mark.parametrize("name", ["three", "state"])
+def test_learning_switch(rules, name):
+    def action(sim, part):
+        sim.learning("a->a", part == 1)
+
+    net = network(plasticity=rules[name](), modulate=name == "three")
+    check(net, action)
+    out = outcome(net, action, threads=1)
+    np.testing.assert_array_equal(out[4], out[10], "weights stay while learning is off")
+    assert np.any(out[10] != out[16])
+    assert np.any(out[5] != out[11]), "the other projection learns"
+
+
+def test_reading_weights_changes_nothing(rules):
+    net = network(plasticity=rules["three"](), modulate=True)
+    whole, cut = (snn.Simulation(net, quiet=True, threads=2) for _ in range(2))
+    whole.run(100.0)
+    for _ in range(10):
+        cut.run(10.0)
+        cut.connections("a->b")
+    for name in ("a->a", "a->b"):
+        np.testing.assert_array_equal(whole.connections(name)[2], cut.connections(name)[2])
+
+
+@pytest.mark.parametrize("name", ["three", "all traces"])
+def test_checkpoint(rules, short_term, name, tmp_path):
+    net = network(plasticity=rules[name](), modulate=name == "three", short_term=short_term, axonal_delay=0.7)
+    whole, first = (snn.Simulation(net, quiet=True, threads=2) for _ in range(2))
+    for sim in (whole, first):
+        sim.run(60.0)
+        if name == "three":
+            sim.set_modulator("a->a", 0.4)
+        sim.learning("a->b", False)
+    first.checkpoint(tmp_path / "c.h5")
+    second = snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True)
+    spikes = [sim.run(60.0).spikes for sim in (whole, second)]
+    for p in "ab":
+        np.testing.assert_array_equal(spikes[0][p].times, spikes[1][p].times)
+    for p in ("a->a", "a->b"):
+        np.testing.assert_array_equal(whole.connections(p)[2], second.connections(p)[2])
