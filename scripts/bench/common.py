@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 
+LEARNING_RATE = 1e-3  # of pair STDP: multiplicative, time constants 20 ms, weights up to twice the initial one
+
+
 @dataclass
 class Run:
     """A model built and run once: seconds, bytes, and the spikes (times in ms, ids over all populations)."""

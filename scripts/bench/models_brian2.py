@@ -19,7 +19,7 @@ import brunel_2000
 import izhikevich_2003
 import potjans_diesmann_2014 as pd
 import vogels_abbott_2005
-from common import Run
+from common import LEARNING_RATE, Run
 
 # ids run over all populations in one group; everything is returned as (group, other objects)
 Built = tuple[Any, list[Any]]
@@ -32,8 +32,8 @@ def _connect_indegree(synapses: Any, n_source: int, n_target: int, degree: int, 
     synapses.connect(i=sources[order], j=np.repeat(np.arange(n_target, dtype=np.int32), degree)[order])
 
 
-def brunel(seed: int) -> Built:
-    """Brunel (2000), AI state, 12,500 neurons."""
+def brunel(seed: int, plastic: bool = False) -> Built:
+    """Brunel (2000), AI state, 12,500 neurons; ``plastic``: pair STDP between excitatory neurons."""
     b = brunel_2000
     group = b2.NeuronGroup(
         12500, "dv/dt = -v / tau : volt (unless refractory)", threshold="v >= theta", reset="v = v_reset",
@@ -44,8 +44,26 @@ def brunel(seed: int) -> Built:
     noise = b2.PoissonInput(group, "v", N=1000, rate=2.0 * b.THETA / (b.J * b.TAU_M) * Hz, weight=b.J * mV)
     synapses = []
     for source, degree, weight in ((exc, 1000, b.J), (inh, 250, -5.0 * b.J)):
-        s = b2.Synapses(source, group, on_pre="v_post += weight", delay=b.DELAY * ms, namespace={"weight": weight * mV})
-        _connect_indegree(s, len(source), 12500, degree, seed + degree)
+        learns = plastic and source is exc
+        s = b2.Synapses(
+            source, inh if learns else group, on_pre="v_post += weight", delay=b.DELAY * ms,
+            namespace={"weight": weight * mV},
+        )  # fmt: skip
+        _connect_indegree(s, len(source), 2500 if learns else 12500, degree, seed + degree)
+        synapses.append(s)
+    if plastic:
+        s = b2.Synapses(
+            exc, exc,
+            """w : volt
+            dpre/dt = -pre / tau_stdp : 1 (event-driven)
+            dpost/dt = -post / tau_stdp : 1 (event-driven)""",
+            on_pre={"pre": "v_post += w; pre += 1; w = clip(w - rate * w * post, 0 * mV, w_max)"},
+            on_post="post += 1; w = clip(w + rate * (w_max - w) * pre, 0 * mV, w_max)", delay=b.DELAY * ms,
+            namespace={"tau_stdp": 20 * ms, "rate": LEARNING_RATE, "w_max": 2.0 * b.J * mV},
+        )  # fmt: skip
+        _connect_indegree(s, 10000, 10000, 1000, seed)
+        s.w = b.J * mV
+        s.post.delay = b.DELAY * ms  # the whole delay is dendritic
         synapses.append(s)
     return group, [noise, *synapses]
 
@@ -198,6 +216,7 @@ NETWORKS: dict[str, Callable[[int], Built]] = {
     "coba": coba,
     "izhikevich": lambda seed: _izhikevich(1000, seed),
     "izhikevich10k": lambda seed: _izhikevich(10000, seed),
+    "brunel_stdp": lambda seed: brunel(seed, plastic=True),
 }
 # wall clock of the simulation and peak memory, written by the binary itself
 _CLOCK = 'std::ofstream("clock.txt", std::ios::app) << std::fixed << ({0}) << std::endl;'

@@ -17,11 +17,14 @@ import brunel_2000
 import izhikevich_2003
 import potjans_diesmann_2014 as pd
 import vogels_abbott_2005
-from common import Run, rss
+from common import LEARNING_RATE, Run, rss
 
 
-def brunel(n: int, j: float, precise: str = "") -> list[Any]:
-    """Brunel (2000) at g = 5, eta = 2 with ``n`` neurons and weights ``j``; ``precise`` is "_ps" in continuous time."""
+def brunel(n: int, j: float, precise: str = "", plastic: bool = False) -> list[Any]:
+    """Brunel (2000) at g = 5, eta = 2 with ``n`` neurons and weights ``j``; ``precise`` is "_ps" in continuous time.
+
+    ``plastic``: pair STDP between excitatory neurons.
+    """
     b = brunel_2000
     c_exc, c_inh = round(b.EPSILON * 0.8 * n), round(b.EPSILON * 0.2 * n)
     params = {
@@ -31,10 +34,16 @@ def brunel(n: int, j: float, precise: str = "") -> list[Any]:
     inh = nest.Create("iaf_psc_delta" + precise, n // 5, params)
     noise = nest.Create("poisson_generator" + precise, params={"rate": 1000.0 * 2.0 * b.THETA / (j * b.TAU_M)})
     nest.Connect(noise, exc + inh, syn_spec={"weight": j, "delay": b.DELAY})
+    stdp = {"tau_plus": 20.0, "lambda": LEARNING_RATE, "alpha": 1.0, "mu_plus": 1.0, "mu_minus": 1.0, "Wmax": 2.0 * j}
+    if plastic:
+        nest.CopyModel("stdp_synapse", "learning", stdp)  # tau_minus of the neurons is 20 ms
     for source, degree, weight in ((exc, c_exc, j), (inh, c_inh, -5.0 * j)):
-        nest.Connect(
-            source, exc + inh, {"rule": "fixed_indegree", "indegree": degree}, {"weight": weight, "delay": b.DELAY}
-        )
+        for target in (exc, inh):
+            synapse = "learning" if plastic and source is exc and target is exc else "static_synapse"
+            nest.Connect(
+                source, target, {"rule": "fixed_indegree", "indegree": degree},
+                {"weight": weight, "delay": b.DELAY, "synapse_model": synapse},
+            )  # fmt: skip
     return [exc, inh]
 
 
@@ -135,6 +144,7 @@ NETWORKS: dict[str, Callable[[int], list[Any]]] = {
     "izhikevich10k": lambda seed: _izhikevich(10000, seed),
     "cuba_ps": lambda seed: cuba("_ps"),
     "brunel_ps": lambda seed: brunel(1250, 1.0, "_ps"),
+    "brunel_stdp": lambda seed: brunel(12500, brunel_2000.J, plastic=True),
 }
 
 

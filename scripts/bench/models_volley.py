@@ -15,9 +15,10 @@ import brunel_2000
 import izhikevich_2003
 import potjans_diesmann_2014
 import vogels_abbott_2005
-from common import Run, rss
+from common import LEARNING_RATE, Run, rss
 
 import snn
+from plasticity import STDPPair
 
 NETWORKS: dict[str, Callable[[int], snn.Network]] = {
     "brunel": lambda seed: brunel_2000.build(seed=seed),
@@ -28,6 +29,9 @@ NETWORKS: dict[str, Callable[[int], snn.Network]] = {
     "izhikevich10k": lambda seed: izhikevich_2003.build(10000, seed=seed),
     "cuba_ps": lambda seed: vogels_abbott_2005.build("CUBA", seed=seed),
     "brunel_ps": lambda seed: brunel_2000.build(1250, j=1.0, seed=seed),
+    "brunel_stdp": lambda seed: brunel_2000.build(
+        seed=seed, plasticity=STDPPair(lambda_=LEARNING_RATE, w_max=2.0 * brunel_2000.J)
+    ),
 }
 
 

@@ -33,7 +33,9 @@ MODELS = {  # model time in ms, threads of one run
     "izhikevich10k": (1000.0, 2),
     "cuba_ps": (2000.0, 1),  # in continuous time: the event engine beside NEST's precise models
     "brunel_ps": (1000.0, 1),
+    "brunel_stdp": (500.0, 2),  # pair STDP on all synapses between excitatory neurons
 }
+STATIC = {"brunel_stdp": "brunel"}  # the same network without plasticity, run beside it
 SIMULATORS = ("volley", "nest", "brian2")
 MISSING = {("brian2", "cuba_ps"), ("brian2", "brunel_ps")}  # spikes of Brian2 lie on the grid
 TRANSIENT = 100.0
@@ -138,14 +140,15 @@ def main(arguments: list[str] | None = None) -> None:
     for model in options.models:
         duration, threads = MODELS[model]
         duration, threads = options.duration or duration, options.threads or threads
-        results: dict[str, list[dict[str, Any]]] = {
-            s: [] for s in ("volley", *options.peers) if (s, model) not in MISSING
-        }
+        columns = {s: (s, model) for s in ("volley", *options.peers) if (s, model) not in MISSING}
+        if model in STATIC:
+            columns["volley, static"] = "volley", STATIC[model]
+        results: dict[str, list[dict[str, Any]]] = {name: [] for name in columns}
         call("volley", model, threads, options.seed, TRANSIENT + 10.0)  # fills the kernel cache
         for repetition in range(options.repeat):
-            for simulator, runs in results.items():
-                runs.append(call(simulator, model, threads, options.seed + repetition, duration))
-                print(f"  {model} {simulator} {runs[-1]['wall'] / duration * 1000.0:.3g}", file=sys.stderr, flush=True)
+            for name, runs in results.items():
+                runs.append(call(*columns[name], threads, options.seed + repetition, duration))
+                print(f"  {model} {name} {runs[-1]['wall'] / duration * 1000.0:.3g}", file=sys.stderr, flush=True)
         print(table(model, threads, duration, results), flush=True)
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 import snn
+from plasticity import PlasticityRule
 
 
 class Regime(NamedTuple):
@@ -48,9 +49,13 @@ DT = 0.1  # ms
 
 
 def build(
-    n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, j: float = J, v_reset: float = V_RESET
-) -> snn.Network:
-    """The network of ``n`` neurons, four fifths of them excitatory, at inhibition ``g`` and drive ``eta``."""
+    n: int = 12500, g: float = 5.0, eta: float = 2.0, seed: int = 1, j: float = J, v_reset: float = V_RESET,
+    plasticity: PlasticityRule | None = None,
+) -> snn.Network:  # fmt: skip
+    """The network of ``n`` neurons, four fifths of them excitatory, at inhibition ``g`` and drive ``eta``.
+
+    ``plasticity``: of the synapses between excitatory neurons.
+    """
     n_inh = n // 5
     n_exc = n - n_inh
     c_exc, c_inh = round(EPSILON * n_exc), round(EPSILON * n_inh)
@@ -60,7 +65,8 @@ def build(
     exc, inh = net.population("exc", n_exc, model), net.population("inh", n_inh, model)
     for target in (exc, inh):
         net.input(f"external {target.name}", target, snn.Poisson(rate=rate), weight=j)
-        net.connect(exc, target, snn.fixed_indegree(c_exc), weight=j, delay=DELAY)
+        rule = plasticity if target is exc else None
+        net.connect(exc, target, snn.fixed_indegree(c_exc), weight=j, delay=DELAY, plasticity=rule)
         net.connect(inh, target, snn.fixed_indegree(c_inh), weight=-g * j, delay=DELAY)
         net.record(target, "spikes")
     return net

@@ -56,37 +56,20 @@ def rules(monkeypatch):
                 )}),
             )
         ),
-        "constant": plasticity.define(
-            RuleSpec("Constant", on_pre=constant_pre, on_post=None, modulator=Modulator("m", "1", "signal"), **more)
-        ),
-        "state": plasticity.define(
-            RuleSpec("State", on_pre=state_pre, on_post=state_post, state=(StateVar("n", "1", "count"),), **more)
-        ),
-        "all traces": plasticity.define(
-            RuleSpec("AllTraces", on_pre=all_pre, on_post=all_post, **(more | {"traces": TRACES + NEAREST}))
+        "traces": plasticity.define(
+            RuleSpec("AllTraces", on_pre=all_pre, on_post=all_post, state=(StateVar("n", "1", "count"),),
+                     **(more | {"traces": TRACES + NEAREST}))
         ),
     }  # fmt: skip
 
 
-def constant_pre(w, post, m, a_plus, w_max):
-    return min(max(w + m * a_plus * (post - 0.3), 0.0), w_max)
-
-
-def state_pre(w, n, post, a_minus):
+def all_pre(w, n, pre, pre1, post, post1, a_minus):
     n = n + 1.0
-    return max(w - a_minus * post / n, 0.0), n
+    return max(w - a_minus * (post / n + 0.5 * post1 * pre + 0.1 * pre1), 0.0), n
 
 
-def state_post(w, n, pre, a_plus, w_max):
-    return min(w + a_plus * pre * n, w_max), 0.0
-
-
-def all_pre(w, pre, pre1, post, post1, a_minus):
-    return max(w - a_minus * (post + 0.5 * post1 * pre + 0.1 * pre1), 0.0)
-
-
-def all_post(w, pre, pre1, post, post1, a_plus, w_max):
-    return min(w + a_plus * (pre1 + 0.5 * pre * post + 0.1 * post1), w_max)
+def all_post(w, n, pre, pre1, post, post1, a_plus, w_max):
+    return min(w + a_plus * (pre1 * n + 0.5 * pre * post + 0.1 * post1), w_max), 0.0
 
 
 def depress(u, x, h, u_0, tau):
@@ -147,20 +130,9 @@ def check(net, action=lambda sim, part: None, moved=True):
             np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("name", ["three", "state", "all traces"])
+@pytest.mark.parametrize("name", ["three", "traces"])
 def test_rules(rules, name):
     check(network(plasticity=rules[name](), modulate=name == "three"))
-
-
-def test_modulator_of_the_user(rules):
-    def action(sim, part):
-        sim.set_modulator("a->a", -0.02 * part)
-        sim.set_modulator("a->b", 0.02)
-
-    net = network(plasticity=rules["constant"]())
-    for name in ("a->a", "a->b"):
-        net.modulate(name, value=0.05)
-    check(net, action)
 
 
 def test_modulator_of_spikes_and_of_the_user(rules):
@@ -170,21 +142,22 @@ def test_modulator_of_spikes_and_of_the_user(rules):
     check(network(plasticity=rules["three"](), modulate=True), action)
 
 
-@pytest.mark.parametrize("name", ["three", "all traces"])
+@pytest.mark.parametrize("name", ["three", "traces"])
 def test_axonal_delay(rules, name):
     check(network(plasticity=rules[name](), modulate=name == "three", axonal_delay=0.9))
 
 
-def test_many_unseen_spikes():
-    check(network(fast=True, plasticity=plasticity.STDPPair(lambda_=0.05, w_max=1.0)))
+def test_many_unseen_spikes(rules):
+    check(network(fast=True, plasticity=rules["traces"]()))
 
 
-@pytest.mark.parametrize("rule", [None, plasticity.STDPPair(lambda_=0.1, w_max=1.0)])
-def test_short_term(rule, short_term):
+@pytest.mark.parametrize("name", ["", "traces"])
+def test_short_term(rules, name, short_term):
+    rule = rules[name]() if name else None
     check(network(plasticity=rule, short_term=short_term, axonal_delay=0.5), moved=rule is not None)
 
 
-@pytest.mark.parametrize("name", ["three", "state"])
+@pytest.mark.parametrize("name", ["three", "traces"])
 def test_learning_switch(rules, name):
     def action(sim, part):
         sim.learning("a->a", part == 1)
@@ -208,9 +181,10 @@ def test_reading_weights_changes_nothing(rules):
         np.testing.assert_array_equal(whole.connections(name)[2], cut.connections(name)[2])
 
 
-@pytest.mark.parametrize("name", ["three", "all traces"])
+@pytest.mark.parametrize("name", ["three", "traces"])
 def test_checkpoint(rules, short_term, name, tmp_path):
-    net = network(plasticity=rules[name](), modulate=name == "three", short_term=short_term, axonal_delay=0.7)
+    more = {"short_term": short_term} if name == "traces" else {"modulate": True}
+    net = network(plasticity=rules[name](), axonal_delay=0.7, **more)
     whole, first = (snn.Simulation(net, quiet=True, threads=2) for _ in range(2))
     for sim in (whole, first):
         sim.run(60.0)

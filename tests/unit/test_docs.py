@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from plasticity.base import RULES
 from snn.neurons.base import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,17 @@ def test_model_of_your_own(tmp_path, monkeypatch, capsys):
     module = importlib.import_module("my_model")
     assert "cells" in capsys.readouterr().out
     assert module.cells.spec.name == "Leaky"
+
+
+def test_rule_of_your_own(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs" / "adding_a_rule.md").read_text()
+    (tmp_path / "my_rule.py").write_text(re.search(r"```python\n(.*?)```", text, re.S).group(1))
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("plasticity.base.RULES", dict(RULES))  # no other test shall find it there
+    module = importlib.import_module("my_rule")
+    weights = module.sim.connections("cells->cells")[2]
+    assert capsys.readouterr().out.startswith("[")
+    assert weights.min() >= 0.0 and abs(weights - 1.0).max() > 0.001
 
 
 def test_event_engine(capsys):
