@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kernels.errors import ConfigError, SimError
-from kernels.spec import NeuronSpec, RuleSpec, nearest
+from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, nearest
 
 if TYPE_CHECKING:
     from snn.config import Experiment
@@ -415,22 +415,22 @@ def models(
 ) -> None:
     """List the neuron models and plasticity rules with their parameters, units and defaults."""
     with _errors(WRONG):
-        from plasticity.base import RULES
+        from plasticity.base import RULES, SHORT_TERM
         from snn.neurons.base import MODELS
 
-        both: dict[str, Any] = {**dict(sorted(MODELS.items())), **dict(sorted(RULES.items()))}
-        if name is not None and name not in both:
-            raise ConfigError(f"models: no model {name!r}.{nearest(name, both)}")
-        specs = [both[n].spec for n in both if name in (None, n)]
+        all_: dict[str, Any] = {k: m for kind in (MODELS, RULES, SHORT_TERM) for k, m in sorted(kind.items())}
+        if name is not None and name not in all_:
+            raise ConfigError(f"models: no model {name!r}.{nearest(name, all_)}")
+        specs = [all_[n].spec for n in all_ if name in (None, n)]
         if markdown:
             print(models_markdown(specs))
         elif name is not None:
-            print(f"{name}\n\n{both[name].__doc__}")
+            print(f"{name}\n\n{all_[name].__doc__}")
         else:
             print("\n\n".join(f"{s.name}  {_summary(s)}\n{_parameters(s)}" for s in specs))
 
 
-Spec = NeuronSpec | RuleSpec
+Spec = NeuronSpec | RuleSpec | ShortTermSpec
 
 
 def _summary(spec: Spec) -> str:
@@ -447,7 +447,11 @@ def _parameters(spec: Spec) -> str:
 def models_markdown(specs: Sequence[Spec]) -> str:
     """The page of models, from their specs."""
     lines = ["# Models", "", "Written by `snn models --markdown > docs/models.md`; do not edit."]
-    for title, kind in (("neuron model", NeuronSpec), ("plasticity rule", RuleSpec)):
+    for title, kind in (
+        ("neuron model", NeuronSpec),
+        ("plasticity rule", RuleSpec),
+        ("short-term plasticity", ShortTermSpec),
+    ):
         rows = [f"| [`{s.name}`](#{s.name.lower()}) | {_cell(_summary(s))} |" for s in specs if isinstance(s, kind)]
         lines += ["", f"| {title} | what it is |", "|---|---|", *rows] if rows else []
     for spec in specs:

@@ -1,0 +1,52 @@
+"""Short-term plasticity: transients and steady states of Tsodyks and Markram's model."""
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+
+
+def factors(times, static=False, rule=None, **params):
+    """What each spike delivers, over the weight."""
+    net = snn.Network()
+    a = net.population("a", 1, snn.SpikeArray.from_spiketrains([times]))
+    b = net.population("b", 1, snn.LIFDelta(tau_m=10.0, e_l=0.0, v_th=1e6, v_reset=0.0, t_ref=0.0))
+    net.connect(a, b, snn.all_to_all(), weight=2.0, delay=1.0, plasticity=rule,
+                short_term=None if static else plasticity.TsodyksMarkram(**params))  # fmt: skip
+    net.record(b, "v", every=0.1)
+    v = snn.Simulation(net, dt=0.1, threads=1, quiet=True).run(times[-1] + 10.0).states["b"]["v"][:, 0]
+    jumps = v[1:] - v[:-1] * np.exp(-0.01)
+    found = jumps[np.abs(jumps) > 1e-9]
+    assert len(found) == len(times)
+    return found / 2.0
+
+
+TRAIN = 20.0 + 50.0 * np.arange(10)  # 20 Hz
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ((0.5, 800.0, 0.0), [0.5, 0.2651, 0.1548, 0.1030, 0.0787, 0.0673, 0.0619, 0.0594, 0.0582, 0.0576]),
+        ((0.05, 125.0, 1200.0), [0.05, 0.0924, 0.1255, 0.1503, 0.1685, 0.1821, 0.1925, 0.2008, 0.2077, 0.2136]),
+    ],
+    ids=["depression", "facilitation"],
+)
+def test_transient(params, expected):
+    """Depressing and facilitating synapses at 20 Hz; numbers computed apart from this package."""
+    got = factors(TRAIN, **dict(zip(("u_se", "tau_rec", "tau_fac"), params, strict=True)))
+    np.testing.assert_allclose(got, expected, atol=6e-5)
+
+
+@pytest.mark.parametrize("rate", [5.0, 20.0, 100.0])
+@pytest.mark.parametrize("u_se, tau_rec, tau_fac", [(0.5, 400.0, 0.0), (0.1, 100.0, 500.0), (1.0, 50.0, 20.0)])
+def test_steady_state(rate, u_se, tau_rec, tau_fac):
+    """u = U / (1 - (1 - U) exp(-h / tau_fac)), x = (1 - exp(-h / tau_rec)) / (1 - (1 - u) exp(-h / tau_rec))."""
+    h = 1000.0 / rate
+    got = factors(20.0 + h * np.arange(int(8000.0 / h)), u_se=u_se, tau_rec=tau_rec, tau_fac=tau_fac)
+    recover, relax = np.exp(-h / tau_rec), np.exp(-h / tau_fac) if tau_fac else 0.0
+    u = u_se / (1.0 - (1.0 - u_se) * relax)
+    x = (1.0 - recover) / (1.0 - (1.0 - u) * recover)
+    assert got[0] == pytest.approx(u_se, rel=1e-12)
+    assert got[-1] == pytest.approx(u * x, rel=1e-6)
