@@ -64,7 +64,9 @@ def _function(function: object, name: str, single: bool) -> str:
         argument.annotation = None
     if single:
         tree = _Literals().visit(tree)
-    return "@kernel\n" + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
+    loops = any(isinstance(node, ast.For) for node in ast.walk(tree))  # nothing around them vectorises
+    decorator = "@kernel\n" if loops else "@inlined\n"
+    return decorator + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
 def _scalars(functions: list[object], single: bool) -> str:
@@ -238,7 +240,7 @@ import math
 
 import numpy as np
 
-{imports}from kernels.jit import kernel
+{imports}from kernels.jit import inlined, kernel
 '''
 
 

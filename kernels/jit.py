@@ -66,8 +66,11 @@ def kernel(function: Callable[..., Any]) -> Any:
 
 
 def inlined(function: Callable[..., Any]) -> Any:
-    """As :func:`kernel`, inlined by the compiler wherever it is called: tuples of arrays are copied word by word into a
-    call (hundreds of words), which costs more than a small population's step."""
+    """As :func:`kernel`, inlined by the compiler wherever it is called.
+
+    For a model's functions, because a loop vectorises only then, and LLVM by itself stops at a size that larger models
+    pass; and for functions that take tuples of many arrays, which are copied word by word into a call.
+    """
     return _compile(function, _nrt=False, forceinline=True)
 
 

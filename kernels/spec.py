@@ -116,6 +116,73 @@ class Check:
 
 
 @dataclass(frozen=True)
+class ClosedForm:
+    """The solution of a model's equations between events, for the event engine. Times in ms, float64, no dt.
+
+    Functions take arguments by name: float state variables of the spec, its parameters, constants ``derived`` here
+    (``compute`` gets dt = 0), ``i_stim`` (injected current, constant between events), and those named below. ``flow``,
+    ``hold``, ``arrive`` and ``fire`` return a tuple of the float state variables in declared order.
+
+    Parameters
+    ----------
+    flow : ``flow(.., h)``: state after h ms without spike or event
+    hold : as ``flow`` in the refractory period; None if there is none
+    arrive : ``arrive(.., arrive_<receptor>.., held)``: state just after weights arrive; held is 1 in the refractory
+        period, else 0
+    fire : state just after a spike
+    earliest : lower bound of the time to the next threshold crossing if nothing arrives; inf proves that there is
+        none, 0.0 at or above threshold
+    crossing : ``crossing(.., h)``: time in [0, h] of the first crossing, inf if there is none, 0.0 at or above
+        threshold; agrees with ``flow`` to rounding, finds the briefest excursion
+    t_ref : name of the parameter that holds the refractory period in ms; None if there is none
+    """
+
+    derived: tuple[Derived, ...]
+    flow: Callable[..., Any]
+    hold: Callable[..., Any] | None
+    arrive: Callable[..., Any]
+    fire: Callable[..., Any]
+    earliest: Callable[..., Any]
+    crossing: Callable[..., Any]
+    t_ref: str | None = None
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """The functions by name; ``hold`` only where there is one."""
+        names = ("flow", "hold", "arrive", "fire", "earliest", "crossing")
+        return {name: f for name in names if (f := getattr(self, name)) is not None}
+
+    def check(self, spec: "NeuronSpec") -> None:
+        """Raise ModelError unless the functions fit ``spec``."""
+        states = [v.name for v in spec.state if v.dtype == "float"]
+        owner = f"{spec.name}.closed_form"
+        common = [*states, *(p.name for p in spec.params), *(d.name for d in self.derived), "i_stim"]
+        for name in (d.name for d in self.derived):
+            if not name.isidentifier() or common.count(name) > 1:
+                raise ModelError(f"{owner}.derived: {name!r} is no Python name, or used twice. Rename it.")
+        if (self.hold is None) != (self.t_ref is None):
+            raise ModelError(f"{owner}.hold: goes with t_ref, the name of a parameter; got only one of them.")
+        if self.t_ref is not None and self.t_ref not in [p.name for p in spec.params]:
+            raise ModelError(f"{owner}.t_ref: names no parameter; got {self.t_ref!r}.")
+        arrivals = [f"arrive_{r.name}" for r in spec.receptors]
+        own = {"flow": ["h"], "hold": ["h"], "crossing": ["h"], "arrive": [*arrivals, "held"]}
+        for name, function in self.functions().items():
+            known = [*common, *own.get(name, [])]
+            for argument in inspect.signature(function).parameters:
+                if argument not in known:
+                    raise ModelError(f"{owner}.{name}: unknown argument {argument!r}.{nearest(argument, known)}")
+            check_body(function, owner)
+            if name in ("earliest", "crossing"):
+                continue
+            for node in ast.walk(source_tree(function)):
+                if isinstance(node, ast.Return):
+                    values = node.value.elts if isinstance(node.value, ast.Tuple) else []
+                    if len(values) != len(states):
+                        raise ModelError(
+                            f"{owner}.{name}: must return a tuple of {', '.join(states)}; got {ast.unparse(node)!r}."
+                        )
+
+
+@dataclass(frozen=True)
 class NeuronSpec:
     """A neuron model. ``doc`` holds equations, numerics and references, as shown to users."""
 
@@ -131,6 +198,7 @@ class NeuronSpec:
     current_unit: str = "pA"
     refractory: str | None = None  # the int state variable that counts refractory steps down, if there is one
     rate: Callable[..., Any] | None = field(default=None, compare=False)  # rate(current, **params) in Hz
+    closed_form: ClosedForm | None = None  # None: the event engine refuses the model
 
     def __post_init__(self) -> None:
         names = [x.name for group in (self.state, self.params, self.derived, self.receptors) for x in group]
@@ -164,6 +232,8 @@ class NeuronSpec:
                         f"{self.name}.step: must return {', '.join(v.name for v in self.state)} and whether the neuron "
                         f"fired; got {ast.unparse(node)!r}."
                     )
+        if self.closed_form is not None:
+            self.closed_form.check(self)
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -262,7 +332,7 @@ def source_tree(function: Callable[..., Any]) -> ast.FunctionDef:
 _ALLOWED = (
     ast.FunctionDef, ast.arguments, ast.arg, ast.Return, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.If, ast.IfExp,
     ast.Expr, ast.Name, ast.Load, ast.Store, ast.Constant, ast.Tuple, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare,
-    ast.Call, ast.Attribute, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.For, ast.Pass,
+    ast.Call, ast.Attribute, ast.operator, ast.unaryop, ast.boolop, ast.cmpop, ast.For, ast.Break, ast.Pass,
 )  # fmt: skip
 
 

@@ -44,6 +44,7 @@ for _folder in (ROOT, ROOT / "scripts", ROOT / "scripts" / "examples", ROOT / "s
         sys.path.insert(0, str(_folder))
 
 import statistics_tools as tools  # noqa: E402
+from verify_event import event_convergence  # noqa: E402
 
 DT = 0.1  # ms
 MIB = 1 << 20
@@ -446,11 +447,11 @@ def kill_network() -> snn.Network:
 
 def kill_child(path: str, duration: float) -> None:
     """Run until killed: flush every 20 ms of model time, and print the time of every flush that is done."""
-    from snn import simulation
+    from snn import drive, simulation
     from snn.io.sonata import SonataWriter
 
     simulation.FLUSH_SECONDS = 0.0
-    simulation._next_chunk = lambda steps, seconds, chunk: 200
+    drive.Clock.next_chunk = lambda self, wanted: 200
     flush = SonataWriter.flush
 
     def told(self: SonataWriter, t_now: float) -> None:
@@ -463,7 +464,8 @@ def kill_child(path: str, duration: float) -> None:
 
 def kill_once(path: Path, delay: float, duration: float, undisturbed: snn.Result) -> float:
     """Kill a run ``delay`` seconds after its first flush; ms that were safe. AssertionError where anything is lost."""
-    from snn.io.sonata import describe, part_path, read_result
+    from snn.io.sonata import describe, read_result
+    from snn.io.sonata_file import part_path
 
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, str(Path(__file__).resolve()), "--kill-child", str(path), str(duration)]
@@ -640,7 +642,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
-        kill, convergence, threads,
+        kill, convergence, event_convergence, threads,
     )
 }  # fmt: skip
 

@@ -8,10 +8,14 @@ the table as a whole.
 
 import inspect
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -305,15 +309,16 @@ class SimulationTable(Table):
     duration: float = Field(ge=0, allow_inf_nan=False, description="ms")
     dt: float = Field(0.1, gt=0, allow_inf_nan=False, description="ms")
     backend: Literal[BACKENDS] = "cpu"  # type: ignore[valid-type]
-    engine: Literal["clock"] = "clock"
+    engine: Literal["clock", "event"] = "clock"
     threads: int | None = Field(None, ge=1)
     precision: Literal["float64", "float32"] = "float64"
 
 
 def _simulation(raw: Any) -> SimulationTable:
     table = check(SimulationTable, raw)
-    if table.backend == "reference" and table.precision != "float64":
-        raise ConfigError(f'backend = "reference" computes in float64; got precision = "{table.precision}".')
+    for key, value in (("backend", "reference"), ("engine", "event")):
+        if getattr(table, key) == value and table.precision != "float64":
+            raise ConfigError(f'{key} = "{value}" computes in float64; got precision = "{table.precision}".')
     return table
 
 
@@ -330,6 +335,7 @@ class Document(Table):
     """The file. Its entries are checked one by one later."""
 
     seed: int = Field(0, ge=0)
+    models: list[str] = Field([], description="of Python files that define models")
     simulation: Annotated[SimulationTable, PlainValidator(_simulation)] = Field({}, validate_default=True)
     output: Annotated[OutputTable, _whole(OutputTable)] = Field({}, validate_default=True)
     populations: dict[str, dict[str, Any]] = Field(min_length=1, description="[populations.NAME]")
@@ -435,13 +441,19 @@ class WeightsTable(Table):
 
 
 class Builder:
-    """Builds a network from a document and collects every problem on the way."""
+    """Builds a network from a document and collects every problem on the way; runs the files under ``models`` only
+    where ``allow_code`` says so."""
 
-    def __init__(self, raw: dict[str, Any]) -> None:
+    def __init__(self, raw: dict[str, Any], allow_code: bool = False) -> None:
         self.problems: list[str] = []
         self.document: Document | None = None
         with self.at(""):
             self.document = check(Document, raw)
+        for k, path in enumerate(self.document.models if self.document else _models(raw)):
+            with self.at(f"models.{k}"):
+                if not allow_code:
+                    raise ConfigError(f"would run {path} as a program. Allow it with --allow-code if you trust it.")
+                import_models(Path(path))
         self.net = Network(self.document.seed if self.document else 0)
         self.dt = self.document.simulation.dt if self.document else _dt(raw)
         populations = raw.get("populations")
@@ -570,6 +582,29 @@ def _entries(raw: dict[str, Any], part: str, kind: type) -> list[tuple[Any, dict
     entries = raw.get(part) if isinstance(raw.get(part), kind) else ()
     pairs = entries.items() if isinstance(entries, dict) else enumerate(entries or ())
     return [(key, table) for key, table in pairs if isinstance(table, dict)]
+
+
+def _models(raw: dict[str, Any]) -> list[str]:
+    """The files of models of a faulty document, so that what uses them is checked all the same."""
+    models = raw.get("models")
+    return [path for path in models if isinstance(path, str)] if isinstance(models, list) else []
+
+
+def import_models(path: Path) -> None:
+    """Run a Python file that defines models or plasticity rules; as with any import, only the first time."""
+    name = f"snn_models:{path.resolve()}"
+    if name in sys.modules:
+        return
+    if not path.is_file():
+        raise ConfigError(f"no such file: {path}. Check the name; it is relative to the TOML file.")
+    module = sys.modules[name] = ModuleType(name)
+    try:
+        SourceFileLoader(name, str(path.resolve())).exec_module(module)
+    except BaseException as error:
+        del sys.modules[name]
+        if isinstance(error, SimError) or not isinstance(error, Exception):
+            raise
+        raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}. Mend the file.") from error
 
 
 def _dt(raw: dict[str, Any]) -> float:

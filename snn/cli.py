@@ -114,14 +114,15 @@ def run(
     duration: float | None = typer.Option(None, metavar="MS", help="Model time."),
     quiet: bool = typer.Option(False, "--quiet", help="No progress and no messages; errors and the table stay."),
     plot: Path | None = typer.Option(None, metavar="PNG", help="Draw a raster as well."),
+    allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Run an experiment, write its records and print the rates."""
     with _errors(WRONG):
-        from snn.io.sonata import check_destination, part_path
+        from snn.io.sonata_file import check_destination, part_path
 
         flags: dict[str, Any] = {"seed": seed, "simulation.threads": threads, "simulation.backend": backend}
         flags["simulation.duration"] = duration
-        experiment = _experiment(file, set_, {k: v for k, v in flags.items() if v is not None})
+        experiment = _experiment(file, set_, {k: v for k, v in flags.items() if v is not None}, allow_code)
         output = experiment.output
         overwrite, compress = overwrite or output.overwrite, compress or output.compress
         target = out or (Path(output.file) if output.file else _default_output(file))
@@ -152,7 +153,7 @@ def run(
         print(_rates(result))
 
 
-def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any]) -> "Experiment":
+def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any], allow_code: bool) -> "Experiment":
     from snn import config
 
     problems, overrides = [], {}
@@ -165,7 +166,7 @@ def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any]) -> "
     if problems:
         raise ConfigError("\n".join(problems))
     read = config.load if _is_toml(file) else config.load_provenance
-    return read(file, overrides | flags)
+    return read(file, overrides | flags, allow_code)
 
 
 def _is_toml(file: Path) -> bool:
@@ -216,13 +217,16 @@ def _columns(rows: Sequence[Sequence[str]]) -> str:
 
 
 @app.command()
-def info(file: Path | None = typer.Argument(None, help="Record (.h5, .h5.part) or TOML file.")) -> None:
+def info(
+    file: Path | None = typer.Argument(None, help="Record (.h5, .h5.part) or TOML file."),
+    allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
+) -> None:
     """Say what a file holds; without a file, which versions and backends there are."""
     with _errors(WRONG):
         if file is None:
             print(_system())
         elif _is_toml(file):
-            print(_experiment_info(file))
+            print(_experiment_info(file, allow_code))
         else:
             print(_record_info(file))
 
@@ -244,10 +248,10 @@ def _system() -> str:
     return "\n".join(f"{name:<14}{value}" for name, value in rows)
 
 
-def _experiment_info(file: Path) -> str:
+def _experiment_info(file: Path, allow_code: bool) -> str:
     from snn.config import load
 
-    experiment = load(file)
+    experiment = load(file, allow_code=allow_code)
     net, s = experiment.network(), experiment.simulation
     lines = [f"{file}: {s.duration:g} ms in steps of {s.dt:g} ms, backend {s.backend}, {s.precision}, seed {net.seed}"]
     models = [[p.name, f"{p.n:,}", p.spec.name if p.spec else type(p.model).__name__] for p in net.populations.values()]
@@ -303,11 +307,12 @@ def _record_info(file: Path) -> str:
 def validate(
     file: Path = typer.Argument(help="TOML file or record (.h5)."),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value first, as in snn run."),
+    allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Check a file without running it: "ok", or every problem."""
     with _errors(WRONG):
         if _is_toml(file):
-            _experiment(file, set_, {})
+            _experiment(file, set_, {}, allow_code)
         elif set_:
             raise ConfigError(f"{file}: --set is for TOML files.")
         else:

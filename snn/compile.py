@@ -16,7 +16,7 @@ from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import LINE, Constants, Edges, Inputs, Plastic, Probes, State, Tables, aligned, padded, zeros
 from kernels.philox import stream_key
-from kernels.spec import NeuronSpec
+from kernels.spec import Derived, NeuronSpec, StateVar
 from snn.connect import EdgeList, Pair
 from snn.distributions import Distribution
 from snn.inputs import Encoded
@@ -164,8 +164,10 @@ def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
     return steps
 
 
-def resolve_parameters(net: Network, population: Population, dt: float) -> dict[str, Any]:
-    """Parameters and derived constants by name, float64."""
+def resolve_parameters(
+    net: Network, population: Population, dt: float, constants: tuple[Derived, ...] | None = None
+) -> dict[str, Any]:
+    """Parameters and derived constants (those of the step function by default) by name, float64."""
     model = population.model
     if not isinstance(model, NeuronModel):  # pragma: no cover - callers pass populations with a spec
         raise ModelError(f"Population {population.name!r}: has no parameters.")
@@ -178,7 +180,7 @@ def resolve_parameters(net: Network, population: Population, dt: float) -> dict[
             parameter.check(f"{spec.name} of population {population.name!r}", value)
         values[parameter.name] = value
     check_rules(spec, values)
-    for derived in spec.derived:
+    for derived in spec.derived if constants is None else constants:
         value = np.asarray(derived.compute(Values(values), dt), float)
         if not np.all(np.isfinite(value)):
             raise ModelError(f"{spec.name}.{derived.name}: is not finite at dt = {dt} ms. Check the parameters.")
@@ -221,15 +223,20 @@ def _initial_state(
     for k, p in enumerate(pops):
         at["float"][k], at["int"][k] = sizes["float"], sizes["int"]
         for var in p.spec.state if p.spec else ():
-            value = p.init.get(var.name, var.init)
-            if isinstance(value, str):
-                value = values[p.name][value]
-            elif isinstance(value, Distribution):
-                value = value.draw(p.n, stream_key(net.seed, "init", p.name, var.name))
-            arrays[var.dtype].append(_pad(np.broadcast_to(np.asarray(value, float), (p.n,))))
+            arrays[var.dtype].append(_pad(initial_values(net, p, var, values[p.name])))
             sizes[var.dtype] += arrays[var.dtype][-1].size
     floats, ints = (np.concatenate([*arrays[kind], np.empty(0)]) for kind in ("float", "int"))
     return aligned(floats.astype(float_type)), aligned(ints.astype(np.int32)), at["float"], at["int"]
+
+
+def initial_values(net: Network, population: Population, var: StateVar, values: dict[str, Any]) -> np.ndarray:
+    """Values of a state variable at the start, shape (n,)."""
+    value = population.init.get(var.name, var.init)
+    if isinstance(value, str):
+        value = values[value]
+    elif isinstance(value, Distribution):
+        value = value.draw(population.n, stream_key(net.seed, "init", population.name, var.name))
+    return np.broadcast_to(np.asarray(value, float), (population.n,))
 
 
 def _pad(array: np.ndarray) -> np.ndarray:

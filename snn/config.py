@@ -20,6 +20,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+PATHS = {"file", "plot", "models"}  # keys of texts that are paths
 OPTIONAL = {"simulation", "output", "params", "init"}  # tables that an override may create
 
 
@@ -42,18 +43,19 @@ class Experiment:
 
     def network(self) -> Network:
         """The network, a new one at every call."""
-        net = self._net or Builder(self.configuration).net
+        net = self._net or Builder(self.configuration, allow_code=True).net  # asked for when it was loaded
         self._net, net.configuration = None, copy.deepcopy(self.configuration)
         return net
 
 
-def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+def load(path: str | Path, overrides: Mapping[str, Any] | None = None, allow_code: bool = False) -> Experiment:
     """Read and check an experiment.
 
     Parameters
     ----------
     path : a TOML file
     overrides : key path, such as "populations.exc.n" or "projections.0.weight", to the value that replaces the file's
+    allow_code : run the Python files under ``models``; without it they are refused
 
     Raises
     ------
@@ -69,10 +71,12 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Experi
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
     except ValueError as error:  # of tomllib, or in decoding
         raise ConfigError(f"{path}: is not valid TOML: {error}.") from None
-    return _check(path, _absolute(raw, path.absolute().parent), overrides or {})
+    return _check(path, _absolute(raw, path.absolute().parent), overrides or {}, allow_code)
 
 
-def load_provenance(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Experiment:
+def load_provenance(
+    path: str | Path, overrides: Mapping[str, Any] | None = None, allow_code: bool = False
+) -> Experiment:
     """The experiment that a record was made by, to be run again; its ``[output]`` is left out.
 
     Raises
@@ -89,7 +93,7 @@ def load_provenance(path: str | Path, overrides: Mapping[str, Any] | None = None
     if not isinstance(raw, dict):
         raise FormatError(f"{path}: holds no configuration: it was not made from a TOML file. Run its script again.")
     raw = {k: v for k, v in raw.items() if k != "output"}
-    return _check(Path(path), raw, overrides or {})
+    return _check(Path(path), raw, overrides or {}, allow_code)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -116,14 +120,14 @@ def parse_override(text: str) -> tuple[str, Any]:
     raise ConfigError(f'--set {text}: the value must be TOML: a number, "text", true, [1, 2] or {{normal = {{...}}}}.')
 
 
-def _check(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any]) -> Experiment:
+def _check(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_code: bool) -> Experiment:
     raw, problems = copy.deepcopy(raw), []
     for key, value in overrides.items():
         try:
             _override(raw, key, value)
         except ConfigError as error:
             problems.append(str(error))
-    built = Builder(raw)
+    built = Builder(raw, allow_code)
     problems += built.problems
     if problems or built.document is None:
         raise listed(path, problems)
@@ -146,12 +150,12 @@ def listed(path: Path, problems: list[str]) -> ConfigError:
 
 
 def _absolute(raw: Any, folder: Path, key: str = "") -> Any:
-    """``raw``, the value of ``key``, with every path made absolute: the texts under ``file`` and ``plot``, anywhere."""
+    """``raw``, the value of ``key``, with every path (a text under one of PATHS, anywhere) made absolute."""
     if isinstance(raw, dict):
         return {k: _absolute(value, folder, k) for k, value in raw.items()}
     if isinstance(raw, list):
-        return [_absolute(x, folder) for x in raw]
-    return str(folder / Path(raw).expanduser()) if isinstance(raw, str) and key in ("file", "plot") else raw
+        return [_absolute(x, folder, key) for x in raw]
+    return str(folder / Path(raw).expanduser()) if isinstance(raw, str) and key in PATHS else raw
 
 
 def _keys(key: str) -> list[str]:

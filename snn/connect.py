@@ -73,15 +73,19 @@ class Rule:
         """Draw the edges: a function of ``pair`` and the rule alone."""
         raise NotImplementedError
 
+    def expected(self, n_source: int, n_target: int) -> float:
+        """Expected number of edges, or at least an upper bound: by default every pair."""
+        return n_source * n_target
+
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...] | None:
         """Shape of an array of weights or delays, None where the rule takes none."""
         return None
 
 
-def _count(owner: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ModelError(f"{owner}: must be an integer >= 0; got {value!r}.")
-    return int(value)
+def _count(owner: str, value: Any, bits: int = 31) -> None:
+    """Refuse what is no count below 2**bits: edges are counted in 64 bits, and no memory holds so many."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**bits:
+        raise ModelError(f"{owner}: must be an integer >= 0 and < 2**{bits}; got {value!r}.")
 
 
 def _check_room(owner: str, need: int, n: int, pair: Pair, rule: Any) -> None:
@@ -116,6 +120,10 @@ class fixed_indegree(Rule):
     def __post_init__(self) -> None:
         _count("fixed_indegree.indegree", self.indegree)
 
+    def expected(self, n_source: int, n_target: int) -> float:
+        """See :class:`Rule`."""
+        return self.indegree * n_target
+
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
         n_source, n_target = pair.n_source, pair.n_target
@@ -133,6 +141,10 @@ class fixed_outdegree(Rule):
 
     def __post_init__(self) -> None:
         _count("fixed_outdegree.outdegree", self.outdegree)
+
+    def expected(self, n_source: int, n_target: int) -> float:
+        """See :class:`Rule`."""
+        return self.outdegree * n_source
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
@@ -157,7 +169,11 @@ class fixed_total_number(Rule):
     multapses = True
 
     def __post_init__(self) -> None:
-        _count("fixed_total_number.number", self.number)
+        _count("fixed_total_number.number", self.number, 40)
+
+    def expected(self, n_source: int, n_target: int) -> float:
+        """See :class:`Rule`."""
+        return self.number
 
     def edges(self, pair: Pair) -> EdgeList:
         """Targets fall by the multinomial law; each target then draws its sources."""
@@ -183,6 +199,10 @@ class pairwise_bernoulli(Rule):
     def __post_init__(self) -> None:
         if isinstance(self.p, bool) or not isinstance(self.p, (int, float, np.number)) or not 0 <= self.p <= 1:
             raise ModelError(f"pairwise_bernoulli.p: must be >= 0 and <= 1; got {self.p!r}.")
+
+    def expected(self, n_source: int, n_target: int) -> float:
+        """See :class:`Rule`."""
+        return self.p * n_source * n_target
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
@@ -225,7 +245,7 @@ class distance_dependent(Rule):
         if here.shape[1] != there.shape[1]:
             raise ShapeError(f"{owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
         lists, ids = [], np.arange(n_source)
-        box = None if self.wrap is None else np.broadcast_to(np.asarray(self.wrap, float), (here.shape[1],))
+        box = None if self.wrap is None else self._box(owner, here.shape[1])
         for t in range(n_target):
             delta = np.abs(here - there[t])
             if box is not None:
@@ -241,6 +261,16 @@ class distance_dependent(Rule):
         indptr = np.zeros(n_target + 1, np.int64)
         np.cumsum([len(x) for x in lists], out=indptr[1:])
         return EdgeList(indptr, np.concatenate([*lists, ids[:0]]).astype(_ids(n_source)))
+
+    def _box(self, owner: str, dimensions: int) -> np.ndarray:
+        try:
+            box = np.asarray(self.wrap, float)
+        except (TypeError, ValueError):
+            box = np.array([np.nan])
+        if box.shape not in ((), (1,), (dimensions,)) or not np.all((box > 0) & np.isfinite(box)):
+            rule = f"must be a length > 0 or one for each of {dimensions} dimensions"
+            raise ShapeError(f"{owner}.wrap: {rule}; got {self.wrap!r}.")
+        return box
 
 
 def _uniforms(row: int, n: int, key: Key) -> np.ndarray:
@@ -283,6 +313,10 @@ class one_to_one(Rule):
             raise ShapeError(f"{pair.owner}: one_to_one needs populations of one size; got {n_source} and {n_target}.")
         return EdgeList(np.arange(n_target + 1, dtype=np.int64), np.arange(n_source).astype(_ids(n_source)))
 
+    def expected(self, n_source: int, n_target: int) -> float:
+        """See :class:`Rule`."""
+        return n_target
+
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
         """(n,)."""
         return (n_source,)
@@ -314,6 +348,10 @@ class from_arrays(Rule):
                 raise ModelError(f"{pair.owner}.{name}: must be < {n}; got {ids.max()}.")
         return _by_target(self.sources.astype(np.int64), self.targets.astype(np.int64), n_source, n_target)
 
+    def expected(self, n_source: int, n_target: int) -> float:
+        """See :class:`Rule`."""
+        return self.sources.size
+
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
         """(k,)."""
         return self.sources.shape
@@ -333,7 +371,7 @@ def from_sonata(
     path: str | Path, population: str | None = None
 ) -> tuple[from_arrays, np.ndarray | None, np.ndarray | None]:
     """(rule, weights, delays) of a SONATA edges file; weights and delays are None where the file holds none."""
-    from snn.io.sonata import read_edges
+    from snn.io.sonata_edges import read_edges
 
     sources, targets, weights, delays, *_ = read_edges(path, population)
     return from_arrays(sources.astype(np.int64), targets.astype(np.int64)), weights, delays

@@ -18,6 +18,7 @@ from kernels.errors import ModelError, ShapeError
 from snn.units import plain
 
 MAX_MEAN = 1.0e4
+MAX_RATE = 1.0e7  # Hz of one train in continuous time: as many on a grid of 1 ms
 MAX_MEAN_EACH = 700.0  # the inversion of one rate a neuron begins at exp(-mean)
 
 
@@ -34,6 +35,19 @@ class Encoded:
     event_weight: np.ndarray | None = None
     max_count: int = 1  # largest number of spikes of one element in one step
     initial: tuple[float, float] | None = None  # mean and std of the noise state at the start
+
+
+@dataclass
+class Continuous:
+    """An input in continuous time, for the event engine; times in ms."""
+
+    times: np.ndarray  # of events, or where segments begin
+    ids: np.ndarray | None = None  # of events: spikes
+    weights: np.ndarray | None = None
+    rates: np.ndarray | None = None  # of segments, 1/ms of one neuron: Poisson trains
+    each: np.ndarray | None = None  # factor of the rate by neuron
+    values: np.ndarray | None = None  # of segments, (k,) or (k, n): a current
+    shared: bool = False
 
 
 def _time(owner: str, value: Any) -> float:
@@ -85,6 +99,13 @@ class Source:
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
         """The input for ``n`` targets on the grid ``dt``."""
         raise NotImplementedError
+
+    def continuous(self, n: int, owner: str) -> Continuous:
+        """The input for ``n`` targets in continuous time."""
+        raise ModelError(
+            f'{owner}: {type(self).__name__} changes all the time; engine="event" takes Poisson, SpikeArray and '
+            'StepCurrent. Use engine="clock".'
+        )
 
     def __repr__(self) -> str:
         texts = {k: _short(v) for k, v in vars(self).items() if v is not None}
@@ -160,6 +181,27 @@ class Poisson(SpikeInput):
             stop = _first_step(self.stop, dt)
             code.segments = [s for s in code.segments if s[0] < stop] + [(stop, 0, 0, 0)]
         return code
+
+    def continuous(self, n: int, owner: str) -> Continuous:
+        """Segments of constant rate."""
+        if np.any(np.asarray(self.rate) > MAX_RATE):
+            raise ModelError(
+                f"{owner}.rate: must be <= {MAX_RATE:g} Hz; got {np.max(self.rate):g}. Give a current instead."
+            )
+        each = None
+        times, rates = np.zeros(1), np.atleast_1d(np.asarray(self.rate, float)) * 1e-3
+        if self.times is not None:
+            times = np.asarray(self.times, float)
+        elif np.ndim(self.rate):
+            if np.shape(self.rate) != (n,):
+                raise ShapeError(f"{owner}.rate: must have shape ({n},), one a neuron; got {np.shape(self.rate)}.")
+            each, rates = rates, np.ones(1)
+        at = {0.0: 0.0} | dict(zip(np.maximum(times, self.start).tolist(), rates.tolist(), strict=True))
+        at = {t: r for t, r in at.items() if t < self.stop}
+        if not math.isinf(self.stop):
+            at[self.stop] = 0.0
+        return Continuous(np.array(sorted(at)), rates=np.array([at[t] for t in sorted(at)]), each=each,
+                          shared=self.shared)  # fmt: skip
 
 
 def poisson_thresholds(mean: float) -> tuple[int, np.ndarray]:
@@ -242,6 +284,14 @@ class SpikeArray(SpikeInput):
             code.max_count = int(np.unique(steps * n + self.ids, return_counts=True)[1].max())
         return code
 
+    def continuous(self, n: int, owner: str) -> Continuous:
+        """Events sorted by time, then target."""
+        if self.ids.size and self.ids.max() >= n:
+            raise ModelError(f"{owner}.ids: must be < {n}, the number of targets; got {self.ids.max()}.")
+        order = np.lexsort((self.ids, self.times))
+        weights = None if self.weights is None else np.asarray(self.weights, float)[order]
+        return Continuous(np.asarray(self.times, float)[order], ids=self.ids[order], weights=weights)
+
 
 class StepCurrent(CurrentInput):
     """Piecewise constant current: ``amplitudes[k]`` from ``times[k]`` on; 0 before the first.
@@ -266,6 +316,12 @@ class StepCurrent(CurrentInput):
         code = Encoded(kinds.STEP, values=self.amplitudes.ravel())
         code.segments = [(_first_step(t, dt), k * width, 0, width) for k, t in enumerate(self.times)]
         return code
+
+    def continuous(self, n: int, owner: str) -> Continuous:
+        """Segments of constant current."""
+        if self.amplitudes.ndim == 2 and self.amplitudes.shape[1] != n:
+            raise ShapeError(f"{owner}.amplitudes: must have shape (k, {n}); got {self.amplitudes.shape}.")
+        return Continuous(np.asarray(self.times, float), values=np.asarray(self.amplitudes, float))
 
 
 class ACCurrent(CurrentInput):

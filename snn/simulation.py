@@ -16,13 +16,16 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import BackendUnavailable, ModelError, ShapeError, SimError
-from snn.compile import compile_network, draw_edges, edge_places, edge_values
+from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
+from snn.drive import Clock, Event
 from snn.network import SPIKES, Network, Population, Projection
 from snn.records import MemoryRecorder, Recorder, Result
 
+ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "reference")
+_OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
 FLUSH_SECONDS = 1.0
+CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
 
 class Simulation:
@@ -31,8 +34,9 @@ class Simulation:
     Parameters
     ----------
     net : Network
-    dt : step in ms
-    engine : "clock" (grid; exact integration of linear models)
+    dt : step in ms; for engine="event" no more than the default interval at which states are sampled
+    engine : "clock" (grid; exact integration of linear models) or "event" (continuous time, exact spike times, for
+        models with a closed form)
     backend : "cpu" (Numba) or "reference" (plain Python, slow: the oracle)
     threads : number of threads; None chooses one for small networks and else the cores at hand. Never changes a spike.
     precision : "float64" or "float32"
@@ -61,8 +65,9 @@ class Simulation:
     ) -> None:  # fmt: skip
         if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not 0 < dt < math.inf:
             raise ModelError(f"Simulation.dt: must be a number > 0 ms; got {dt!r}.")
-        if engine != "clock":
-            raise BackendUnavailable(f'Simulation.engine: must be "clock"; got {engine!r}.')
+        if engine not in ENGINES:
+            known = " or ".join(f'"{e}"' for e in ENGINES)
+            raise BackendUnavailable(f"Simulation.engine: must be {known}; got {engine!r}.")
         if backend not in BACKENDS:
             known = " or ".join(f'"{b}"' for b in BACKENDS)
             raise BackendUnavailable(f"Simulation.backend: must be {known}; got {backend!r}.")
@@ -70,40 +75,38 @@ class Simulation:
             raise ModelError(f'Simulation.precision: must be "float64" or "float32"; got {precision!r}.')
         if backend == "reference" and precision != "float64":
             raise BackendUnavailable(f'backend="reference": computes in float64; got precision={precision!r}.')
+        if engine == "event" and precision != "float64":
+            raise BackendUnavailable(f'engine="event": computes in float64; got precision={precision!r}.')
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
-        self.net, self.dt, self.backend, self.precision = net, float(dt), backend, precision
+        self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
         self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
         self._say = (lambda text: None) if quiet else _to_stderr
+        self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         begin = time.perf_counter()
-        self.compiled = compile_network(net, self.dt, precision, self.threads)
-        self.network_hash = self.compiled.digest(self.threads)
-        self.build_seconds = time.perf_counter() - begin
-        self._step = 0
-        self._index = {name: k for k, name in enumerate(net.populations)}
-        self._engine: Any
-        if backend == "cpu":
-            from kernels.cpu.engine import Engine
-
-            self._engine = Engine(self.compiled)
-            if not self._engine.cached:
-                models = ", ".join(sorted({v.spec.name for v in self.compiled.variants})) or "spike sources"
-                self._say(f"compiling kernels for {models} ({precision}); kept for later runs")
-            self._engine.advance(0, 0)  # compiles, or loads from the cache
+        self._drive: Any
+        if engine == "clock":
+            self._drive = Clock(net, self.dt, backend, self.threads, precision)
         else:
-            from kernels.reference.engine import Engine as Reference
+            self._drive = Event(net, self.dt, backend, self.threads)
+        self.compiled, self.network_hash = self._drive.compiled, self._drive.hash
+        self.build_seconds = time.perf_counter() - begin
+        self._drive.start(self._compiling)
 
-            self._engine = Reference(self.compiled)
+    def _compiling(self, cached: bool, names: list[str]) -> None:
+        if not cached:
+            models = ", ".join(sorted(set(names))) or "spike sources"
+            self._say(f"compiling kernels for {models} ({self.precision}); kept for later runs")
 
     @property
     def t(self) -> float:
         """Time reached, ms."""
-        return self._step * self.dt
+        return float(self._drive.at * self._drive.unit)
 
     @property
     def kernel_source(self) -> str:
         """Path of the generated kernel module; empty for the reference backend."""
-        return str(self._engine.module.__file__) if self.backend == "cpu" else ""
+        return str(self._drive.engine.module.__file__) if self.backend == "cpu" else ""
 
     def run(
         self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
@@ -124,7 +127,7 @@ class Simulation:
             or not 0 <= duration < math.inf
         ):
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
-        stop = self._step + round(duration / self.dt)
+        stop = self._drive.after(float(duration))
         recorder = self._recorder(to, overwrite, compress)
         try:
             with _deferred_interrupt() as interrupted:
@@ -138,17 +141,16 @@ class Simulation:
 
     def state(self, population: Population | str, variable: str) -> np.ndarray:
         """Present values of a state variable, shape (n,), float64; a copy."""
-        return self._view(population, variable).astype(np.float64)
+        return np.asarray(self._drive.state(self._name(population), variable))
 
     def set_state(self, population: Population | str, variable: str, values: Any) -> None:
         """Set a state variable to a number or an array of shape (n,)."""
-        view = self._view(population, variable)
+        name = self._name(population)
+        shape = (self.net.populations[name].n,)
         array = np.asarray(values, float)
-        if array.shape not in ((), view.shape) or not np.all(np.isfinite(array)):
-            raise ShapeError(
-                f"set_state({variable!r}): must be finite, a number or of shape {view.shape}; got {values!r}."
-            )
-        view[:] = array
+        if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
+            raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
+        self._drive.set_state(name, variable, array)
 
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays in ms) of a projection by target, drawn again from the seed.
@@ -160,16 +162,51 @@ class Simulation:
             raise ModelError(
                 f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}."
             )
-        p = self.net.projections[name]
-        edges = draw_edges(self.net, p, self.threads)
-        targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
-        weights, delays = (edge_values(self.net, p, edges, which, self.precision) for which in (0, 1))
-        if p.plasticity is not None:
-            number = [q.name for q in self.net.projections.values() if q.plasticity].index(name)
-            self._engine.sweep(number, self._step - 1)
-            rows = self.compiled.learned[number]
-            weights = rows.weights[edge_places(self._index, self.compiled.tables, p, edges, rows)].astype(float)
-        return edges.sources.astype(np.int64), targets, weights, np.maximum(1, np.rint(delays / self.dt)) * self.dt
+        sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
+        return sources, targets, weights, delays
+
+    def checkpoint(self, path: str | os.PathLike[str]) -> None:
+        """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
+
+        Raises
+        ------
+        BackendUnavailable
+            With backend="reference".
+        """
+        if self.backend == "reference":
+            raise BackendUnavailable('Simulation.checkpoint: backend="reference" has none; use backend="cpu".')
+        about = {name: getattr(self, name) for name in _OPTIONS}
+        about |= {"software": _version("volley-snn"), "network_hash": self.network_hash, "at": self._drive.at}
+        from snn.io import checkpoint
+
+        checkpoint.write(path, about, self._drive.engine.save())
+
+    @classmethod
+    def resume(cls, path: str | os.PathLike[str], net: Network, quiet: bool = False) -> "Simulation":
+        """The simulation of :meth:`checkpoint`, where it stood; ``net`` describes the same network.
+
+        Raises
+        ------
+        FormatError
+            Where the file is no checkpoint, or one of another network or version.
+        """
+        from snn.io import checkpoint
+
+        about, arrays = checkpoint.read(path)
+        if about["software"] != _version("volley-snn"):
+            raise FormatError(
+                f"{path}: was written by version {about['software']}; this is {_version('volley-snn')}. "
+                "Resume with the version that wrote it."
+            )
+        sim = cls(net, **{name: about[name] for name in _OPTIONS}, quiet=quiet)
+        if sim.network_hash != about["network_hash"]:
+            raise FormatError(
+                f"{path}: is a checkpoint of another network: its hash is {about['network_hash']}; "
+                f"that of the network given is {sim.network_hash}. Give the same description and seed."
+            )
+        sim._drive.engine.load(arrays)
+        sim._drive.at = about["at"]
+        return sim
 
     def provenance(self) -> dict[str, Any]:
         """What made this run: versions, seed, configuration, backend, hash of the compiled network."""
@@ -177,10 +214,10 @@ class Simulation:
             "software": "volley-snn",
             "version": _version("volley-snn"),
             "python": platform.python_version(),
-            "versions": {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")},
+            "versions": self._versions,
             "seed": self.net.seed,
             "dt": self.dt,
-            "engine": "clock",
+            "engine": self.engine,
             "backend": self.backend,
             "threads": self.threads,
             "precision": self.precision,
@@ -199,7 +236,7 @@ class Simulation:
         ]
         weights = {p.name: len(self.connections(p)[2]) for p in self.net.weight_probes}
         if to is None:
-            return MemoryRecorder(spikes, reports, self.t, self.dt, self.provenance(), weights)
+            return MemoryRecorder(spikes, reports, self.t, self._drive.resolution, self.provenance(), weights)
         from snn.io.sonata import SonataWriter
 
         return SonataWriter(
@@ -207,30 +244,31 @@ class Simulation:
             spikes,
             reports,
             self.t,
-            self.dt,
+            self._drive.resolution,
             self.provenance(),
             weights,
             overwrite=overwrite,
             compress=compress,
         )
 
-    def _advance(self, stop: int, recorder: Recorder, progress: bool, interrupted: list[int]) -> None:
-        begin = self._step
-        bar = _bar((stop - begin) * self.dt) if progress else None
-        chunk = max(self.compiled.tables.window, 100)
+    def _advance(self, stop: float, recorder: Recorder, progress: bool, interrupted: list[int]) -> None:
+        drive = self._drive
+        begin = drive.at
+        bar = _bar((stop - begin) * drive.unit) if progress else None
+        chunk = drive.chunk
         clock = flushed = time.perf_counter()
         first = clock
-        while self._step < stop:
-            start = self._step
-            self._step = self._take(recorder, start, min(stop, start + chunk))
+        while drive.at < stop:
+            start = drive.at
+            drive.take(recorder, min(stop, start + chunk))
             now = time.perf_counter()
-            chunk = _next_chunk(self._step - start, now - clock, chunk)
+            chunk = drive.next_chunk(min((drive.at - start) * CHUNK_SECONDS / max(now - clock, 1e-6), 4 * chunk))
             clock = now
             if now - flushed > FLUSH_SECONDS or interrupted:
                 recorder.flush(self.t)
                 flushed = now
             if bar is not None:
-                model = (self._step - begin) * self.dt
+                model = (drive.at - begin) * drive.unit
                 bar.n = model
                 bar.set_postfix_str(f"real-time factor {(now - first) / model * 1e3:.3g}", refresh=False)
                 bar.refresh()
@@ -239,51 +277,11 @@ class Simulation:
         if bar is not None:
             bar.close()
 
-    def _take(self, recorder: Recorder, start: int, stop: int) -> int:
-        """Advance one chunk and hand on what it recorded; returns the step reached."""
-        reached, spikes, samples = self._engine.advance(start, stop)
-        self._check_finite(reached)
-        for probe in (p for p in self.net.probes if p.variable == SPIKES):
-            name = probe.population.name
-            recorder.spikes(name, *spikes[self._index[name]])
-        traces = [p for p in self.net.probes if p.variable != SPIKES]
-        for probe, values, every in zip(traces, samples, self.compiled.probes.every.tolist(), strict=True):
-            at = np.arange(start // every + 1, reached // every + 1) * every
-            recorder.states(probe.population.name, probe.variable, at * self.dt, values)
-        return int(reached)
-
-    def _check_finite(self, step: int) -> None:
-        bad = np.flatnonzero(~np.isfinite(self.compiled.state.f))
-        if bad.size == 0:
-            return
-        t = self.compiled.tables
-        k = int(np.searchsorted(t.state_f, bad[0], side="right")) - 1
-        while list(self.net.populations.values())[k].spec is None:
-            k -= 1
-        population = list(self.net.populations.values())[k]
-        place, neuron = divmod(int(bad[0] - t.state_f[k]), int(t.pad[k]))
-        spec = population.spec
-        variable = [s.name for s in spec.state if s.dtype == "float"][place] if spec else "?"
-        raise SimError(
-            f"Population {population.name!r}.{variable}: is not finite at neuron {neuron} "
-            f"by t = {step * self.dt:g} ms. "
-            "Check parameters, weights and dt."
-        )
-
-    def _view(self, population: Population | str, variable: str) -> np.ndarray:
+    def _name(self, population: Population | str) -> str:
         name = population if isinstance(population, str) else population.name
-        if name not in self._index:
-            raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(self._index)}.")
-        k, p = self._index[name], self.net.populations[name]
-        for dtype, array, at in (
-            ("float", self.compiled.state.f, self.compiled.tables.state_f),
-            ("int", self.compiled.state.i, self.compiled.tables.state_i),
-        ):
-            names = [s.name for s in p.spec.state if s.dtype == dtype] if p.spec else []
-            if variable in names:
-                first = int(at[k]) + names.index(variable) * int(self.compiled.tables.pad[k])
-                return array[first : first + p.n]
-        raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
+        if name not in self.net.populations:
+            raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(self.net.populations)}.")
+        return name
 
 
 @contextmanager
@@ -308,15 +306,9 @@ def _deferred_interrupt() -> Iterator[list[int]]:
 
 def _choose_threads(net: Network) -> int:
     neurons = sum(p.n for p in net.populations.values() if p.spec)
-    fan = sum(getattr(p.rule, "indegree", 0) * p.target.n for p in net.projections.values())
+    synapses = sum(p.rule.expected(p.source.n, p.target.n) for p in net.projections.values())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if neurons >= 2000 or fan >= 1_000_000 else 1
-
-
-def _next_chunk(steps: int, seconds: float, chunk: int) -> int:
-    """Steps for about a quarter of a second, at most doubling each time."""
-    wanted = int(steps * 0.25 / max(seconds, 1e-6))
-    return max(1, min(wanted, 4 * chunk))
+    return cores if neurons >= 2000 or synapses >= 1_000_000 else 1
 
 
 def _to_stderr(text: str) -> None:

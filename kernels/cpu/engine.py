@@ -8,7 +8,7 @@ import numpy as np
 from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.record import GROUP, spikes_of
-from kernels.layout import CHUNK_BITS, LINE, Edges, Queue, Sync, padded, zeros
+from kernels.layout import CHUNK_BITS, LINE, Edges, Queue, Sync, aligned, padded, zeros
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -52,6 +52,7 @@ class Engine:
             record_size=zeros(1, np.int64),
         )
         self.scratch = tuple(zeros(self.threads * row, t).reshape(self.threads, row) for t in (np.int32, np.float64))
+        self.times, self.ids = np.empty(0), np.empty(0, np.int64)  # spikes on their way out
         self.queues = [self._queue(net.edges) for _ in range(self.threads)]
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
 
@@ -101,6 +102,30 @@ class Engine:
             self.sync.arrived[0] = 2**62
             raise
 
+    def _changing(self) -> dict[str, np.ndarray]:
+        """The arrays that change and outlive a call, but for the queues, by name."""
+        net = self.net
+        out = {f"state/{name}": array for name, array in zip(net.state._fields, net.state, strict=True)}
+        for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
+            out[f"plastic/{k}/weights"] = edges.weights
+            names = ("pre", "last", "done", "seen", "swept", "history", "post")
+            out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
+        return out
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Copies of everything that changes; :meth:`load` of an engine of the same network takes it."""
+        out = {name: array.copy() for name, array in self._changing().items()}
+        for t, queue in enumerate(self.queues):
+            out |= {f"queue/{t}/{name}": array.copy() for name, array in zip(queue._fields, queue, strict=True)}
+        return out
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what :meth:`save` gave."""
+        for name, array in self._changing().items():
+            array[...] = arrays[name]
+        for t, queue in enumerate(self.queues):
+            self.queues[t] = Queue(*(aligned(arrays[f"queue/{t}/{name}"]) for name in queue._fields))
+
     def sweep(self, number: int, step: int) -> None:
         """Bring the weights of plastic projection ``number`` up to date at ``step``."""
         for block in range(len(self.tables.lo)):
@@ -109,8 +134,8 @@ class Engine:
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.
 
-        Returns the step reached, for each population the times in ms and ids of its recorded spikes, and the samples
-        of each probe, shape (times, ids).
+        Returns the step reached, for each population the times in ms and ids of its recorded spikes (valid until the
+        next call), and the samples of each probe, shape (times, ids).
         """
         net = self.net
         stop = min(stop, start + self.chunk)
@@ -126,12 +151,14 @@ class Engine:
         for other in others:
             other.result()
         total, counts = int(self.sync.record_size[0]), self.sync.record_count[: reached - start]
-        spikes = []
+        if total > self.times.size:
+            self.times, self.ids = np.empty(2 * total), np.empty(2 * total, np.int64)
+        spikes, at = [], 0
         for gid, n, recorded in zip(self.tables.gid, self.tables.n, self.tables.recorded, strict=True):
-            room = total * recorded  # pages that stay unused are never touched
-            times, ids = np.empty(room), np.empty(room, np.int64)
-            k = spikes_of(self.sync.record, counts, start, net.dt, gid, n, times, ids) if room else 0
+            times, ids = self.times[at : total * recorded], self.ids[at : total * recorded]
+            k = spikes_of(self.sync.record, counts, start, net.dt, gid, n, times, ids)
             spikes.append((times[:k], ids[:k]))
+            at += k
         probes, samples = self.probes, []
         for q in range(probes.population.size):
             every, width = int(probes.every[q]), int(probes.first[q + 1] - probes.first[q])

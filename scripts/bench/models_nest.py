@@ -20,17 +20,18 @@ import vogels_abbott_2005
 from common import Run, rss
 
 
-def brunel(seed: int) -> list[Any]:
-    """Brunel (2000), AI state, 12,500 neurons."""
+def brunel(n: int, j: float, precise: str = "") -> list[Any]:
+    """Brunel (2000) at g = 5, eta = 2 with ``n`` neurons and weights ``j``; ``precise`` is "_ps" in continuous time."""
     b = brunel_2000
+    c_exc, c_inh = round(b.EPSILON * 0.8 * n), round(b.EPSILON * 0.2 * n)
     params = {
         "tau_m": b.TAU_M, "C_m": 1.0, "E_L": 0.0, "V_m": 0.0, "V_th": b.THETA, "V_reset": b.V_RESET, "t_ref": b.T_REF,
     }  # fmt: skip
-    exc = nest.Create("iaf_psc_delta", 10000, params)
-    inh = nest.Create("iaf_psc_delta", 2500, params)
-    noise = nest.Create("poisson_generator", params={"rate": 1000.0 * 2.0 * b.THETA / (b.J * b.TAU_M)})
-    nest.Connect(noise, exc + inh, syn_spec={"weight": b.J, "delay": b.DELAY})
-    for source, degree, weight in ((exc, 1000, b.J), (inh, 250, -5.0 * b.J)):
+    exc = nest.Create("iaf_psc_delta" + precise, n - n // 5, params)
+    inh = nest.Create("iaf_psc_delta" + precise, n // 5, params)
+    noise = nest.Create("poisson_generator" + precise, params={"rate": 1000.0 * 2.0 * b.THETA / (j * b.TAU_M)})
+    nest.Connect(noise, exc + inh, syn_spec={"weight": j, "delay": b.DELAY})
+    for source, degree, weight in ((exc, c_exc, j), (inh, c_inh, -5.0 * j)):
         nest.Connect(
             source, exc + inh, {"rule": "fixed_indegree", "indegree": degree}, {"weight": weight, "delay": b.DELAY}
         )
@@ -64,21 +65,21 @@ def microcircuit(seed: int) -> list[Any]:
 
 
 def _vogels_abbott(
-    model: str, params: dict[str, float], w_ex: float, w_in: float, init: Callable[[Any], None]
+    model: str, params: dict[str, float], w_ex: float, w_in: float, init: Callable[[Any], None], precise: str = ""
 ) -> list[Any]:
     v = vogels_abbott_2005
-    exc, inh = nest.Create(model, 3200, params), nest.Create(model, 800, params)
+    exc, inh = (nest.Create(model + precise, n, params) for n in (3200, 800))
     for p in (exc, inh):
         init(p)
-    kick = nest.Create("poisson_generator", params={"rate": v.KICK_RATE, "stop": v.KICK_STOP})
+    kick = nest.Create("poisson_generator" + precise, params={"rate": v.KICK_RATE, "stop": v.KICK_STOP})
     nest.Connect(kick, exc + inh, syn_spec={"weight": w_ex, "delay": v.DELAY})
     for source, weight in ((exc, w_ex), (inh, w_in)):
         nest.Connect(source, exc + inh, {"rule": "pairwise_bernoulli", "p": v.P}, {"weight": weight, "delay": v.DELAY})
     return [exc, inh]
 
 
-def cuba(seed: int) -> list[Any]:
-    """Benchmark 2 of Brette et al. (2007)."""
+def cuba(precise: str = "") -> list[Any]:
+    """Benchmark 2 of Brette et al. (2007); ``precise`` is "_ps" in continuous time."""
     params = {
         "tau_m": 20.0, "C_m": 200.0, "E_L": -49.0, "V_th": -50.0, "V_reset": -60.0, "t_ref": 5.0, "tau_syn_ex": 5.0,
         "tau_syn_in": 10.0,
@@ -87,7 +88,7 @@ def cuba(seed: int) -> list[Any]:
     def init(p: Any) -> None:
         p.V_m = nest.random.uniform(-60.0, -50.0)
 
-    return _vogels_abbott("iaf_psc_exp", params, 16.2, -90.0, init)
+    return _vogels_abbott("iaf_psc_exp", params, 16.2, -90.0, init, precise)
 
 
 def coba(seed: int) -> list[Any]:
@@ -126,12 +127,14 @@ def _izhikevich(n: int, seed: int) -> list[Any]:
 
 
 NETWORKS: dict[str, Callable[[int], list[Any]]] = {
-    "brunel": brunel,
+    "brunel": lambda seed: brunel(12500, brunel_2000.J),
     "microcircuit": microcircuit,
-    "cuba": cuba,
+    "cuba": lambda seed: cuba(),
     "coba": coba,
     "izhikevich": lambda seed: _izhikevich(1000, seed),
     "izhikevich10k": lambda seed: _izhikevich(10000, seed),
+    "cuba_ps": lambda seed: cuba("_ps"),
+    "brunel_ps": lambda seed: brunel(1250, 1.0, "_ps"),
 }
 
 

@@ -26,6 +26,8 @@ NETWORKS: dict[str, Callable[[int], snn.Network]] = {
     "coba": lambda seed: vogels_abbott_2005.build("COBA", seed=seed),
     "izhikevich": lambda seed: izhikevich_2003.build(1000, seed=seed),
     "izhikevich10k": lambda seed: izhikevich_2003.build(10000, seed=seed),
+    "cuba_ps": lambda seed: vogels_abbott_2005.build("CUBA", seed=seed),
+    "brunel_ps": lambda seed: brunel_2000.build(1250, j=1.0, seed=seed),
 }
 
 
@@ -34,7 +36,8 @@ def run(model: str, threads: int, seed: int, duration: float, precision: str = "
     net = NETWORKS[model](seed)
     before = rss()
     begin = time.perf_counter()
-    sim = snn.Simulation(net, dt=1.0 if model.startswith("izh") else 0.1, threads=threads, precision=precision)
+    dt, engine = 1.0 if model.startswith("izh") else 0.1, "event" if model.endswith("_ps") else "clock"
+    sim = snn.Simulation(net, dt=dt, engine=engine, threads=threads, precision=precision)
     ready = time.perf_counter() - begin
     after = rss()
     begin, cpu = time.perf_counter(), time.process_time()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.errors import SimError
-from snn.io.sonata import OutputError, check_destination
+from snn.io.sonata_file import OutputError, check_destination
 from snn.records import Result
 
 SECONDS = 1e-3

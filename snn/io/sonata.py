@@ -1,4 +1,4 @@
-"""SONATA files: spikes, state reports and edges, streamed, read and described.
+"""Results as SONATA files: spikes and state reports, streamed, read and described.
 
 Layout of a result file::
 
@@ -20,21 +20,32 @@ of an open file: `read_result` and ``h5py.File(path, swmr=True)`` read it, other
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernels.errors import FormatError, ModelError, ShapeError, SimError
+from kernels.errors import FormatError, ModelError, ShapeError
+from snn.io.sonata_file import (
+    OutputError,
+    PathLike,
+    check_destination,
+    check_name,
+    dataset,
+    groups,
+    part_path,
+    reading,
+    text_of,
+    write_root,
+    writing,
+)  # fmt: skip
 from snn.records import (
     Floats,
     Ints,
@@ -51,69 +62,16 @@ from snn.records import (
     sort_spikes,
 )
 
-PathLike: TypeAlias = str | os.PathLike[str]
-
 FORMAT, FORMAT_VERSION = "volley-records", 1
-MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 CHUNK = 8192  # rows: 64 KiB of times
 BUFFER = 32 << 20  # bytes kept in memory before they are written without waiting for a flush
 MARGIN = 256 << 10  # bytes for HDF5's own structures when space is reserved
 LIBVER = ("v110", "v110")  # the oldest file layout that has the single-writer mode
 MS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
-NOT_HDF5 = "not a readable HDF5 file"
-
-
-class OutputError(SimError, OSError):
-    """A file cannot be written where it was asked for."""
 
 
 # ---------------------------------------------------------------------------------------------------- writing
-
-
-def part_path(path: PathLike) -> Path:
-    """Name of the file while a run is writing it."""
-    return Path(f"{os.fspath(path)}.part")
-
-
-def check_destination(path: PathLike, overwrite: bool = False) -> Path:
-    """``path`` if a new file may be written there, else OutputError that says what to do.
-
-    Called before a run, so that nobody waits an hour for a refusal.
-    """
-    target = Path(path)
-    part = part_path(target)
-    try:
-        if target.is_dir():
-            raise OutputError(f"{target}: is a folder. Give a file name inside it.")
-        if not target.parent.is_dir():
-            raise OutputError(f"{target}: there is no folder {target.parent}. Create it first.")
-        if target.exists() and not overwrite:
-            raise OutputError(f"{target}: exists already. Choose another name or pass overwrite=True.")
-        if part.exists() and not overwrite:
-            raise OutputError(
-                f"{part}: is left from an unfinished run. Read it with read_result, rename it, or pass overwrite=True."
-            )
-        if not os.access(target.parent, os.W_OK):
-            raise OutputError(f"{target}: the folder {target.parent} is not writable. Choose another folder.")
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"{target}: {error.strerror or error}. Choose another place.") from error
-    return target
-
-
-@contextmanager
-def _writing(path: Path, kept: str = "") -> Iterator[None]:
-    """Turn what h5py and the system raise while writing into OutputError."""
-    try:
-        yield
-    except SimError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        fix = kept or "Free space or choose another place."
-        raise OutputError(f"{path}: cannot be written: {reason}. {fix}") from error
 
 
 class _Column:
@@ -188,7 +146,7 @@ class SonataWriter:
         self._reports = check_reports(reports)
         names = _report_names(self._reports)
         for name in [*populations, *names.values(), *(weights or {})]:
-            _check_name(name)
+            check_name(name)
         self._spikes: dict[str, tuple[_Column, _Column]] = {}
         self._states: dict[tuple[str, str], _Column] = {}
         self._first: dict[tuple[str, str], float] = {}
@@ -199,7 +157,7 @@ class SonataWriter:
         self._failed: str | None = None
         self._closed = False
         try:
-            with _writing(self.path):
+            with writing(self.path):
                 with h5py.File(self.part, "w", libver=LIBVER, locking="best-effort") as file:
                     self._start(file, populations, names, provenance or {}, weights or {})
                 self._reserve(MARGIN)
@@ -215,7 +173,7 @@ class SonataWriter:
         provenance: Mapping[str, Any],
         weights: Mapping[str, int],
     ) -> None:
-        _write_root(root)
+        write_root(root)
         root.attrs["format"], root.attrs["format_version"] = _fixed(FORMAT), np.uint32(FORMAT_VERSION)
         root.attrs["t_start"] = root.attrs["t_flushed"] = self._t_start
         root.attrs["complete"] = np.uint8(0)
@@ -331,7 +289,7 @@ class SonataWriter:
         """Remember the first failure; what was flushed stays as it is."""
         kept = f"Up to {self._t_flushed:g} ms is safe in {self.part}; free space or choose another place."
         try:
-            with _writing(self.path, kept):
+            with writing(self.path, kept):
                 yield
         except OutputError as error:
             self._failed = str(error)
@@ -418,11 +376,6 @@ def _report_names(reports: Mapping[tuple[str, str], Report]) -> dict[tuple[str, 
     return {key: key[0] if populations.count(key[0]) == 1 else ".".join(key) for key in reports}
 
 
-def _check_name(name: str) -> None:
-    if not name or "/" in name or name in (".", ".."):
-        raise ModelError(f"name {name!r}: must not be empty or hold '/': it names a group in a file. Rename it.")
-
-
 def _stop(start: float, every: float, n: int) -> float:
     """End of n samples, nudged so that readers that truncate (stop - start) / step still find n."""
     stop = start + n * every
@@ -447,122 +400,15 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _write_root(root: Any) -> None:
-    root.attrs["magic"] = np.uint32(MAGIC)
-    root.attrs["version"] = np.array(VERSION, dtype=np.uint32)
-
-
 # ---------------------------------------------------------------------------------------------------- reading
-
-
-def _lookup3(data: bytes) -> int:
-    """Bob Jenkins' hash (lookup3, hashlittle), with which HDF5 guards its superblock."""
-    mask = 0xFFFFFFFF
-
-    def rotate(x: int, k: int) -> int:
-        return (x << k | x >> (32 - k)) & mask
-
-    a = b = c = (0xDEADBEEF + len(data)) & mask
-    words = struct.unpack(f"<{-(-len(data) // 12) * 3}I", data + bytes(-len(data) % 12))
-    for k in range(0, len(words), 3):
-        a, b, c = (a + words[k]) & mask, (b + words[k + 1]) & mask, (c + words[k + 2]) & mask
-        if k + 3 < len(words):
-            for turn in (4, 6, 8, 16, 19, 4):
-                a, b, c = b, (c + b) & mask, ((a - c) & mask) ^ rotate(c, turn)
-    for turn in (14, 11, 25, 16, 4, 14, 24):
-        a, b, c = b, ((c ^ b) - rotate(b, turn)) & mask, a
-    return b
-
-
-def _superblock(path: Path) -> tuple[int | None, bytes | None]:
-    """End of the file as HDF5 noted it, None where there is no telling; and, where a writer left the file open,
-    the superblock of the same file closed.
-    """
-    with open(path, "rb") as handle:
-        head = handle.read(48)
-    if len(head) < 48 or head[:8] != b"\x89HDF\r\n\x1a\n" or head[8] != 3 or head[9] != 8:
-        return None, None
-    if _lookup3(head[:44]) != struct.unpack_from("<I", head, 44)[0]:
-        raise FormatError(f"{path}: {NOT_HDF5}: its first bytes are damaged. Copy it again or rerun the simulation.")
-    end = int(struct.unpack_from("<Q", head, 28)[0])
-    if not head[11]:
-        return end, None
-    closed = head[:11] + b"\0" + head[12:28] + struct.pack("<Q", path.stat().st_size) + head[36:44]
-    return end, closed + struct.pack("<I", _lookup3(closed))
-
-
-class _Closed(io.FileIO):
-    """A file that a killed writer left open, read as if it had been closed; the file itself stays as it is.
-
-    ``h5py.File(path, swmr=True)`` would open it too, but waits for ever on damaged ones.
-    """
-
-    def __init__(self, path: Path, superblock: bytes) -> None:
-        super().__init__(path, "rb")
-        self._superblock = superblock
-
-    def readinto(self, buffer: Any) -> int:
-        """Read at the current position."""
-        at, n = self.tell(), super().readinto(buffer) or 0
-        if at < len(self._superblock):
-            part = self._superblock[at : at + n]
-            memoryview(buffer).cast("B")[: len(part)] = part
-        return n
-
-
-@contextmanager
-def _reading(path: Path) -> Iterator[Any]:
-    """The open file; FormatError for everything that is wrong with it."""
-    try:
-        if not path.exists():
-            hint = " An unfinished run left the .part file: read that." if part_path(path).exists() else ""
-            raise FormatError(f"{path}: no such file.{hint or ' Check the name.'}")
-        if path.is_dir():
-            raise FormatError(f"{path}: is a folder. Give a file.")
-        (end, closed), size = _superblock(path), path.stat().st_size
-        if end is not None and end > size:
-            raise FormatError(
-                f"{path}: truncated: {size:,} of {end:,} bytes are there. Copy it again or rerun the simulation."
-            )
-        if closed is None:
-            with h5py.File(path, "r", locking=False) as file:
-                yield file
-        else:
-            with _Closed(path, closed) as raw, h5py.File(raw, "r") as file:
-                yield file
-    except SimError as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"{path}: {error}") from error
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, MemoryError, EOFError) as error:
-        reason = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
-        raise FormatError(
-            f"{path}: {NOT_HDF5} of ours or of SONATA: {reason}. "
-            "Truncated or damaged files cannot be repaired: copy it again or rerun the simulation."
-        ) from error
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value)
 
 
 def _number(attributes: Any, name: str, default: float) -> float:
     return float(attributes[name]) if name in attributes else default
 
 
-def _dataset(group: Any, name: str, ndim: int = 1) -> Any:
-    """A numeric dataset of the wanted rank, or FormatError."""
-    data = group.get(name)
-    where = f"{group.file.filename}: {group.name}/{name}"
-    if not isinstance(data, h5py.Dataset):
-        raise FormatError(f"{where}: is missing. This is no SONATA file of the expected kind.")
-    if data.ndim != ndim or data.dtype.kind not in "iuf":
-        raise FormatError(f"{where}: must be {ndim}-D numbers; got {data.ndim}-D {data.dtype}.")
-    return data
-
-
 def _is_ours(file: Any) -> bool:
-    return "format" in file.attrs and _text(file.attrs["format"]) == FORMAT
+    return "format" in file.attrs and text_of(file.attrs["format"]) == FORMAT
 
 
 def _complete(file: Any) -> bool:
@@ -580,25 +426,18 @@ def _rows(group: Any, data: Any, file: Any) -> int:
     return flushed
 
 
-def _groups(file: Any, name: str) -> dict[str, Any]:
-    parent = file.get(name)
-    if not isinstance(parent, h5py.Group):
-        return {}
-    return {key: group for key, group in parent.items() if isinstance(group, h5py.Group)}
-
-
 def _to_ms(data: Any) -> float:
     if _is_ours(data.file):
         return 1.0
-    unit = _text(data.attrs.get("units", "ms")).lower()
+    unit = text_of(data.attrs.get("units", "ms")).lower()
     if unit not in MS:
         raise FormatError(f"{data.file.filename}: {data.name}.units: must be one of {', '.join(MS)}; got {unit!r}.")
     return MS[unit]
 
 
 def _spike_columns(file: Any, population: str) -> tuple[Any, Any, int]:
-    group = _groups(file, "spikes")[population]
-    times, ids = _dataset(group, "timestamps"), _dataset(group, "node_ids")
+    group = groups(file, "spikes")[population]
+    times, ids = dataset(group, "timestamps"), dataset(group, "node_ids")
     if times.shape != ids.shape and _complete(file):
         raise FormatError(
             f"{file.filename}: {group.name}: timestamps and node_ids must be equally long; "
@@ -627,17 +466,17 @@ def _load_spikes(file: Any, population: str, t_stop: float | None = None) -> Spi
 def _report_keys(file: Any) -> dict[tuple[str, str], str]:
     """(population, variable) of every report and its group."""
     out: dict[tuple[str, str], str] = {}
-    for name, group in _groups(file, "report").items():
+    for name, group in groups(file, "report").items():
         data = group.get("data")
         attributes = {**(dict(data.attrs) if data is not None else {}), **dict(group.attrs)}
         population, _, after = name.partition(".") if _is_ours(file) else (name, "", "")
-        population = _text(attributes.get("population", population))
-        out[population, _text(attributes.get("variable", after or "data"))] = name
+        population = text_of(attributes.get("population", population))
+        out[population, text_of(attributes.get("variable", after or "data"))] = name
     return out
 
 
 def _report_time(group: Any) -> tuple[float, float, float]:
-    time = _dataset(group, "mapping/time")
+    time = dataset(group, "mapping/time")
     values = np.asarray(time[...], dtype=np.float64) * _to_ms(time)
     if values.shape != (3,) or not np.isfinite(values).all() or values[2] <= 0:
         raise FormatError(f"{group.file.filename}: {time.name}: must be (start, stop, step > 0); got {values}.")
@@ -645,13 +484,13 @@ def _report_time(group: Any) -> tuple[float, float, float]:
 
 
 def _load_trace(file: Any, name: str) -> Trace:
-    group = _groups(file, "report")[name]
-    data = _dataset(group, "data", 2)
+    group = groups(file, "report")[name]
+    data = dataset(group, "data", 2)
     n = _rows(group, data, file)
     start, _, step = _report_time(group)
-    ids = np.asarray(_dataset(group, "mapping/node_ids")[...]).astype(np.int64)
+    ids = np.asarray(dataset(group, "mapping/node_ids")[...]).astype(np.int64)
     pointers = "mapping/index_pointers" if "index_pointers" in group["mapping"] else "mapping/index_pointer"
-    bounds = np.asarray(_dataset(group, pointers)[...]).astype(np.int64)
+    bounds = np.asarray(dataset(group, pointers)[...]).astype(np.int64)
     if bounds.size == ids.size + 1:  # several elements of one node repeat its id
         per_node = np.diff(bounds)
         if (per_node < 0).any() or bounds[0] != 0 or bounds[-1] != data.shape[1]:
@@ -660,7 +499,7 @@ def _load_trace(file: Any, name: str) -> Trace:
     if ids.size != data.shape[1]:
         raise FormatError(f"{file.filename}: {data.name}: {data.shape[1]} columns but {ids.size} elements are mapped.")
     values = np.asarray(data[:n], dtype=np.float64)
-    return Trace(start + np.float64(step) * np.arange(n), ids, values, _text(data.attrs.get("units", "")))
+    return Trace(start + np.float64(step) * np.arange(n), ids, values, text_of(data.attrs.get("units", "")))
 
 
 def _load_states(file: Any, population: str) -> StateRecord:
@@ -669,8 +508,8 @@ def _load_states(file: Any, population: str) -> StateRecord:
 
 
 def _load_weights(file: Any, projection: str) -> Weights:
-    group = _groups(file, "weights")[projection]
-    time, data = _dataset(group, "time"), _dataset(group, "data", 2)
+    group = groups(file, "weights")[projection]
+    time, data = dataset(group, "time"), dataset(group, "data", 2)
     n = _rows(group, time, file)
     return np.asarray(time[:n], dtype=np.float64), np.asarray(data[:n], dtype=np.float64)
 
@@ -680,7 +519,7 @@ def _provenance(file: Any) -> dict[str, Any]:
     if not _is_ours(file) or not isinstance(data, h5py.Dataset) or data.shape != ():
         return {}
     try:
-        document = json.loads(_text(data[()]))
+        document = json.loads(text_of(data[()]))
     except json.JSONDecodeError as error:
         raise FormatError(f"{file.filename}: /provenance: not JSON: {error}.") from error
     return document if isinstance(document, dict) else {"value": document}
@@ -691,11 +530,11 @@ def _span(file: Any) -> tuple[float, float]:
     if _is_ours(file):
         return _number(file.attrs, "t_start", 0.0), _number(file.attrs, "t_flushed", 0.0)
     last = 0.0
-    for name in _groups(file, "spikes"):
+    for name in groups(file, "spikes"):
         times, _, n = _spike_columns(file, name)
         if n:
             last = max(last, float(np.max(times[...])) * _to_ms(times))
-    for group in _groups(file, "report").values():
+    for group in groups(file, "report").values():
         last = max(last, _report_time(group)[1])
     return 0.0, last
 
@@ -703,7 +542,7 @@ def _span(file: Any) -> tuple[float, float]:
 def _sizes(file: Any) -> dict[str, tuple[int, int]]:
     """(n_nodes, n_spikes) of every population."""
     out = {}
-    for name in _groups(file, "spikes"):
+    for name in groups(file, "spikes"):
         times, ids, n = _spike_columns(file, name)
         known = times.parent.attrs.get("n_nodes")
         out[name] = (int(known) if known is not None else int(np.max(ids[...], initial=-1)) + 1, n)
@@ -711,7 +550,7 @@ def _sizes(file: Any) -> dict[str, tuple[int, int]]:
 
 
 def _check_content(file: Any, path: Path) -> None:
-    if not _groups(file, "spikes") and not _groups(file, "report") and not _is_ours(file):
+    if not groups(file, "spikes") and not groups(file, "report") and not _is_ours(file):
         raise FormatError(
             f"{path}: HDF5, but no SONATA result: neither /spikes nor /report; found {', '.join(file) or 'nothing'}."
         )
@@ -724,7 +563,7 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 def _later(path: Path, state: tuple[int, int, int], load: Callable[..., Any], *args: Any) -> Any:
     """Read from a file that was looked at before and must still be the same."""
-    with _reading(path) as file:
+    with reading(path) as file:
         if _complete(file) and _state(path) != state:
             raise FormatError(f"{path}: changed since the result was opened. Read it again with read_result.")
         return load(file, *args)
@@ -744,27 +583,27 @@ def read_result(path: PathLike) -> Result:
         Missing, truncated, damaged, or not SONATA.
     """
     path = Path(path)
-    with _reading(path) as file:
+    with reading(path) as file:
         _check_content(file, path)
         later = partial(partial, _later, path, _state(path))
         start, stop = _span(file)
         sizes = _sizes(file)
         owners = dict.fromkeys(population for population, _ in _report_keys(file))
         for name in _report_keys(file).values():
-            _dataset(_groups(file, "report")[name], "data", 2)
+            dataset(groups(file, "report")[name], "data", 2)
         spikes = Lazy({name: later(_load_spikes, name, stop) for name in sizes}, sizes)
         states = Lazy({name: later(_load_states, name) for name in owners}, {})
-        weights = Lazy({name: later(_load_weights, name) for name in _groups(file, "weights")}, {})
+        weights = Lazy({name: later(_load_weights, name) for name in groups(file, "weights")}, {})
         return Result(spikes, states, weights, _provenance(file), start, stop, path, _complete(file))
 
 
 def read_spikes(path: PathLike) -> dict[str, SpikeRecord]:
     """All spikes of a file, read now; fallbacks as in `read_result`."""
     path = Path(path)
-    with _reading(path) as file:
+    with reading(path) as file:
         _check_content(file, path)
         stop = _span(file)[1]
-        return {name: _load_spikes(file, name, stop) for name in _groups(file, "spikes")}
+        return {name: _load_spikes(file, name, stop) for name in groups(file, "spikes")}
 
 
 def describe(path: PathLike) -> dict[str, Any]:
@@ -778,7 +617,7 @@ def describe(path: PathLike) -> dict[str, Any]:
         every in ms, unit}, weights {projection: n_times, n_synapses}, provenance, format (None if not ours).
     """
     path = Path(path)
-    with _reading(path) as file:
+    with reading(path) as file:
         _check_content(file, path)
         start, stop = _span(file)
         populations = {}
@@ -787,17 +626,17 @@ def describe(path: PathLike) -> dict[str, Any]:
             populations[name] = {"n_nodes": n, "n_spikes": spikes, "rate": 1000 * spikes / span if span > 0 else None}
         reports = {}
         for key, name in _report_keys(file).items():
-            group = _groups(file, "report")[name]
-            data = _dataset(group, "data", 2)
+            group = groups(file, "report")[name]
+            data = dataset(group, "data", 2)
             reports[".".join(key)] = {
                 "n_samples": _rows(group, data, file),
                 "n_ids": int(data.shape[1]),
                 "every": _report_time(group)[2],
-                "unit": _text(data.attrs.get("units", "")),
+                "unit": text_of(data.attrs.get("units", "")),
             }
         weights = {
             name: {"n_times": _rows(group, group["time"], file), "n_synapses": int(group["data"].shape[1])}
-            for name, group in _groups(file, "weights").items()
+            for name, group in groups(file, "weights").items()
         }
         return {
             "path": str(path),
@@ -811,131 +650,3 @@ def describe(path: PathLike) -> dict[str, Any]:
             "weights": weights,
             "provenance": _provenance(file),
         }
-
-
-# ---------------------------------------------------------------------------------------------------- edges
-
-Edges: TypeAlias = tuple[Ints, Ints, Floats | None, Floats | None, str, str]
-
-
-def _edge_attribute(group: Any, name: str, n: int) -> Floats | None:
-    """One attribute of all edges from its numbered subgroups; None where no subgroup has it."""
-    parts = [key for key, part in group.items() if key.isdigit() and isinstance(part, h5py.Group) and name in part]
-    if not parts:
-        return None
-    if "edge_group_id" in group:
-        owner, index = _dataset(group, "edge_group_id")[...], _dataset(group, "edge_group_index")[...]
-    else:
-        owner, index = np.zeros(n, dtype=np.int64), np.arange(n)
-    out = np.full(n, np.nan)
-    for key in parts:
-        mine = owner == int(key)
-        out[mine] = np.asarray(_dataset(group[key], name)[...], dtype=np.float64)[index[mine]]
-    if np.isnan(out).any():
-        raise FormatError(f"{group.file.filename}: {group.name}: {name} is missing or NaN for some edges.")
-    return out
-
-
-def read_edges(path: PathLike, population: str | None = None) -> Edges:
-    """Read a SONATA edge population.
-
-    Parameters
-    ----------
-    path : str or Path
-    population : str, optional
-        Needed where the file holds several.
-
-    Returns
-    -------
-    source_ids, target_ids : (n_edges,) int64
-    weights, delays : (n_edges,) float64 or None
-        ``syn_weight`` in the file's own unit and ``delay`` in ms; None where only the edge types file has them.
-    source_population, target_population : str
-    """
-    path = Path(path)
-    with _reading(path) as file:
-        found = _groups(file, "edges")
-        held = ", ".join(found) or "none"
-        if population is None and len(found) == 1:
-            population = next(iter(found))
-        if population not in found:
-            raise FormatError(f"{path}: edge population {population!r} not found; the file holds {held}. Name one.")
-        group = found[population]
-        ids, owners = [], []
-        for side in ("source", "target"):
-            data = _dataset(group, f"{side}_node_id")
-            owner = data.attrs.get("node_population", data.attrs.get("network"))
-            if owner is None:
-                raise FormatError(f"{path}: {data.name}: attribute node_population is missing.")
-            ids.append(np.asarray(data[...]).astype(np.int64))
-            owners.append(_text(owner))
-        if ids[0].shape != ids[1].shape:
-            raise FormatError(f"{path}: {group.name}: source and target ids differ in length.")
-        weights, delays = (_edge_attribute(group, name, ids[0].size) for name in ("syn_weight", "delay"))
-        return ids[0], ids[1], weights, delays, owners[0], owners[1]
-
-
-def write_edges(
-    path: PathLike,
-    name: str,
-    source_pop: str,
-    target_pop: str,
-    src: ArrayLike,
-    tgt: ArrayLike,
-    weight: ArrayLike | None = None,
-    delay: ArrayLike | None = None,
-    overwrite: bool = False,
-) -> Path:
-    """Write one edge population as SONATA (edge type 0 for all, no index tables).
-
-    Parameters
-    ----------
-    path : str or Path
-        New file, or with ``overwrite`` a replaced one.
-    name : str
-        Edge population, by custom ``<source>_to_<target>``.
-    source_pop, target_pop : str
-        Node populations that the ids count in.
-    src, tgt : (n_edges,) integers, 0-based
-    weight : number or (n_edges,), optional
-        ``syn_weight``.
-    delay : number or (n_edges,), optional
-        ``delay`` in ms.
-    """
-    source, target = (np.asarray(a) for a in (src, tgt))
-    if source.ndim != 1 or source.shape != target.shape:
-        raise ShapeError(f"write_edges.src, tgt: must be 1-D and equally long; got {source.shape}, {target.shape}.")
-    for label, ids in (("src", source), ("tgt", target)):
-        if ids.size and (ids.dtype.kind not in "iu" or ids.min() < 0):
-            raise ModelError(f"write_edges.{label}: must be integers >= 0; got {ids.dtype} from {ids.min()}.")
-    n = source.size
-    columns = {}
-    for label, value in (("syn_weight", weight), ("delay", delay)):
-        if value is not None:
-            column = np.asarray(value, dtype=np.float64)
-            if column.shape not in ((), (n,)) or not np.isfinite(column).all():
-                raise ShapeError(f"write_edges.{label}: must be one finite number or {n} of them; got {column.shape}.")
-            columns[label] = np.broadcast_to(column, (n,))
-    _check_name(name)
-    target_path = check_destination(path, overwrite)
-    part = part_path(target_path)
-    try:
-        with _writing(target_path), h5py.File(part, "w", libver="earliest") as file:
-            _write_root(file)
-            group = file.create_group(f"edges/{name}")
-            for side, ids, owner in (("source", source, source_pop), ("target", target, target_pop)):
-                data = group.create_dataset(f"{side}_node_id", data=ids.astype(np.uint64))
-                data.attrs["node_population"] = owner
-            group["edge_group_id"] = np.zeros(n, dtype=np.uint32)
-            group["edge_group_index"] = np.arange(n, dtype=np.uint64)
-            group["edge_type_id"] = np.zeros(n, dtype=np.uint32)
-            for label, column in columns.items():
-                group.create_dataset(f"0/{label}", data=column)
-            group.require_group("0")
-        with _writing(target_path):
-            os.replace(part, target_path)
-    except BaseException:
-        with suppress(OSError):
-            part.unlink()
-        raise
-    return target_path

@@ -14,12 +14,15 @@ from snn.neurons.lif_cond_alpha import LIFCondAlpha
 from snn.neurons.lif_cond_exp import LIFCondExp
 from snn.neurons.lif_delta import LIFDelta
 from snn.neurons.lif_exp import LIFExp
+from snn.neurons.nir_cuba_lif import NIRCubaLIF
+from snn.neurons.quadratic_if import QIF
 from snn.neurons.resonate_and_fire import ResonateAndFire
 
 __all__ = [
     "ALIF",
     "GIF",
     "IF",
+    "QIF",
     "AdExCondExp",
     "AdExPscExp",
     "CubaLIF",
@@ -31,5 +34,6 @@ __all__ = [
     "LIFCondExp",
     "LIFDelta",
     "LIFExp",
+    "NIRCubaLIF",
     "ResonateAndFire",
 ]

@@ -43,7 +43,7 @@ CubaLIF = define(
         ============  ======================  =====================  =================================
 
         NIR's equations are solved exactly for constant current by alpha = exp(-dt / tau_syn), beta = exp(-dt /
-        tau_mem).
+        tau_mem). Its continuous-time form, which the event engine takes, is ``NIRCubaLIF``.
 
         Numerics
         --------

@@ -1,8 +1,10 @@
 """Integrate-and-fire neuron without leak, reset by subtraction."""
 
+import math
+
 import numpy as np
 
-from kernels.spec import Derived, NeuronSpec, Param, Receptor, StateVar
+from kernels.spec import ClosedForm, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 
 
@@ -16,6 +18,30 @@ def integrate_and_fire_step(v, arrive_syn, i_stim, v_th, r, i_e, r_dt):  # type:
     fired = v > v_th
     v = v - v_th if fired else v
     return v, fired
+
+
+def flow(v, i_stim, h, r, i_e):  # type: ignore[no-untyped-def]
+    return (v + r * (i_e + i_stim) * h,)
+
+
+def arrive(v, arrive_syn, r, held):  # type: ignore[no-untyped-def]
+    return (v + r * arrive_syn,)
+
+
+def fire(v, v_th):  # type: ignore[no-untyped-def]
+    return (v - v_th,)
+
+
+def earliest(v, i_stim, r, i_e, v_th):  # type: ignore[no-untyped-def]
+    slope = r * (i_e + i_stim)
+    t = (1.0 - 1e-12) * max(v_th - v, 0.0) / (slope if slope > 0.0 else 1.0)
+    return 0.0 if v > v_th else (t if slope > 0.0 else math.inf)
+
+
+def crossing(v, i_stim, h, r, i_e, v_th):  # type: ignore[no-untyped-def]
+    slope = r * (i_e + i_stim)
+    t = max(v_th - v, 0.0) / slope if slope > 0.0 else (0.0 if v > v_th else math.inf)
+    return t if t <= h else math.inf
 
 
 IF = define(
@@ -32,7 +58,9 @@ IF = define(
         Numerics
         --------
         Exact on the grid, at most one spike a step; what is above threshold stays and fires later. The threshold is
-        strict, as in NIR's ``IF``, which resets to a value instead. There is no counterpart in NEST.
+        strict, as in NIR's ``IF``, which resets to a value instead. There is no counterpart in NEST. In continuous
+        time a neuron fires as soon as v would be above threshold, as often at one instant as v holds v_th: what steps
+        of length dt do in the limit dt = 0.
         """,
         state=(StateVar("v", "1", "membrane potential"),),
         params=(
@@ -45,6 +73,9 @@ IF = define(
         step=integrate_and_fire_step,
         current_unit="1/ms",
         rate=if_rate,
+        closed_form=ClosedForm(
+            derived=(), flow=flow, hold=None, arrive=arrive, fire=fire, earliest=earliest, crossing=crossing
+        ),
         references=("Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682",),
     )
 )

@@ -3,10 +3,11 @@
 import numpy as np
 from scipy.special import hyp1f1
 
-from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
+from kernels import scalar
+from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 from snn.neurons.lif_delta import lif_rate
-from snn.neurons.lif_exp import exp_to_v
+from snn.neurons.lif_exp import exp_to_v, psp_peak
 
 
 def lif_alpha_step(  # type: ignore[no-untyped-def]
@@ -38,6 +39,53 @@ def ramp_to_v(dt, tau_syn, tau_m, c_m):  # type: ignore[no-untyped-def]
     return 0.5 * dt * dt / c_m * np.exp(-dt / np.maximum(tau_m, tau_syn)) * shape
 
 
+def ramp_peak(tau_m, tau_syn):  # type: ignore[no-untyped-def]
+    """A bound, in ms^2, of the response of a membrane to a current s exp(-s / tau_syn), s in ms.
+
+    The response is that to exp(-s / tau_syn), then decaying once more alike; and the current is at most tau_syn / e.
+    """
+    return tau_syn * np.minimum(psp_peak(tau_m, tau_syn), tau_m / np.e)
+
+
+def flow(  # type: ignore[no-untyped-def]
+    v, i_ex, di_ex, i_in, di_in, i_stim, h, v_inf, r_m, inv_c, leak, rate_ex, rate_in
+):
+    top = v_inf + i_stim * r_m
+    v, i_ex, di_ex, i_in, di_in = scalar.leaky_alpha(h, v, top, i_ex, di_ex, i_in, di_in, inv_c, leak, rate_ex, rate_in)
+    return v, i_ex, di_ex, i_in, di_in
+
+
+def hold(v, i_ex, di_ex, i_in, di_in, h, rate_ex, rate_in):  # type: ignore[no-untyped-def]
+    e_ex = scalar.decay(rate_ex * h)
+    e_in = scalar.decay(rate_in * h)
+    return v, (i_ex + di_ex * h) * e_ex, di_ex * e_ex, (i_in + di_in * h) * e_in, di_in * e_in
+
+
+def arrive(v, i_ex, di_ex, i_in, di_in, arrive_ex, arrive_in, held, step_ex, step_in):  # type: ignore[no-untyped-def]
+    return v, i_ex, di_ex + arrive_ex * step_ex, i_in, di_in + arrive_in * step_in
+
+
+def fire(v_reset, i_ex, di_ex, i_in, di_in):  # type: ignore[no-untyped-def]
+    return v_reset, i_ex, di_ex, i_in, di_in
+
+
+def earliest(  # type: ignore[no-untyped-def]
+    v, i_ex, di_ex, i_in, di_in, i_stim, v_inf, r_m, inv_c, v_th, tau_m, tau_syn_ex, tau_syn_in, peak_ex, peak_in,
+    ramp_ex, ramp_in, cancel,
+):  # fmt: skip
+    return scalar.leaky_alpha_earliest(
+        v, v_th, v_inf + i_stim * r_m, i_ex * inv_c, di_ex * inv_c, i_in * inv_c, di_in * inv_c, tau_m, tau_syn_ex,
+        tau_syn_in, peak_ex, peak_in, ramp_ex, ramp_in, cancel,
+    )  # fmt: skip
+
+
+def crossing(  # type: ignore[no-untyped-def]
+    v, i_ex, di_ex, i_in, di_in, i_stim, h, v_inf, r_m, inv_c, v_th, leak, rate_ex, rate_in
+):
+    top = v_inf + i_stim * r_m
+    return scalar.leaky_alpha_crossing(h, v, v_th, top, i_ex, di_ex, i_in, di_in, inv_c, leak, rate_ex, rate_in)
+
+
 LIFAlpha = define(
     NeuronSpec(
         name="LIFAlpha",
@@ -53,7 +101,9 @@ LIFAlpha = define(
         Numerics
         --------
         Exact integration on the grid (Rotter & Diesmann 1999), for every dt and every ratio of the time constants,
-        tau_syn = tau_m too; only threshold crossings are bound to the grid. Equal to NEST's ``iaf_psc_alpha``.
+        tau_syn = tau_m too; only threshold crossings are bound to the grid. Equal to NEST's ``iaf_psc_alpha``. In
+        continuous time v can cross the threshold only while the slope that it would have there is positive: that splits
+        time into intervals with at most one crossing each, found by a bracketed Newton method, so none is missed.
         """,
         state=(
             StateVar("v", "mV", "membrane potential", init="e_l"),
@@ -98,6 +148,30 @@ LIFAlpha = define(
         checks=(Check(("v_reset", "v_th"), lambda p: p.v_reset < p.v_th, "must be below v_th"),),
         refractory="refractory",
         rate=lif_rate,
+        closed_form=ClosedForm(
+            derived=(
+                Derived("v_inf", "mV", lambda p, dt: p.e_l + p.i_e * p.tau_m / p.c_m),
+                Derived("r_m", "mV/pA", lambda p, dt: p.tau_m / p.c_m),
+                Derived("inv_c", "1/pF", lambda p, dt: 1.0 / p.c_m),
+                Derived("leak", "1/ms", lambda p, dt: 1.0 / p.tau_m),
+                Derived("rate_ex", "1/ms", lambda p, dt: 1.0 / p.tau_syn_ex),
+                Derived("rate_in", "1/ms", lambda p, dt: 1.0 / p.tau_syn_in),
+                Derived("step_ex", "1/ms", lambda p, dt: np.e / p.tau_syn_ex),
+                Derived("step_in", "1/ms", lambda p, dt: np.e / p.tau_syn_in),
+                Derived("peak_ex", "ms", lambda p, dt: psp_peak(p.tau_m, p.tau_syn_ex)),
+                Derived("peak_in", "ms", lambda p, dt: psp_peak(p.tau_m, p.tau_syn_in)),
+                Derived("ramp_ex", "ms^2", lambda p, dt: ramp_peak(p.tau_m, p.tau_syn_ex)),
+                Derived("ramp_in", "ms^2", lambda p, dt: ramp_peak(p.tau_m, p.tau_syn_in)),
+                Derived("cancel", "1", lambda p, dt: np.where(p.tau_syn_in >= p.tau_syn_ex, 1.0, 0.0)),
+            ),
+            flow=flow,
+            hold=hold,
+            arrive=arrive,
+            fire=fire,
+            earliest=earliest,
+            crossing=crossing,
+            t_ref="t_ref",
+        ),
         references=("Rotter & Diesmann 1999, doi:10.1007/s004220050570", "NEST 3.10, iaf_psc_alpha"),
     )
 )

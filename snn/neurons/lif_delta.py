@@ -1,8 +1,11 @@
 """Leaky integrate-and-fire neuron with delta-shaped synapses."""
 
+import math
+
 import numpy as np
 
-from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
+from kernels import scalar
+from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 
 
@@ -24,6 +27,39 @@ def lif_delta_step(v, refractory, arrive_syn, i_stim, v_reset, v_th, p_vv, p_vi,
     return v, refractory, fired
 
 
+def flow(v, i_stim, h, v_inf, r_m, leak):  # type: ignore[no-untyped-def]
+    return (v + (v_inf + i_stim * r_m - v) * (1.0 - scalar.decay(leak * h)),)
+
+
+def hold(v, h):  # type: ignore[no-untyped-def]
+    return (v,)
+
+
+def arrive(v, arrive_syn, held):  # type: ignore[no-untyped-def]
+    return (v + arrive_syn if held == 0 else v,)
+
+
+def fire(v_reset):  # type: ignore[no-untyped-def]
+    return (v_reset,)
+
+
+def earliest(v, i_stim, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
+    # log(1 + x) > 2 x / (2 + x)
+    top = v_inf + i_stim * r_m
+    rounding = 1e-12 * (abs(v) + abs(v_th) + abs(top))
+    gap = v_th - v
+    near = max(gap - rounding, 1e-3 * gap)
+    reach = top - v + rounding
+    t = 2.0 * near * tau_m / max(2.0 * reach - near, 1e-300)
+    return 0.0 if gap <= 0.0 else (math.inf if reach < gap else t)
+
+
+def crossing(v, i_stim, h, v_inf, r_m, v_th, tau_m):  # type: ignore[no-untyped-def]
+    top = v_inf + i_stim * r_m
+    t = 0.0 if v >= v_th else (tau_m * math.log1p((v_th - v) / (top - v_th)) if top > v_th else math.inf)
+    return t if t <= h else math.inf
+
+
 LIFDelta = define(
     NeuronSpec(
         name="LIFDelta",
@@ -37,7 +73,8 @@ LIFDelta = define(
 
         Numerics
         --------
-        Exact integration on the grid (Rotter & Diesmann 1999); equal to NEST's ``iaf_psc_delta``.
+        Exact integration on the grid (Rotter & Diesmann 1999); equal to NEST's ``iaf_psc_delta``. In continuous time
+        the crossing of the threshold is a logarithm.
         """,
         state=(
             StateVar("v", "mV", "membrane potential", init="e_l"),
@@ -63,6 +100,20 @@ LIFDelta = define(
         checks=(Check(("v_reset", "v_th"), lambda p: p.v_reset < p.v_th, "must be below v_th"),),
         refractory="refractory",
         rate=lif_rate,
+        closed_form=ClosedForm(
+            derived=(
+                Derived("v_inf", "mV", lambda p, dt: p.e_l + p.i_e * p.tau_m / p.c_m),
+                Derived("r_m", "mV/pA", lambda p, dt: p.tau_m / p.c_m),
+                Derived("leak", "1/ms", lambda p, dt: 1.0 / p.tau_m),
+            ),
+            flow=flow,
+            hold=hold,
+            arrive=arrive,
+            fire=fire,
+            earliest=earliest,
+            crossing=crossing,
+            t_ref="t_ref",
+        ),
         references=("Rotter & Diesmann 1999, doi:10.1007/s004220050570", "NEST 3.10, iaf_psc_delta"),
     )
 )

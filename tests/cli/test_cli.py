@@ -98,6 +98,15 @@ def test_run(net):
     assert not list(Path().rglob("*.part"))
 
 
+def test_event_engine(net):
+    assert command("run", net, "--out", "a.h5", "--set", "simulation.engine=event").exit_code == 0
+    assert command("run", "a.h5", "--out", "b.h5").exit_code == 0
+    assert same("a.h5", "b.h5")
+    record = read_spikes("a.h5")["exc"]
+    off = np.abs(record.times / 0.1 - np.rint(record.times / 0.1))
+    assert len(record) > 0 and np.median(off) > 0.01, "spikes on the grid"
+
+
 def test_quiet(net):
     done = command("run", net, "--quiet", "--out", "a.h5")
     assert (done.exit_code, done.stderr) == (0, "")

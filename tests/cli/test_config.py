@@ -18,6 +18,7 @@ from plasticity import STDPPair
 from snn.build import CURRENTS, RULES, SPIKE_SOURCES, Builder, Profile
 from snn.config import load, load_provenance, parse_override, tomllib
 from snn.distributions import Distribution
+from snn.neurons.base import MODELS
 
 ROOT = Path(__file__).parents[2]
 
@@ -44,10 +45,10 @@ def write(tmp_path):
     return write
 
 
-def problems(path, overrides=None):
+def problems(path, overrides=None, allow_code=False):
     """The lines of the error without the first, which holds the count."""
     with pytest.raises(ConfigError) as caught:
-        load(path, overrides)
+        load(path, overrides, allow_code)
     first, *lines = str(caught.value).split("\n  ")
     count = int(re.fullmatch(rf"{re.escape(str(path))}: (\d+) problems?", first)[1])
     assert count == len(lines)
@@ -271,7 +272,7 @@ def test_one_mistake(write, text, expected):
         ("duration = 1.0\ndt = 0.0", "simulation.dt: must be > 0 ms; got 0.0."),
         ("duration = 1.0\nthreads = 0", "simulation.threads: must be >= 1; got 0."),
         ('duration = 1.0\nbackend = "gpux"', "simulation.backend: must be "),
-        ('duration = 1.0\nengine = "clocks"', 'simulation.engine: must be "clock"; got \'clocks\'.'),
+        ('duration = 1.0\nengine = "clocks"', 'simulation.engine: must be "clock" or "event"; got \'clocks\'.'),
         ('duration = 1.0\nprecision = "float16"', "simulation.precision: must be "),
         ('duration = 1.0\nbackend = "reference"\nprecision = "float32"',
          'simulation: backend = "reference" computes in float64; got precision = "float32".'),
@@ -592,3 +593,84 @@ def test_example_file_is_valid(tmp_path):
     assert sum(p.n for p in load(path).network().populations.values()) == 1000
     shutil.copy(path, tmp_path / "copy.toml")  # stands alone
     load(tmp_path / "copy.toml")
+
+
+MY_MODEL = """
+import snn
+from kernels.spec import NeuronSpec, Param, Receptor, StateVar
+
+def counter_step(v, arrive_syn, i_stim, v_th):
+    v = v + arrive_syn
+    fired = v >= v_th
+    return 0.0 if fired else v, fired
+
+snn.define(NeuronSpec(
+    name="{name}", doc="Counts its input.", state=(StateVar("v", "1", "count"),),
+    params=(Param("v_th", "1", 3.0, "threshold", gt=0),), derived=(),
+    receptors=(Receptor("syn", "1", "jump"),), step=counter_step, references=("this test",),
+))
+"""
+OWN = """models = ["my/models.py"]
+[simulation]
+duration = 50.0
+backend = "reference"
+[populations.a]
+n = 3
+model = "{name}"
+params = {{v_th = 2.0}}
+[populations.b]
+n = 3
+model = "SpikeArray"
+times = [1.0, 2.0, 3.0, 4.0]
+ids = [0, 0, 0, 1]
+[[projections]]
+source = "b"
+target = "a"
+rule = "one_to_one"
+weight = 1.0
+delay = 1.0
+"""
+
+
+@pytest.fixture
+def registered():
+    """Models of the tests are forgotten again."""
+    before = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(before)
+
+
+def test_models_of_ones_own(write, tmp_path, monkeypatch, registered):
+    (tmp_path / "my").mkdir()
+    write(MY_MODEL.format(name="CountingCell"), "my/models.py")
+    path = write(OWN.format(name="CountingCell"))
+    monkeypatch.chdir(tmp_path.parent)  # the path is relative to the file
+    (refused,) = [p for p in problems(path) if p.startswith("models")]
+    assert refused.startswith(f"models.0: would run {tmp_path}/my/models.py as a program. Allow it with --allow-code")
+    experiment = load(path, allow_code=True)
+    assert experiment.configuration["models"] == [str(tmp_path / "my/models.py")]
+    for _ in range(2):  # the second network comes from the configuration
+        result = snn.Simulation(experiment.network(), backend="reference").run(10.0)
+        assert result.spikes["a"].ids.tolist() == [0]
+    (found,) = problems(path, {"populations.a.params.v_th": -1.0}, allow_code=True)
+    assert found.startswith("populations.a.params.v_th: must be > 0")
+
+
+def test_models_that_cannot_be_imported(write, tmp_path, registered):
+    path = write(OWN.format(name="NoSuchCell"))
+    missing, unknown = problems(path, allow_code=True)
+    assert (
+        missing == f"models.0: no such file: {tmp_path}/my/models.py. Check the name; it is relative to the TOML file."
+    )
+    assert unknown.startswith("populations.a.model: no model 'NoSuchCell'.")
+    (tmp_path / "my").mkdir()
+    for text, error in (("1 / 0", "ZeroDivisionError: division by zero"), ("def", "SyntaxError: ")):
+        write(text, "my/models.py")
+        assert problems(path, allow_code=True)[0].startswith(
+            f"models.0: {tmp_path}/my/models.py cannot be imported: {error}"
+        )
+    write(MY_MODEL.format(name="Bad").replace("v + arrive_syn", "open(arrive_syn)"), "my/models.py")
+    assert problems(path, allow_code=True)[0].startswith("models.0: ")
+    (found,) = problems(write('models = "a.py"' + BASE))
+    assert found.startswith("models: must be a list")

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from kernels.errors import ConfigError, FormatError, ModelError, ShapeError, SimError
 from snn.io import sonata
-from snn.io.sonata import OutputError, SonataWriter, describe, read_edges, read_result, read_spikes, write_edges
+from snn.io.sonata import SonataWriter, describe, read_result, read_spikes
+from snn.io.sonata_edges import read_edges, write_edges
+from snn.io.sonata_file import OutputError, part_path
 from snn.records import MemoryRecorder
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,7 +65,7 @@ def pair(tmp_path_factory):
 
 def test_file_equals_memory(pair):
     memory, file = pair
-    assert file.path is not None and not sonata.part_path(file.path).exists()
+    assert file.path is not None and not part_path(file.path).exists()
     assert (file.t_start, file.t_stop, file.complete) == (0.0, 20.0, True)
     assert list(file.spikes) == list(memory.spikes) == ["exc", "inh", "none"]
     for name, record in memory.spikes.items():
@@ -263,7 +265,7 @@ def test_sigkill_leaves_everything_up_to_the_last_flush(tmp_path, flushes):
         done = tuple(map(int, rest[-1].split()))
     k, n = done
     assert not path.exists()
-    result = read_result(sonata.part_path(path))
+    result = read_result(part_path(path))
     assert not result.complete and result.t_stop >= k
     record = result.spikes["p"]
     assert len(record) >= n
@@ -275,7 +277,7 @@ def test_sigkill_leaves_everything_up_to_the_last_flush(tmp_path, flushes):
     times, weights = result.weights["w"]
     assert len(times) >= k and (weights == times[:, None]).all()
     assert len(result.spikes["q"]) == 0
-    info = describe(sonata.part_path(path))
+    info = describe(part_path(path))
     assert not info["complete"] and info["t_stop"] == result.t_stop
 
 
@@ -306,7 +308,8 @@ def test_killed_within_a_flush(tmp_path):
 FILL_THE_DISK = """
     import resource, signal, sys
     import numpy as np
-    from snn.io.sonata import OutputError, SonataWriter
+    from snn.io.sonata import SonataWriter
+    from snn.io.sonata_file import OutputError
 
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (3_000_000, 3_000_000))
@@ -346,7 +349,7 @@ def test_full_disk(tmp_path, when):
     n, k, message = done.stdout.split(maxsplit=2)
     assert int(n) > 50_000 and str(path) in message and "cannot be written" in message and f"Up to {k} ms" in message
     assert not path.exists() and "Traceback" not in done.stderr
-    result = read_result(sonata.part_path(path))
+    result = read_result(part_path(path))
     assert result.t_stop == float(k) and not result.complete
     np.testing.assert_array_equal(result.spikes["p"].times, np.arange(int(n)) + 1.0)
 
@@ -381,9 +384,9 @@ def test_refusals_before_the_run(tmp_path):
     before = (tmp_path / "a.h5").read_bytes()
     SonataWriter(tmp_path / "a.h5", {"p": 1}, overwrite=True).abort()
     assert (tmp_path / "a.h5").read_bytes() == before and sorted(os.listdir(tmp_path)) == ["a.h5", "file"]
-    sonata.part_path(tmp_path / "b.h5").write_bytes(b"somebody's spikes")
+    part_path(tmp_path / "b.h5").write_bytes(b"somebody's spikes")
     refused(tmp_path / "b.h5", "unfinished run")
-    assert sonata.part_path(tmp_path / "b.h5").read_bytes() == b"somebody's spikes"
+    assert part_path(tmp_path / "b.h5").read_bytes() == b"somebody's spikes"
 
 
 @pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that not even root may write")

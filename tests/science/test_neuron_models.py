@@ -52,8 +52,9 @@ def simulate(model, dt, steps, inputs=None, init=None, **params):
 def test_rate_is_the_f_i_curve(model, fraction):
     dt, steps = 0.05, 20_000
     params = model().params
-    if model is neurons.IF:
-        current = 0.03 * fraction
+    rheobases = {neurons.IF: 0.03, neurons.NIRCubaLIF: 1.0, neurons.QIF: 0.7 * 10.0**2}
+    if model in rheobases:
+        current = rheobases[model] * fraction
     else:
         rheobase = params.get("g_l", params["c_m"] / params.get("tau_m", 1.0)) * (params["v_th"] - params["e_l"])
         current = fraction * rheobase
@@ -67,7 +68,7 @@ def test_rate_is_the_f_i_curve(model, fraction):
         assert rate == 0.0
         assert not fired.any()
     else:  # each interval is rounded up to the grid, from the same reset
-        assert len(intervals) > 5
+        assert len(intervals) > (1 if model is neurons.QIF else 5)  # slow near its saddle-node
         assert np.ptp(intervals) < 1e-9
         assert -1e-6 < intervals[0] - 1000.0 / rate < dt
 
@@ -658,6 +659,10 @@ BROKEN = [
     (neurons.CubaLIF, {"v_reset": 1.5}, "v_reset"),
     (neurons.CubaLIF, {"reset": 1.0, "v_th": 0.0}, "v_th"),
     (neurons.ResonateAndFire, {"v_reset": 1.5}, "v_reset"),
+    (neurons.NIRCubaLIF, {"v_reset": 1.0}, "v_reset"),
+    (neurons.QIF, {"e_l": -39.0}, "e_l"),
+    (neurons.QIF, {"v_t": 35.0}, "v_t"),
+    (neurons.QIF, {"v_reset": 35.0}, "v_reset"),
 ]
 
 

@@ -177,6 +177,37 @@ def test_delay_shape(net):
     refused(ShapeError, text, net.connect, "exc", "inh", snn.fixed_indegree(2), np.ones(6))
 
 
+@pytest.mark.parametrize("count", [-1, 2**31, 2**40, 2**70, 2.0, True, np.int64(-3)])
+@pytest.mark.parametrize("rule", ["fixed_indegree", "fixed_outdegree", "fixed_total_number"])
+def test_counts_of_rules(rule, count):
+    if rule == "fixed_total_number" and count == 2**31:
+        snn.fixed_total_number(count)
+        return
+    argument, bits = {"fixed_indegree": ("indegree", 31), "fixed_outdegree": ("outdegree", 31)}.get(
+        rule, ("number", 40)
+    )
+    text = f"{rule}.{argument}: must be an integer >= 0 and < 2**{bits}; got {count!r}."
+    refused(ModelError, text, getattr(snn, rule), count)
+
+
+@pytest.mark.parametrize("wrap", [[1.0, 1.0, 1.0], [[1.0, 1.0]], 0.0, [1.0, -1.0], np.nan, "1 m", [[1.0], 2.0]])
+def test_wrap(wrap):
+    net = snn.Network()
+    cells = net.population("cells", 4, snn.LIFExp(), positions=np.zeros((4, 2)))
+    net.connect(cells, cells, snn.distance_dependent(lambda d: 0.0 * d, wrap=wrap), 1.0, 1.0)
+    text = f"Projection 'cells->cells'.wrap: must be a length > 0 or one for each of 2 dimensions; got {wrap!r}."
+    refused(ShapeError, text, snn.Simulation, net, backend="reference")
+
+
+@pytest.mark.parametrize("value", [1.5, [1.0, 2.0, 3.0, 3.01], 2.0**31, -(2.0**40)])
+def test_set_state_of_an_integer(net, value):
+    sim = snn.Simulation(net, backend="reference")
+    text = f"set_state('refractory'): must be integers of 32 bits; got {value!r}."
+    refused(ModelError, text, sim.set_state, "exc", "refractory", value)
+    sim.set_state("exc", "refractory", 3.0)
+    np.testing.assert_array_equal(sim.state("exc", "refractory"), np.full(4, 3.0))
+
+
 def test_unknown_population(net):
     text = "Network: no population 'exd'. Did you mean 'exc'?"
     refused(ModelError, text, net.connect, "exd", "inh", snn.all_to_all())

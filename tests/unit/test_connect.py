@@ -8,7 +8,7 @@ import scipy.sparse
 from scipy import stats
 
 import snn
-from snn.io.sonata import write_edges
+from snn.io.sonata_edges import write_edges
 
 DT = 0.1
 SILENT = {"e_l": 0.0, "v_reset": 0.0, "v_th": 1e9}  # a target that never fires, at rest at 0 mV
@@ -449,7 +449,7 @@ def test_bytes_per_synapse(weight, delay, most, threads):
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
-        (lambda: snn.fixed_indegree(-1), snn.ModelError, "fixed_indegree.indegree: must be an integer >= 0; got -1"),
+        (lambda: snn.fixed_indegree(-1), snn.ModelError, "fixed_indegree.indegree: must be an integer >= 0 and < 2"),
         (lambda: snn.fixed_outdegree(2.0), snn.ModelError, "fixed_outdegree.outdegree"),
         (lambda: snn.fixed_total_number(True), snn.ModelError, "fixed_total_number.number"),
         (lambda: snn.pairwise_bernoulli(1.5), snn.ModelError, "pairwise_bernoulli.p: must be >= 0 and <= 1"),
@@ -481,3 +481,22 @@ def test_bytes_per_synapse(weight, delay, most, threads):
 def test_errors(make, error, text):
     with pytest.raises(error, match=text):
         make()
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        snn.fixed_indegree(7), snn.fixed_outdegree(7), snn.fixed_total_number(777), snn.one_to_one(), snn.all_to_all(),
+        snn.from_arrays([0, 1], [2, 3]),
+    ],
+)  # fmt: skip
+def test_expected_number_of_edges(rule):
+    sources, _ = draw(rule, 30)
+    assert rule.expected(30, 30) == len(sources)
+
+
+def test_expected_number_of_edges_of_random_rules():
+    sources, _ = draw(snn.pairwise_bernoulli(0.3), 200)
+    expected = snn.pairwise_bernoulli(0.3).expected(200, 200)
+    assert expected == 0.3 * 200**2 and abs(len(sources) - expected) < 5 * np.sqrt(0.7 * expected)
+    assert snn.distance_dependent(lambda d: d).expected(4, 5) == 20  # a bound

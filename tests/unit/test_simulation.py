@@ -90,6 +90,11 @@ def test_choice_of_threads(monkeypatch):
     assert simulate(big).threads == 3
     assert simulate(big, threads=2).threads == 2
     assert simulate(network(), backend="reference", threads=4).threads == 1
+    for rule in (snn.all_to_all(), snn.fixed_outdegree(1100), snn.fixed_total_number(1_000_000)):
+        dense = snn.Network()
+        cells = dense.population("a", 1000, snn.LIFDelta())
+        dense.connect(cells, cells, rule, 0.1, 1.0)
+        assert simulate(dense).threads == 3
 
 
 def test_seed():
@@ -270,13 +275,13 @@ def test_every_place_of_an_infinite_state_is_named():
     for name, n in (("a", 2), ("b", 3)):
         for variable in ("v", "i_ex", "i_in"):
             for neuron in range(n):
-                view = sim._view(name, variable)
+                view = sim._drive._view(name, variable)
                 for value in (math.nan, math.inf, -math.inf):
                     saved, view[neuron] = view[neuron], value
                     with pytest.raises(snn.SimError, match=rf"'{name}'\.{variable}: is not finite at neuron {neuron} "):
-                        sim._check_finite(1)
+                        sim._drive._check_finite(1)
                     view[neuron] = saved
-    sim._check_finite(1)
+    sim._drive._check_finite(1)
 
 
 # precision ----------------------------------------------------------------------------------------------------------
@@ -353,7 +358,7 @@ def test_full_record_stops_early(threads):
     plain = simulate(network(constant=True), threads=threads)
     expected = [*joined([plain.run(300.0)]), *final(plain)]
     sim = simulate(network(constant=True), threads=threads)
-    engine = sim._engine
+    engine = sim._drive.engine
     room = 10
     engine.sync = engine.sync._replace(record=np.zeros(engine.sync.spikes.size + room, np.uint32))
     early, advance = [], engine.advance
@@ -375,7 +380,7 @@ def test_many_chunks():
     """Chunks of 13 steps, with windows of 11 and samples every 4."""
     expected = joined([simulate(network(constant=True)).run(100.0)])
     sim = simulate(network(constant=True))
-    sim._engine.chunk = 13
+    sim._drive.engine.chunk = 13
     assert_equal(expected, joined([sim.run(100.0)]))
 
 

@@ -1,0 +1,260 @@
+"""The event engine: drives the generated module's ``advance`` on threads."""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import SimError
+from kernels.event import layout
+from kernels.event.compiled import EventNetwork
+from kernels.event.exponential import GAPS
+from kernels.event.generate import build
+from kernels.event.inputs import start_streams
+from kernels.event.layout import Edges, Lanes, Queue, Scratch, Sync
+from kernels.jit import cache_dir
+from kernels.layout import LINE, aligned, zeros
+
+# arrays of a Block that change and outlive a window
+CHANGING = ("f", "last", "check", "until", "stim", "key", "item", "place", "counts", "since", "timer", "timer_next",
+            "timer_before", "timer_head")  # fmt: skip
+SPACE = 2**20  # spikes recorded before they are handed over
+
+
+class Engine:
+    """Advance a network in continuous time, in machine code. A thread owns a block.
+
+    A call may stop anywhere: what follows is the same, bit for bit, however a run is cut.
+    """
+
+    def __init__(self, compiled: EventNetwork, say: Callable[[bool, list[str]], None] = lambda *_: None) -> None:
+        net, forms, blocks, edges = compiled.net, compiled.forms, compiled.blocks, compiled.edges
+        inputs, streams, capacity, names = compiled.inputs, compiled.streams, compiled.capacity, compiled.names
+        self.module, self.models = build(forms)
+        say(any(cache_dir().rglob(f"{self.module.__name__}.advance-*.nbc")), [f.spec.name for f in forms])
+        self.net, self.forms, self.blocks, self.edges = net, forms, blocks, edges
+        self.inputs, self.streams, self.names = inputs, streams, names
+        n, variables = len(blocks), max((len(f.states) for f in forms), default=1)
+        constants = max((len(f.constants()[1]) for f in forms), default=0)
+        lanes = layout.LANES
+        self.lanes = [
+            Lanes(
+                x=zeros(variables * lanes, float), c=zeros(max(constants, 1) * lanes, float),
+                **{name: zeros(lanes, float) for name in ("last", "check", "until", "stim", "time", "weight")},
+                receptor=zeros(lanes, np.int64), begin=zeros(lanes, np.uint64), n=zeros(lanes, np.int64),
+                **{name: zeros(lanes, np.uint8) for name in ("flag", "live", "done")}, number=zeros(1, np.int64),
+            )
+            for _ in blocks
+        ]  # fmt: skip
+        self.scratch = [self._scratch(1024, 1024 + int(max(b.hi - b.lo))) for b in blocks]
+        self.queues = [self._queue(e) for e in edges]
+        self.sync = Sync(
+            arrived=zeros(1, np.int64), halt=zeros(1, np.int64) - 1,
+            next=zeros(2 * n * LINE, np.int64).reshape(2, n, LINE),
+            n_spikes=zeros(2 * n * LINE, np.int64).reshape(2, n, LINE),
+            spike_time=np.zeros((2, n, capacity)), spike_id=np.zeros((2, n, capacity), np.int64),
+            spare_time=np.zeros((n, capacity)), spare_id=np.zeros((n, capacity), np.int64),
+            failed=zeros(n * LINE, float).reshape(n, LINE), wanted=zeros(n * LINE, np.int64).reshape(n, LINE),
+            record_time=np.zeros(2 * n * capacity + SPACE), record_id=np.zeros(2 * n * capacity + SPACE, np.int64),
+            record_size=zeros(1, np.int64),
+        )  # fmt: skip
+        self.reached = -math.inf
+        self.pool = ThreadPoolExecutor(n - 1) if n > 1 else None
+        for block, scratch, stream in zip(blocks, self.scratch, streams, strict=True):
+            start_streams(net, block, scratch, inputs, stream)
+        for p in range(len(names)):
+            self.restart(p, 0.0)
+
+    @staticmethod
+    def _scratch(events: int, inbox: int) -> Scratch:
+        mantissa = zeros(GAPS, float)
+        return Scratch(
+            time=zeros(events, float), weight=zeros(events, float), receptor=zeros(events, np.uint8),
+            inbox_time=zeros(inbox, float), inbox_target=zeros(inbox, np.int64), inbox_weight=zeros(inbox, float),
+            inbox_order=zeros(inbox, np.int32),
+            gaps=zeros(GAPS, float), mantissa=mantissa, bits=mantissa.view(np.int64), words=zeros(GAPS, np.uint64),
+        )  # fmt: skip
+
+    def _queue(self, edges: Edges) -> Queue:
+        slots = self.net.slots
+        single = edges.weights.dtype == np.float32 and np.array_equal(edges.weight, edges.weight.astype(np.float32))
+        rows = events = slots + 64
+        if not edges.delays.size:
+            events = 2
+        return Queue(
+            row_time=zeros(rows << layout.ROW_BITS, float), row=zeros(rows << layout.ROW_BITS, np.int64),
+            row_group=zeros(rows << layout.ROW_BITS, np.int32), row_next=zeros(rows, np.int32),
+            row_head=zeros(slots, np.int32), row_end=zeros(slots, np.uint64),
+            row_free=np.append(np.arange(1, rows), 0).astype(np.int32), row_n_free=zeros(1, np.int64) + (rows - 1),
+            time=np.zeros(events << layout.EVENT_BITS),
+            target=np.zeros(events << layout.EVENT_BITS, edges.targets.dtype),
+            weight=np.zeros(events << layout.EVENT_BITS, np.float32 if single else np.float64),
+            next=zeros(events, np.int32), head=zeros(slots, np.int32), end=zeros(slots, np.uint64),
+            free=np.append(np.arange(1, events), 0).astype(np.int32), n_free=zeros(1, np.int64) + (events - 1),
+        )  # fmt: skip
+
+    def _grow(self, thread: int, code: int) -> None:
+        """Make room for what ``thread`` wants to do."""
+        scratch, queue = self.scratch[thread], self.queues[thread]
+        if code == layout.GROW_QUEUE:
+            rows, events = (int(w) for w in self.sync.wanted[thread, :2])
+            for prefix, bits, wanted in (("row_", layout.ROW_BITS, rows), ("", layout.EVENT_BITS, events)):
+                queue = _longer(queue, prefix, bits, wanted)
+            self.queues[thread] = queue
+        elif code == layout.GROW_SCRATCH:
+            size = 2 * int(self.sync.wanted[thread, 0])
+            fresh = self._scratch(size, 0)
+            self.scratch[thread] = scratch._replace(time=fresh.time, weight=fresh.weight, receptor=fresh.receptor)
+        else:
+            old, size = scratch.inbox_time.size, 2 * scratch.inbox_time.size
+            fresh = self._scratch(0, size)
+            for name in ("inbox_time", "inbox_target", "inbox_weight"):
+                getattr(fresh, name)[:old] = getattr(scratch, name)
+            self.scratch[thread] = scratch._replace(
+                inbox_time=fresh.inbox_time,
+                inbox_target=fresh.inbox_target,
+                inbox_weight=fresh.inbox_weight,
+                inbox_order=fresh.inbox_order,
+            )
+
+    def _run(self, thread: int, stop: float) -> int:
+        """``advance`` on one thread, with more room as often as it asks for it."""
+        advance: Any = self.module.advance
+        try:
+            while True:
+                code = advance(
+                    thread, stop, self.net, self.blocks[thread], self.queues[thread], self.scratch[thread],
+                    self.lanes[thread], self.edges[thread], self.inputs, self.streams[thread], self.sync,
+                )  # fmt: skip
+                if code in (layout.DONE, layout.FULL, layout.FAILED):
+                    return int(code)
+                self._grow(thread, code)
+        except BaseException:  # no memory left: release the threads that wait at the barrier, then say so
+            self.sync.arrived[0] = 2**62
+            raise
+
+    def advance(self, stop: float) -> tuple[bool, np.ndarray, np.ndarray]:
+        """Run towards ``stop`` ms; returns whether it is reached, and the times and global ids of recorded spikes.
+
+        Everything that happens before ``stop`` is done then.
+        """
+        self.sync.record_size[0] = 0
+        if stop <= self.reached:
+            return True, np.empty(0), np.empty(0, np.int64)
+        others = [self.pool.submit(self._run, t, stop) for t in range(1, len(self.blocks))] if self.pool else []
+        code = self._run(0, stop)
+        for other in others:
+            other.result()
+        if code == layout.FAILED:
+            self._fail()
+        if code == layout.DONE:
+            self.reached = stop
+        n = int(self.sync.record_size[0])
+        return code == layout.DONE, self.sync.record_time[:n].copy(), self.sync.record_id[:n].copy()
+
+    def _fail(self) -> None:
+        rows = [row for row in self.sync.failed if row[4] > 0]
+        kind, p, neuron, t = min(rows, key=lambda row: (row[3], row[2]))[:4]
+        name, neuron = self.names[int(p)], int(neuron)
+        if kind == 1.0:
+            raise SimError(
+                f"Population {name!r}: neuron {neuron} fires infinitely often at t = {t:.17g} ms. "
+                "Give it a refractory period, or less drive."
+            )
+        if kind == 2.0:
+            raise SimError(
+                f"Population {name!r}: too many spikes within {self.net.width:g} ms at t = {t:g} ms (neuron {neuron}). "
+                "Give it a refractory period, or less drive."
+            )
+        values = self.state(int(p), t, np.array([neuron]))[:, 0]
+        variable = self.forms[self.net.kind[int(p)]].states[int(np.argmin(np.isfinite(values)))]
+        raise SimError(
+            f"Population {name!r}.{variable}: is not finite at neuron {neuron} by t = {t:g} ms. "
+            "Check parameters and weights."
+        )
+
+    def restart(self, p: int, t: float) -> None:
+        """Look anew at when the neurons of population ``p`` will cross the threshold, after their state was set."""
+        if self.net.kind[p] < 0:
+            return
+        k = int(np.floor(t / self.net.width))
+        for block in self.blocks:
+            self.models[self.net.kind[p]].restart(self.net, block, p, k)
+            if block.counts[layout.WINDOW] > k:
+                block.since[0] = t
+            block.counts[layout.WINDOW] = min(int(block.counts[layout.WINDOW]), k)
+
+    def state(self, p: int, t: float, ids: np.ndarray) -> np.ndarray:
+        """Float state variables of neurons ``ids`` (ascending) at ``t``, where the engine stands: (variables, n)."""
+        form = self.forms[self.net.kind[p]]
+        out = np.zeros((len(form.states), ids.size))
+        for block in self.blocks:
+            a, b = np.searchsorted(ids, (block.lo[p], block.hi[p]))
+            part = np.zeros(len(form.states) * (b - a))
+            self.models[self.net.kind[p]].peek(self.net, block, p, t, ids[a:b] - block.lo[p], part)
+            out[:, a:b] = part.reshape(len(form.states), b - a)
+        return out
+
+    def set_state(self, p: int, t: float, values: np.ndarray) -> None:
+        """Set the state of population ``p`` at ``t``, shape (variables, n)."""
+        for block in self.blocks:
+            lo, hi, at, first = int(block.lo[p]), int(block.hi[p]), int(block.f_at[p]), int(block.first[p])
+            block.f[at : at + values[:, lo:hi].size] = values[:, lo:hi].ravel()
+            block.last[first : first + hi - lo] = t
+        self.restart(p, t)
+
+    def _parts(self, b: int) -> dict[str, tuple[Any, tuple[str, ...]]]:
+        """What changes in block ``b``: tuples of arrays, and the names of those arrays."""
+        return {
+            "block": (self.blocks[b], CHANGING),
+            "streams": (self.streams[b], ("next", "cursor", "draws", "word")),
+            "inbox": (self.scratch[b], ("inbox_time", "inbox_target", "inbox_weight")),
+            "queue": (self.queues[b], Queue._fields),
+        }
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Copies of everything that changes; :meth:`load` of an engine of the same network takes it."""
+        out = {"reached": np.array(self.reached)}
+        for b in range(len(self.blocks)):
+            for part, (arrays, names) in self._parts(b).items():
+                out |= {f"{b}/{part}/{name}": getattr(arrays, name).copy() for name in names}
+        return out
+
+    def load(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on from what :meth:`save` gave."""
+        self.reached = float(arrays["reached"])
+        for b in range(len(self.blocks)):
+            for part, (old, names) in self._parts(b).items():
+                given = {name: arrays[f"{b}/{part}/{name}"] for name in names}
+                if part in ("block", "streams"):
+                    for name in names:
+                        getattr(old, name)[...] = given[name]
+                elif part == "inbox":
+                    given["inbox_order"] = np.zeros(given["inbox_time"].size, np.int32)
+                    self.scratch[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
+                else:
+                    self.queues[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
+        self.sync.arrived[0] = self.blocks[0].counts[layout.ROUND] * len(self.blocks)
+        self.sync.n_spikes[:] = 0
+
+
+def _longer(queue: Queue, prefix: str, bits: int, wanted: int) -> Queue:
+    """The queue with room for ``wanted`` free chunks of rows (prefix "row_") or events."""
+    n_free = getattr(queue, f"{prefix}n_free")
+    n, chunks = int(n_free[0]), len(getattr(queue, f"{prefix}next"))
+    if wanted <= n:
+        return queue
+    more = max(chunks, wanted - n + 64)
+    sizes = {f"{prefix}next": chunks + more, f"{prefix}free": chunks + more}
+    values = ("row_time", "row", "row_group") if prefix else ("time", "target", "weight")
+    sizes |= dict.fromkeys(values, (chunks + more) << bits)
+    longer = {}
+    for name, size in sizes.items():
+        old = getattr(queue, name)
+        longer[name] = zeros(size, old.dtype)
+        longer[name][: old.size] = old
+    longer[f"{prefix}free"][n : n + more] = np.arange(chunks, chunks + more)
+    n_free[0] = n + more
+    return queue._replace(**longer)

@@ -1,0 +1,463 @@
+"""Source of the event engine's generated modules: one for each model variant, one with the loop over windows."""
+
+from dataclasses import dataclass
+from types import ModuleType
+
+from kernels.codegen import _HEADER, _function, _scalars, load
+from kernels.spec import ClosedForm, NeuronSpec
+
+
+@dataclass(frozen=True)
+class Form:
+    """A model and which of its constants differ from neuron to neuron."""
+
+    spec: NeuronSpec
+    varying: frozenset[str]
+
+    @property
+    def closed(self) -> ClosedForm:
+        """The closed form."""
+        if self.spec.closed_form is None:  # pragma: no cover - compile refuses such models
+            raise ValueError(self.spec.name)
+        return self.spec.closed_form
+
+    @property
+    def states(self) -> list[str]:
+        """Names of the float state variables."""
+        return [v.name for v in self.spec.state if v.dtype == "float"]
+
+    def constants(self) -> tuple[list[str], list[str]]:
+        """Names of the constants that the functions use: shared by a population, and varying."""
+        names = [p.name for p in self.spec.params] + [d.name for d in self.closed.derived]
+        used = {a for f in self.closed.functions().values() for a in _arguments(f)} | {self.closed.t_ref}
+        names = [n for n in names if n in used]
+        return [n for n in names if n not in self.varying], [n for n in names if n in self.varying]
+
+
+def _arguments(function: object) -> list[str]:
+    import inspect
+
+    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
+
+
+_MODEL = '''
+L = np.uint64(LANES)
+
+
+@kernel
+def later(net, block, neuron, check, k):
+    """Set the timer of a neuron: it comes up in window k at the earliest."""
+    if check < np.inf:
+        set_timer(block, neuron, max(window_of(net, check), k), k)
+
+
+@kernel
+def bring(net, block, lanes, sync, thread, half, p, l, te, last, stop, k):
+    """Do everything that the neuron of lane ``l`` does by itself up to ``te``, the time of its next event or (``last``)
+    the end of window ``k``, but nothing at or after ``stop``. The state is left as of its last spike."""
+    {load_par}
+    {load_lane}
+    tl, ck, un = lanes.last[l], lanes.check[l], lanes.until[l]
+    before, quick = -np.inf, 0
+    while ck <= te and te > tl:
+        if tl < un:
+            if un >= stop or (last and window_of(net, un) > k):
+                break
+            {hold_until}
+            tl = un
+            ck = tl + {earliest}
+            continue
+        c = {crossing_te}
+        if not c <= te - tl:
+            if last:
+                {copy_flow_te}
+                ck = te + {earliest_copy}
+            break
+        ts = min(tl + c, te)
+        if ts >= stop:
+            break
+        if last and window_of(net, ts) > k:
+            ck = te
+            break
+        if c > 0.0:
+            {flow_c}
+        {fire}
+        tl = ts
+        neuron = block.order[np.uint64(lanes.number[0]) + l]
+        spike = net.gid[p] + block.lo[p] + neuron - block.first[p]
+        at = sync.n_spikes[half, thread, 0]
+        quick = quick + 1 if ts - before < SHORT else 0
+        before = ts
+        if quick > MOST_AT_ONCE or at >= sync.spike_time.shape[2]:
+            if sync.failed[thread, 0] == 0.0:
+                sync.failed[thread, 0] = 1.0 if quick > MOST_AT_ONCE else 2.0
+                sync.failed[thread, 1], sync.failed[thread, 2], sync.failed[thread, 3] = p, spike - net.gid[p], ts
+            break
+        sync.spike_time[half, thread, at], sync.spike_id[half, thread, at] = ts, spike
+        sync.n_spikes[half, thread, 0] = at + 1
+        {after_fire}
+    {store_lane}
+    lanes.last[l], lanes.check[l], lanes.until[l] = tl, ck, un
+
+
+@kernel
+def set_current(net, lanes, p, l, te, value):
+    """Lane ``l``, brought to ``te``, gets another injected current."""
+    {load_par}
+    {load_lane}
+    tl, un = lanes.last[l], lanes.until[l]
+    if te > tl:
+        {move_te}
+        tl = te
+    q_i_stim = value
+    lanes.stim[l] = value
+    {store_lane}
+    lanes.last[l] = tl
+    lanes.check[l] = un if tl < un else tl + {earliest}
+
+
+@kernel
+def run_events(net, lanes, p, m):
+    """Give the first ``m`` lanes the events in lanes.time, weight, receptor, where they are live."""
+    {load_par}
+    last, check, until, stim = lanes.last, lanes.check, lanes.until, lanes.stim
+    time, weight, receptor, live, x, c = lanes.time, lanes.weight, lanes.receptor, lanes.live, lanes.x, lanes.c
+    for l in range(np.uint64(m)):
+        {load_vector}
+        te, tl, un, w, r, q_i_stim, is_live = time[l], last[l], until[l], weight[l], receptor[l], stim[l], live[l] != 0
+        h = te - tl
+        moved = h > 0.0
+        h = h if moved else 0.0
+        {vector_update}
+        {vector_store}
+        tl = te if moved else tl
+        {vector_check}
+        last[l] = tl if is_live else last[l]
+        check[l] = ck if is_live else check[l]
+
+
+@kernel
+def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
+    """Advance the touched neurons of population ``p`` over window ``k``, up to ``stop`` where that comes first."""
+    by_count(block, p)
+    begin = np.uint64(block.first[p])
+    end_of_list = begin + np.uint64(block.n_touched[p])
+    wend = (k + 1) * net.width
+    complete = window_of(net, stop) > k
+    soonest = k + 1 if complete else k
+    m_slice = np.uint64(block.hi[p] - block.lo[p])
+    f_at, het_at = np.uint64(block.f_at[p]), np.uint64(block.het_at[p])
+    order, f, x = block.order, block.f, lanes.x
+    bad = False
+    for from_ in range(begin, end_of_list, L):
+        m = min(L, end_of_list - from_)
+        lanes.number[0] = from_
+        for l in range(m):
+            neuron = np.uint64(order[from_ + l])
+            i = neuron - begin
+            {gather}
+            lanes.last[l], lanes.check[l], lanes.until[l] = block.last[neuron], block.check[neuron], block.until[neuron]
+            lanes.stim[l] = block.stim[neuron]
+            n = np.int64(block.counted[neuron]) - 1
+            lanes.n[l] = n
+            lanes.begin[l] = np.uint64(block.end[neuron] - n)
+            lanes.done[l] = 0
+            lanes.live[l] = 1
+            block.counted[neuron] = 0
+            if n > 1:
+                sort_events(scratch, lanes.begin[l], n)
+        active = m
+        turn = 0
+        while True:
+            while active > np.uint64(0) and lanes.n[active - np.uint64(1)] <= turn:
+                active -= np.uint64(1)
+            if active == np.uint64(0):
+                break
+            any_flag = 0
+            for l in range(active):
+                e = lanes.begin[l] + np.uint64(turn)
+                te = scratch.time[e]
+                r = scratch.receptor[e]
+                lanes.time[l], lanes.weight[l], lanes.receptor[l] = te, scratch.weight[e], r
+                flag = ((lanes.check[l] <= te) & (te > lanes.last[l])) | (te >= stop) | (r == CURRENT_CODE)
+                lanes.flag[l] = flag
+                any_flag |= flag
+            if any_flag:
+                for l in range(active):
+                    if lanes.flag[l]:
+                        te = lanes.time[l]
+                        lanes.live[l] = 1
+                        if not lanes.done[l]:
+                            bring(net, block, lanes, sync, thread, half, p, l, te, False, stop, k)
+                        if te >= stop:
+                            lanes.done[l] = 1
+                            lanes.live[l] = 0
+                        elif lanes.receptor[l] == CURRENT_CODE:
+                            set_current(net, lanes, p, l, te, lanes.weight[l])
+                            lanes.live[l] = 0
+                run_events(net, lanes, p, active)
+                for l in range(active):
+                    lanes.live[l] = 1
+            else:
+                run_events(net, lanes, p, active)
+            turn += 1
+        for l in range(m):
+            if lanes.check[l] <= wend and not lanes.done[l] and window_of(net, lanes.check[l]) <= k:
+                bring(net, block, lanes, sync, thread, half, p, l, wend, True, stop, k)
+            neuron = np.uint64(order[from_ + l])
+            i = neuron - begin
+            {scatter}
+            block.last[neuron], block.check[neuron], block.until[neuron] = lanes.last[l], lanes.check[l], lanes.until[l]
+            block.stim[neuron] = lanes.stim[l]
+            if sync.failed[thread, 0] == 0.0 and ({not_finite}):
+                sync.failed[thread, 0], sync.failed[thread, 1] = 3.0, p
+                sync.failed[thread, 2], sync.failed[thread, 3] = block.lo[p] + np.int64(i), lanes.last[l]
+            if lanes.check[l] < np.inf:
+                set_timer(block, neuron, max(window_of(net, lanes.check[l]), soonest), k)
+    block.n_touched[p] = 0
+
+
+@kernel
+def peek(net, block, p, t, ids, out):
+    """The state at ``t``, up to which everything has happened, of neurons ``ids`` of the block's slice, to ``out``."""
+    {load_par}
+    m = np.uint64(block.hi[p] - block.lo[p])
+    f, f_at, het_at = block.f, np.uint64(block.f_at[p]), np.uint64(block.het_at[p])
+    n = np.uint64(ids.size)
+    for j in range(n):
+        i = np.uint64(ids[j])
+        neuron = np.uint64(block.first[p]) + i
+        q_i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
+        {load_block}
+        te = t
+        if te > tl:
+            {move_te}
+        {store_out}
+
+
+@kernel
+def restart(net, block, p, k):
+    """Look anew at when neurons of population ``p`` may cross the threshold; timers from window ``k`` on."""
+    {load_par}
+    m = np.uint64(block.hi[p] - block.lo[p])
+    f, f_at, het_at = block.f, np.uint64(block.f_at[p]), np.uint64(block.het_at[p])
+    for i in range(m):
+        neuron = np.uint64(block.first[p]) + i
+        q_i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
+        {load_block}
+        ck = un if tl < un else tl + {earliest}
+        block.check[neuron] = ck
+        later(net, block, neuron, ck, k)
+'''
+
+_LOOP = '''
+@kernel
+def advance(thread, stop, net, block, queue, scratch, lanes, edges, inputs, streams, sync):
+    """Advance to ``stop`` (ms), window by window; see kernels/event/engine.py for what it returns."""
+    blocks = sync.n_spikes.shape[1]
+    counts = block.counts
+    k_stop = window_of(net, stop)
+    room = sync.record_time.size - sync.spike_time.shape[1] * sync.spike_time.shape[2]
+    while True:
+        k, half = counts[WINDOW], counts[PARITY]
+        if k > k_stop:
+            return DONE
+        complete = k < k_stop
+        if counts[PHASE] == 0:
+            slot = np.uint64(k & (net.slots - 1))
+            if collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop):
+                return GROW_INBOX
+            wanted = counts[INBOX]
+            busy = queue.row_end[slot] > np.uint64(0) or queue.end[slot] > np.uint64(0)
+            if busy:
+                wanted += in_slot(queue, edges, slot)
+            if wanted > scratch.time.size:
+                sync.wanted[thread, 0] = wanted
+                return GROW_SCRATCH
+            if wanted > 0:
+                count_events(net, block, queue, scratch, edges, slot)
+                place_events(net, block, queue, scratch, edges, slot, k)
+            for p in range(net.kind.size):
+                if block.n_touched[p] > 0:
+                    kind = net.kind[p]
+{dispatch}
+            if complete:
+                counts[INBOX] = 0
+                block.since[0] = -np.inf
+                if busy:
+                    clear_slot(net, block, queue, k)
+            else:
+                block.since[0] = stop
+            n = sync.n_spikes[half, thread, 0]
+            if n > 1:
+                sort_spikes(
+                    sync.spike_time[half, thread], sync.spike_id[half, thread], sync.spare_time[thread],
+                    sync.spare_id[thread], n
+                )
+            if sync.failed[thread, 0] > 0.0:
+                sync.failed[thread, 4] = counts[ROUND] + 1  # others see it in this round, not before
+            sync.next[half, thread, 0] = next_window(net, block, queue, k)
+            if thread == 0 and sync.record_size[0] > room:
+                sync.halt[0] = counts[ROUND]
+            counts[ROUND] += 1
+            if blocks > 1:
+                wait(sync.arrived, counts[ROUND] * blocks)
+            counts[PHASE] = 1
+        spikes = 0
+        following = sync.next[half, 0, 0]
+        for b in range(blocks):
+            if 0 < sync.failed[b, 4] <= counts[ROUND]:
+                return FAILED
+            spikes += sync.n_spikes[half, b, 0]
+            following = min(following, sync.next[half, b, 0])
+        if spikes > 0:
+            rows, events = chunks_needed(net, edges, sync, half)
+            if rows + net.slots > queue.row_n_free[0] or events + net.slots > queue.n_free[0]:
+                sync.wanted[thread, 0], sync.wanted[thread, 1] = rows + net.slots, events + net.slots
+                return GROW_QUEUE
+            deliver(net, block, queue, edges, sync, half, k, thread == 0)
+            following = k + 1
+        counts[PHASE] = 0
+        counts[PARITY] = 1 - half
+        sync.n_spikes[1 - half, thread, 0] = 0
+        if not complete:
+            return DONE
+        counts[WINDOW] = following
+        if sync.halt[0] == counts[ROUND] - 1:
+            return FULL
+'''
+
+
+def _calls(form: Form) -> dict[str, str]:
+    closed, states = form.closed, [f"q_{s}" for s in form.states]  # the model's names never meet ours
+
+    def call(name: str, **given: str) -> str:
+        function = closed.functions()[name]
+        return f"{name}({', '.join(given.get(a, f'q_{a}') for a in _arguments(function))})"
+
+    def assign(names: list[str], text: str) -> str:
+        return f"{', '.join(names)}{',' if len(names) == 1 else ''} = {text}"
+
+    shared, varying = ([f"q_{n}" for n in names] for names in form.constants())
+    copies = [f"{s}_1" for s in states]
+    as_copy = dict(zip(form.states, copies, strict=True))
+    arrivals = {f"arrive_{r.name}": f"a_{r.name}" for r in form.spec.receptors}
+    free, held = [f"{s}_free" for s in states], [f"{s}_held" for s in states]
+    now, then = [f"{s}_now" for s in states], [f"{s}_then" for s in states]
+    at8, at12 = "\n" + " " * 8, "\n" + " " * 12
+    refractory = closed.hold is not None
+
+    def move(h: str, indent: str) -> str:
+        flow = assign(states, call("flow", h=h))
+        if not refractory:
+            return flow
+        return f"if te <= un:{indent}    {assign(states, call('hold', h=h))}{indent}else:{indent}    {flow}"
+
+    update = [f"a_{r.name} = w if r == {j} else 0.0" for j, r in enumerate(form.spec.receptors)]
+    update.append(assign(free, call("flow", h="h")))
+    if refractory:
+        update.append(assign(held, call("hold", h="h")))
+        update.append("is_held = te < un")
+        choose = [f"({h} if is_held else {f})" for h, f in zip(held, free, strict=True)]
+    else:
+        update.append("is_held = False")
+        choose = free
+    update += [f"{n} = {c} if moved else {s}" for n, c, s in zip(now, choose, states, strict=True)]
+    now_of = dict(zip(form.states, now, strict=True))
+    then_of = dict(zip(form.states, then, strict=True))
+    update.append(assign(then, call("arrive", held="np.int64(is_held)", **now_of, **arrivals)))
+    free_check = f"tl + {call('earliest', **then_of)}"
+    offsets = [f"np.uint64({j}) * L + l" for j in range(len(states))]
+    return {
+        "load_par": "\n    ".join(f"{n} = net.par[np.uint64(net.par_at[p] + {j})]" for j, n in enumerate(shared))
+        or "pass",
+        "load_lane": "\n    ".join(
+            [f"{s} = lanes.x[{o}]" for s, o in zip(states, offsets, strict=True)]
+            + [f"{n} = lanes.c[np.uint64({j}) * L + l]" for j, n in enumerate(varying)]
+            + ["q_i_stim = lanes.stim[l]"]
+        ),
+        "store_lane": "\n    ".join(f"lanes.x[{o}] = {s}" for s, o in zip(states, offsets, strict=True)),
+        "load_vector": at8.join(
+            [f"{s} = x[{o}]" for s, o in zip(states, offsets, strict=True)]
+            + [f"{n} = c[np.uint64({j}) * L + l]" for j, n in enumerate(varying)]
+        ),
+        "vector_update": at8.join(update),
+        "vector_store": at8.join(
+            f"x[{o}] = {t} if is_live else {s}" for o, t, s in zip(offsets, then, states, strict=True)
+        ),
+        "vector_check": f"ck = un if is_held else {free_check}" if refractory else f"ck = {free_check}",
+        "load_block": at8.join(
+            [f"{s} = f[f_at + np.uint64({j}) * m + i]" for j, s in enumerate(states)]
+            + [f"{n} = block.het[het_at + np.uint64({j}) * m + i]" for j, n in enumerate(varying)]
+        ),
+        "store_out": at8.join(f"out[np.uint64({j}) * n + j] = {s}" for j, s in enumerate(states)),
+        "gather": at12.join(
+            [f"x[{o}] = f[f_at + np.uint64({j}) * m_slice + i]" for j, o in enumerate(offsets)]
+            + [
+                f"lanes.c[np.uint64({j}) * L + l] = block.het[het_at + np.uint64({j}) * m_slice + i]"
+                for j in range(len(varying))
+            ]
+        ),
+        "scatter": at12.join(f"f[f_at + np.uint64({j}) * m_slice + i] = x[{o}]" for j, o in enumerate(offsets)),
+        "not_finite": " or ".join(f"x[{o}] - x[{o}] != 0.0" for o in offsets),
+        "hold_until": assign(states, call("hold", h="un - tl")) if refractory else "pass",
+        "earliest": call("earliest"),
+        "earliest_copy": call("earliest", **as_copy),
+        "crossing_te": call("crossing", h="te - tl"),
+        "copy_flow_te": assign(copies, call("flow", h="te - tl")),
+        "flow_c": assign(states, call("flow", h="c")),
+        "fire": assign(states, call("fire")),
+        "after_fire": f"un = ts + q_{closed.t_ref}{at8}ck = un if tl < un else tl + {call('earliest')}"
+        if refractory
+        else f"ck = tl + {call('earliest')}",
+        "move_te": move("te - tl", at8),
+    }
+
+
+def model_source(form: Form) -> str:
+    """Source of the module that advances populations of one model variant."""
+    imports = "\n".join((
+        "from kernels.event.calendar import set_timer, window_of",
+        "from kernels.event.layout import CURRENT_CODE, LANES",
+        "from kernels.event.window import by_count, sort_events",
+        "",
+    ))  # fmt: skip
+    functions = form.closed.functions()
+    calls = _calls(form)
+    peek_move = calls["move_te"].replace("\n" + " " * 8, "\n" + " " * 12)
+    head, tail = _MODEL.split("@kernel\ndef peek", 1)
+    body = head.format(**calls) + ("@kernel\ndef peek" + tail).format(**{**calls, "move_te": peek_move})
+    constants = "SHORT = 1e-6  # ms\nMOST_AT_ONCE = 1000\n"
+    parts = [_HEADER.format(title=f"Events of {form.spec.name}.", imports=imports) + "\n" + constants]
+    parts.append(_scalars(list(functions.values()), False))
+    parts += [_function(f, name, False) for name, f in functions.items()]
+    return "\n\n".join(part for part in (*parts, body) if part)
+
+
+def loop_source(models: list[str]) -> str:
+    """Source of the module with ``advance`` over populations of the modules named."""
+    imports = [f"from {name} import process as process_{k}" for k, name in enumerate(models)]
+    imports += [
+        "from kernels.cpu.sync import wait",
+        "from kernels.event.calendar import clear_slot, next_window, window_of",
+        "from kernels.event.deliver import chunks_needed, deliver, sort_spikes",
+        "from kernels.event.inputs import collect",
+        "from kernels.event.layout import (",
+        "    DONE, FAILED, FULL, GROW_INBOX, GROW_QUEUE, GROW_SCRATCH, INBOX, PARITY, PHASE, ROUND, WINDOW,",
+        ")",
+        "from kernels.event.window import count_events, in_slot, place_events",
+    ]
+    indent = " " * 20
+    dispatch = "\n".join(
+        f"{indent}{'el' if k else ''}if kind == {k}:\n"
+        f"{indent}    process_{k}(net, block, lanes, scratch, sync, thread, half, p, k, stop)"
+        for k in range(len(models))
+    )
+    header = _HEADER.format(title="The loop over windows.", imports="\n".join(imports) + "\n")
+    return header + _LOOP.format(dispatch=dispatch or f"{indent}pass")
+
+
+def build(forms: list[Form]) -> tuple[ModuleType, list[ModuleType]]:
+    """The module with ``advance``, and those of the model variants."""
+    models = [load(model_source(form)) for form in forms]
+    return load(loop_source([m.__name__ for m in models])), models

@@ -1,0 +1,212 @@
+"""The flat arrays of the event engine, as named tuples.
+
+A thread owns one *block*: a slice of every population, that slice's state and all edges that end in it. P populations,
+K inputs, G groups of edges (a projection each), N neurons of a block, B blocks. Times are ms.
+
+Time is cut into *windows* of a little less than the smallest delay: what is emitted in one arrives in a later one.
+Window k holds the times t with floor(t / width) = k; this one formula decides everywhere.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Array = np.ndarray
+LANES = 64  # neurons of one population that are advanced together
+ROW_BITS, EVENT_BITS = 6, 8  # a chunk of the calendar holds 64 rows, or 256 events
+NEVER = 2**62  # a window that never comes
+BINS = 256
+PARTS = 16  # of a window, by which events are written nearly in order of time
+
+TIMER_SLOTS = 256  # timers of so many windows to come are in lists, others in the heap
+
+# entries of Block.counts
+HEAP, INBOX, PENDING, PHASE, WINDOW, PARITY, DEFERRED, ROUND, TIMERS = range(9)
+# what advance() returns
+DONE, FULL, GROW_SCRATCH, GROW_INBOX, GROW_QUEUE, FAILED = range(6)
+# kinds of streams
+EVENTS, POISSON, SHARED, CURRENT, SOURCE_EVENTS, SOURCE_POISSON, SOURCE_SHARED = range(7)
+GROUP = 16  # neurons that share a Poisson process of their total rate; each of its events picks one
+
+
+class Net(NamedTuple):
+    """What all threads read. Integers are int64."""
+
+    width: float  # of a window, ms
+    bits: int  # a target's code is receptor << bits | number of the neuron in the block
+    slots: int  # of the calendar, a power of two
+    kind: Array  # (P,) number of the model's functions, -1 for spike sources
+    n: Array  # (P,)
+    gid: Array  # (P,) first global id
+    recorded: Array  # (P,) 1 where spikes are recorded
+    par: Array  # float64, constants shared by a population
+    par_at: Array  # (P,)
+
+
+class Block(NamedTuple):
+    """State and schedule of a block."""
+
+    lo: Array  # (P,) slice
+    hi: Array
+    first: Array  # (P + 1,) number of the slice's first neuron in the block; sources have none
+    population: Array  # (N,) int32
+    f_at: Array  # (P,) offset of float state, variable j at + j * (hi - lo)
+    het_at: Array  # (P,) offset of constants that differ from neuron to neuron, likewise
+    f: Array  # float64
+    het: Array  # float64
+    last: Array  # (N,) time that the state is of: the neuron's last event or spike
+    check: Array  # (N,) time before which it does not cross the threshold; end of the refractory period while in one
+    until: Array  # (N,) end of the refractory period
+    stim: Array  # (N,) injected current
+    counted: Array  # (N,) int32, 1 + events in this window; 0: untouched
+    end: Array  # (N,) where its events end in Scratch
+    touched: Array  # (N,) int32, those of population p from first[p] on
+    n_touched: Array  # (P,)
+    order: Array  # (N,) int32, scratch
+    bins: Array  # (BINS + 1,) scratch
+    key: Array  # heap: windows of timers (items 0 to N - 1) and streams (from N on)
+    item: Array  # int32
+    place: Array  # int32, place of an item in the heap, -1 if it is not there
+    timer: Array  # (N,) window of the list that the neuron is in, NEVER if it is in none
+    timer_next: Array  # (N,) int32, neighbours in the list, -1 if there is none
+    timer_before: Array
+    timer_head: Array  # (TIMER_SLOTS,) int32
+    deferred: Array  # int32, source streams with spikes of this window after the stop
+    counts: Array  # int64
+    since: Array  # (1,) what came before this time in the present window is done
+    heads: Array  # (B,) scratch
+
+
+class Queue(NamedTuple):
+    """The calendar of a block: by window, lists of chunks of rows (one time, all targets of a spike) and of events.
+
+    Chunk 0 stands for none.
+    """
+
+    row_time: Array
+    row: Array  # number in Edges.rows
+    row_group: Array  # int32
+    row_next: Array  # int32, next chunk
+    row_head: Array  # (slots,) int32
+    row_end: Array  # (slots,) uint64, place of the next entry, 0 if there is none
+    row_free: Array  # int32, stack
+    row_n_free: Array  # (1,)
+    time: Array
+    target: Array
+    weight: Array
+    next: Array
+    head: Array
+    end: Array
+    free: Array
+    n_free: Array
+
+
+class Scratch(NamedTuple):
+    """Events of a window, and what inputs bring in it."""
+
+    time: Array
+    weight: Array
+    receptor: Array  # uint8; CURRENT_CODE: the weight is the new injected current
+    inbox_time: Array
+    inbox_target: Array  # int64 code
+    inbox_weight: Array
+    inbox_order: Array  # int32, the inbox by part of the window
+    gaps: Array  # (GAPS,) scratch of kernels.event.exponential
+    mantissa: Array
+    bits: Array  # int64, the same memory
+    words: Array  # uint64
+
+
+CURRENT_CODE = 255
+
+
+class Lanes(NamedTuple):
+    """LANES neurons being advanced."""
+
+    x: Array  # (variables * LANES,)
+    c: Array  # (constants * LANES,)
+    last: Array
+    check: Array
+    until: Array
+    stim: Array
+    time: Array  # the event
+    weight: Array
+    receptor: Array  # int64
+    begin: Array  # uint64, first event in Scratch
+    n: Array  # int64, events
+    flag: Array  # uint8
+    live: Array  # uint8
+    done: Array  # uint8
+    number: Array  # (1,) place of lane 0 in Block.order
+
+
+class Edges(NamedTuple):
+    """Rows by source of the edges that end in a block. Group g is a projection."""
+
+    by_source: Array  # (P + 1,) groups of a source population
+    at: Array  # (G,) row of its source 0 in ``rows``
+    weight: Array  # (G,) where constant
+    delay: Array  # (G,) where constant
+    weight_shift: Array  # (G,) place of a row's weights relative to its targets; NEVER: constant
+    delay_shift: Array
+    rows: Array
+    targets: Array  # uint16 or uint32
+    weights: Array  # float32 or float64
+    delays: Array  # float64
+
+
+class Inputs(NamedTuple):
+    """Inputs of all blocks. Segments of input k are segment[k] .. segment[k + 1] - 1."""
+
+    receptor: Array  # (K,)
+    key: Array  # (K, 2) uint64
+    weight: Array  # (K,)
+    weights: Array  # (K,) offset in values of one weight a neuron, -1 if they are equal
+    rates: Array  # (K,) offset in values of one rate a neuron, -1 if they are equal
+    segment: Array  # (K + 1,)
+    start: Array  # (rows,) ms
+    rate: Array  # (rows,) 1/ms of one neuron, or a factor of ``rates``
+    at: Array  # (rows,) offset in values of a current
+    size: Array  # (rows,) number of its values
+    event: Array  # (K + 1,)
+    event_time: Array
+    event_id: Array
+    event_weight: Array
+    values: Array
+
+
+class Streams(NamedTuple):
+    """Inputs of a block that bring one event after another."""
+
+    kind: Array
+    input: Array
+    population: Array
+    first: Array  # first neuron of the population that it serves
+    n: Array  # number of neurons
+    next: Array  # time of the next event, inf: none
+    cursor: Array  # next row of events or of segments
+    draws: Array  # uint64, random numbers drawn
+    word: Array  # uint64, picks the neuron of the next event
+
+
+class Sync(NamedTuple):
+    """Shared by the threads."""
+
+    arrived: Array  # (1,) barrier
+    halt: Array  # (1,) round after which to hand over the record
+    next: Array  # (2, B, LINE) next window of a block
+    n_spikes: Array  # (2, B, LINE)
+    spike_time: Array  # (2, B, capacity)
+    spike_id: Array  # (2, B, capacity) global
+    spare_time: Array  # (B, capacity) for sorting
+    spare_id: Array
+    failed: Array  # (B, LINE) float64: kind of failure, population, neuron, time
+    wanted: Array  # (B, LINE)
+    record_time: Array
+    record_id: Array
+    record_size: Array
+
+
+def empty(dtype: Any) -> Array:
+    """No elements."""
+    return np.empty(0, dtype)

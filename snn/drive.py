@@ -1,0 +1,226 @@
+"""What differs between the engines in running a network: one class each, used by :class:`snn.Simulation`.
+
+``at`` is how far a run has come: in steps of ``unit`` = dt ms for the clock engine, in ms (``unit`` = 1) for the event
+engine.
+"""
+
+import math
+import reprlib
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import ModelError, SimError
+from snn.compile import compile_network, draw_edges, edge_places, edge_values
+from snn.compile_event import compile_event
+from snn.network import SPIKES, Network, Projection
+from snn.records import Recorder
+
+
+class Clock:
+    """The clock engine: all neurons, step by step."""
+
+    def __init__(self, net: Network, dt: float, backend: str, threads: int, precision: str) -> None:
+        self.net, self.dt, self.threads, self.precision = net, dt, threads, precision
+        self.unit, self.resolution = dt, dt
+        self.compiled = compile_network(net, dt, precision, threads)
+        self.hash = self.compiled.digest(threads)
+        self.index = {name: k for k, name in enumerate(net.populations)}
+        self.models = [v.spec.name for v in self.compiled.variants]
+        self.at = 0
+        self.chunk = max(self.compiled.tables.window, 100)
+        self.backend = backend
+
+    def start(self, say: Any) -> None:
+        """Make the engine; compile its kernels, or load them."""
+        if self.backend == "cpu":
+            from kernels.cpu.engine import Engine
+
+            self.engine: Any = Engine(self.compiled)
+            say(self.engine.cached, self.models)
+            self.engine.advance(0, 0)
+        else:
+            from kernels.reference.engine import Engine as Reference
+
+            self.engine = Reference(self.compiled)
+
+    def after(self, duration: float) -> int:
+        """Where a run of ``duration`` ms from here ends."""
+        return self.at + round(duration / self.dt)
+
+    def next_chunk(self, wanted: float) -> int:
+        """``wanted``, as it can be."""
+        return max(1, int(wanted))
+
+    def take(self, recorder: Recorder, stop: float) -> None:
+        """Advance to ``stop`` at most, and hand on what was recorded."""
+        start = self.at
+        reached, spikes, samples = self.engine.advance(start, int(stop))
+        self._check_finite(reached)
+        for probe in (p for p in self.net.probes if p.variable == SPIKES):
+            recorder.spikes(probe.population.name, *spikes[self.index[probe.population.name]])
+        traces = [p for p in self.net.probes if p.variable != SPIKES]
+        for probe, values, every in zip(traces, samples, self.compiled.probes.every.tolist(), strict=True):
+            at = np.arange(start // every + 1, reached // every + 1) * every
+            recorder.states(probe.population.name, probe.variable, at * self.dt, values)
+        self.at = int(reached)
+
+    def state(self, name: str, variable: str) -> np.ndarray:
+        """Values of a state variable; a copy."""
+        return self._view(name, variable).astype(np.float64)
+
+    def set_state(self, name: str, variable: str, values: np.ndarray) -> None:
+        """Set a state variable."""
+        view = self._view(name, variable)
+        if view.dtype.kind == "i" and not np.all((values == np.rint(values)) & (np.abs(values) < 2**31)):
+            raise ModelError(
+                f"set_state({variable!r}): must be integers of 32 bits; got {reprlib.repr(values.tolist())}."
+            )
+        view[:] = values
+
+    def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(sources, targets, weights, delays)."""
+        edges = draw_edges(self.net, p, self.threads)
+        targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
+        weights, delays = (edge_values(self.net, p, edges, which, self.precision) for which in (0, 1))
+        if p.plasticity is not None:
+            number = [q.name for q in self.net.projections.values() if q.plasticity].index(p.name)
+            self.engine.sweep(number, self.at - 1)
+            rows = self.compiled.learned[number]
+            weights = rows.weights[edge_places(self.index, self.compiled.tables, p, edges, rows)].astype(float)
+        return edges.sources.astype(np.int64), targets, weights, np.maximum(1, np.rint(delays / self.dt)) * self.dt
+
+    def _check_finite(self, step: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(self.compiled.state.f))
+        if bad.size == 0:
+            return
+        t = self.compiled.tables
+        k = int(np.searchsorted(t.state_f, bad[0], side="right")) - 1
+        while list(self.net.populations.values())[k].spec is None:
+            k -= 1
+        population = list(self.net.populations.values())[k]
+        place, neuron = divmod(int(bad[0] - t.state_f[k]), int(t.pad[k]))
+        spec = population.spec
+        variable = [s.name for s in spec.state if s.dtype == "float"][place] if spec else "?"
+        raise SimError(
+            f"Population {population.name!r}.{variable}: is not finite at neuron {neuron} "
+            f"by t = {step * self.dt:g} ms. "
+            "Check parameters, weights and dt."
+        )
+
+    def _view(self, name: str, variable: str) -> np.ndarray:
+        k, p = self.index[name], self.net.populations[name]
+        for dtype, array, at in (
+            ("float", self.compiled.state.f, self.compiled.tables.state_f),
+            ("int", self.compiled.state.i, self.compiled.tables.state_i),
+        ):
+            names = [s.name for s in p.spec.state if s.dtype == dtype] if p.spec else []
+            if variable in names:
+                first = int(at[k]) + names.index(variable) * int(self.compiled.tables.pad[k])
+                return array[first : first + p.n]
+        raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
+
+
+class Event:
+    """The event engine: continuous time, from event to event."""
+
+    def __init__(self, net: Network, dt: float, backend: str, threads: int) -> None:
+        self.net, self.backend, self.threads = net, backend, threads
+        self.unit, self.resolution = 1.0, math.nan
+        self.compiled = compile_event(net, threads)
+        self.hash = self.compiled.digest()
+        self.index = {name: k for k, name in enumerate(net.populations)}
+        self.models = [f.spec.name for f in self.compiled.forms]
+        self.at = 0.0
+        self.chunk = 10.0
+        self.probes = [p for p in net.probes if p.variable != SPIKES]
+        self.every = [dt if p.every is None else p.every for p in self.probes]
+        for probe in self.probes:
+            self._place(probe.population.name, probe.variable)
+
+    def start(self, say: Any) -> None:
+        """Make the engine; compile its kernels, or load them."""
+        if self.backend == "cpu":
+            from kernels.event.engine import Engine
+
+            self.engine: Any = Engine(self.compiled, say)
+        else:
+            from kernels.reference.event import Engine as Reference
+
+            self.engine = Reference(self.compiled)
+        self.engine.advance(0.0)
+
+    def after(self, duration: float) -> float:
+        """Where a run of ``duration`` ms from here ends."""
+        return self.at + duration
+
+    def next_chunk(self, wanted: float) -> float:
+        """``wanted``, as it can be."""
+        return max(self.compiled.net.width, wanted)
+
+    def take(self, recorder: Recorder, stop: float) -> None:
+        """Advance to ``stop``, all that happens then included, and hand on what was recorded."""
+        due = [math.floor(self.at / every * (1 + 1e-12)) + 1 for every in self.every]
+        collected: list[list[tuple[float, np.ndarray]]] = [[] for _ in self.probes]
+        while True:
+            at = [k * every for k, every in zip(due, self.every, strict=True)]
+            to = min([*at, math.inf])
+            reached = math.nextafter(min(to, stop), math.inf)  # what happens at that time is done
+            done = False
+            while not done:
+                done, times, ids = self.engine.advance(reached)
+                hand_on(recorder, self.net, self.compiled.net.gid, self.index, times, ids)
+            if to > stop:
+                break
+            for q, probe in enumerate(self.probes):
+                if at[q] == to:
+                    k, j = self._place(probe.population.name, probe.variable)
+                    collected[q].append((to, self.engine.state(k, reached, probe.ids)[j]))
+                    due[q] += 1
+        for probe, rows in zip(self.probes, collected, strict=True):
+            if rows:
+                times, values = np.array([t for t, _ in rows]), np.array([x for _, x in rows])
+                recorder.states(probe.population.name, probe.variable, times, values)
+        self.at = stop
+
+    def state(self, name: str, variable: str) -> np.ndarray:
+        """Values of a state variable; a copy."""
+        k, j = self._place(name, variable)
+        return np.asarray(self.engine.state(k, self.at, np.arange(self.net.populations[name].n))[j])
+
+    def set_state(self, name: str, variable: str, values: np.ndarray) -> None:
+        """Set a state variable."""
+        k, j = self._place(name, variable)
+        all_ = self.engine.state(k, self.at, np.arange(self.net.populations[name].n))
+        all_[j] = values
+        self.engine.set_state(k, self.at, all_)
+
+    def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(sources, targets, weights, delays)."""
+        edges = draw_edges(self.net, p, self.threads)
+        targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
+        weights, delays = (edge_values(self.net, p, edges, which, "float64") for which in (0, 1))
+        return edges.sources.astype(np.int64), targets, weights, delays
+
+    def _place(self, name: str, variable: str) -> tuple[int, int]:
+        """Number of the population, and of the variable among its float state variables."""
+        spec = self.net.populations[name].spec
+        for s in spec.state if spec else ():
+            if s.name == variable and s.dtype == "int":
+                raise ModelError(
+                    f'Population {name!r}.{variable}: counts steps, which engine="event" has not. Use engine="clock".'
+                )
+        names = [s.name for s in spec.state if s.dtype == "float"] if spec else []
+        if variable not in names:
+            raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
+        return self.index[name], names.index(variable)
+
+
+def hand_on(
+    recorder: Recorder, net: Network, first: np.ndarray, index: dict[str, int], times: np.ndarray, ids: np.ndarray
+) -> None:
+    """Give a recorder spikes by population, from global ids."""
+    for probe in (p for p in net.probes if p.variable == SPIKES):
+        gid = first[index[probe.population.name]]
+        mine = (ids >= gid) & (ids < gid + probe.population.n)
+        recorder.spikes(probe.population.name, times[mine], ids[mine].astype(np.int64) - gid)
