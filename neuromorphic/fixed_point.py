@@ -12,8 +12,8 @@ tz(x, k) = sign(x) (|x| >> k) rounds towards zero; other shifts floor. In step t
 A connection truncates its weights once (:func:`effective_weights`). A spike of step t through a synapse with delay d
 acts in step t + 1 + d; what arrives through one connection and one delay is summed, then shifted by the exponent.
 
-Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (its ``PyLifModelBitAcc``, ``Dense``, ``Sparse``,
-``DelayDense`` and ``DelaySparse`` models), against which the tests run this module.
+Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (``PyLifModelBitAcc``, ``Dense``, ``Sparse``,
+``DelayDense`` and ``DelaySparse``), against which the tests run this module.
 """
 
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ from kernels.jit import jit
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3  # sign modes, Lava's numbers
 STATE_LIMIT = 2**23
 MAX_DELAY = 62  # Lava takes 63, the hardware documentation says 62
-CHUNK = 1024  # steps between two visits of Python
+CHUNK = 2**20  # most spikes between two visits of Python
 
 
 def _whole(owner: str, value: Any, low: int, high: int, n: int) -> np.ndarray:
@@ -168,7 +168,7 @@ class IntegerNetwork:
     def __post_init__(self) -> None:
         if not self.populations or set(self.populations) & set(self.sources):
             raise ModelError("IntegerNetwork: needs a population; no source may have a population's name.")
-        sizes = {name: p.n for name, p in (*self.sources.items(), *self.populations.items())}
+        sizes = {**{k: s.n for k, s in self.sources.items()}, **{k: p.n for k, p in self.populations.items()}}
         for name, p in self.projections.items():
             if p.source not in sizes or p.target not in self.populations:
                 raise ModelError(f"IntegerNetwork.projections[{name!r}]: no such source or target population.")
@@ -185,8 +185,9 @@ class IntegerNetwork:
         us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
         found_steps, found_ids = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         at = 0
-        for begin in range(1, steps + 1, CHUNK):
-            count = min(CHUNK, steps + 1 - begin)
+        chunk = max(1, CHUNK // total)
+        for begin in range(1, steps + 1, chunk):
+            count = min(chunk, steps + 1 - begin)
             spike_step, spike_id = np.empty((2, count * total), np.int64)
             u, v = np.empty((2, count if record else 0, total), np.int32)
             n, at = advance(begin, count, at, *arrays, spike_step, spike_id, u, v)
@@ -194,7 +195,8 @@ class IntegerNetwork:
             found_ids.append(spike_id[:n].copy())
             us.append(u)
             vs.append(v)
-        all_steps, all_ids, u, v = (np.concatenate(x) for x in (found_steps, found_ids, us, vs))
+        all_steps, all_ids = np.concatenate(found_steps), np.concatenate(found_ids)
+        all_u, all_v = np.concatenate(us), np.concatenate(vs)
 
         def part(name: str) -> slice:
             return slice(first[name], first[name] + self.populations[name].n)
@@ -203,8 +205,8 @@ class IntegerNetwork:
         return IntegerResult(
             steps={k: all_steps[mine[k]] for k in mine},
             ids={k: all_ids[mine[k]] - first[k] for k in mine},
-            u={k: u[:, part(k)] for k in record},
-            v={k: v[:, part(k)] for k in record},
+            u={k: all_u[:, part(k)] for k in record},
+            v={k: all_v[:, part(k)] for k in record},
             wraps={k: arrays.neurons.wraps[part(k)] for k in mine},
             clips={k: arrays.neurons.clips[part(k)] for k in mine},
         )
@@ -294,7 +296,7 @@ def pack(net: IntegerNetwork) -> Program:
     event_step = joined(s.steps for s in net.sources.values())
     event_id = joined(s.ids + first[k] for k, s in net.sources.items())
     order = np.argsort(event_step, kind="stable")
-    links = Links(*columns, joined(rows), joined(targets), joined(weights), joined(delays))
+    links = Links(*(*columns, joined(rows), joined(targets), joined(weights), joined(delays)))
     largest = max([slots * n_target for *_, n_target, _, slots, _, _ in table], default=0)
     return Program(
         neurons, links, np.zeros(buffer, np.int64), np.zeros(largest, np.int64), event_step[order], event_id[order]

@@ -67,7 +67,9 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
     result = net.run(steps, net.populations)
     wrapped = [f"{name} (neuron {np.argmax(w)}: {w.max()} times)" for name, w in result.wraps.items() if w.any()]
     if wrapped:
-        raise ExportError(f"export_lava: u leaves 24 bits in {', '.join(wrapped)}. Scale the weights down, or raise du.")
+        raise ExportError(
+            f"export_lava: u leaves 24 bits in {', '.join(wrapped)}. Scale the weights down, or raise du."
+        )
     arrays: dict[str, np.ndarray] = {}
     for k, source in enumerate(net.sources.values()):
         arrays |= {f"source{k}/steps": source.steps, f"source{k}/ids": source.ids}
@@ -85,8 +87,8 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise ExportError(f"export_lava.folder: must be new or empty; {path} is not. Name another.")
-        np.savez_compressed(path / "arrays.npz", **arrays)
-        np.savez_compressed(path / "expected.npz", **expected)
+        np.savez_compressed(path / "arrays.npz", allow_pickle=False, **arrays)
+        np.savez_compressed(path / "expected.npz", allow_pickle=False, **expected)
         graph = {
             "format": FORMAT,
             "steps": steps,
@@ -99,7 +101,7 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
             "sha256": {f: _digest(path / f) for f in ("arrays.npz", "expected.npz")},
         }
         (path / "network.json").write_text(json.dumps(graph, indent=1), encoding="utf-8")
-        shutil.copyfile(Path(__file__).with_name("run_lava.py"), path / "run_lava.py")
+        shutil.copyfile(Path(__file__).with_name("lava_worker.py"), path / "run_lava.py")
     except OSError as error:
         raise ExportError(f"export_lava.folder: {path} cannot be written ({error}).") from error
     return path
@@ -113,7 +115,8 @@ def run_lava(
     Parameters
     ----------
     folder : written by :func:`export_lava`
-    python : interpreter with lava-nc 0.10.0; None: $VOLLEY_LAVA_PYTHON, else what scripts/lava_env.sh made, else this one
+    python : interpreter with lava-nc 0.10.0; None: $VOLLEY_LAVA_PYTHON; if unset, what scripts/lava_env.sh made, or
+        this one
     dense : store connections as matrices (Lava's Dense) in place of Sparse
     timeout : s; then Lava and every process that it started is killed
 

@@ -1,4 +1,4 @@
-"""The integer engine against lava-nc 0.10.0: its process models in fuzzed runs, its runtime through exported bundles."""
+"""Integer networks against lava-nc 0.10.0: its process models in fuzzed runs, its runtime through exported bundles."""
 
 import subprocess
 from pathlib import Path
@@ -106,9 +106,7 @@ def recurrent(seed, n=200, steps=500, delays=0):
     def edges(source, n_source, exponent):
         sources, targets = np.nonzero(rng.random((n_source, n)) < 0.1)
         late = rng.integers(0, delays + 1, len(sources))
-        return IntegerProjection(
-            source, "pop", sources, targets, rng.integers(-256, 256, len(sources)), late, exponent
-        )
+        return IntegerProjection(source, "pop", sources, targets, rng.integers(-256, 256, len(sources)), late, exponent)
 
     projections = {"in": edges("in", 40, 1), "rec": edges("pop", n, int(rng.integers(-1, 1)))}
     return IntegerNetwork({"pop": neurons}, {"in": IntegerSource(40, when + 1, which)}, projections)
