@@ -63,6 +63,8 @@ class IntegerLIF:
     v: Any = 0
 
     def __post_init__(self) -> None:
+        if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
+            raise ModelError(f"IntegerLIF.n: must be an integer >= 1; got {self.n!r}.")
         ranges = {
             "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 2**17 - 1),
             "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1),
@@ -166,20 +168,31 @@ class IntegerNetwork:
     projections: dict[str, IntegerProjection]
 
     def __post_init__(self) -> None:
-        if not self.populations or set(self.populations) & set(self.sources):
-            raise ModelError("IntegerNetwork: needs a population; no source may have a population's name.")
+        if not self.populations:
+            raise ModelError("IntegerNetwork.populations: needs at least one; got none.")
+        if both := set(self.populations) & set(self.sources):
+            raise ModelError(
+                f"IntegerNetwork.sources: must have names of their own; got {min(both)!r} twice. Rename it."
+            )
         sizes = {**{k: s.n for k, s in self.sources.items()}, **{k: p.n for k, p in self.populations.items()}}
         for name, p in self.projections.items():
-            if p.source not in sizes or p.target not in self.populations:
-                raise ModelError(f"IntegerNetwork.projections[{name!r}]: no such source or target population.")
+            owner = f"IntegerNetwork.projections[{name!r}]"
+            if p.source not in sizes:
+                raise ModelError(f"{owner}: source must be a population or source; got {p.source!r}.")
+            if p.target not in self.populations:
+                raise ModelError(f"{owner}: target must be a population; got {p.target!r}.")
             for which, ids, n in (("sources", p.sources, sizes[p.source]), ("targets", p.targets, sizes[p.target])):
                 if max(ids, default=0) >= n:
-                    raise ModelError(f"IntegerProjection {name!r}.{which}: must be < {n}; got {ids.max()}.")
+                    raise ModelError(f"{owner}.{which}: must be < {n}; got {ids.max()}.")
 
     def run(self, steps: int, record: Iterable[str] = ()) -> IntegerResult:
         """Run ``steps`` steps from the initial state; ``record`` names populations whose u and v are kept."""
-        arrays = pack(self)
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+            raise ModelError(f"IntegerNetwork.run.steps: must be an integer >= 1; got {steps!r}.")
         record = list(record)
+        if unknown := set(record) - set(self.populations):
+            raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
+        arrays = pack(self)
         total = len(arrays.neurons.u)
         first = dict(zip(self.populations, np.cumsum([0, *(p.n for p in self.populations.values())]), strict=False))
         us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
