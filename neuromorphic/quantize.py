@@ -267,7 +267,7 @@ def _form(net: Network, p: Population, dt: float) -> _Form:
 def _source(owner: str, model: Any, dt: float, n: int, shift: int, interval: int) -> IntegerSource:
     if not isinstance(model, SpikeArray):
         raise ExportError(
-            f"{owner}: must be a SpikeArray; got {type(model).__name__}. Record its spikes in a simulation, and give them."
+            f"{owner}: must be a SpikeArray; got {type(model).__name__}. Record its spikes, and give them."
         )
     if model.weights is not None:
         raise ExportError(f"{owner}.weights: one weight a spike has no counterpart. Give the input a weight.")
@@ -279,7 +279,7 @@ def _source(owner: str, model: Any, dt: float, n: int, shift: int, interval: int
     gaps = np.diff(steps[order])[np.diff(ids[order]) == 0]
     if gaps.size and gaps.min() < interval:
         raise ExportError(
-            f"{owner}.times: a source must spike at most once in {interval} steps; got two spikes {gaps.min()} steps apart."
+            f"{owner}.times: a source must spike at most once in {interval} steps; got two {gaps.min()} apart."
         )
     return IntegerSource(n, steps, ids)
 
@@ -341,7 +341,7 @@ def _population(
         stored = {k: _store(s, scale) for k, s in into.items()}
         high, low = (_largest_input(into, stored, n, sign) * 64.0 / keep for sign in (1, -1))
         u = np.rint(form.u * scale).astype(np.int64)
-        high, low = high + np.maximum(u, 0), low + np.maximum(-u, 0)
+        high, low = high + np.maximum(u, 0), low + np.maximum(-u, 0) + 4096 * 64 / (du + 1) * _floored(into, stored, n)
         most = float(max(np.max(high), np.max(low)))
         if most < STATE_LIMIT:
             break
@@ -408,6 +408,13 @@ def _largest_input(into: dict[str, _Synapses], stored: dict[str, Any], n: int, s
     for k, s in into.items():
         weights, exponent, _ = stored[k]
         total += np.bincount(s.targets, np.maximum(sign * weights, 0), n) * 2.0**exponent
-        if exponent < 0 and sign < 0:  # each delay's sum is floored
+    return total
+
+
+def _floored(into: dict[str, _Synapses], stored: dict[str, Any], n: int) -> np.ndarray:
+    """How many sums a neuron gets in a step whose floor may take 1 from it; shape (n,)."""
+    total = np.zeros(n)
+    for k, s in into.items():
+        if stored[k][1] < 0:
             total += np.bincount(s.targets, minlength=n).astype(bool) * len(np.unique(s.delays))
     return total
