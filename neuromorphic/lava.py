@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,8 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
         Where u would wrap within these steps (Lava and the chip then differ), the folder holds something already, or
         cannot be written.
     """
-    if steps < 1:
-        raise ExportError(f"export_lava.steps: must be >= 1; got {steps}.")
+    if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ExportError(f"export_lava.steps: must be an integer >= 1; got {steps!r}.")
     result = net.run(steps, net.populations)
     wrapped = [f"{name} (neuron {np.argmax(w)}: {w.max()} times)" for name, w in result.wraps.items() if w.any()]
     if wrapped:
@@ -89,19 +90,19 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
             raise ExportError(f"export_lava.folder: must be new or empty; {path} is not. Name another.")
         np.savez_compressed(path / "arrays.npz", allow_pickle=False, **arrays)
         np.savez_compressed(path / "expected.npz", allow_pickle=False, **expected)
+        shutil.copyfile(Path(__file__).with_name("lava_worker.py"), path / "run_lava.py")
         graph = {
             "format": FORMAT,
-            "steps": steps,
+            "steps": int(steps),
             "sources": {name: s.n for name, s in net.sources.items()},
             "populations": {name: p.n for name, p in net.populations.items()},
             "projections": {
                 name: {k: getattr(p, k) for k in ("source", "target", "exponent", "bits", "sign_mode")}
                 for name, p in net.projections.items()
             },
-            "sha256": {f: _digest(path / f) for f in ("arrays.npz", "expected.npz")},
+            "sha256": {f: _digest(path / f) for f in ("arrays.npz", "expected.npz", "run_lava.py")},
         }
         (path / "network.json").write_text(json.dumps(graph, indent=1), encoding="utf-8")
-        shutil.copyfile(Path(__file__).with_name("lava_worker.py"), path / "run_lava.py")
     except OSError as error:
         raise ExportError(f"export_lava.folder: {path} cannot be written ({error}).") from error
     return path
@@ -131,21 +132,18 @@ def run_lava(
     graph, expected = _read(path)
     (path / "result.npz").unlink(missing_ok=True)
     command = [lava_python(python), str(path / "run_lava.py"), *(["--dense"] if dense else [])]
-    worker = subprocess.Popen(
+    with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True, cwd=path
-    )
-    try:
-        out, err = worker.communicate(timeout=timeout)
-    except subprocess.TimeoutExpired:
-        raise BackendUnavailable(
-            f"run_lava: Lava was still running after timeout={timeout:g} s and was killed. Give a longer timeout."
-        ) from None
-    finally:  # Lava forks; what it leaves behind would wait for ever
+    ) as worker:
         try:
-            os.killpg(worker.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-        worker.wait()
+            out, err = worker.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise BackendUnavailable(
+                f"run_lava: Lava was still running after timeout={timeout:g} s and was killed. Give a longer timeout."
+            ) from None
+        finally:  # Lava forks; what it leaves behind would wait for ever
+            with suppress(ProcessLookupError):
+                os.killpg(worker.pid, signal.SIGKILL)
     if worker.returncode != 0 or not (path / "result.npz").exists():
         raise BackendUnavailable(f"run_lava: {command[0]} ended with code {worker.returncode}:\n{err[-2000:]}")
     with np.load(path / "result.npz", allow_pickle=False) as file:

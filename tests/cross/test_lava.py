@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import snn
 from kernels.errors import BackendUnavailable
 from kernels.jit import jit
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, lif
 from neuromorphic.lava import export_lava, lava_python, run_lava
+from neuromorphic.quantize import quantize
 
 pytestmark = pytest.mark.cross
 
@@ -118,4 +120,23 @@ def test_a_recurrent_network_runs_equally_in_lavas_runtime(python, tmp_path, see
     run = run_lava(export_lava(recurrent(seed, delays=delays), tmp_path / "b", 500), python, dense, timeout=240)
     assert 1000 < run.spikes["pop"].sum() < 90_000
     assert run.spikes["pop"].shape == run.u["pop"].shape == run.v["pop"].shape == (500, 200)
+    assert run.equal, run.differ
+
+
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+def test_a_float_network_runs_equally_in_lava_once_quantised(python, tmp_path, dense):
+    """Balanced network of 200 LIFExp neurons with drawn delays: described, quantised, exported, run by Lava."""
+    rng = np.random.default_rng(3)
+    when, which = np.nonzero(rng.random((500, 40)) < 0.1)
+    net = snn.Network(seed=11)
+    src = net.population("in", 40, snn.SpikeArray(when + 1.0, which))
+    lif = snn.LIFExp(tau_syn_ex=3.0, tau_syn_in=3.0, t_ref=0.0)
+    exc, inh = net.population("exc", 160, lif), net.population("inh", 40, lif)
+    for target in (exc, inh):
+        net.connect(src, target, snn.fixed_indegree(10), weight=snn.normal(300.0, 30.0, low=0.0), delay=1.0)
+        net.connect(exc, target, snn.pairwise_bernoulli(0.1), weight=60.0, delay=snn.uniform(1.0, 5.0))
+        net.connect(inh, target, snn.pairwise_bernoulli(0.1), weight=-300.0, delay=snn.uniform(1.0, 5.0))
+    run = run_lava(export_lava(quantize(net, 1.0).network, tmp_path / "b", 500), python, dense, timeout=240)
+    rate = sum(s.sum() for s in run.spikes.values()) / 200 / 0.5
+    assert 2 < rate < 300
     assert run.equal, run.differ
