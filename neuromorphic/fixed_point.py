@@ -155,7 +155,7 @@ class IntegerNetwork:
 
     Examples
     --------
-    >>> from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
+    >>> from neuromorphic import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
     >>> net = IntegerNetwork(
     ...     {"out": IntegerLIF(1, vth=100)}, {"in": IntegerSource(1, [1, 5], [0, 0])},
     ...     {"in->out": IntegerProjection("in", "out", [0], [0], [60])})

@@ -11,7 +11,7 @@ from kernels.errors import BackendUnavailable
 from kernels.jit import jit
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, lif
 from neuromorphic.lava import export_lava, lava_python, run_lava
-from neuromorphic.quantize import quantize
+from neuromorphic.quantization import quantize
 
 pytestmark = pytest.mark.cross
 

@@ -144,7 +144,7 @@ def test_a_run_that_hangs_is_killed_with_all_its_processes(tmp_path, monkeypatch
 
 def test_the_package_imports_no_lava(tmp_path):
     code = (
-        "import sys, neuromorphic.quantize, neuromorphic.lava as l, neuromorphic.fixed_point as f\n"
+        "import sys, neuromorphic.quantization, neuromorphic.lava as l, neuromorphic.fixed_point as f\n"
         "net = f.IntegerNetwork({'a': f.IntegerLIF(1, bias_mant=9)}, {}, {})\n"
         f"l.export_lava(net, {str(tmp_path / 'b')!r}, 5)\n"
         "print(sorted({'lava', 'torch', 'nir'} & set(sys.modules)))"

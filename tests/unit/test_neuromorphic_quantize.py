@@ -1,5 +1,10 @@
 """Float networks as integer networks: equal dynamics, bounds that hold and are tight, and what is refused."""
 
+import doctest
+import importlib
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,7 +12,7 @@ import plasticity
 import snn
 from kernels.errors import ExportError, ModelError
 from neuromorphic.fixed_point import IntegerSource
-from neuromorphic.quantize import quantize
+from neuromorphic.quantization import quantize
 
 MODELS = {
     "CubaLIF": (lambda **p: snn.CubaLIF(alpha=0.8, beta=0.95, bias=0.01, v_leak=0.5, v_reset=0.3, **p), 0.1, 0.3),
@@ -179,3 +184,18 @@ def test_an_interval_that_the_given_spikes_break_is_refused():
         quantize(network(), 1.0, interval=3)
     with pytest.raises(ModelError, match=r"quantize\.interval: must be an integer >= 1; got 0"):
         quantize(network(), 1.0, interval=0)
+
+
+def test_the_documentations_example_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "neuromorphic.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), names := {})
+    integer, floats = len(names["integer"].steps["exc"]), len(names["float_"].spikes["exc"])
+    assert floats > 500 and abs(integer - floats) < 0.1 * floats
+    assert (tmp_path / "bundle" / "run_lava.py").exists() and "headroom" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["neuromorphic.fixed_point", "neuromorphic.quantization"])
+def test_doctests(name):
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.attempted > 0 and result.failed == 0

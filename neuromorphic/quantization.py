@@ -158,7 +158,7 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     Examples
     --------
     >>> import snn
-    >>> from neuromorphic.quantize import quantize
+    >>> from neuromorphic import quantize
     >>> net = snn.Network(seed=1)
     >>> src = net.population("in", 1, snn.SpikeArray([1.0, 2.0], [0, 0]))
     >>> out = net.population("out", 1, snn.CubaLIF(alpha=0.5, beta=0.9))
