@@ -12,6 +12,10 @@ bash scripts/setup.sh dev peers analysis nwb
 export MPLBACKEND="${MPLBACKEND:-Agg}"
 python=.venv/bin/python
 summary=()
+# Lava lives in an environment of its own; where there is no Python 3.10 its tests are skipped, and say so.
+if [[ -z "${VOLLEY_LAVA_PYTHON:-}" ]] && lava="$(bash scripts/lava_env.sh)"; then
+    export VOLLEY_LAVA_PYTHON="$lava"
+fi
 failed=0
 
 stage() { # stage NAME COMMAND...

@@ -1,0 +1,402 @@
+"""Integer networks as Lava 0.10 runs them for Loihi 2 (``Loihi2SimCfg(select_tag="fixed_pt")``), bit for bit.
+
+Equations
+---------
+tz(x, k) = sign(x) (|x| >> k) rounds towards zero; other shifts floor. In step t = 1, 2, ... with a the summed input:
+
+    bias <- bias_mant << bias_exp
+    u <- tz(u (4096 - (du + 1)), 12) + (a << 6), wrapped once into (-2^23, 2^23]
+    v <- tz(v (4096 - dv), 12) + u + bias, clipped to -(2^23 - 1) .. 2^23 - 1
+    spike where v > vth << 6; there v <- 0
+
+A connection truncates its weights once (:func:`effective_weights`). A spike of step t through a synapse with delay d
+acts in step t + 1 + d; what arrives through one connection and one delay is summed, then shifted by the exponent.
+
+Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (``PyLifModelBitAcc``, ``Dense``, ``Sparse``,
+``DelayDense`` and ``DelaySparse``), against which the tests run this module.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kernels.errors import ModelError, ShapeError
+from kernels.jit import jit
+
+MIXED, EXCITATORY, INHIBITORY = 1, 2, 3  # sign modes, Lava's numbers
+STATE_LIMIT = 2**23
+MAX_DELAY = 62  # Lava takes 63, the hardware documentation says 62
+CHUNK = 2**20  # most spikes between two visits of Python
+
+
+def _whole(owner: str, value: Any, low: int, high: int, n: int) -> np.ndarray:
+    """``value`` as int64 of shape (n,), each low..high."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" or array.shape not in ((), (n,)):
+        raise ShapeError(f"{owner}: must be integers, one or {n}; got {array.dtype} of shape {array.shape}.")
+    if array.size and (array.min() < low or array.max() > high):
+        raise ModelError(f"{owner}: must be {low} to {high}; got {array.min()} to {array.max()}.")
+    return np.broadcast_to(array.astype(np.int64), (n,)).copy()
+
+
+@dataclass(eq=False)
+class IntegerLIF:
+    """``n`` neurons of Lava's ``LIF``. Every parameter is an integer or an array of shape (n,), without unit.
+
+    Parameters
+    ----------
+    du, dv : decay of u and v, 0..4095 of 4096 a step (u decays by one more)
+    bias_mant, bias_exp : bias = bias_mant << bias_exp; -4096..4095 and 0..7
+    vth : threshold mantissa, 0..131071; the threshold is vth << 6
+    u, v : state before the first step
+    """
+
+    n: int
+    du: Any = 4095
+    dv: Any = 0
+    bias_mant: Any = 0
+    bias_exp: Any = 0
+    vth: Any = 10
+    u: Any = 0
+    v: Any = 0
+
+    def __post_init__(self) -> None:
+        if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
+            raise ModelError(f"IntegerLIF.n: must be an integer >= 1; got {self.n!r}.")
+        ranges = {
+            "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 2**17 - 1),
+            "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1),
+        }  # fmt: skip
+        for name, (low, high) in ranges.items():
+            setattr(self, name, _whole(f"IntegerLIF.{name}", getattr(self, name), low, high, self.n))
+
+
+@dataclass(eq=False)
+class IntegerSource:
+    """``n`` spike sources: source ``ids[k]`` spikes in step ``steps[k]`` >= 1."""
+
+    n: int
+    steps: Any
+    ids: Any
+
+    def __post_init__(self) -> None:
+        count = np.size(self.steps)
+        self.steps = _whole("IntegerSource.steps", self.steps, 1, 2**31 - 1, count)
+        self.ids = _whole("IntegerSource.ids", self.ids, 0, self.n - 1, count)
+        order = np.lexsort((self.ids, self.steps))
+        self.steps, self.ids = self.steps[order], self.ids[order]
+        if np.any((np.diff(self.steps) == 0) & (np.diff(self.ids) == 0)):
+            raise ModelError("IntegerSource.ids: a source spikes at most once a step; got the same (step, id) twice.")
+
+
+@dataclass(eq=False)
+class IntegerProjection:
+    """Synapses from ``source`` to ``target``, given by name.
+
+    Parameters
+    ----------
+    sources, targets : arrays of shape (k,), the neurons joined; a pair at most once
+    weights : mantissas, -256..255; truncated as :func:`effective_weights` says
+    delays : steps on top of the one that every connection takes, 0..62
+    exponent : weights count 2^exponent times; -8..7
+    bits : weight bits, 1..8
+    sign_mode : MIXED (1), EXCITATORY (2) or INHIBITORY (3); 0 reads it from the weights, as Lava does
+    """
+
+    source: str
+    target: str
+    sources: Any
+    targets: Any
+    weights: Any
+    delays: Any = 0
+    exponent: int = 0
+    bits: int = 8
+    sign_mode: int = 0
+
+    def __post_init__(self) -> None:
+        k, far = np.size(self.sources), 2**31 - 1
+        self.sources = _whole("IntegerProjection.sources", self.sources, 0, far, k)
+        self.targets = _whole("IntegerProjection.targets", self.targets, 0, far, k)
+        self.weights = _whole("IntegerProjection.weights", self.weights, -256, 255, k)
+        self.delays = _whole("IntegerProjection.delays", self.delays, 0, MAX_DELAY, k)
+        for name, low, high in (("exponent", -8, 7), ("bits", 1, 8), ("sign_mode", 0, 3)):
+            _whole(f"IntegerProjection.{name}", getattr(self, name), low, high, 1)
+        if len(np.unique(self.sources << 31 | self.targets)) < k:
+            raise ModelError("IntegerProjection.targets: a pair may be joined once; got a pair twice. Add the weights.")
+        low, high = min(self.weights, default=0), max(self.weights, default=0)
+        if self.sign_mode == 0:
+            self.sign_mode = EXCITATORY if low >= 0 else INHIBITORY if high <= 0 else MIXED
+
+
+@dataclass
+class IntegerResult:
+    """What an integer network did.
+
+    Attributes
+    ----------
+    steps, ids : by population, the spikes in order of step, then neuron; steps count from 1
+    u, v : by population, states after each step of the populations recorded, shape (steps, n)
+    wraps, clips : by population, how often u wrapped (hardware and Lava then differ) and v was clipped, shape (n,)
+    """
+
+    steps: dict[str, np.ndarray]
+    ids: dict[str, np.ndarray]
+    u: dict[str, np.ndarray]
+    v: dict[str, np.ndarray]
+    wraps: dict[str, np.ndarray]
+    clips: dict[str, np.ndarray]
+
+
+@dataclass(eq=False)
+class IntegerNetwork:
+    """Populations, sources and projections by name.
+
+    Examples
+    --------
+    >>> from neuromorphic import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
+    >>> net = IntegerNetwork(
+    ...     {"out": IntegerLIF(1, vth=100)}, {"in": IntegerSource(1, [1, 5], [0, 0])},
+    ...     {"in->out": IntegerProjection("in", "out", [0], [0], [60])})
+    >>> net.run(8).steps["out"]
+    array([6])
+    """
+
+    populations: dict[str, IntegerLIF]
+    sources: dict[str, IntegerSource]
+    projections: dict[str, IntegerProjection]
+
+    def __post_init__(self) -> None:
+        if not self.populations:
+            raise ModelError("IntegerNetwork.populations: needs at least one; got none.")
+        if both := set(self.populations) & set(self.sources):
+            raise ModelError(
+                f"IntegerNetwork.sources: must have names of their own; got {min(both)!r} twice. Rename it."
+            )
+        sizes = {**{k: s.n for k, s in self.sources.items()}, **{k: p.n for k, p in self.populations.items()}}
+        for name, p in self.projections.items():
+            owner = f"IntegerNetwork.projections[{name!r}]"
+            if p.source not in sizes:
+                raise ModelError(f"{owner}: source must be a population or source; got {p.source!r}.")
+            if p.target not in self.populations:
+                raise ModelError(f"{owner}: target must be a population; got {p.target!r}.")
+            for which, ids, n in (("sources", p.sources, sizes[p.source]), ("targets", p.targets, sizes[p.target])):
+                if max(ids, default=0) >= n:
+                    raise ModelError(f"{owner}.{which}: must be < {n}; got {ids.max()}.")
+
+    def run(self, steps: int, record: Iterable[str] = ()) -> IntegerResult:
+        """Run ``steps`` steps from the initial state; ``record`` names populations whose u and v are kept."""
+        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
+            raise ModelError(f"IntegerNetwork.run.steps: must be an integer >= 1; got {steps!r}.")
+        record = list(record)
+        if unknown := set(record) - set(self.populations):
+            raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
+        arrays = pack(self)
+        total = len(arrays.neurons.u)
+        first = dict(zip(self.populations, np.cumsum([0, *(p.n for p in self.populations.values())]), strict=False))
+        us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
+        found_steps, found_ids = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        at = 0
+        chunk = max(1, CHUNK // total)
+        for begin in range(1, steps + 1, chunk):
+            count = min(chunk, steps + 1 - begin)
+            spike_step, spike_id = np.empty((2, count * total), np.int64)
+            u, v = np.empty((2, count if record else 0, total), np.int32)
+            n, at = advance(begin, count, at, *arrays, spike_step, spike_id, u, v)
+            found_steps.append(spike_step[:n].copy())
+            found_ids.append(spike_id[:n].copy())
+            us.append(u)
+            vs.append(v)
+        all_steps, all_ids = np.concatenate(found_steps), np.concatenate(found_ids)
+        all_u, all_v = np.concatenate(us), np.concatenate(vs)
+
+        def part(name: str) -> slice:
+            return slice(first[name], first[name] + self.populations[name].n)
+
+        mine = {k: (all_ids >= part(k).start) & (all_ids < part(k).stop) for k in self.populations}
+        return IntegerResult(
+            steps={k: all_steps[mine[k]] for k in mine},
+            ids={k: all_ids[mine[k]] - first[k] for k in mine},
+            u={k: all_u[:, part(k)] for k in record},
+            v={k: all_v[:, part(k)] for k in record},
+            wraps={k: arrays.neurons.wraps[part(k)] for k in mine},
+            clips={k: arrays.neurons.clips[part(k)] for k in mine},
+        )
+
+
+def effective_weights(weights: np.ndarray, bits: int, sign_mode: int) -> np.ndarray:
+    """Weights as stored: clipped to the sign mode's range, lowest bits cleared (MIXED spends one bit on the sign)."""
+    drop = 8 - bits + (sign_mode == MIXED)
+    if sign_mode == INHIBITORY:
+        return -((np.clip(-weights, 0, 255) >> drop) << drop)
+    low = -256 if sign_mode == MIXED else 0
+    return np.clip(weights, low, 255) >> drop << drop
+
+
+class Neurons(NamedTuple):
+    """All neurons, one population after the other; int64 arrays of shape (neurons,)."""
+
+    du: np.ndarray
+    dv: np.ndarray
+    bias: np.ndarray
+    threshold: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    wraps: np.ndarray
+    clips: np.ndarray
+
+
+class Links(NamedTuple):
+    """Projections; arrays of shape (projections,) but for the rows: row s of projection k is at row_at[k] + s."""
+
+    first_source: np.ndarray  # numbers of neurons; sources of spikes come after all neurons
+    n_source: np.ndarray
+    first_target: np.ndarray
+    n_target: np.ndarray
+    exponent: np.ndarray
+    slots: np.ndarray  # largest delay + 1
+    buffer_at: np.ndarray
+    row_at: np.ndarray
+    rows: np.ndarray
+    targets: np.ndarray
+    weights: np.ndarray
+    delays: np.ndarray
+
+
+class Program(NamedTuple):
+    """An integer network as flat arrays: what :func:`advance` takes."""
+
+    neurons: Neurons
+    links: Links
+    buffer: np.ndarray
+    scratch: np.ndarray
+    event_step: np.ndarray
+    event_id: np.ndarray
+
+
+def pack(net: IntegerNetwork) -> Program:
+    """Flat arrays of ``net`` in its initial state."""
+    pops = list(net.populations.values())
+
+    def joined(values: Any) -> np.ndarray:
+        return np.concatenate([np.asarray(x, np.int64) for x in values] or [np.empty(0, np.int64)])
+
+    sizes = [p.n for p in pops] + [s.n for s in net.sources.values()]
+    starts = np.cumsum([0, *sizes])
+    first = dict(zip([*net.populations, *net.sources], starts.tolist(), strict=False))
+    n = int(sum(p.n for p in pops))
+    neurons = Neurons(
+        joined(p.du for p in pops), joined(p.dv for p in pops), joined(p.bias_mant << p.bias_exp for p in pops),
+        joined(p.vth << 6 for p in pops), joined(p.u for p in pops), joined(p.v for p in pops),
+        np.zeros(n, np.int64), np.zeros(n, np.int64),
+    )  # fmt: skip
+    table: list[tuple[int, ...]] = []
+    rows, targets, weights, delays = [], [], [], []
+    edges = buffer = row = 0
+    width = {**{k: p.n for k, p in net.populations.items()}, **{k: s.n for k, s in net.sources.items()}}
+    for p in net.projections.values():
+        order = np.lexsort((p.targets, p.sources))
+        n_source, n_target = width[p.source], width[p.target]
+        slots = int(max(p.delays, default=0)) + 1
+        table.append((first[p.source], n_source, first[p.target], n_target, p.exponent, slots, buffer, row))
+        rows.append(edges + np.searchsorted(p.sources[order], np.arange(n_source + 1)))
+        targets.append(p.targets[order])
+        weights.append(effective_weights(p.weights[order], p.bits, p.sign_mode))
+        delays.append(p.delays[order])
+        edges, buffer, row = edges + len(order), buffer + slots * n_target, row + n_source + 1
+    columns = np.array(table, np.int64).reshape(len(table), 8).T.copy()
+    event_step = joined(s.steps for s in net.sources.values())
+    event_id = joined(s.ids + first[k] for k, s in net.sources.items())
+    order = np.argsort(event_step, kind="stable")
+    links = Links(*(*columns, joined(rows), joined(targets), joined(weights), joined(delays)))
+    largest = max([slots * n_target for *_, n_target, _, slots, _, _ in table], default=0)
+    return Program(
+        neurons, links, np.zeros(buffer, np.int64), np.zeros(largest, np.int64), event_step[order], event_id[order]
+    )
+
+
+@jit
+def toward_zero(x, bits):  # type: ignore[no-untyped-def]
+    """x / 2^bits, rounded towards zero."""
+    return x >> bits if x >= 0 else -(-x >> bits)
+
+
+@jit
+def lif(u, v, a, du, dv, bias, threshold):  # type: ignore[no-untyped-def]
+    """One step of one neuron: (u, v, spike, u wrapped, v was clipped)."""
+    u = toward_zero(u * (4095 - du), 12) + (a << 6)
+    wrapped = u > 8388608 or u <= -8388608
+    if u > 8388608:
+        u -= 16777216
+    elif u <= -8388608:
+        u += 16777216
+    v = toward_zero(v * (4096 - dv), 12) + u + bias
+    clipped = v > 8388607 or v < -8388607
+    v = min(max(v, -8388607), 8388607)
+    fired = v > threshold
+    return u, (0 if fired else v), fired, wrapped, clipped
+
+
+@jit
+def advance(  # type: ignore[no-untyped-def]
+    begin, count, at, neurons, links, buffer, scratch, event_step, event_id, spike_step, spike_id, u_out, v_out
+):
+    """Steps begin .. begin + count - 1; returns (spikes written, next event)."""
+    n = len(neurons.u)
+    a = np.zeros(n, np.int64)
+    active = np.empty(n + len(event_id), np.int64)
+    found = 0
+    for t in range(begin, begin + count):
+        a[:] = 0
+        for k in range(len(links.slots)):
+            width = links.n_target[k]
+            slot = links.buffer_at[k] + t % links.slots[k] * width
+            first = links.first_target[k]
+            for j in range(width):
+                a[first + j] += buffer[slot + j]
+                buffer[slot + j] = 0
+        m = 0
+        for i in range(n):
+            u, v, fired, wrapped, clipped = lif(
+                neurons.u[i], neurons.v[i], a[i], neurons.du[i], neurons.dv[i], neurons.bias[i], neurons.threshold[i]
+            )
+            neurons.u[i], neurons.v[i] = u, v
+            neurons.wraps[i] += wrapped
+            neurons.clips[i] += clipped
+            if fired:
+                active[m] = i
+                spike_step[found], spike_id[found] = t, i
+                m += 1
+                found += 1
+        if len(u_out):
+            u_out[t - begin] = neurons.u
+            v_out[t - begin] = neurons.v
+        while at < len(event_step) and event_step[at] <= t:
+            active[m] = event_id[at]
+            m += 1
+            at += 1
+        for k in range(len(links.slots)):
+            _deliver(t, k, links, buffer, scratch, active[:m])
+    return found, at
+
+
+@jit
+def _deliver(t, k, links, buffer, scratch, active):  # type: ignore[no-untyped-def]
+    """Add the active sources' rows of projection k to its buffer; the slot that step t + 1 reads holds delay 0."""
+    slots, width, exponent, base = links.slots[k], links.n_target[k], links.exponent[k], links.buffer_at[k]
+    for i in active:
+        source = i - links.first_source[k]
+        if source < 0 or source >= links.n_source[k]:
+            continue
+        row = links.row_at[k] + source
+        for e in range(links.rows[row], links.rows[row + 1]):
+            place = (t + 1 + links.delays[e]) % slots * width + links.targets[e]
+            if exponent >= 0:
+                buffer[base + place] += links.weights[e] << exponent
+            else:
+                scratch[place] += links.weights[e]
+    if exponent < 0:  # the sum is shifted, not each weight: sums of one delay floor together
+        for place in range(slots * width):
+            buffer[base + place] += scratch[place] >> -exponent
+            scratch[place] = 0

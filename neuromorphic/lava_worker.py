@@ -1,0 +1,168 @@
+# /// script
+# requires-python = "==3.10.*"
+# dependencies = ["lava-nc==0.10.0", "numpy<2"]
+# ///
+# ruff: noqa: D101, D102, E402
+# mypy: ignore-errors
+"""Run the network in this folder in Lava (fixed point, simulated on the CPU); write what it did to result.npz.
+
+    python run_lava.py [--dense]          in a Python 3.10 environment with lava-nc 0.10.0
+
+Needs nothing else: network.json and arrays.npz beside this file hold everything. ``--dense`` stores connections as
+matrices (Lava's Dense and DelayDense) in place of Sparse and DelaySparse. The last line printed is one JSON object.
+"""
+
+# Lava finds models only in the module of their process, so classes and imports are not inside functions.
+
+import argparse
+import importlib.metadata
+import json
+import sys
+import time
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+LAVA = "0.10.0"
+
+try:
+    found = importlib.metadata.version("lava-nc")
+except importlib.metadata.PackageNotFoundError:
+    found = "none"
+if found != LAVA:
+    sys.exit(f"run_lava: needs lava-nc {LAVA}; {sys.executable} has {found}.")
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.model import PyLoihiProcessModel
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.resources import CPU
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+from lava.proc.dense.process import DelayDense, Dense
+from lava.proc.io.source import RingBuffer
+from lava.proc.lif.models import PyLifModelBitAcc
+from lava.proc.lif.process import LIF
+from lava.proc.sparse.process import DelaySparse, Sparse
+from lava.utils.weightutils import SignMode
+from scipy.sparse import csr_matrix
+
+
+class WatchedLIF(LIF):
+    """Lava's LIF, whose state can be seen from outside."""
+
+    def __init__(self, **parameters):
+        super().__init__(**parameters)
+        self.u_out = OutPort(shape=parameters["shape"])
+        self.v_out = OutPort(shape=parameters["shape"])
+
+
+@implements(proc=WatchedLIF, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyWatchedLIF(PyLifModelBitAcc):
+    implements_process = None  # @implements refuses a class that has one, and PyLifModelBitAcc has
+    u_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    v_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def run_spk(self):
+        super().run_spk()
+        self.u_out.send(self.u)
+        self.v_out.send(self.v)
+
+
+class FileSink(AbstractProcess):
+    """Writes what it receives in ``steps`` steps to ``path``: reading it through Var.get takes far longer."""
+
+    def __init__(self, shape, path, steps):
+        super().__init__(path=path, steps=steps, width=shape[0])
+        self.a_in = InPort(shape=shape)
+
+
+@implements(proc=FileSink, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyFileSink(PyLoihiProcessModel):
+    a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.path, self.steps = proc_params["path"], proc_params["steps"]
+        self.data = np.empty((self.steps, proc_params["width"]), np.int32)
+
+    def run_spk(self):
+        self.data[self.time_step - 1] = self.a_in.recv()
+        if self.time_step == self.steps:
+            np.save(self.path, self.data)
+
+
+def main():
+    """Run as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dense", action="store_true", help="matrices in place of sparse connections")
+    options = parser.parse_args()
+    begin = time.perf_counter()
+    steps = run(options.dense)
+    done = {"lava": LAVA, "dense": options.dense, "steps": steps, "seconds": time.perf_counter() - begin}
+    print(json.dumps(done), flush=True)
+
+
+def run(dense):
+    """Build and run the network; return the number of steps."""
+    graph = json.loads((FOLDER / "network.json").read_text(encoding="utf-8"))
+    with np.load(FOLDER / "arrays.npz", allow_pickle=False) as file:
+        arrays = dict(file)
+    steps = graph["steps"]
+
+    models = {WatchedLIF: PyWatchedLIF, FileSink: PyFileSink}
+    nodes, width, sinks = {}, {}, []
+    for number, (name, n) in enumerate(graph["sources"].items()):
+        data = np.zeros((n, steps), np.int32)
+        when, ids = arrays[f"source{number}/steps"], arrays[f"source{number}/ids"]
+        data[ids[when <= steps], when[when <= steps] - 1] = 1
+        nodes[name], width[name] = RingBuffer(data=data), n
+    for number, (name, n) in enumerate(graph["populations"].items()):
+        given = {k: arrays[f"population{number}/{k}"] for k in ("u", "v", "du", "dv", "bias_mant", "bias_exp", "vth")}
+        nodes[name], width[name] = WatchedLIF(shape=(n,), **given), n
+        for variable, port in (("s", "s_out"), ("u", "u_out"), ("v", "v_out")):
+            sinks.append((f"{variable}{number}", FileSink((n,), str(FOLDER / f"{variable}{number}.npy"), steps)))
+            getattr(nodes[name], port).connect(sinks[-1][1].a_in)
+    for number, p in enumerate(graph["projections"].values()):
+        at = (arrays[f"projection{number}/targets"], arrays[f"projection{number}/sources"])
+        delays = arrays[f"projection{number}/delays"]
+        shape = (width[p["target"]], width[p["source"]])
+        weights = csr_matrix((arrays[f"projection{number}/weights"].astype(np.int32), at), shape=shape)
+        late = csr_matrix((delays.astype(int), at), shape=shape)
+        late.eliminate_zeros()
+        options = {
+            "weight_exp": p["exponent"], "num_weight_bits": p["bits"], "sign_mode": SignMode(p["sign_mode"]),
+        }  # fmt: skip
+        if delays.size and delays.max() > 0:
+            options["max_delay"] = int(delays.max())
+            given = (weights.toarray(), late.toarray()) if dense else (weights, late)
+            connection = (DelayDense if dense else DelaySparse)(weights=given[0], delays=given[1], **options)
+        else:
+            connection = Dense(weights=weights.toarray(), **options) if dense else Sparse(weights=weights, **options)
+        nodes[p["source"]].s_out.connect(connection.s_in)
+        connection.a_out.connect(nodes[p["target"]].a_in)
+
+    first = next(nodes[name] for name in graph["populations"])
+    try:
+        first.run(
+            condition=RunSteps(num_steps=steps),
+            run_cfg=Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models),
+        )
+    finally:
+        first.stop()  # a script that ends without it hangs for ever
+    results = {name: np.load(FOLDER / f"{name}.npy") for name, _ in sinks}
+    np.savez(FOLDER / "result.npz", **results)
+    for name in results:
+        (FOLDER / f"{name}.npy").unlink()
+    return steps
+
+
+if __name__ == "__main__":
+    main()

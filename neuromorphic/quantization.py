@@ -1,0 +1,420 @@
+"""Float networks as integer networks of Loihi's LIF, scaled so that no current can wrap, with a report of what it cost.
+
+Both models are brought to the form  u <- k_u u + x,  v <- k_v v + u + b,  spike where v > theta, there v <- 0,  with v
+counted from v_reset. A population gets one scale S (integer units of u and v for one float unit), the largest for which
+
+- |u| < 2^23 whatever the spikes are: |u| <= 64 A / (1 - k_u^interval), A the larger sum of a neuron's stored weights of
+  one sign (times 2^exponent); this holds for all spike trains with at least ``interval`` steps between two spikes;
+- threshold, bias and weights fit their registers.
+
+Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (see :mod:`neuromorphic.fixed_point`).
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import ExportError, ModelError
+from kernels.philox import stream_key
+from neuromorphic.fixed_point import (
+    EXCITATORY,
+    INHIBITORY,
+    MAX_DELAY,
+    MIXED,
+    STATE_LIMIT,
+    IntegerLIF,
+    IntegerNetwork,
+    IntegerProjection,
+    IntegerSource,
+)
+from snn.compile import draw_edges, edge_values, initial_values, resolve_parameters
+from snn.distributions import Distribution
+from snn.inputs import SpikeArray
+from snn.network import Input, Network, Population
+
+TOP_VTH = 2**17 - 1
+TOP_BIAS = 4095 << 7
+
+
+@dataclass
+class PopulationReport:
+    """What became of a population; arrays of shape (n,).
+
+    Attributes
+    ----------
+    scale : integer units of u and v for one unit of the float model's potential
+    tau_u, tau_v : time constants asked for, ms; 0: no memory, inf: no decay
+    tau_u_realised, tau_v_realised : those of the integer decays, ms
+    threshold_error, bias_error : largest error, relative to the threshold
+    headroom : bits between the largest |u| possible and 2^23, > 0
+    dead : neurons that no input can make spike
+    always : neurons that spike in every step, whatever the input
+    may_clip : neurons whose v could be clipped at -(2^23 - 1), as on the chip
+    """
+
+    scale: float
+    tau_u: np.ndarray
+    tau_u_realised: np.ndarray
+    tau_v: np.ndarray
+    tau_v_realised: np.ndarray
+    threshold_error: float
+    bias_error: float
+    headroom: float
+    dead: np.ndarray
+    always: np.ndarray
+    may_clip: np.ndarray
+
+
+@dataclass
+class ProjectionReport:
+    """What became of a projection.
+
+    Attributes
+    ----------
+    exponent : weights count 2^exponent times
+    snr : power of the weights over that of their errors, dB; inf where all are exact
+    lost : synapses whose weight became 0
+    """
+
+    exponent: int
+    snr: float
+    lost: int
+
+
+@dataclass
+class Quantized:
+    """An integer network, and by name what became of the populations and projections. ``print`` shows a table."""
+
+    network: IntegerNetwork
+    populations: dict[str, PopulationReport]
+    projections: dict[str, ProjectionReport]
+
+    def __str__(self) -> str:
+        rows = ["population: scale; headroom of u; tau_u, tau_v realised (asked) in ms; threshold, bias error; neurons"]
+        for name, p in self.populations.items():
+            taus = (
+                f"{_span(have)} ({_span(asked)})"
+                for have, asked in ((p.tau_u_realised, p.tau_u), (p.tau_v_realised, p.tau_v))
+            )
+            rows.append(
+                f"  {name}: {p.scale:.4g}; {p.headroom:.2f} bits; {', '.join(taus)}; {p.threshold_error:.2%}, "
+                f"{p.bias_error:.2%}; {p.dead.sum()} dead, {p.always.sum()} always spike, {p.may_clip.sum()} may clip"
+            )
+        rows.append("projection: exponent; signal to noise of the weights; synapses lost")
+        rows += [f"  {k}: {p.exponent}; {p.snr:.1f} dB; {p.lost}" for k, p in self.projections.items()]
+        return "\n".join(rows)
+
+
+def _span(x: np.ndarray) -> str:
+    low, high = f"{x.min():.4g}", f"{x.max():.4g}"
+    return low if low == high else f"{low}..{high}"
+
+
+@dataclass
+class _Form:
+    """A population in the form above, in float: arrays of shape (n,). ``late``: steps from arrival to effect."""
+
+    loss_u: np.ndarray  # 1 - k_u
+    loss_v: np.ndarray
+    factor: np.ndarray  # of arriving weights
+    bias: np.ndarray
+    theta: np.ndarray
+    u: np.ndarray
+    v: np.ndarray
+    late: int
+
+
+@dataclass
+class _Synapses:
+    """Synapses of a projection or direct input, each pair once; ``x`` in units of the target's v."""
+
+    source: str
+    target: str
+    sources: np.ndarray
+    targets: np.ndarray
+    x: np.ndarray
+    delays: np.ndarray
+
+
+def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
+    """Integers for a network of ``CubaLIF`` (reset 0) and ``LIFExp`` (t_ref = 0), driven by ``SpikeArray``.
+
+    Step t of the integer network is the float network's step that ends at t dt. Weights are stored in 8 bits.
+
+    Parameters
+    ----------
+    net : its connectivity, weights and parameters are drawn as for a simulation
+    dt : step, ms
+    interval : fewest steps between two spikes of any neuron or source. 1 holds for every input; more gives finer
+        integers, but neurons may break it: watch ``IntegerResult.wraps`` (:func:`neuromorphic.lava.export_lava` does)
+
+    Raises
+    ------
+    ExportError
+        With everything that has no integer counterpart.
+
+    Examples
+    --------
+    >>> import snn
+    >>> from neuromorphic import quantize
+    >>> net = snn.Network(seed=1)
+    >>> src = net.population("in", 1, snn.SpikeArray([1.0, 2.0], [0, 0]))
+    >>> out = net.population("out", 1, snn.CubaLIF(alpha=0.5, beta=0.9))
+    >>> _ = net.connect(src, out, snn.all_to_all(), weight=0.6)
+    >>> quantize(net, dt=1.0).network.run(10).steps["out"]
+    array([3])
+    """
+    if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
+        raise ModelError(f"quantize.interval: must be an integer >= 1; got {interval!r}.")
+    problems: list[str] = []
+    forms: dict[str, _Form] = {}
+    sources: dict[str, IntegerSource] = {}
+
+    def attempt(call: Any, *args: Any) -> Any:
+        try:
+            return call(*args)
+        except (ExportError, ModelError) as error:
+            problems.append(str(error))
+            return None
+
+    for name, p in net.populations.items():
+        if p.spec is None:
+            sources[name] = attempt(_source, f"Population {name!r}", p.model, dt, p.n, 1, interval)
+        else:
+            forms[name] = attempt(_form, net, p, dt)
+    synapses: dict[str, Any] = {}
+    for q in net.projections.values():
+        if forms[q.target.name] is not None:
+            synapses[q.name] = attempt(_synapses, net, q, dt, forms[q.target.name])
+    for i in net.inputs.values():
+        form, owner = forms[i.target.name], f"Input {i.name!r}"
+        if form is None:
+            continue
+        sources[i.name] = attempt(_source, owner, i.source, dt, i.target.n, form.late, interval)
+        name = f"{i.name}->{i.target.name}"
+        if i.name in net.populations or name in synapses:
+            problems.append(f"{owner}: its name, or {name!r}, is taken. Rename it.")
+        synapses[name] = attempt(_direct, net, i, form)
+    if problems:
+        raise ExportError("quantize:\n  " + "\n  ".join(problems))
+
+    populations: dict[str, IntegerLIF] = {}
+    projections: dict[str, IntegerProjection] = {}
+    about: dict[str, PopulationReport] = {}
+    about_projections: dict[str, ProjectionReport] = {}
+    for name, form in forms.items():
+        into = {k: s for k, s in synapses.items() if s.target == name}
+        done = attempt(_population, name, form, into, dt, interval)
+        if done is not None:
+            populations[name], mine, about[name], reports = done
+            projections |= mine
+            about_projections |= reports
+    if problems:
+        raise ExportError("quantize:\n  " + "\n  ".join(problems))
+    order = list(synapses)
+    return Quantized(
+        IntegerNetwork(populations, sources, {k: projections[k] for k in order}),
+        about,
+        {k: about_projections[k] for k in order},
+    )
+
+
+def _form(net: Network, p: Population, dt: float) -> _Form:
+    if p.spec is None:  # pragma: no cover - callers pass neurons
+        raise ExportError(f"Population {p.name!r}: has no model.")
+    owner, model = f"Population {p.name!r}", p.spec.name
+    if model not in ("CubaLIF", "LIFExp"):
+        raise ExportError(f"{owner}.model: must be CubaLIF or LIFExp; got {model}.")
+    values = resolve_parameters(net, p, dt)
+
+    def of(name: str) -> np.ndarray:
+        return np.broadcast_to(np.asarray(values[name], float), (p.n,))
+
+    start = {s.name: initial_values(net, p, s, values) for s in p.spec.state}
+    if model == "CubaLIF":
+        if np.any(of("reset") != 0):
+            raise ExportError(f"{owner}.reset: must be 0 (Loihi's LIF resets to a value); got {of('reset').max():g}.")
+        loss_u, loss_v, factor, late = 1.0 - of("alpha"), 1.0 - of("beta"), of("w_in") * of("gain"), 0
+        bias = of("offset") - loss_v * of("v_reset")
+        u = of("gain") * start["i"]
+    else:
+        if np.any(of("n_ref") != 0):
+            raise ExportError(
+                f"{owner}.t_ref: must be 0 ms (Lava's fixed-point LIF has no refractory period); got "
+                f"{of('t_ref').max():g}. Use t_ref=0."
+            )
+        if np.any(of("tau_syn_ex") != of("tau_syn_in")):
+            raise ExportError(f"{owner}.tau_syn_in: must equal tau_syn_ex (Loihi's LIF has one current); it does not.")
+        if np.any(start["i_ex"]) or np.any(start["i_in"]):
+            raise ExportError(f"{owner}.init: currents must start at 0 pA.")
+        loss_u, loss_v, factor, late = 1.0 - of("p_ex"), 1.0 - of("p_vv"), of("p_v_ex"), 1
+        bias = loss_v * (of("v_inf") - of("v_reset"))
+        u = np.zeros(p.n)
+    theta = of("v_th") - of("v_reset")
+    if np.any(theta <= 0):
+        raise ExportError(f"{owner}.v_th: must be above v_reset; got a distance of {theta.min():g}.")
+    if np.any(loss_u * 4096 < 0.5) or np.any((loss_v > 0) & (loss_v * 4096 < 0.5)):
+        slowest = "the current" if np.any(loss_u * 4096 < 0.5) else "the potential"
+        raise ExportError(
+            f"{owner}: {slowest} must lose at least 1/8192 in a step, the smallest that 12 bits can stand for. "
+            "Shorten the time constant, or use a larger dt."
+        )
+    return _Form(loss_u, loss_v, factor, bias, theta, u, start["v"] - of("v_reset"), late)
+
+
+def _source(owner: str, model: Any, dt: float, n: int, shift: int, interval: int) -> IntegerSource:
+    if not isinstance(model, SpikeArray):
+        raise ExportError(
+            f"{owner}: must be a SpikeArray; got {type(model).__name__}. Record its spikes, and give them."
+        )
+    if model.weights is not None:
+        raise ExportError(f"{owner}.weights: one weight a spike has no counterpart. Give the input a weight.")
+    code = model.encode(dt, n, owner)
+    steps, ids = code.event_step + shift, code.event_id.astype(np.int64)
+    if steps.size and steps.min() < 1:
+        raise ExportError(f"{owner}.times: must be later than the first step, {dt:g} ms. Move all by a step.")
+    order = np.lexsort((steps, ids))
+    gaps = np.diff(steps[order])[np.diff(ids[order]) == 0]
+    if gaps.size and gaps.min() < interval:
+        raise ExportError(
+            f"{owner}.times: a source must spike at most once in {interval} steps; got two {gaps.min()} apart."
+        )
+    return IntegerSource(n, steps, ids)
+
+
+def _synapses(net: Network, q: Any, dt: float, form: _Form) -> _Synapses:
+    owner = f"Projection {q.name!r}"
+    if q.plasticity is not None:
+        raise ExportError(
+            f"{owner}.plasticity: must be None; got {q.plasticity!r}. Run it first, and give the weights."
+        )
+    edges = draw_edges(net, q, 1)
+    sources = edges.sources.astype(np.int64)
+    targets = np.repeat(np.arange(q.target.n), np.diff(edges.indptr))
+    x = edge_values(net, q, edges, 0, "float64") * form.factor[targets]
+    steps = np.maximum(1, np.rint(edge_values(net, q, edges, 1, "float64") / dt).astype(np.int64))
+    delays = steps - 1 + form.late
+    if delays.size and delays.max() > MAX_DELAY:
+        raise ExportError(
+            f"{owner}.delay: must be at most {(MAX_DELAY + 1 - form.late) * dt:g} ms (6 bits of steps); got "
+            f"{steps.max() * dt:g}. Shorten it, or use a larger dt."
+        )
+    _, first, pair = np.unique(sources * q.target.n + targets, return_index=True, return_inverse=True)
+    if np.any(delays != delays[first][pair]):
+        raise ExportError(f"{owner}.delay: a pair joined twice must have one delay. Give the rule multapses=False.")
+    return _Synapses(
+        q.source.name, q.target.name, sources[first], targets[first], np.bincount(pair, x, len(first)), delays[first]
+    )
+
+
+def _direct(net: Network, i: Input, form: _Form) -> _Synapses:
+    weight = i.weight
+    if isinstance(weight, Distribution):
+        weight = weight.draw(i.target.n, stream_key(net.seed, "input weight", i.name))
+    if weight is None or np.shape(weight) not in ((), (i.target.n,)):
+        raise ExportError(f"Input {i.name!r}: must be spikes with one weight, or one a neuron.")
+    ids = np.arange(i.target.n)
+    return _Synapses(i.name, i.target.name, ids, ids, weight * form.factor, np.zeros(i.target.n, np.int64))
+
+
+def _population(
+    name: str, form: _Form, into: dict[str, _Synapses], dt: float, interval: int
+) -> tuple[IntegerLIF, dict[str, IntegerProjection], PopulationReport, dict[str, ProjectionReport]]:
+    n = len(form.theta)
+    du = np.clip(np.rint(4096 * form.loss_u) - 1, 0, 4095).astype(np.int64)
+    dv = np.minimum(np.rint(4096 * form.loss_v), 4095).astype(np.int64)
+    keep = 1.0 - ((4095 - du) / 4096.0) ** interval  # a train of unit jumps stays below 1 / keep
+    up, down = (
+        sum((np.bincount(s.targets, np.maximum(sign * s.x, 0), n) for s in into.values()), np.zeros(n))
+        for sign in (1, -1)
+    )
+    largest = max((float(np.max(np.abs(s.x), initial=0)) for s in into.values()), default=0.0)
+    limits = (  # (what must fit at scale 1, into what)
+        (np.max(np.maximum(up, down) / keep + np.abs(form.u)), STATE_LIMIT - 1),
+        (np.max(form.theta), TOP_VTH << 6), (np.max(np.abs(form.bias)), TOP_BIAS),
+        (np.max(np.abs(form.v)), STATE_LIMIT - 1), (largest, 254 << 13),
+    )  # fmt: skip
+    scale = 0.999 * min(most / need for need, most in limits if need > 0)
+    while True:
+        stored = {k: _store(s, scale) for k, s in into.items()}
+        high, low = (_largest_input(into, stored, n, sign) * 64.0 / keep for sign in (1, -1))
+        u = np.rint(form.u * scale).astype(np.int64)
+        high, low = high + np.maximum(u, 0), low + np.maximum(-u, 0) + 4096 * 64 / (du + 1) * _floored(into, stored, n)
+        most = float(max(np.max(high), np.max(low)))
+        if most < STATE_LIMIT:
+            break
+        scale *= 0.98  # rounded weights may add up to a little more
+    vth = np.rint(form.theta * scale / 64).astype(np.int64)
+    if np.any(vth < 1):
+        raise ExportError(
+            f"Population {name!r}: a threshold of {form.theta.min():g} is less than half a unit beside the largest "
+            f"current possible. Give quantize a larger interval than {interval}, or weaken the weights."
+        )
+    bias_exp = np.zeros(n, np.int64)
+    exact = form.bias * scale
+    for _ in range(7):
+        bias_exp += np.abs(np.rint(exact / 2.0**bias_exp)) > 4095
+    bias_mant = np.rint(exact / 2.0**bias_exp).astype(np.int64)
+    bias = bias_mant << bias_exp
+    v = np.rint(form.v * scale).astype(np.int64)
+    neurons = IntegerLIF(n, du, dv, bias_mant, bias_exp, vth, u, v)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        leak = 4096.0 / dv
+        highest = np.maximum(v, np.where(high + bias > 0, np.maximum((high + bias) * leak, 0), 0))
+        lowest = np.minimum(v, np.where(bias - low < 0, (bias - low) * leak, 0))
+        report = PopulationReport(
+            scale=scale,
+            tau_u=_tau(form.loss_u, dt), tau_u_realised=_tau((du + 1) / 4096.0, dt),
+            tau_v=_tau(form.loss_v, dt), tau_v_realised=_tau(dv / 4096.0, dt),
+            threshold_error=float(np.max(np.abs(vth * 64 / scale / form.theta - 1))),
+            bias_error=float(np.max(np.abs(bias / scale - form.bias) / form.theta)),
+            headroom=math.inf if most == 0 else math.log2(STATE_LIMIT / most),
+            dead=highest <= vth << 6, always=bias - low > vth << 6, may_clip=lowest < 1 - STATE_LIMIT,
+        )  # fmt: skip
+    projections, reports = {}, {}
+    for k, s in into.items():
+        weights, exponent, mode = stored[k]
+        projections[k] = IntegerProjection(
+            s.source, s.target, s.sources, s.targets, weights, s.delays, exponent, sign_mode=mode
+        )
+        error = np.sum((weights * (2.0**exponent * 64 / scale) - s.x) ** 2)
+        snr = math.inf if error == 0 else 10 * math.log10(np.sum(s.x**2) / error)
+        reports[k] = ProjectionReport(exponent, snr, int(np.sum((weights == 0) & (s.x != 0))))
+    return neurons, projections, report, reports
+
+
+def _tau(loss: np.ndarray, dt: float) -> np.ndarray:
+    with np.errstate(divide="ignore"):
+        return np.where(loss >= 1, 0.0, -dt / np.log1p(-np.minimum(loss, 1.0)))
+
+
+def _store(s: _Synapses, scale: float) -> tuple[np.ndarray, int, int]:
+    """(weights, exponent, sign mode): the finest exponent with which the largest weight fits."""
+    exact = s.x * scale / 64
+    low, high = np.min(exact, initial=0.0), np.max(exact, initial=0.0)
+    mode = EXCITATORY if low >= 0 else INHIBITORY if high <= 0 else MIXED
+    grid, top = (2, 254) if mode == MIXED else (1, 255)
+    largest = max(high, -low)
+    exponent = -8 if largest == 0 else min(max(math.ceil(math.log2(largest / top)), -8), 7)
+    weights = np.rint(exact / (grid * 2.0**exponent)).astype(np.int64) * grid
+    return np.clip(weights, -top, top), (0 if largest == 0 else exponent), mode
+
+
+def _largest_input(into: dict[str, _Synapses], stored: dict[str, Any], n: int, sign: int) -> np.ndarray:
+    """Largest input of one sign that a neuron can get in a step, in units of a; shape (n,)."""
+    total = np.zeros(n)
+    for k, s in into.items():
+        weights, exponent, _ = stored[k]
+        total += np.bincount(s.targets, np.maximum(sign * weights, 0), n) * 2.0**exponent
+    return total
+
+
+def _floored(into: dict[str, _Synapses], stored: dict[str, Any], n: int) -> np.ndarray:
+    """How many sums a neuron gets in a step whose floor may take 1 from it; shape (n,)."""
+    total = np.zeros(n)
+    for k, s in into.items():
+        if stored[k][1] < 0:
+            total += np.bincount(s.targets, minlength=n).astype(bool) * len(np.unique(s.delays))
+    return total

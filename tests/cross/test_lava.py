@@ -1,0 +1,142 @@
+"""Integer networks against lava-nc 0.10.0: its process models in fuzzed runs, its runtime through exported bundles."""
+
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import snn
+from kernels.errors import BackendUnavailable
+from kernels.jit import jit
+from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, lif
+from neuromorphic.lava import export_lava, lava_python, run_lava
+from neuromorphic.quantization import quantize
+
+pytestmark = pytest.mark.cross
+
+
+@pytest.fixture(scope="module")
+def python():
+    try:
+        return lava_python()
+    except BackendUnavailable as error:
+        pytest.skip(str(error))
+
+
+def worker(python, what, folder, arrays):
+    np.savez(folder / "in.npz", **arrays)
+    script = Path(__file__).with_name("lava_models.py")
+    subprocess.run([python, script, what, folder / "in.npz", folder / "out.npz"], check=True, timeout=300)
+    with np.load(folder / "out.npz") as file:
+        return dict(file)
+
+
+@jit
+def drive(u, v, a, du, dv, bias, threshold):
+    shape = a.shape
+    us, vs, ss = np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)
+    for t in range(shape[0]):
+        for i in range(shape[1]):
+            u[i], v[i], ss[t, i], _, _ = lif(u[i], v[i], a[t, i], du[i], dv[i], bias[i], threshold[i])
+            us[t, i], vs[t, i] = u[i], v[i]
+    return us, vs, ss
+
+
+def test_neurons_equal_lavas_lif_in_a_million_fuzzed_steps(python, tmp_path):
+    rng = np.random.default_rng(7)
+    n, steps = 10_000, 110
+    p = {
+        "du": rng.choice([0, 1, 4094, 4095, *rng.integers(0, 4096, 8)], n), "dv": rng.choice([0, 4095, 100, 7], n),
+        "bias_mant": rng.integers(-4096, 4096, n), "bias_exp": rng.integers(0, 8, n),
+        "vth": rng.choice([0, 1, 100, 131071, *rng.integers(0, 131072, 8)], n),
+        "u": rng.integers(-(2**23) + 1, 2**23, n), "v": rng.integers(-(2**23) + 1, 2**23, n),
+    }  # fmt: skip
+    size = 2.0 ** rng.uniform(0, 18, n)  # up to several wraps
+    p["a"] = np.rint(rng.normal(0, size, (steps, n))).astype(np.int64)
+    p["a"][rng.random((steps, n)) < 0.001] = 2**17  # u at the wrap exactly
+    theirs = worker(python, "lif", tmp_path, p)
+    ours = drive(p["u"], p["v"], p["a"], p["du"], p["dv"], p["bias_mant"] << p["bias_exp"], p["vth"] << 6)
+    assert 0.01 < ours[2].mean() < 0.9
+    for mine, name in zip(ours, "uvs", strict=True):
+        assert np.array_equal(mine, theirs[name]), f"{np.sum(mine != theirs[name])} of {mine.size} {name} differ"
+
+
+@pytest.mark.parametrize("model", ["Dense", "Sparse", "DelayDense", "DelaySparse"])
+def test_connections_equal_lavas_in_fuzzed_outputs(python, tmp_path, model):
+    rng = np.random.default_rng(len(model))
+    steps, cases, count = 40, 60, 0
+    arrays, expected = {"cases": cases}, []
+    for k in range(cases):
+        exponent, bits, mode = int(rng.integers(-6, 8)), int(rng.integers(1, 9)), int(rng.integers(0, 4))
+        n_in = int(rng.integers(2, 25)) if exponent <= 3 else int(rng.integers(2, 5))  # below u's wrap
+        n_out = int(rng.integers(2, 25))
+        dense = rng.integers(-256, 256, (n_out, n_in))
+        if mode >= 2 or rng.random() < 0.3:
+            dense = np.minimum(np.abs(dense), 255) * (-1 if mode == 3 else 1)
+        dense[rng.random(dense.shape) < 0.3] = 0
+        dense[0, 0], late = 1 if mode != 3 else -1, np.zeros_like(dense)
+        if model.startswith("Delay"):
+            late = np.where(dense != 0, rng.integers(0, 63 if k == 0 else 6, dense.shape), 0)
+        spikes = rng.random((steps, n_in)) < 0.3
+        arrays |= {f"w{k}": dense, f"d{k}": late, f"s{k}": spikes, f"o{k}": np.array([exponent, bits, mode])}
+        targets, sources = np.nonzero(dense)
+        when, which = np.nonzero(spikes)
+        at = (targets, sources)
+        net = IntegerNetwork(
+            {"out": IntegerLIF(n_out, du=4095, vth=131071)}, {"in": IntegerSource(n_in, when + 1, which)},
+            {"": IntegerProjection("in", "out", sources, targets, dense[at], late[at], exponent, bits, mode)},
+        )  # fmt: skip
+        result = net.run(steps, ["out"])
+        assert not result.wraps["out"].any()
+        expected.append(result.u["out"] >> 6)  # du = 4095 keeps nothing of the last step
+        count += expected[-1].size
+    theirs = worker(python, model, tmp_path, arrays)
+    assert count > 25_000
+    for k in range(cases):
+        assert np.array_equal(theirs[f"a{k}"], expected[k]), (k, arrays[f"o{k}"])
+
+
+def recurrent(seed, n=200, steps=500, delays=0):
+    rng = np.random.default_rng(seed)
+    when, which = np.nonzero(rng.random((steps, 40)) < 0.2)
+    neurons = IntegerLIF(
+        n, du=rng.integers(200, 4096, n), dv=rng.integers(0, 1000, n), bias_mant=rng.integers(-50, 100, n),
+        bias_exp=rng.integers(0, 5, n), vth=rng.integers(100, 2000, n),
+    )  # fmt: skip
+
+    def edges(source, n_source, exponent):
+        sources, targets = np.nonzero(rng.random((n_source, n)) < 0.1)
+        late = rng.integers(0, delays + 1, len(sources))
+        return IntegerProjection(source, "pop", sources, targets, rng.integers(-256, 256, len(sources)), late, exponent)
+
+    projections = {"in": edges("in", 40, 1), "rec": edges("pop", n, int(rng.integers(-1, 1)))}
+    return IntegerNetwork({"pop": neurons}, {"in": IntegerSource(40, when + 1, which)}, projections)
+
+
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+@pytest.mark.parametrize(("seed", "delays"), [(0, 0), (1, 0), (2, 5)])
+def test_a_recurrent_network_runs_equally_in_lavas_runtime(python, tmp_path, seed, delays, dense):
+    run = run_lava(export_lava(recurrent(seed, delays=delays), tmp_path / "b", 500), python, dense, timeout=240)
+    assert 1000 < run.spikes["pop"].sum() < 90_000
+    assert run.spikes["pop"].shape == run.u["pop"].shape == run.v["pop"].shape == (500, 200)
+    assert run.equal, run.differ
+
+
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+def test_a_float_network_runs_equally_in_lava_once_quantised(python, tmp_path, dense):
+    """Balanced network of 200 LIFExp neurons with drawn delays: described, quantised, exported, run by Lava."""
+    rng = np.random.default_rng(3)
+    when, which = np.nonzero(rng.random((500, 40)) < 0.1)
+    net = snn.Network(seed=11)
+    src = net.population("in", 40, snn.SpikeArray(when + 1.0, which))
+    lif = snn.LIFExp(tau_syn_ex=3.0, tau_syn_in=3.0, t_ref=0.0)
+    exc, inh = net.population("exc", 160, lif), net.population("inh", 40, lif)
+    for target in (exc, inh):
+        net.connect(src, target, snn.fixed_indegree(10), weight=snn.normal(300.0, 30.0, low=0.0), delay=1.0)
+        net.connect(exc, target, snn.pairwise_bernoulli(0.1), weight=60.0, delay=snn.uniform(1.0, 5.0))
+        net.connect(inh, target, snn.pairwise_bernoulli(0.1), weight=-300.0, delay=snn.uniform(1.0, 5.0))
+    run = run_lava(export_lava(quantize(net, 1.0).network, tmp_path / "b", 500), python, dense, timeout=240)
+    rate = sum(s.sum() for s in run.spikes.values()) / 200 / 0.5
+    assert 2 < rate < 300
+    assert run.equal, run.differ

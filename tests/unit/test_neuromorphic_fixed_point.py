@@ -1,0 +1,268 @@
+"""Integer networks against a slow twin in NumPy, deliberate mistakes in the kernels, and bad input."""
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kernels.errors import ModelError, ShapeError
+from neuromorphic import fixed_point
+from neuromorphic.fixed_point import (
+    EXCITATORY,
+    INHIBITORY,
+    MIXED,
+    IntegerLIF,
+    IntegerNetwork,
+    IntegerProjection,
+    IntegerSource,
+    effective_weights,
+)
+
+
+def stored(weights, bits, mode):
+    """Weights as Lava's ``truncate_weights`` defines them, one number after the other, in whole numbers of Python."""
+    step = 2 ** (8 - bits + (1 if mode == MIXED else 0))
+    out = []
+    for w in weights.tolist():
+        if mode == INHIBITORY:
+            out.append(-(min(max(-w, 0), 255) // step * step))
+        else:
+            out.append(min(max(w, -256 if mode == MIXED else 0), 255) // step * step)
+    return np.array(out, np.int64)
+
+
+def shift(x, bits):
+    return np.sign(x) * (np.abs(x) // 2**bits)
+
+
+def twin(net, steps):
+    """Spikes, u and v of every step as the module's docstring says, with dense matrices and no buffers."""
+    spikes = {k: np.zeros((steps + 1, p.n), np.int64) for k, p in (net.populations | net.sources).items()}
+    for name, s in net.sources.items():
+        inside = s.steps <= steps
+        spikes[name][s.steps[inside], s.ids[inside]] = 1
+    matrices = {}
+    for name, p in net.projections.items():
+        for d in np.unique(p.delays):
+            m = np.zeros((spikes[p.target].shape[1], spikes[p.source].shape[1]), np.int64)
+            at = p.delays == d
+            m[p.targets[at], p.sources[at]] = stored(p.weights, p.bits, p.sign_mode)[at]
+            matrices[name, int(d)] = m
+    state = {k: (p.u, p.v) for k, p in net.populations.items()}
+    us, vs = ({k: [] for k in net.populations} for _ in range(2))
+    for t in range(1, steps + 1):
+        for name, n in net.populations.items():
+            u, v = state[name]
+            a = np.zeros(n.n, np.int64)
+            for (key, d), m in matrices.items():
+                p = net.projections[key]
+                if p.target == name and t - 1 - d >= 1:
+                    a += np.floor_divide(
+                        m @ spikes[p.source][t - 1 - d] * 2 ** max(p.exponent, 0), 2 ** max(-p.exponent, 0)
+                    )
+            u = shift(u * (4095 - n.du), 12) + a * 64
+            u = np.where(u > 2**23, u - 2**24, np.where(u <= -(2**23), u + 2**24, u))
+            v = np.clip(shift(v * (4096 - n.dv), 12) + u + n.bias_mant * 2**n.bias_exp, 1 - 2**23, 2**23 - 1)
+            fired = v > n.vth * 64
+            spikes[name][t] = fired
+            state[name] = u, np.where(fired, 0, v)
+            us[name].append(u)
+            vs[name].append(state[name][1])
+    return {k: spikes[k][1:] for k in us}, us, vs
+
+
+def edge_cases(module):
+    """u at 2^23 and -2^23, v at the threshold, weights of which the least is 0."""
+    a = module.IntegerLIF(2, du=4095, vth=131071)
+    b = module.IntegerLIF(2, bias_mant=[64, 65], vth=3)
+    five = module.IntegerSource(5, [3] * 5, range(5))
+    top = [254, 254, 254, 254, 8, -256, -256, -256, -256, 0]
+    return module.IntegerNetwork(
+        {"a": a, "b": b}, {"in": five},
+        {"wrap": module.IntegerProjection("in", "a", [*range(5)] * 2, [0] * 5 + [1] * 5, top, exponent=7),
+         "zero": module.IntegerProjection("in", "b", [0, 1], [0, 1], [3, 0])},
+    )  # fmt: skip
+
+
+def network(seed, n=12, steps=60, module=fixed_point):
+    if seed == 0:
+        return edge_cases(module)
+    rng = np.random.default_rng(seed)
+
+    def neurons():
+        return module.IntegerLIF(
+            n, du=rng.choice([0, 300, 4095, rng.integers(0, 4096)], n), dv=rng.choice([0, 100, 4095], n),
+            bias_mant=rng.integers(-2000, 4096, n), bias_exp=rng.integers(0, 5, n), vth=rng.integers(0, 3000, n),
+            u=rng.integers(1 - 2**20, 2**20, n), v=rng.integers(1 - 2**23, 2**23, n),
+        )  # fmt: skip
+
+    def edges(source, target, n_source):
+        sources, targets = np.nonzero(rng.random((n_source, n)) < 0.4)
+        exponent = int(rng.choice([-6, -1, 0, 2, 7]))
+        late = rng.integers(0, rng.choice([1, 4, 63]), len(sources))
+        return module.IntegerProjection(
+            source, target, sources, targets, rng.integers(-256, 256, len(sources)), late, exponent,
+            int(rng.integers(1, 9)), int(rng.integers(0, 4)),
+        )  # fmt: skip
+
+    when, which = np.nonzero(rng.random((steps, 5)) < 0.3)
+    return module.IntegerNetwork(
+        {"a": neurons(), "b": neurons()}, {"in": module.IntegerSource(5, when + 1, which)},
+        {"in": edges("in", "a", 5), "ab": edges("a", "b", n), "ba": edges("b", "a", n), "aa": edges("a", "a", n)},
+    )  # fmt: skip
+
+
+def differ(net, steps=60):
+    """How many spikes, u and v of ``net.run`` are not the twin's."""
+    spikes, us, vs = twin(net, steps)
+    result = net.run(steps, ["a", "b"])
+    count = 0
+    for k in ("a", "b"):
+        mine = np.zeros_like(spikes[k])
+        mine[result.steps[k] - 1, result.ids[k]] = 1
+        count += np.sum(mine != spikes[k]) + np.sum(result.u[k] != us[k]) + np.sum(result.v[k] != vs[k])
+    return count, result
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_networks_equal_their_twin(seed):
+    count, _ = differ(network(seed))
+    assert count == 0
+
+
+def test_the_twins_networks_spike_wrap_and_clip():
+    results = [differ(network(seed))[1] for seed in range(1, 30)]
+    spikes = sum(r.steps[k].size for r in results for k in "ab")
+    assert 0.05 < spikes / (29 * 60 * 24) < 0.9
+    assert sum(r.wraps[k].sum() for r in results for k in "ab") > 100
+    assert sum(r.clips[k].sum() for r in results for k in "ab") > 100
+
+
+MISTAKES = {
+    "du without its offset": ("4095 - du", "4096 - du"),
+    "u floors": ("toward_zero(u * (4095 - du), 12)", "(u * (4095 - du) >> 12)"),
+    "v floors": ("toward_zero(v * (4096 - dv), 12)", "(v * (4096 - dv) >> 12)"),
+    "input shifted by 7": ("a << 6", "a << 7"),
+    "no wrap": ("u -= 16777216", "u -= 0"),
+    "wrap at 2^23": ("if u > 8388608:", "if u >= 8388608:"),
+    "clip below at -2^23": ("max(v, -8388607)", "max(v, -8388608)"),
+    "threshold not strict": ("fired = v > threshold", "fired = v >= threshold"),
+    "no reset": ("0 if fired else v", "v"),
+    "exponent on each weight": ("scratch[place] += links.weights[e]", "scratch[place] += links.weights[e] & -2"),
+    "delay one less": ("(t + 1 + links.delays[e])", "(t + 1 + max(links.delays[e] - 1, 0))"),
+    "one slot too few": ("int(max(p.delays, default=0)) + 1", "max(int(max(p.delays, default=0)), 1)"),
+    "bias shifted by 6": ("p.bias_mant << p.bias_exp", "p.bias_mant << p.bias_exp << 6"),
+    "mixed weights keep a bit": ("8 - bits + (sign_mode == MIXED)", "8 - bits"),
+    "inhibition floors": ("-((np.clip(-weights, 0, 255) >> drop) << drop)", "weights >> drop << drop"),
+    "buffer not emptied": ("buffer[slot + j] = 0", "buffer[slot + j] = buffer[slot + j]"),
+}  # fmt: skip
+
+
+def mutant(old, new):
+    """The module with one expression changed and nothing compiled."""
+    text = Path(fixed_point.__file__).read_text(encoding="utf-8")
+    assert text.count(old) >= 1, f"{old!r} is not in the module"
+    text = text.replace(old, new).replace("from kernels.jit import jit", "jit = lambda f: f")
+    module = types.ModuleType("mutant")
+    sys.modules["mutant"] = module  # dataclasses look their module up
+    try:
+        exec(compile(text, "mutant", "exec"), module.__dict__)
+    finally:
+        del sys.modules["mutant"]
+    return module
+
+
+def caught(module):
+    for seed in range(30):
+        try:
+            if differ(network(seed, module=module))[0]:
+                return True
+        except (IndexError, ZeroDivisionError):
+            return True
+    return False
+
+
+def test_the_uncompiled_module_equals_the_twin():
+    assert not any(differ(network(seed, module=mutant("jit", "jit")))[0] for seed in range(5))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_caught(mistake):
+    assert caught(mutant(*MISTAKES[mistake]))
+
+
+def test_runs_in_chunks_equal_one_run(monkeypatch):
+    net = network(3)
+    whole = net.run(60, ["a"])
+    monkeypatch.setattr(fixed_point, "CHUNK", 24 * 7)
+    parts = net.run(60, ["a"])
+    assert whole.steps["b"].size > 50
+    for k in "ab":
+        assert np.array_equal(whole.steps[k], parts.steps[k]) and np.array_equal(whole.ids[k], parts.ids[k])
+    assert np.array_equal(whole.v["a"], parts.v["a"])
+
+
+def test_weights_as_stored():
+    w = np.array([-256, -4, -3, 0, 3, 255])
+    assert effective_weights(w, 8, MIXED).tolist() == [-256, -4, -4, 0, 2, 254]
+    assert effective_weights(w, 8, EXCITATORY).tolist() == [0, 0, 0, 0, 3, 255]
+    assert effective_weights(w, 8, INHIBITORY).tolist() == [-255, -4, -3, 0, 0, 0]
+    assert effective_weights(w, 6, INHIBITORY).tolist() == [-252, -4, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("weights", "mode"), [([0, 3], EXCITATORY), ([0, 0], EXCITATORY), ([-1, 0], INHIBITORY), ([-1, 1], MIXED)]
+)
+def test_the_sign_mode_is_read_from_the_weights(weights, mode):
+    assert IntegerProjection("a", "b", [0, 1], [0, 1], weights).sign_mode == mode
+
+
+def test_one_neuron_by_hand():
+    """Input 3 << 6 = 192 in step 2; u halves (du + 1 = 2048), v keeps all; threshold 6 << 6 = 384 is passed never."""
+    net = IntegerNetwork(
+        {"n": IntegerLIF(1, du=2047, vth=6)}, {"in": IntegerSource(1, [1], [0])},
+        {"p": IntegerProjection("in", "n", [0], [0], [3], sign_mode=EXCITATORY)},
+    )  # fmt: skip
+    result = net.run(10, ["n"])
+    assert result.u["n"].ravel().tolist() == [0, 192, 96, 48, 24, 12, 6, 3, 1, 0]
+    assert result.v["n"].ravel().tolist() == [0, 192, 288, 336, 360, 372, 378, 381, 382, 382]
+    assert result.steps["n"].size == 0
+
+
+LIF, SOURCE = IntegerLIF(3), IntegerSource(2, [1], [0])
+BAD = {
+    "du": (lambda: IntegerLIF(2, du=4096), r"IntegerLIF\.du: must be 0 to 4095; got 4096"),
+    "bias": (lambda: IntegerLIF(2, bias_mant=-4097), r"IntegerLIF\.bias_mant: must be -4096 to 4095"),
+    "vth": (lambda: IntegerLIF(2, vth=2**17), r"IntegerLIF\.vth: must be 0 to 131071"),
+    "float": (lambda: IntegerLIF(2, dv=0.5), r"IntegerLIF\.dv: must be integers"),
+    "shape": (lambda: IntegerLIF(2, dv=[1, 2, 3]), r"IntegerLIF\.dv: must be integers, one or 2"),
+    "n": (lambda: IntegerLIF(0), r"IntegerLIF\.n: must be an integer >= 1"),
+    "step 0": (lambda: IntegerSource(2, [0], [0]), r"IntegerSource\.steps: must be 1 to"),
+    "id": (lambda: IntegerSource(2, [1], [2]), r"IntegerSource\.ids: must be 0 to 1"),
+    "twice": (lambda: IntegerSource(2, [4, 4], [1, 1]), r"IntegerSource\.ids: .*at most once"),
+    "weight": (lambda: IntegerProjection("a", "b", [0], [0], [256]), r"IntegerProjection\.weights: must be -256 to"),
+    "delay": (lambda: IntegerProjection("a", "b", [0], [0], [1], 63), r"IntegerProjection\.delays: must be 0 to 62"),
+    "bits": (lambda: IntegerProjection("a", "b", [0], [0], [1], bits=9), r"IntegerProjection\.bits: must be 1 to 8"),
+    "pair": (lambda: IntegerProjection("a", "b", [0, 0], [1, 1], [1, 2]), r"IntegerProjection\.targets: .*pair twice"),
+    "empty": (lambda: IntegerNetwork({}, {}, {}), r"IntegerNetwork\.populations: .*at least one"),
+    "name": (lambda: IntegerNetwork({"a": LIF}, {"a": SOURCE}, {}), r"IntegerNetwork\.sources: .*'a'"),
+    "unknown": (
+        lambda: IntegerNetwork({"a": LIF}, {}, {"p": IntegerProjection("x", "a", [0], [0], [1])}),
+        r"IntegerNetwork\.projections\['p'\]: source must be .*'x'",
+    ),
+    "range": (
+        lambda: IntegerNetwork({"a": LIF}, {}, {"p": IntegerProjection("a", "a", [0], [3], [1])}),
+        r"IntegerNetwork\.projections\['p'\]\.targets: must be < 3; got 3",
+    ),
+    "steps": (lambda: IntegerNetwork({"a": LIF}, {}, {}).run(0), r"IntegerNetwork\.run\.steps: .*>= 1; got 0"),
+    "record": (lambda: IntegerNetwork({"a": LIF}, {}, {}).run(5, ["b"]), r"IntegerNetwork\.run\.record: .*'b'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_input_is_refused(case):
+    make, text = BAD[case]
+    with pytest.raises((ModelError, ShapeError), match=text):
+        make()
