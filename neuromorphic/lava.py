@@ -71,14 +71,14 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
         raise ExportError(
             f"export_lava: u leaves 24 bits in {', '.join(wrapped)}. Scale the weights down, or raise du."
         )
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for k, source in enumerate(net.sources.values()):
         arrays |= {f"source{k}/steps": source.steps, f"source{k}/ids": source.ids}
     for k, population in enumerate(net.populations.values()):
         arrays |= {f"population{k}/{a}": getattr(population, a).astype(np.int32) for a in LIF_ARRAYS}
     for k, p in enumerate(net.projections.values()):
         arrays |= {f"projection{k}/{a}": getattr(p, a).astype(np.int32) for a in EDGE_ARRAYS}
-    expected: dict[str, np.ndarray] = {}
+    expected: dict[str, Any] = {}
     for k, (name, population) in enumerate(net.populations.items()):
         spikes = np.zeros((steps, population.n), np.int32)
         spikes[result.steps[name] - 1, result.ids[name]] = 1
@@ -88,8 +88,8 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
             raise ExportError(f"export_lava.folder: must be new or empty; {path} is not. Name another.")
-        np.savez_compressed(path / "arrays.npz", allow_pickle=False, **arrays)
-        np.savez_compressed(path / "expected.npz", allow_pickle=False, **expected)
+        np.savez_compressed(path / "arrays.npz", **arrays)
+        np.savez_compressed(path / "expected.npz", **expected)
         shutil.copyfile(Path(__file__).with_name("lava_worker.py"), path / "run_lava.py")
         graph = {
             "format": FORMAT,

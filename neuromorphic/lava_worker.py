@@ -149,14 +149,16 @@ def run(dense):
         nodes[p["source"]].s_out.connect(connection.s_in)
         connection.a_out.connect(nodes[p["target"]].a_in)
 
-    first = next(nodes[name] for name in graph["populations"])
-    try:
-        first.run(
-            condition=RunSteps(num_steps=steps),
-            run_cfg=Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models),
-        )
-    finally:
-        first.stop()  # a script that ends without it hangs for ever
+    for name in graph["populations"]:
+        if nodes[name].runtime is not None:
+            continue  # Lava runs what is joined to a process, and only that
+        try:
+            nodes[name].run(
+                condition=RunSteps(num_steps=steps),
+                run_cfg=Loihi2SimCfg(select_tag="fixed_pt", exception_proc_model_map=models),
+            )
+        finally:
+            nodes[name].stop()  # a script that ends without it hangs for ever
     results = {name: np.load(FOLDER / f"{name}.npy") for name, _ in sinks}
     np.savez(FOLDER / "result.npz", **results)
     for name in results:

@@ -115,11 +115,27 @@ def recurrent(seed, n=200, steps=500, delays=0):
 
 
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
-@pytest.mark.parametrize(("seed", "delays"), [(0, 0), (1, 0), (2, 5)])
+@pytest.mark.parametrize(("seed", "delays"), [*((k, 0) for k in range(6)), *((k, 5) for k in range(6, 10))])
 def test_a_recurrent_network_runs_equally_in_lavas_runtime(python, tmp_path, seed, delays, dense):
     run = run_lava(export_lava(recurrent(seed, delays=delays), tmp_path / "b", 500), python, dense, timeout=240)
     assert 1000 < run.spikes["pop"].sum() < 90_000
     assert run.spikes["pop"].shape == run.u["pop"].shape == run.v["pop"].shape == (500, 200)
+    assert run.equal, run.differ
+
+
+@pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
+def test_parts_that_nothing_joins_run_too(python, tmp_path, dense):
+    """A population without input, two without a path between them, a projection without synapses, weights of 0."""
+    nothing = np.empty(0, np.int64)
+    net = IntegerNetwork(
+        {"alone": IntegerLIF(1, bias_mant=100, vth=3), "b": IntegerLIF(3, vth=5), "c": IntegerLIF(2, vth=5)},
+        {"in": IntegerSource(2, [1, 2, 90], [0, 1, 0]), "idle": IntegerSource(1, nothing, nothing)},
+        {"none": IntegerProjection("in", "b", nothing, nothing, nothing),
+         "some": IntegerProjection("in", "b", [0, 1], [0, 2], [0, 9]),
+         "zero": IntegerProjection("idle", "c", [0], [1], [0], 3)},
+    )  # fmt: skip
+    run = run_lava(export_lava(net, tmp_path / "b", 40), python, dense, timeout=240)
+    assert run.spikes["alone"].sum() == 20 and run.spikes["b"].sum() == 1 and run.spikes["c"].sum() == 0
     assert run.equal, run.differ
 
 
