@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-
 LEARNING_RATE = 1e-3  # of pair STDP: multiplicative, time constants 20 ms, weights up to twice the initial one
 
 
