@@ -57,7 +57,7 @@ def brunel(seed: int, plastic: bool = False) -> Built:
             """w : volt
             dpre/dt = -pre / tau_stdp : 1 (event-driven)
             dpost/dt = -post / tau_stdp : 1 (event-driven)""",
-            on_pre={"pre": "v_post += w; pre += 1; w = clip(w - rate * w * post, 0 * mV, w_max)"},
+            on_pre="w = clip(w - rate * w * post, 0 * mV, w_max); v_post += w; pre += 1",
             on_post="post += 1; w = clip(w + rate * (w_max - w) * pre, 0 * mV, w_max)", delay=b.DELAY * ms,
             namespace={"tau_stdp": 20 * ms, "rate": LEARNING_RATE, "w_max": 2.0 * b.J * mV},
         )  # fmt: skip
