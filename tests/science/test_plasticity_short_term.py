@@ -50,3 +50,11 @@ def test_steady_state(rate, u_se, tau_rec, tau_fac):
     x = (1.0 - recover) / (1.0 - (1.0 - u) * recover)
     assert got[0] == pytest.approx(u_se, rel=1e-12)
     assert got[-1] == pytest.approx(u * x, rel=1e-6)
+
+
+def test_combines_with_a_rule_that_learns():
+    """The factor scales what is delivered, the rule what is stored."""
+    rule = plasticity.STDPPair(lambda_=0.0, w_max=10.0)
+    params = {"u_se": 0.4, "tau_rec": 100.0, "tau_fac": 50.0}
+    np.testing.assert_allclose(factors(TRAIN, rule=rule, **params), factors(TRAIN, **params), rtol=1e-12)
+    assert np.ptp(factors(TRAIN, static=True)) < 1e-12
