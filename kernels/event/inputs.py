@@ -25,7 +25,7 @@ from kernels.event.layout import (
     SOURCE_SHARED,
     TIMER_SLOTS,
 )
-from kernels.jit import kernel
+from kernels.jit import inlined, kernel
 
 _32, _53 = np.uint64(32), 2.0**-53
 
@@ -106,7 +106,7 @@ def weight_of(inputs, k, i):  # type: ignore[no-untyped-def]
     return inputs.weight[k] if inputs.weights[k] < 0 else inputs.values[inputs.weights[k] + i]
 
 
-@kernel
+@inlined
 def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):  # type: ignore[no-untyped-def]
     """:func:`run_stream` of a Poisson stream of equal rates: gaps are drawn as many at a time as may be needed."""
     source, p, number = streams.kind[s] == SOURCE_POISSON, streams.population[s], streams.input[s]
@@ -153,7 +153,7 @@ def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, 
     return room
 
 
-@kernel
+@inlined
 def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):  # type: ignore[no-untyped-def]
     """Take a stream's events of window ``k``; those of a source only before ``stop``. False if the inbox is full."""
     kind, p, number = streams.kind[s], streams.population[s], streams.input[s]
@@ -209,7 +209,7 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
     return True
 
 
-@kernel
+@inlined
 def touch(block, neuron):  # type: ignore[no-untyped-def]
     """Let ``neuron`` be looked at in this window."""
     if block.counted[neuron] == 0:
@@ -219,7 +219,7 @@ def touch(block, neuron):  # type: ignore[no-untyped-def]
         block.counted[neuron] = 1
 
 
-@kernel
+@inlined
 def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop):  # type: ignore[no-untyped-def]
     """Take from the heap what is due in window ``k``: timers touch their neurons, streams fill the inbox.
 
