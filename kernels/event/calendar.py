@@ -3,7 +3,7 @@
 import numpy as np
 
 from kernels.event.heap import put
-from kernels.event.layout import EVENT_BITS, HEAP, NEVER, PENDING, ROW_BITS, TIMER_SLOTS, TIMERS
+from kernels.event.layout import EVENT_BITS, HEAP, NEVER, NOT_LISTED, PENDING, ROW_BITS, TIMER_SLOTS, TIMERS
 from kernels.jit import inlined, kernel
 
 ROW, EVENT = np.uint64(ROW_BITS), np.uint64(EVENT_BITS)
@@ -83,7 +83,7 @@ def leave(block, neuron):  # type: ignore[no-untyped-def]
         block.timer_head[np.uint64(block.timer[neuron] & (TIMER_SLOTS - 1))] = after
     if after >= 0:
         block.timer_before[np.uint64(after)] = before
-    block.timer[neuron] = NEVER
+    block.timer[neuron], block.timer_before[neuron] = NEVER, NOT_LISTED
     block.counts[TIMERS] -= 1
 
 
@@ -92,11 +92,12 @@ def set_timer(block, neuron, window, k):  # type: ignore[no-untyped-def]
     """Let a neuron come up in ``window`` at the latest, ``k`` being the present one; earlier does no harm."""
     if block.timer[neuron] <= window:
         return
+    if block.timer_before[neuron] != NOT_LISTED:
+        leave(block, neuron)
     if window - k >= TIMER_SLOTS:
         put(block, neuron, window)
+        block.timer[neuron] = window
         return
-    if block.timer[neuron] != NEVER:
-        leave(block, neuron)
     slot = np.uint64(window & (TIMER_SLOTS - 1))
     after = block.timer_head[slot]
     block.timer[neuron], block.timer_next[neuron], block.timer_before[neuron] = window, after, -1

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kernels.event.calendar import leave, window_of
+from kernels.event.calendar import leave, set_timer, window_of
 from kernels.event.exponential import GAPS, fill_gaps
 from kernels.event.heap import pop, put, sift_down
 from kernels.event.layout import (
@@ -18,6 +18,7 @@ from kernels.event.layout import (
     HEAP,
     INBOX,
     NEVER,
+    NOT_LISTED,
     POISSON,
     SHARED,
     SOURCE_EVENTS,
@@ -220,6 +221,16 @@ def touch(block, neuron):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def wake(net, block, neuron, k):  # type: ignore[no-untyped-def]
+    """A neuron's timer is due: look at it in window ``k``, or, where events have moved its check, set it anew."""
+    window = window_of(net, block.check[neuron])
+    if window <= k:
+        touch(block, neuron)
+    elif window < NEVER:
+        set_timer(block, neuron, window, k)
+
+
+@inlined
 def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop):  # type: ignore[no-untyped-def]
     """Take from the heap what is due in window ``k``: timers touch their neurons, streams fill the inbox.
 
@@ -228,14 +239,16 @@ def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop): 
     n = block.last.size
     neuron = np.int64(block.timer_head[np.uint64(k & (TIMER_SLOTS - 1))])
     while neuron >= 0:
-        touch(block, np.uint64(neuron))
         leave(block, np.uint64(neuron))
+        wake(net, block, np.uint64(neuron), k)
         neuron = np.int64(block.timer_head[np.uint64(k & (TIMER_SLOTS - 1))])
     while block.counts[HEAP] > 0 and block.key[0] <= k:
         item = np.int64(block.item[0])
         if item < n:
             pop(block)
-            touch(block, np.uint64(item))
+            if block.timer_before[np.uint64(item)] == NOT_LISTED:
+                block.timer[np.uint64(item)] = NEVER
+            wake(net, block, np.uint64(item), k)
             continue
         s = item - n
         if not run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):
