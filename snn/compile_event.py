@@ -155,7 +155,7 @@ def _block(
         touched=zeros(n, np.int32), n_touched=zeros(len(pops), np.int64), order=zeros(n, np.int32),
         bins=zeros(layout.BINS + 1, np.int64), key=zeros(items, np.int64), item=zeros(items, np.int32),
         place=np.full(items, -1, np.int32), timer=np.full(n, layout.NEVER), timer_next=zeros(n, np.int32),
-        timer_before=zeros(n, np.int32), timer_head=np.full(layout.TIMER_SLOTS, -1, np.int32),
+        timer_before=np.full(n, layout.NOT_LISTED, np.int32), timer_head=np.full(layout.TIMER_SLOTS, -1, np.int32),
         deferred=zeros(max(n_streams, 1), np.int32), counts=zeros(LINE, np.int64),
         since=np.full(1, -np.inf), heads=zeros(threads, np.int64),
     )  # fmt: skip

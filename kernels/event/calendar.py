@@ -3,8 +3,8 @@
 import numpy as np
 
 from kernels.event.heap import put
-from kernels.event.layout import EVENT_BITS, HEAP, NEVER, PENDING, ROW_BITS, TIMER_SLOTS, TIMERS
-from kernels.jit import kernel
+from kernels.event.layout import EVENT_BITS, HEAP, NEVER, NOT_LISTED, PENDING, ROW_BITS, TIMER_SLOTS, TIMERS
+from kernels.jit import inlined, kernel
 
 ROW, EVENT = np.uint64(ROW_BITS), np.uint64(EVENT_BITS)
 ROW_LAST, EVENT_LAST = np.uint64((1 << ROW_BITS) - 1), np.uint64((1 << EVENT_BITS) - 1)
@@ -18,7 +18,7 @@ def window_of(net, t):  # type: ignore[no-untyped-def]
     return np.int64(k) if k < 4.0e18 else NEVER
 
 
-@kernel
+@inlined
 def new_chunk(free, n_free, following, head, slot, p, bits):  # type: ignore[no-untyped-def]
     """Place for the next entry of a slot whose last chunk is full, or that has none."""
     n_free[0] -= 1
@@ -31,7 +31,7 @@ def new_chunk(free, n_free, following, head, slot, p, bits):  # type: ignore[no-
     return np.uint64(chunk) << bits
 
 
-@kernel
+@inlined
 def push_row(queue, slot, t, row, group):  # type: ignore[no-untyped-def]
     """All targets of a row get an event at ``t``."""
     p = queue.row_end[slot]
@@ -41,7 +41,7 @@ def push_row(queue, slot, t, row, group):  # type: ignore[no-untyped-def]
     queue.row_end[slot] = p + _ONE
 
 
-@kernel
+@inlined
 def push_event(queue, slot, t, target, weight):  # type: ignore[no-untyped-def]
     """One target gets an event at ``t``."""
     p = queue.end[slot]
@@ -51,7 +51,7 @@ def push_event(queue, slot, t, target, weight):  # type: ignore[no-untyped-def]
     queue.end[slot] = p + _ONE
 
 
-@kernel
+@inlined
 def clear(head, end, following, free, n_free, slot):  # type: ignore[no-untyped-def]
     """Empty a slot."""
     chunk = np.int64(head[slot])
@@ -63,7 +63,7 @@ def clear(head, end, following, free, n_free, slot):  # type: ignore[no-untyped-
     end[slot] = 0
 
 
-@kernel
+@inlined
 def clear_slot(net, block, queue, k):  # type: ignore[no-untyped-def]
     """Empty the slot of window ``k``."""
     slot = np.uint64(k & (net.slots - 1))
@@ -73,7 +73,7 @@ def clear_slot(net, block, queue, k):  # type: ignore[no-untyped-def]
         clear(queue.head, queue.end, queue.next, queue.free, queue.n_free, slot)
 
 
-@kernel
+@inlined
 def leave(block, neuron):  # type: ignore[no-untyped-def]
     """Take a neuron out of its list of timers."""
     after, before = block.timer_next[neuron], block.timer_before[neuron]
@@ -83,20 +83,21 @@ def leave(block, neuron):  # type: ignore[no-untyped-def]
         block.timer_head[np.uint64(block.timer[neuron] & (TIMER_SLOTS - 1))] = after
     if after >= 0:
         block.timer_before[np.uint64(after)] = before
-    block.timer[neuron] = NEVER
+    block.timer[neuron], block.timer_before[neuron] = NEVER, NOT_LISTED
     block.counts[TIMERS] -= 1
 
 
-@kernel
+@inlined
 def set_timer(block, neuron, window, k):  # type: ignore[no-untyped-def]
     """Let a neuron come up in ``window`` at the latest, ``k`` being the present one; earlier does no harm."""
     if block.timer[neuron] <= window:
         return
+    if block.timer_before[neuron] != NOT_LISTED:
+        leave(block, neuron)
     if window - k >= TIMER_SLOTS:
         put(block, neuron, window)
+        block.timer[neuron] = window
         return
-    if block.timer[neuron] != NEVER:
-        leave(block, neuron)
     slot = np.uint64(window & (TIMER_SLOTS - 1))
     after = block.timer_head[slot]
     block.timer[neuron], block.timer_next[neuron], block.timer_before[neuron] = window, after, -1
@@ -106,7 +107,7 @@ def set_timer(block, neuron, window, k):  # type: ignore[no-untyped-def]
     block.counts[TIMERS] += 1
 
 
-@kernel
+@inlined
 def next_window(net, block, queue, k):  # type: ignore[no-untyped-def]
     """First window after ``k`` in which something happens in this block, as far as is known now."""
     first = block.key[0] if block.counts[HEAP] > 0 else NEVER

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.event.calendar import EVENT, ROW, push_event, push_row, window_of
 from kernels.event.layout import NEVER, PENDING
-from kernels.jit import kernel
+from kernels.jit import inlined, kernel
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 RUN = 16
@@ -20,7 +20,7 @@ def before(t, i, u, j):  # type: ignore[no-untyped-def]
     return t < u or (t == u and i < j)
 
 
-@kernel
+@inlined
 def sort_spikes(time, ids, spare_time, spare_id, n):  # type: ignore[no-untyped-def]
     """Sort the first ``n`` spikes by time, then id: runs by insertion, then merged."""
     for first in range(0, n, RUN):
@@ -49,7 +49,7 @@ def sort_spikes(time, ids, spare_time, spare_id, n):  # type: ignore[no-untyped-
         size *= 2
 
 
-@kernel
+@inlined
 def population_of(net, spike):  # type: ignore[no-untyped-def]
     """Population of a global id."""
     p = np.uint64(0)
@@ -58,7 +58,7 @@ def population_of(net, spike):  # type: ignore[no-untyped-def]
     return p
 
 
-@kernel
+@inlined
 def chunks_needed(net, edges, sync, half):  # type: ignore[no-untyped-def]
     """Most chunks of rows and of events that delivering the window's spikes can take, but for one a slot."""
     rows = events = 0
@@ -75,7 +75,7 @@ def chunks_needed(net, edges, sync, half):  # type: ignore[no-untyped-def]
     return rows >> np.int64(ROW), events >> np.int64(EVENT)
 
 
-@kernel
+@inlined
 def slot_of(net, block, queue, t, k):  # type: ignore[no-untyped-def]
     """Slot of an event at ``t`` that a spike in window ``k`` causes."""
     slot = np.uint64(max(window_of(net, t), k + 1) & (net.slots - 1))
@@ -84,7 +84,7 @@ def slot_of(net, block, queue, t, k):  # type: ignore[no-untyped-def]
     return slot
 
 
-@kernel
+@inlined
 def deliver(net, block, queue, edges, sync, half, k, recording):  # type: ignore[no-untyped-def]
     """Put what the spikes of window ``k`` cause in this block into its calendar; record them."""
     blocks = sync.n_spikes.shape[1]

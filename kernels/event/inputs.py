@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from kernels.event.calendar import leave, window_of
+from kernels.event.calendar import leave, set_timer, window_of
 from kernels.event.exponential import GAPS, fill_gaps
 from kernels.event.heap import pop, put, sift_down
 from kernels.event.layout import (
@@ -18,6 +18,7 @@ from kernels.event.layout import (
     HEAP,
     INBOX,
     NEVER,
+    NOT_LISTED,
     POISSON,
     SHARED,
     SOURCE_EVENTS,
@@ -25,7 +26,7 @@ from kernels.event.layout import (
     SOURCE_SHARED,
     TIMER_SLOTS,
 )
-from kernels.jit import kernel
+from kernels.jit import inlined, kernel
 
 _32, _53 = np.uint64(32), 2.0**-53
 
@@ -106,7 +107,7 @@ def weight_of(inputs, k, i):  # type: ignore[no-untyped-def]
     return inputs.weight[k] if inputs.weights[k] < 0 else inputs.values[inputs.weights[k] + i]
 
 
-@kernel
+@inlined
 def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):  # type: ignore[no-untyped-def]
     """:func:`run_stream` of a Poisson stream of equal rates: gaps are drawn as many at a time as may be needed."""
     source, p, number = streams.kind[s] == SOURCE_POISSON, streams.population[s], streams.input[s]
@@ -153,7 +154,7 @@ def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, 
     return room
 
 
-@kernel
+@inlined
 def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):  # type: ignore[no-untyped-def]
     """Take a stream's events of window ``k``; those of a source only before ``stop``. False if the inbox is full."""
     kind, p, number = streams.kind[s], streams.population[s], streams.input[s]
@@ -209,7 +210,7 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
     return True
 
 
-@kernel
+@inlined
 def touch(block, neuron):  # type: ignore[no-untyped-def]
     """Let ``neuron`` be looked at in this window."""
     if block.counted[neuron] == 0:
@@ -219,7 +220,17 @@ def touch(block, neuron):  # type: ignore[no-untyped-def]
         block.counted[neuron] = 1
 
 
-@kernel
+@inlined
+def wake(net, block, neuron, k):  # type: ignore[no-untyped-def]
+    """A neuron's timer is due: look at it in window ``k``, or, where events have moved its check, set it anew."""
+    window = window_of(net, block.check[neuron])
+    if window <= k:
+        touch(block, neuron)
+    elif window < NEVER:
+        set_timer(block, neuron, window, k)
+
+
+@inlined
 def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop):  # type: ignore[no-untyped-def]
     """Take from the heap what is due in window ``k``: timers touch their neurons, streams fill the inbox.
 
@@ -228,14 +239,16 @@ def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop): 
     n = block.last.size
     neuron = np.int64(block.timer_head[np.uint64(k & (TIMER_SLOTS - 1))])
     while neuron >= 0:
-        touch(block, np.uint64(neuron))
         leave(block, np.uint64(neuron))
+        wake(net, block, np.uint64(neuron), k)
         neuron = np.int64(block.timer_head[np.uint64(k & (TIMER_SLOTS - 1))])
     while block.counts[HEAP] > 0 and block.key[0] <= k:
         item = np.int64(block.item[0])
         if item < n:
             pop(block)
-            touch(block, np.uint64(item))
+            if block.timer_before[np.uint64(item)] == NOT_LISTED:
+                block.timer[np.uint64(item)] = NEVER
+            wake(net, block, np.uint64(item), k)
             continue
         s = item - n
         if not run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):

@@ -19,6 +19,7 @@ BINS = 256
 PARTS = 16  # of a window, by which events are written nearly in order of time
 
 TIMER_SLOTS = 256  # timers of so many windows to come are in lists, others in the heap
+NOT_LISTED = -2  # Block.timer_before of a neuron that is in no list
 
 # entries of Block.counts
 HEAP, INBOX, PENDING, PHASE, WINDOW, PARITY, DEFERRED, ROUND, TIMERS = range(9)
@@ -67,9 +68,9 @@ class Block(NamedTuple):
     key: Array  # heap: windows of timers (items 0 to N - 1) and streams (from N on)
     item: Array  # int32
     place: Array  # int32, place of an item in the heap, -1 if it is not there
-    timer: Array  # (N,) window of the list that the neuron is in, NEVER if it is in none
+    timer: Array  # (N,) window in which the neuron comes up at the latest, from a list or the heap; NEVER if in none
     timer_next: Array  # (N,) int32, neighbours in the list, -1 if there is none
-    timer_before: Array
+    timer_before: Array  # likewise; NOT_LISTED
     timer_head: Array  # (TIMER_SLOTS,) int32
     deferred: Array  # int32, source streams with spikes of this window after the stop
     counts: Array  # int64

@@ -11,12 +11,12 @@ import numpy as np
 from kernels.event.calendar import EVENT, EVENT_LAST, ROW, ROW_LAST
 from kernels.event.inputs import touch
 from kernels.event.layout import BINS, CURRENT_CODE, INBOX, NEVER, PARTS
-from kernels.jit import kernel
+from kernels.jit import inlined, kernel
 
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
-@kernel
+@inlined
 def in_slot(queue, edges, slot):  # type: ignore[no-untyped-def]
     """Number of events in a slot of the calendar."""
     total = 0
@@ -36,7 +36,7 @@ def in_slot(queue, edges, slot):  # type: ignore[no-untyped-def]
     return total
 
 
-@kernel
+@inlined
 def count(block, neuron):  # type: ignore[no-untyped-def]
     """One more event of ``neuron``."""
     if block.counted[neuron] == 0:
@@ -44,7 +44,7 @@ def count(block, neuron):  # type: ignore[no-untyped-def]
     block.counted[neuron] += 1
 
 
-@kernel
+@inlined
 def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-untyped-def]
     """Count the events of every neuron and touch those that have any."""
     since = block.since[0]
@@ -80,7 +80,7 @@ def part_of(t, begin, scale):  # type: ignore[no-untyped-def]
     return min(max(np.int64((t - begin) * scale), 0), PARTS - 1)
 
 
-@kernel
+@inlined
 def order_inbox(block, scratch, begin, scale):  # type: ignore[no-untyped-def]
     """Order the inbox by part of the window, into scratch.inbox_order; block.bins[q] is where part q ends then."""
     bins, order, time = block.bins, scratch.inbox_order, scratch.inbox_time
@@ -97,7 +97,7 @@ def order_inbox(block, scratch, begin, scale):  # type: ignore[no-untyped-def]
         bins[q] += 1
 
 
-@kernel
+@inlined
 def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no-untyped-def]
     """Write the events of every touched neuron to scratch, neuron after neuron.
 
@@ -169,7 +169,7 @@ def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no
         chunk = following
 
 
-@kernel
+@inlined
 def by_count(block, p):  # type: ignore[no-untyped-def]
     """block.order[first[p]:] = touched neurons of population ``p``, those with most events first."""
     first, n = np.uint64(block.first[p]), np.uint64(block.n_touched[p])
@@ -201,7 +201,7 @@ def by_count(block, p):  # type: ignore[no-untyped-def]
             order[j + 1] = neuron
 
 
-@kernel
+@inlined
 def sort_events(scratch, begin, n):  # type: ignore[no-untyped-def]
     """Sort a neuron's events by time, keeping the order of equal ones; they come nearly sorted."""
     time, weight, receptor = scratch.time, scratch.weight, scratch.receptor
