@@ -125,7 +125,9 @@ def plastic_network(rule, seed=8):
     sign = 1.0 if rule.spec.bounds(SimpleNamespace(**rule.params))[1] > 0.0 else -1.0
     weight = snn.uniform(*sorted((0.2 * sign, 0.8 * sign)))
     net.connect(a, a, snn.fixed_indegree(5), weight=weight, delay=snn.uniform(0.5, 4.0), plasticity=rule)
-    net.connect(a, b, snn.fixed_indegree(9), weight=0.5 * sign, delay=1.5, plasticity=rule)
+    # one delay for all is other code, compiled for seconds: with one rule, for all share it
+    delay = 1.5 if rule.spec.name == "STDPPair" else snn.uniform(1.4, 1.6)
+    net.connect(a, b, snn.fixed_indegree(9), weight=0.5 * sign, delay=delay, plasticity=rule)
     net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(0.5, 1.0))
     if rule.spec.modulator:
         net.modulate("a->a", b, delay=1.3)
