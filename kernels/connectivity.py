@@ -229,3 +229,35 @@ def find_places(indptr, sources, lo, hi, position, places):  # type: ignore[no-u
     for k in range(indptr[lo], indptr[hi]):
         places[k] = position[sources[k]]
         position[sources[k]] += 1
+
+
+@jit
+def fill_bits(rows, at, n_source, targets, ends, base, bits, word, words):  # type: ignore[no-untyped-def]
+    """Set the bit of each target of the rows at ``at``, row i ``words`` words long from word + i * words on.
+
+    What repeats a bit is moved to the beginning of its row; ends[at + i] says how far that reaches.
+    """
+    for i in range(n_source):
+        end = rows[at + i]
+        for k in range(rows[at + i], rows[at + i + 1]):
+            place = np.int64(targets[k]) - base
+            w, bit = word + i * words + (place >> 5), np.uint32(1) << np.uint32(place & 31)
+            if bits[w] & bit:
+                targets[end] = targets[k]
+                end += 1
+            else:
+                bits[w] |= bit
+        ends[at + i] = end
+
+
+@jit
+def close_gaps(rows, ends, targets):  # type: ignore[no-untyped-def]
+    """Keep of each row what lies before its end, one row after the other; returns the number of all."""
+    kept = 0
+    for r in range(rows.size):
+        first = rows[r]
+        rows[r] = kept
+        for k in range(first, ends[r]):
+            targets[kept] = targets[k]
+            kept += 1
+    return kept

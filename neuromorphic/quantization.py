@@ -29,7 +29,8 @@ from neuromorphic.fixed_point import (
     IntegerProjection,
     IntegerSource,
 )
-from snn.compile import draw_edges, edge_values, initial_values, resolve_parameters
+from snn.compile import initial_values, resolve_parameters
+from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
 from snn.inputs import SpikeArray
 from snn.network import Input, Network, Population

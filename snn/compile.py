@@ -1,13 +1,10 @@
 """Network -> flat arrays: parameters resolved, propagators derived in float64, edges drawn and laid out in blocks."""
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from kernels import connectivity
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
@@ -31,7 +28,8 @@ from kernels.layout import (
 )  # fmt: skip
 from kernels.philox import stream_key
 from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
-from snn.connect import EdgeList, Pair
+from snn.compile_edges import draw_edges, is_number, lay_out
+from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.inputs import Encoded
 from snn.network import SPIKES, Input, Network, Population, Projection
@@ -67,8 +65,8 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     acc[:, 1:] = np.cumsum((hi - lo) * receptors, axis=1)[:, :-1]
     stride = padded(np.sum((hi - lo) * receptors, axis=1))
     # unread slots lie at most a delay ahead; drawn and given delays of static edges are queued
-    dense = [delays[p.name][1] for p in net.projections.values() if p.plastic or _is_number(p.delay)]
-    queued = [delays[p.name][1] for p in net.projections.values() if not (p.plastic or _is_number(p.delay))]
+    dense = [delays[p.name][1] for p in net.projections.values() if p.plastic or is_number(p.delay)]
+    queued = [delays[p.name][1] for p in net.projections.values() if not (p.plastic or is_number(p.delay))]
     slots = 1 << (max(dense, default=1) - 1).bit_length()
     queue_slots = 1 << (max(queued) - 1).bit_length() if queued else 0
     ring = np.concatenate(([0], np.cumsum(stride * slots)[:-1])).astype(np.int64)
@@ -118,14 +116,15 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
         current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
         words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
-    edges, learned = _edges(lists, net, index, tables, delays, precision, threads)
+    n_edges = sum(len(e.sources) for e in lists.values())
+    edges, learned = lay_out(lists, net, index, tables, delays, most, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
         kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
         learned=learned, plastic=[_plastic(p, e, index, tables, most, delays[p.name][1]) for p, e in pairs],
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
-        n_edges=sum(int(e.targets.size) for e in (*(e for _, e in edges), *learned)),
+        n_edges=n_edges,
     )  # fmt: skip
 
 
@@ -350,58 +349,6 @@ def _inputs(
     return inputs, words, aligned(np.concatenate([*noise, np.empty(0)])), most
 
 
-def _weight_type(weight: Any, precision: str) -> Any:
-    """Storage of weights: float32 where drawn or exact in it, float64 for arrays that need it."""
-    if isinstance(weight, Distribution) or precision == "float32":
-        return np.float32
-    return np.float32 if np.array_equal(np.asarray(weight, np.float32), weight) else np.float64
-
-
-def draw_edges(net: Network, projection: Projection, threads: int) -> EdgeList:
-    """The edges of a projection: a function of seed, name, sizes and rule alone."""
-    p = projection
-    owner, key = f"Projection {p.name!r}", stream_key(net.seed, "edges", p.name)
-    same = p.source is p.target
-    return p.rule.edges(Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions))
-
-
-def _edges(
-    lists: dict[str, EdgeList],
-    net: Network,
-    index: dict[str, int],
-    tables: Tables,
-    delays: dict[str, tuple[int, int]],
-    precision: str,
-    threads: int,
-) -> tuple[list[tuple[str, Edges]], list[Edges]]:
-    """Draw all projections; lay static ones out by storage kind, source and block, plastic ones each by itself."""
-    groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
-    single: list[tuple[Any, Any, Projection]] = []
-    for p in net.projections.values():
-        w_constant, d_constant = _is_number(p.weight) and not p.plastic, _is_number(p.delay)
-        w_type = None if w_constant else _weight_type(p.weight, precision)
-        d_type = None if d_constant else (np.uint8 if delays[p.name][1] < 256 else np.uint16)
-        same = (
-            index[p.source.name],
-            float(p.weight) if w_constant else 0.0,
-            max(1, round(p.delay / tables.dt)) if d_constant else 0,
-        )
-        if p.plastic:
-            single.append((d_type, (same[0], 0.0, same[2]), p))
-            continue
-        store = ("c" if w_constant else "v") + ("c" if d_constant else "v"), w_type, d_type
-        groups.setdefault(store, {}).setdefault(same, []).append(p)
-    result = []
-    for (kind, w_type, d_type), members in groups.items():
-        ordered = sorted(members.items(), key=lambda item: item[0])
-        result.append((kind, _layout(net, index, tables, ordered, lists, w_type, d_type, precision, threads)))
-    learned = [
-        _layout(net, index, tables, [(same, [p])], lists, np.dtype(precision).type, d_type, precision, threads)
-        for d_type, same, p in single
-    ]
-    return result, learned
-
-
 def rule_of(projection: Projection) -> RuleSpec:
     """The rule of a plastic projection; one that changes nothing where it has short-term plasticity alone."""
     return projection.plasticity.spec if projection.plasticity else STATIC
@@ -483,115 +430,6 @@ def _decay_table(taus: np.ndarray, dt: float) -> Any:
 def _power(n: int) -> int:
     """The next power of two above ``n``."""
     return 1 << int(n).bit_length()
-
-
-def _is_number(value: Any) -> bool:
-    return not isinstance(value, Distribution) and np.ndim(value) == 0
-
-
-def _layout(
-    net: Network, index: dict[str, int], tables: Tables, groups: list[tuple[tuple[int, float, int], list[Projection]]],
-    lists: dict[str, EdgeList], w_type: Any, d_type: Any, precision: str, threads: int,
-) -> Edges:  # fmt: skip
-    blocks = len(tables.lo)
-    n_source = np.array([tables.n[source] for (source, _, _), _ in groups], np.int64)
-    at = np.concatenate(([0], np.cumsum(blocks * (n_source + 1))))
-    rows = np.zeros(int(at[-1]), np.int64)
-
-    def each_block(work: Callable[[int], None]) -> None:
-        if threads == 1:
-            for b in range(blocks):
-                work(b)
-            return
-        with ThreadPoolExecutor(threads) as pool:
-            list(pool.map(work, range(blocks)))
-
-    def count(b: int) -> None:
-        for g, (_, projections) in enumerate(groups):
-            for p in projections:
-                t = index[p.target.name]
-                edges = lists[p.name]
-                where = at[g] + b * (n_source[g] + 1)
-                connectivity.count_rows(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], rows, where)
-
-    each_block(count)
-    # a row table ends where the next begins, so one running sum serves all: entry 0 of a table is the total before it
-    np.cumsum(rows, out=rows)
-    total = int(rows[-1]) if rows.size else 0
-    targets = np.empty(total, np.uint16 if int(tables.stride.max(initial=0)) <= _U16 else np.uint32)
-    weights = np.empty(total if w_type else 0, w_type or np.float32)
-    delays = np.empty(total if d_type else 0, d_type or np.uint8)
-    nothing = np.empty(0)
-
-    def fill(b: int) -> None:
-        for g, (_, projections) in enumerate(groups):
-            where = at[g] + b * (n_source[g] + 1)
-            position = rows[where : where + n_source[g]].copy()
-            for p in projections:
-                t = index[p.target.name]
-                lo, hi = tables.lo[b, t], tables.hi[b, t]
-                positive, negative = (tables.acc[b, t] + r * (hi - lo) for r in p.receptors)
-                if _is_number(p.weight) and p.weight < 0:
-                    positive = negative
-                edges = lists[p.name]
-                first, last = edges.indptr[lo], edges.indptr[hi]
-                key = stream_key(net.seed, "values", p.name)
-                constant, *weight = _values(p.weight, edges, first, last, 0, key)
-                _, *delay = _values(p.delay, edges, first, last, 1, key)
-                connectivity.fill_rows(
-                    edges.indptr, edges.sources, lo, hi, position, positive, negative, constant, *weight, *delay,
-                    tables.dt, targets, weights, delays,
-                )  # fmt: skip
-
-    each_block(fill)
-    for _, projections in groups:
-        for p in projections:
-            lists[p.name] = EdgeList(nothing, nothing)  # free the lists as soon as they are laid out
-    sources = np.array([source for (source, _, _), _ in groups])
-    return Edges(
-        by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64), at=at[:-1].astype(np.int64),
-        n_source=n_source, weight=np.array([w for (_, w, _), _ in groups], np.dtype(precision)),
-        delay=np.array([d for (_, _, d), _ in groups], np.int64), rows=rows,
-        targets=targets, weights=weights, delays=delays,
-    )  # fmt: skip
-
-
-def _values(
-    value: Any, edges: EdgeList, first: int, last: int, which: int, key: tuple[Any, Any]
-) -> tuple[float, np.ndarray, np.ndarray, int]:
-    """(constant, values, order, first edge) of the weights (which = 0) or delays (1) of edges first..last-1."""
-    nothing = np.empty(0, np.int64)
-    if isinstance(value, Distribution):
-        drawn = np.empty(last - first, np.float64 if which else np.float32)
-        connectivity.edge_values(first, last, value.row(), which, *key, drawn)
-        return 0.0, drawn, nothing, first
-    if np.ndim(value):
-        given = np.ascontiguousarray(value, float).ravel()
-        return 0.0, given, nothing if edges.order is None else edges.order, 0
-    return float(value), np.empty(0), nothing, 0
-
-
-def edge_places(
-    index: dict[str, int], tables: Tables, projection: Projection, edges: EdgeList, rows: Edges
-) -> np.ndarray:
-    """Place of each edge of ``edges`` in the arrays of a plastic projection's ``rows``."""
-    places = np.empty(int(edges.indptr[-1]), np.int64)
-    n, t = projection.source.n, index[projection.target.name]
-    for b in range(len(tables.lo)):
-        position = rows.rows[b * (n + 1) :][:n].copy()
-        connectivity.find_places(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], position, places)
-    return places
-
-
-def edge_values(net: Network, projection: Projection, edges: EdgeList, which: int, precision: str) -> np.ndarray:
-    """Weights (which = 0), narrowed as they are stored, or delays in ms (1) of ``edges``; float64."""
-    value = projection.delay if which else projection.weight
-    n = int(edges.indptr[-1])
-    constant, values, order, _ = _values(value, edges, 0, n, which, stream_key(net.seed, "values", projection.name))
-    if _is_number(value):
-        return np.full(n, constant)
-    values = values[order] if order.size else values
-    return values.astype(float if which else _weight_type(value, precision)).astype(float)
 
 
 def _probes(net: Network, index: dict[str, int], tables: Tables, dt: float) -> Probes:

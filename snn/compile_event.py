@@ -13,7 +13,8 @@ from kernels.event.generate import Form
 from kernels.event.layout import Block, Edges, Inputs, Net, Streams
 from kernels.layout import LINE, aligned, zeros
 from kernels.philox import stream_key
-from snn.compile import _is_number, _slices, _values, _weight_type, draw_edges, initial_values, resolve_parameters
+from snn.compile import _slices, initial_values, resolve_parameters
+from snn.compile_edges import draw_edges, given_values, is_number, weight_type
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.inputs import Continuous
@@ -87,7 +88,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     blocks = [
         _block(net, pops, forms, kind, values, lo[b], hi[b], len(streams[b].kind), threads) for b in range(threads)
     ]
-    edges = [_edges(net, index, lists, delays, table, block) for block in blocks]
+    edges = [lay_out(net, index, lists, delays, table, block) for block in blocks]
     capacity = max(_capacity(pops, values, width, made, lo[b], hi[b]) for b in range(threads))
     return EventNetwork(table, forms, blocks, edges, inputs, streams, capacity, [p.name for p in pops])
 
@@ -115,8 +116,8 @@ def _delays(net: Network, projection: Projection, edges: EdgeList) -> np.ndarray
     """Delays in ms by edge; one element where they are equal."""
     n = int(edges.indptr[-1])
     key = stream_key(net.seed, "values", projection.name)
-    constant, values, order, _ = _values(projection.delay, edges, 0, n, 1, key)
-    if _is_number(projection.delay):
+    constant, values, order, _ = given_values(projection.delay, edges, 0, n, 1, key)
+    if is_number(projection.delay):
         return np.array([constant])
     values = values[order] if order.size else values
     return values
@@ -161,7 +162,7 @@ def _block(
     )  # fmt: skip
 
 
-def _edges(
+def lay_out(
     net: Network, index: dict[str, int], lists: dict[str, EdgeList], delays: dict[str, np.ndarray], table: Net,
     block: Block,
 ) -> Edges:  # fmt: skip
@@ -175,8 +176,8 @@ def _edges(
         connectivity.count_rows(e.indptr, e.sources, block.lo[t], block.hi[t], rows, at[g])
     np.cumsum(rows, out=rows)
     total = int(rows[-1]) if rows.size else 0
-    own = [not _is_number(p.weight) for p in projections]
-    single = all(_weight_type(p.weight, "float64") == np.float32 for p, w in zip(projections, own, strict=True) if w)
+    own = [not is_number(p.weight) for p in projections]
+    single = all(weight_type(p.weight, "float64") == np.float32 for p, w in zip(projections, own, strict=True) if w)
     most = max((len(p.spec.receptors) for p in net.populations.values() if p.spec), default=1) << table.bits
     targets = np.empty(total, np.uint16 if most <= 2**16 else np.uint32)
     weights: list[np.ndarray] = []
@@ -193,7 +194,7 @@ def _edges(
             positive = negative
         w = np.empty(stop - start if own[g] else 0, np.float32 if single else np.float64)
         first, last = int(e.indptr[lo]), int(e.indptr[hi])
-        constant, *weight = _values(p.weight, e, first, last, 0, stream_key(net.seed, "values", p.name))
+        constant, *weight = given_values(p.weight, e, first, last, 0, stream_key(net.seed, "values", p.name))
         if isinstance(p.weight, Distribution):
             weight[0] = np.asarray(weight[0], np.float64)  # one type for the layout function
         nothing = np.empty(0)
@@ -204,7 +205,7 @@ def _edges(
         if own[g]:
             weight_shift[g] = sum(x.size for x in weights) - start
             weights.append(w)
-        if not _is_number(p.delay):
+        if not is_number(p.delay):
             places = np.empty(int(e.indptr[-1]), np.int64)
             connectivity.find_places(e.indptr, e.sources, lo, hi, position.copy(), places)
             d = np.empty(stop - start)
@@ -215,7 +216,7 @@ def _edges(
     return Edges(
         by_source=np.searchsorted(sources, np.arange(len(net.populations) + 1)).astype(np.int64), at=at[:-1].copy(),
         weight=np.array([0.0 if w else float(p.weight) for p, w in zip(projections, own, strict=True)]),
-        delay=np.array([float(p.delay) if _is_number(p.delay) else 0.0 for p in projections]),
+        delay=np.array([float(p.delay) if is_number(p.delay) else 0.0 for p in projections]),
         weight_shift=weight_shift, delay_shift=delay_shift, rows=rows, targets=targets,
         weights=np.concatenate([*weights, np.empty(0, np.float32 if single else np.float64)]),
         delays=np.concatenate([*given, np.empty(0)]),

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, SimError
-from snn.compile import compile_network, draw_edges, edge_places, edge_values
+from snn.compile import compile_network
+from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event import compile_event
 from snn.network import SPIKES, Network, Projection
 from snn.records import Recorder

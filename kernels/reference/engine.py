@@ -19,6 +19,7 @@ After a window of min-delay steps:
 5. **Record** (reads spike lists). Spikes by step, then global id.
 """
 
+import itertools
 import math
 from typing import Any
 
@@ -27,6 +28,7 @@ import numpy as np
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as kinds
 from kernels.draw import normal_quantile_scalar
+from kernels.layout import Edges
 from kernels.philox import philox_scalar, step_word_scalar
 from kernels.reference.learn import Learner
 
@@ -205,6 +207,9 @@ class Engine:
         """Add the spikes (step, population, neuron) of the window start .. stop-1 to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
             queued = kind[1] == "v"
+            if kind == "bc":
+                self.deliver_dense(e, fired)
+                continue
             for s, p, i in fired:
                 for b, ring in enumerate(self.ring):
                     for g in range(e.by_source[p], e.by_source[p + 1]):
@@ -218,6 +223,24 @@ class Engine:
                                 ring[arrival % self.slots][e.targets[k]] += float(weight)
         for learner in self.learners:
             learner.deliver(start, stop, fired, self.ring, self.slots)
+
+    def deliver_dense(self, e: Edges, fired: list[tuple[int, int, int]]) -> None:
+        """Add the numbers of spikes, step by step, times the weight."""
+        for (s, p), members in itertools.groupby(fired, key=lambda spike: spike[:2]):
+            spikes = [i for _, _, i in members]
+            for g in range(e.by_source[p], e.by_source[p + 1]):
+                for b, ring in enumerate(self.ring):
+                    number, words = [0] * int(e.span[g, b]), int(e.words[g, b])
+                    for i in spikes:
+                        first = int(e.bits_at[g, b]) + i * words
+                        for k in range(len(number)):
+                            number[k] += int(e.bits[first + k // 32]) >> k % 32 & 1
+                        r = int(e.at[g] + b * (e.n_source[g] + 1) + i)
+                        for target in e.targets[e.rows[r] : e.rows[r + 1]]:
+                            number[int(target) - int(e.base[g, b])] += 1
+                    slot = ring[(s + int(e.delay[g])) % self.slots]
+                    for k, count in enumerate(number):
+                        slot[int(e.base[g, b]) + k] += float(e.weight[g]) * count
 
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """Bring the synapses of plastic projection ``number`` up to date at ``step``."""

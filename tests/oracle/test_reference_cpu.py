@@ -32,7 +32,10 @@ def network(model, seed=3, current=True):
     for receptor, (rate, w) in drive(spec).items():
         net.input(f"noise {receptor}", a, snn.Poisson(rate=rate), weight=w, receptor=receptor)
         net.input(f"each {receptor}", b, snn.Poisson(rate=np.linspace(0.0, 2 * rate, 9)), weight=w, receptor=receptor)
-        net.connect(a, b, snn.fixed_indegree(3), weight=0.3 * w, delay=1.5, receptor=receptor, name=f"cc {receptor}")
+        net.connect(a, b, snn.fixed_indegree(3), weight=0.3 * w, delay=1.5, receptor=receptor, name=f"bc {receptor}")
+        net.connect(
+            a, b, snn.fixed_total_number(7), weight=0.4 * w, delay=1.5, receptor=receptor, name=f"cc {receptor}"
+        )
         low, high = sorted((0.1 * w, 0.5 * w))
         net.connect(b, a, snn.fixed_total_number(20), weight=snn.uniform(low, high), delay=0.7, receptor=receptor,
                     name=f"vc {receptor}")  # fmt: skip
@@ -76,6 +79,7 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_every_model(name):
     net = network(MODELS[name])
+    assert set(snn.Simulation(net, dt=DT, quiet=True).compiled.kinds) == {"bc", "cc", "vc", "cv", "vv"}
     reference = outcome(net, backend="reference")
     assert sum(len(part.spikes[p]) for part in reference[0] for p in "ab") > 0, "a silent network tests little"
     for threads in (1, 2, 3, 4):
@@ -99,6 +103,45 @@ def test_parameters_that_vary():
     for threads in (1, 3):
         for x, y in zip(reference, run(threads=threads), strict=True):
             np.testing.assert_array_equal(x, y)
+
+
+def dense_network(given=None):
+    """Rows of several words, that repeat targets; sources that emit several spikes a step; gaps between targets."""
+    net = snn.Network(seed=11)
+    src = net.population("src", 50, snn.Poisson(rate=3000.0))
+    a = net.population("a", 70, snn.LIFExp(t_ref=0.5), init={"v": snn.uniform(-70.0, -56.0)})
+    b = net.population("b", 45, snn.LIFCondAlpha())
+    edges = {
+        "many": (src, a, snn.fixed_indegree(60), 9.0, 0.7), "all": (src, b, snn.all_to_all(), 0.6, 0.7),
+        "same": (a, a, snn.fixed_indegree(20), -11.0, 1.1), "other": (a, b, snn.fixed_outdegree(9), -0.3, 1.1),
+    }  # fmt: skip
+    for name, (source, target, rule, weight, delay) in edges.items():
+        if given:
+            sources, targets, weight, _ = given.connections(name)
+            rule = snn.from_arrays(sources, targets)
+        net.connect(source, target, rule, weight=weight, delay=delay, name=name)
+    for p in (a, b):
+        net.record(p)
+        net.record(p, "v")
+    return net
+
+
+def test_dense_projections():
+    def run(net, kind, **options):
+        sim = snn.Simulation(net, dt=DT, quiet=True, **options)
+        assert set(sim.compiled.kinds) == {kind}
+        result = sim.run(30.0)
+        return sim, [x for p in "ab" for x in (result.spikes[p].times, result.spikes[p].ids, result.states[p]["v"])]
+
+    sim, reference = run(dense_network(), "bc", backend="reference")
+    assert all(e.targets.size > 0 for e in sim.compiled.edges), "no edge repeats a bit"
+    assert len(reference[0]) > 100
+    for threads in (1, 2, 3, 4):
+        for x, y in zip(reference, run(dense_network(), "bc", threads=threads)[1], strict=True):
+            np.testing.assert_array_equal(x, y)
+    _, lists = run(dense_network(sim), "vc")  # sums are rounded in another order
+    np.testing.assert_array_equal(lists[0], reference[0])
+    np.testing.assert_allclose(lists[5], reference[5], rtol=0.0, atol=1e-9)
 
 
 def test_poisson_segments_and_shared_train():

@@ -39,6 +39,10 @@ def table(compiled):
                 row = e.rows[at : at + e.n_source[g] + 1]
                 source = np.repeat(np.arange(e.n_source[g]), np.diff(row))
                 place = e.targets[row[0] : row[-1]].astype(np.int64)
+                if kind == "bc":  # bits, and in the rows what repeats one
+                    words = e.bits[e.bits_at[g, b] :][: e.n_source[g] * e.words[g, b]].reshape(e.n_source[g], -1)
+                    first, bit = np.nonzero(np.unpackbits(words.view(np.uint8), axis=1, bitorder="little"))
+                    source, place = np.append(source, first), np.append(place, bit + e.base[g, b])
                 pop = np.searchsorted(t.acc[b], place, side="right") - 1
                 receptor, neuron = np.divmod(place - t.acc[b, pop], (t.hi - t.lo)[b, pop])
                 part = slice(row[0], row[-1])

@@ -1,0 +1,244 @@
+"""Edges of the clock engine: drawn, then laid out by storage kind, source and block."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from kernels import connectivity
+from kernels.layout import Edges, Tables, zeros
+from kernels.philox import stream_key
+from snn.connect import EdgeList, Pair
+from snn.distributions import Distribution
+from snn.network import Network, Projection
+
+_U16 = 2**16
+DENSE = 1 / 16  # of all pairs: from here on, bits take less time than lists of targets
+
+
+def draw_edges(net: Network, projection: Projection, threads: int) -> EdgeList:
+    """The edges of a projection: a function of seed, name, sizes and rule alone."""
+    p = projection
+    owner, key = f"Projection {p.name!r}", stream_key(net.seed, "edges", p.name)
+    same = p.source is p.target
+    return p.rule.edges(Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a weight or delay is one for all edges."""
+    return not isinstance(value, Distribution) and np.ndim(value) == 0
+
+
+def weight_type(weight: Any, precision: str) -> Any:
+    """Storage of weights: float32 where drawn or exact in it, float64 for arrays that need it."""
+    if isinstance(weight, Distribution) or precision == "float32":
+        return np.float32
+    return np.float32 if np.array_equal(np.asarray(weight, np.float32), weight) else np.float64
+
+
+def lay_out(
+    lists: dict[str, EdgeList],
+    net: Network,
+    index: dict[str, int],
+    tables: Tables,
+    delays: dict[str, tuple[int, int]],
+    most: np.ndarray,
+    precision: str,
+    threads: int,
+) -> tuple[list[tuple[str, Edges]], list[Edges]]:
+    """Lay static projections out by storage kind, source and block, plastic ones each by itself.
+
+    ``most``: spikes a step of an element by population.
+    """
+    groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
+    single: list[tuple[Any, Any, Projection]] = []
+    for p in net.projections.values():
+        w_constant, d_constant = is_number(p.weight) and not p.plastic, is_number(p.delay)
+        w_type = None if w_constant else weight_type(p.weight, precision)
+        d_type = None if d_constant else (np.uint8 if delays[p.name][1] < 256 else np.uint16)
+        same = (
+            index[p.source.name],
+            float(p.weight) if w_constant else 0.0,
+            max(1, round(p.delay / tables.dt)) if d_constant else 0,
+        )
+        if p.plastic:
+            single.append((d_type, (same[0], 0.0, same[2]), p))
+            continue
+        store = ("c" if w_constant else "v") + ("c" if d_constant else "v"), w_type, d_type
+        groups.setdefault(store, {}).setdefault(same, []).append(p)
+    plain = groups.get(("cc", None, None), {})
+    dense = {same: members for same, members in plain.items() if _is_dense(members, lists, index, tables, most)}
+    if dense:
+        groups["bc", None, None] = dense
+        groups["cc", None, None] = {same: members for same, members in plain.items() if same not in dense}
+    result = []
+    for (kind, w_type, d_type), members in groups.items():
+        ordered = sorted(members.items(), key=lambda item: item[0])
+        if ordered:
+            edges = _layout(net, index, tables, ordered, lists, w_type, d_type, precision, threads)
+            bits = kind == "bc"
+            result.append((kind, _with_bits(edges, tables, [m for _, m in ordered], index, threads) if bits else edges))
+    learned = [
+        _layout(net, index, tables, [(same, [p])], lists, np.dtype(precision).type, d_type, precision, threads)
+        for d_type, same, p in single
+    ]
+    return result, learned
+
+
+def _span(projections: list[Projection], index: dict[str, int], acc: np.ndarray, n: np.ndarray) -> tuple[int, int]:
+    """First accumulator and last + 1 of a group of projections of one weight; ``acc``, ``n`` of a block's slices."""
+    begin = [int(acc[t] + p.receptors[int(p.weight < 0)] * n[t]) for p in projections for t in [index[p.target.name]]]
+    end = [b + int(n[index[p.target.name]]) for b, p in zip(begin, projections, strict=True)]
+    return min(begin), max(end)
+
+
+def _is_dense(
+    projections: list[Projection], lists: dict[str, EdgeList], index: dict[str, int], tables: Tables, most: np.ndarray
+) -> bool:
+    """Whether a group of one weight and delay is stored as bits; the same for any number of blocks."""
+    begin, end = _span(
+        projections, index, np.cumsum(tables.n * tables.receptors) - tables.n * tables.receptors, tables.n
+    )
+    source = projections[0].source
+    edges = sum(len(lists[p.name].sources) for p in projections)
+    # spikes of a step to one target are counted in 16 bits
+    largest = sum(int(np.diff(lists[p.name].indptr).max(initial=0)) for p in projections)
+    return edges > DENSE * source.n * (end - begin) and largest * int(most[index[source.name]]) < _U16
+
+
+def _with_bits(
+    edges: Edges, tables: Tables, groups: list[list[Projection]], index: dict[str, int], threads: int
+) -> Edges:
+    """The same edges as bits, with those that repeat one in the rows."""
+    blocks = len(tables.lo)
+    span = np.array(
+        [[_span(m, index, tables.acc[b], tables.hi[b] - tables.lo[b]) for b in range(blocks)] for m in groups], np.int64
+    )
+    base, width = span[..., 0].copy(), span[..., 1] - span[..., 0]
+    words = -(-width // 32)
+    sizes = words * edges.n_source[:, None]
+    bits_at = (np.cumsum(sizes.ravel()) - sizes.ravel()).reshape(sizes.shape)
+    bits, ends, longest = zeros(int(sizes.sum()), np.uint32), edges.rows.copy(), int(words.max()) * 32
+
+    def fill(b: int) -> None:
+        for g, n in enumerate(edges.n_source):
+            at = edges.at[g] + b * (n + 1)
+            connectivity.fill_bits(edges.rows, at, n, edges.targets, ends, base[g, b], bits, bits_at[g, b], words[g, b])
+
+    _each_block(fill, blocks, threads)
+    kept = connectivity.close_gaps(edges.rows, ends, edges.targets)
+    return edges._replace(
+        targets=edges.targets[:kept].copy(), bits=bits, bits_at=bits_at, words=words, base=base, span=width,
+        number=zeros(blocks * longest, np.uint16).reshape(blocks, longest),
+    )  # fmt: skip
+
+
+def _each_block(work: Callable[[int], None], blocks: int, threads: int) -> None:
+    if threads == 1:
+        for b in range(blocks):
+            work(b)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, range(blocks)))
+
+
+def _layout(
+    net: Network, index: dict[str, int], tables: Tables, groups: list[tuple[tuple[int, float, int], list[Projection]]],
+    lists: dict[str, EdgeList], w_type: Any, d_type: Any, precision: str, threads: int,
+) -> Edges:  # fmt: skip
+    blocks = len(tables.lo)
+    n_source = np.array([tables.n[source] for (source, _, _), _ in groups], np.int64)
+    at = np.concatenate(([0], np.cumsum(blocks * (n_source + 1))))
+    rows = np.zeros(int(at[-1]), np.int64)
+
+    def count(b: int) -> None:
+        for g, (_, projections) in enumerate(groups):
+            for p in projections:
+                t = index[p.target.name]
+                edges = lists[p.name]
+                where = at[g] + b * (n_source[g] + 1)
+                connectivity.count_rows(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], rows, where)
+
+    _each_block(count, blocks, threads)
+    # a row table ends where the next begins, so one running sum serves all: entry 0 of a table is the total before it
+    np.cumsum(rows, out=rows)
+    total = int(rows[-1]) if rows.size else 0
+    targets = np.empty(total, np.uint16 if int(tables.stride.max(initial=0)) <= _U16 else np.uint32)
+    weights = np.empty(total if w_type else 0, w_type or np.float32)
+    delays = np.empty(total if d_type else 0, d_type or np.uint8)
+    nothing = np.empty(0)
+
+    def fill(b: int) -> None:
+        for g, (_, projections) in enumerate(groups):
+            where = at[g] + b * (n_source[g] + 1)
+            position = rows[where : where + n_source[g]].copy()
+            for p in projections:
+                t = index[p.target.name]
+                lo, hi = tables.lo[b, t], tables.hi[b, t]
+                positive, negative = (tables.acc[b, t] + r * (hi - lo) for r in p.receptors)
+                if is_number(p.weight) and p.weight < 0:
+                    positive = negative
+                edges = lists[p.name]
+                first, last = edges.indptr[lo], edges.indptr[hi]
+                key = stream_key(net.seed, "values", p.name)
+                constant, *weight = given_values(p.weight, edges, first, last, 0, key)
+                _, *delay = given_values(p.delay, edges, first, last, 1, key)
+                connectivity.fill_rows(
+                    edges.indptr, edges.sources, lo, hi, position, positive, negative, constant, *weight, *delay,
+                    tables.dt, targets, weights, delays,
+                )  # fmt: skip
+
+    _each_block(fill, blocks, threads)
+    for _, projections in groups:
+        for p in projections:
+            lists[p.name] = EdgeList(nothing, nothing)  # free the lists as soon as they are laid out
+    sources = np.array([source for (source, _, _), _ in groups])
+    return Edges(
+        by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64), at=at[:-1].astype(np.int64),
+        n_source=n_source, weight=np.array([w for (_, w, _), _ in groups], np.dtype(precision)),
+        delay=np.array([d for (_, _, d), _ in groups], np.int64), rows=rows,
+        targets=targets, weights=weights, delays=delays, bits=np.empty(0, np.uint32),
+        number=np.empty((0, 0), np.uint16),
+        **dict.fromkeys(("bits_at", "words", "base", "span"), np.empty((0, 0), np.int64)),
+    )  # fmt: skip
+
+
+def given_values(
+    value: Any, edges: EdgeList, first: int, last: int, which: int, key: tuple[Any, Any]
+) -> tuple[float, np.ndarray, np.ndarray, int]:
+    """(constant, values, order, first edge) of the weights (which = 0) or delays (1) of edges first..last-1."""
+    nothing = np.empty(0, np.int64)
+    if isinstance(value, Distribution):
+        drawn = np.empty(last - first, np.float64 if which else np.float32)
+        connectivity.edge_values(first, last, value.row(), which, *key, drawn)
+        return 0.0, drawn, nothing, first
+    if np.ndim(value):
+        given = np.ascontiguousarray(value, float).ravel()
+        return 0.0, given, nothing if edges.order is None else edges.order, 0
+    return float(value), np.empty(0), nothing, 0
+
+
+def edge_places(
+    index: dict[str, int], tables: Tables, projection: Projection, edges: EdgeList, rows: Edges
+) -> np.ndarray:
+    """Place of each edge of ``edges`` in the arrays of a plastic projection's ``rows``."""
+    places = np.empty(int(edges.indptr[-1]), np.int64)
+    n, t = projection.source.n, index[projection.target.name]
+    for b in range(len(tables.lo)):
+        position = rows.rows[b * (n + 1) :][:n].copy()
+        connectivity.find_places(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], position, places)
+    return places
+
+
+def edge_values(net: Network, projection: Projection, edges: EdgeList, which: int, precision: str) -> np.ndarray:
+    """Weights (which = 0), narrowed as they are stored, or delays in ms (1) of ``edges``; float64."""
+    value = projection.delay if which else projection.weight
+    n = int(edges.indptr[-1])
+    constant, values, order, _ = given_values(
+        value, edges, 0, n, which, stream_key(net.seed, "values", projection.name)
+    )
+    if is_number(value):
+        return np.full(n, constant)
+    values = values[order] if order.size else values
+    return values.astype(float if which else weight_type(value, precision)).astype(float)
