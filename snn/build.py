@@ -177,10 +177,14 @@ class Builder:
         """Add an entry of ``[[record]]``."""
         with self.at(path):
             if "projection" in raw or raw.get("variable") == "weights":
-                for name in check(WeightsTable, raw).projection:
+                weights = check(WeightsTable, raw)
+                for name in weights.projection:
                     projection = self.find(f"{path}.projection", "projection", name)
                     if projection is not None:
-                        self.net.record_weights(projection)
+                        owner = f"record_weights({name!r})"
+                        with self.at(path, owner):
+                            self.net.record_weights(projection, weights.every)
+                            self.check_every(owner, weights.every)
                 return
             table = check(RecordTable, raw)
             for name in table.population:
@@ -191,8 +195,12 @@ class Builder:
                     ids, every = (None, None) if alone else (table.ids, table.every)
                     with self.at(path, (f"{owner}: no such variable", ".variable: no such variable"), owner, "record"):
                         self.net.record(population, variable, ids, every)
-                        if every is not None and abs(every / self.dt - max(1, round(every / self.dt))) > 1e-6:
-                            raise ConfigError(f"{owner}.every: must be a multiple of dt = {self.dt} ms; got {every}.")
+                        self.check_every(owner, every)
+
+    def check_every(self, owner: str, every: float | None) -> None:
+        """Refuse an interval off the grid."""
+        if every is not None and abs(every / self.dt - max(1, round(every / self.dt))) > 1e-6:
+            raise ConfigError(f"{owner}.every: must be a multiple of dt = {self.dt} ms; got {every}.")
 
 
 def _entries(raw: dict[str, Any], part: str, kind: type) -> list[tuple[Any, dict[str, Any]]]:

@@ -442,3 +442,4 @@ class WeightsTable(Table):
 
     projection: Names
     variable: Literal["weights"] = "weights"
+    every: float | None = Field(None, gt=0, allow_inf_nan=False, description="ms")

@@ -461,7 +461,7 @@ def test_plasticity(write):
         net = each.network()
         (projection,) = net.projections.values()
         assert repr(projection.plasticity) == repr(STDPPair(tau_plus=15.0, lambda_=0.1, alpha=1.5))
-        assert net.weight_probes == [projection] and not net.probes
+        assert [p.projection for p in net.weight_probes] == [projection] and not net.probes
     # the record of the run names the rule and all its parameters
     stored = experiment.configuration["projections"][0]["plasticity"]
     assert stored == {"rule": "STDPPair"} | STDPPair(tau_plus=15.0, lambda_=0.1, alpha=1.5).params
@@ -536,7 +536,7 @@ def test_modulator_without_a_rule_that_takes_it(write):
 def test_recorded_weights_of_several(write):
     text = BASE + PROJECTION + PROJECTION.replace("weight", 'name = "b"\nweight')
     net = load(write(text + '[[record]]\nprojection = ["b", "exc->inh"]\nvariable = "weights"\n')).network()
-    assert [p.name for p in net.weight_probes] == ["b", "exc->inh"]
+    assert [p.projection.name for p in net.weight_probes] == ["b", "exc->inh"]
 
 
 @pytest.mark.parametrize(
@@ -561,7 +561,10 @@ def test_bad_plasticity(write, keys, expected):
         ('plasticity = "STDPPair"\n', "projections.0.plasticity: must be a table; got 'STDPPair'."),
         ('plasticity = {rule = "STDPPair", w_max = 0.5}\n', "projections.0.weight: STDPPair(tau_plus=20, "),
         (WEIGHTS.replace("inh", "ihn"), "record.0.projection: no projection 'exc->ihn'. Did you mean 'exc->inh'?"),
-        (WEIGHTS + "every = 1.0", "record.0.every: no such key. Known: projection, variable."),
+        (WEIGHTS + "evry = 1.0", "record.0.evry: no such key. Did you mean 'every'?"),
+        (WEIGHTS + "every = 0", "record.0.every: must be > 0 ms; got 0."),
+        (WEIGHTS + "every = 0.15", "record.0.every: must be a multiple of dt = 0.1 ms; got 0.15."),
+        (WEIGHTS + WEIGHTS, "record.1: are recorded already."),
         ('[[record]]\nvariable = "weights"', "record.0.projection: is missing."),
         (WEIGHTS.replace("weights", "v"), "record.0.variable: must be \"weights\"; got 'v'."),
         ('[[record]]\npopulation = "exc"\nvariable = "vv"', "record.0.variable: no such variable. Did you mean 'v'?"),
@@ -618,7 +621,9 @@ def test_example_of_the_page_runs(tmp_path):
     net = experiment.network()
     assert set(net.populations) == {"exc", "inh", "stimulus"} and len(net.projections) == 4
     assert isinstance(net.populations["exc"].model.params["tau_m"], Distribution)
-    assert net.weight_probes == [net.projections["drive"]] and net.projections["drive"].plasticity is not None
+    assert [(p.projection.name, p.every) for p in net.weight_probes] == [("drive", 10.0)] and net.projections[
+        "drive"
+    ].plasticity is not None
     result = snn.Simulation(net, experiment.simulation.dt, backend="reference").run(60.0)
     assert len(result.spikes["exc"]) > 0 and result.states["exc"]["v"].shape == (120, 3)
     # the stimulus at 50 ms fires neurons 0 and 1 a delay later, unless they fired less than t_ref before
