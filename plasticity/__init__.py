@@ -4,12 +4,15 @@ from plasticity.base import PlasticityRule, ShortTerm, define
 from plasticity.bcm import BCM
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
+from plasticity.jonke import Jonke
 from plasticity.oja import Oja
+from plasticity.reward_stdp import RewardSTDP
 from plasticity.stdp_nearest_pre_centered import STDPNearestPreCentered
 from plasticity.stdp_nearest_restricted import STDPNearestRestricted
 from plasticity.stdp_nearest_symmetric import STDPNearestSymmetric
 from plasticity.stdp_pair import STDPPair
 from plasticity.stdp_power_law import STDPPowerLaw
+from plasticity.stdp_target_trace import STDPTargetTrace
 from plasticity.stdp_triplet import STDPTriplet, STDPTripletNearest
 from plasticity.tsodyks_markram import TsodyksMarkram
 from plasticity.vogels_sprekeler import VogelsSprekeler
@@ -18,13 +21,16 @@ __all__ = [
     "BCM",
     "Covariance",
     "DopamineSTDP",
+    "Jonke",
     "Oja",
     "PlasticityRule",
+    "RewardSTDP",
     "STDPNearestPreCentered",
     "STDPNearestRestricted",
     "STDPNearestSymmetric",
     "STDPPair",
     "STDPPowerLaw",
+    "STDPTargetTrace",
     "STDPTriplet",
     "STDPTripletNearest",
     "ShortTerm",

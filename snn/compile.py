@@ -56,7 +56,7 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     receptors = np.array([len(p.spec.receptors) if p.spec else 0 for p in pops], np.int64)
 
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
-    window = min([_reaction(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
+    window = min([reaction_steps(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
 
     lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
     blocks = _block_count(sizes * receptors, _mean_row(net, lists), threads)
@@ -178,13 +178,23 @@ def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
     return steps
 
 
-def _reaction(projection: Projection, shortest: int, dt: float) -> int:
-    """Steps after which the projection acts on a spike at the earliest; ``shortest``: its smallest delay in steps."""
+def reaction_steps(projection: Projection, shortest: int, dt: float) -> int:
+    """Steps after which the projection acts on a spike at the earliest; ``shortest``: its smallest delay in steps.
+
+    Refuses an axonal delay and a modulator that do not fit.
+    """
     axonal = round(projection.axonal_delay / dt)
     if shortest - axonal < 1:
         raise ModelError(
             f"Projection {projection.name!r}.axonal_delay: must be at least dt = {dt} ms below every delay; got "
             f"{projection.axonal_delay} ms of {shortest * dt:g} ms."
+        )
+    signal = rule_of(projection).modulator
+    if signal and projection.modulation is None:
+        raise ModelError(
+            f"Projection {projection.name!r}.modulator: {projection.plasticity!r} needs {signal.name!r}, which was "
+            "never connected. Use net.modulate(projection, population) or net.modulate(projection); in a file, "
+            "modulator = {source = ...} or {value = ...}."
         )
     if projection.modulation is None or projection.modulation.source is None:
         return shortest - axonal
@@ -396,11 +406,6 @@ def _plastic(
 def _signal(projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float]) -> dict[str, Any]:
     """The part of Plastic that holds the modulator."""
     signal, found = rule_of(projection).modulator, projection.modulation
-    if signal and found is None:
-        raise ModelError(
-            f"Projection {projection.name!r}.modulator: {projection.plasticity!r} needs {signal.name!r}, which was "
-            f"never connected. Use net.modulate({projection.name!r}, population) or net.modulate({projection.name!r})."
-        )
     blocks, dt = len(tables.lo), tables.dt
     delay = round(found.delay / dt) if found and found.source else 0
     events = _power(delay + 2 * tables.window + SIGNALS) if signal else 1

@@ -1,6 +1,6 @@
 """An experiment as a TOML file, or as the configuration in a record: reading, overrides, what is kept as provenance.
 
-What the tables may hold, and the network they describe, is in ``snn.build``.
+What the tables may hold is in ``snn.tables``; the network they describe is built by ``snn.build``.
 """
 
 import copy
@@ -12,8 +12,9 @@ from typing import Any
 
 from kernels.errors import ConfigError, FormatError
 from kernels.spec import nearest
-from snn.build import Builder, OutputTable, SimulationTable, shown, toml_path
+from snn.build import Builder
 from snn.network import Network
+from snn.tables import OutputTable, SimulationTable, shown, toml_path
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -138,8 +139,9 @@ def _check(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_
             table = raw["populations"][name]
             table["params"] = {p.name: float(p.default) for p in population.spec.params} | table.get("params", {})
     for projection, table in zip(built.net.projections.values(), raw.get("projections", []), strict=True):
-        if projection.plasticity is not None:
-            table["plasticity"] = {"rule": projection.plasticity.spec.name} | projection.plasticity.params
+        for key, rule in (("plasticity", projection.plasticity), ("short_term", projection.short_term)):
+            if rule is not None:
+                table[key] = {"rule": rule.spec.name} | rule.params
     return Experiment(path, simulation, output, raw, built.net)
 
 

@@ -92,6 +92,15 @@ class Clock:
             weights = self.engine.weights(number, self.at - 1)[places].astype(float)
         return edges.sources.astype(np.int64), targets, weights, np.maximum(1, np.rint(delays / self.dt)) * self.dt
 
+    def set_weights(self, projection: Projection, values: np.ndarray) -> None:
+        """Set the weights of a plastic projection: a number, or in the order of :meth:`connections`."""
+        number = self.plastic_number(projection)
+        self.engine.sweep(number, self.at - 1, settle=True)
+        self.compiled.plastic[number].learning[1] = self.at - 1  # what was before is settled
+        rows = self.compiled.learned[number]
+        edges = draw_edges(self.net, projection, self.threads)
+        rows.weights[edge_places(self.index, self.compiled.tables, projection, edges, rows)] = values
+
     def plastic_number(self, projection: Projection) -> int:
         """Number of a plastic projection in the engine."""
         return [p.name for p in self.net.projections.values() if p.plastic].index(projection.name)

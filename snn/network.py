@@ -111,6 +111,14 @@ class Probe:
         return next((s.unit for s in state if s.name == self.variable), "ms")
 
 
+@dataclass(frozen=True, eq=False)
+class WeightProbe:
+    """Weights to record. Made by :meth:`Network.record_weights`."""
+
+    projection: Projection
+    every: float | None
+
+
 class Network:
     """A description of a network; nothing is computed until :class:`snn.Simulation` compiles it.
 
@@ -138,7 +146,7 @@ class Network:
         self.projections: dict[str, Projection] = {}
         self.inputs: dict[str, Input] = {}
         self.probes: list[Probe] = []
-        self.weight_probes: list[Projection] = []
+        self.weight_probes: list[WeightProbe] = []
         self.configuration: dict[str, Any] | None = None  # the file this network was made from, for provenance
 
     def population(
@@ -258,7 +266,7 @@ class Network:
             raise ModelError(f"{owner}.delay: must be > 0 ms, but {delay!r} reaches {low}. Give low=, e.g. low=0.1.")
         receptors = self._receptors(owner, post.spec, receptor, weight)
         if plasticity is not None:
-            bounds = _check_plastic(owner, plasticity, weight)
+            bounds = check_plastic(owner, plasticity, weight)
             # a weight may become 0, so the rule's bounds choose the receptor, not the sign of the first weight
             receptors = self._receptors(owner, post.spec, receptor, np.array(bounds))
             if bounds[0] < 0.0 < bounds[1] and receptors[0] != receptors[1]:
@@ -338,12 +346,23 @@ class Network:
         self.probes.append(probe)
         return probe
 
-    def record_weights(self, projection: Projection) -> None:
-        """Record the weights of ``projection`` at the end of every run."""
-        if self.projections.get(getattr(projection, "name", "")) is not projection:
-            raise ModelError(f"record_weights: {projection!r} is no projection of this network.")
-        if projection not in self.weight_probes:
-            self.weight_probes.append(projection)
+    def record_weights(self, projection: Any, every: Any = None) -> None:
+        """Record the weights of ``projection`` (or its name) at the end of every run.
+
+        ``every``: and at multiples of this interval in ms.
+        """
+        name = getattr(projection, "name", projection)
+        if name not in self.projections or projection not in (name, self.projections[name]):
+            known = nearest(str(name), self.projections)
+            raise ModelError(f"record_weights: {projection!r} is no projection of this network.{known}")
+        owner = f"record_weights({name!r})"
+        if any(p.projection is self.projections[name] for p in self.weight_probes):
+            raise ModelError(f"{owner}: are recorded already.")
+        if every is not None:
+            every = plain(every, "ms", f"{owner}.every")
+            if np.ndim(every) or not 0 < every < np.inf:
+                raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
+        self.weight_probes.append(WeightProbe(self.projections[name], every))
 
     def __repr__(self) -> str:
         rows = [*self.populations.values(), *self.projections.values()]
@@ -405,8 +424,8 @@ class Network:
         return int(first or 0), int(second or 0)
 
 
-def _check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
-    """The bounds of the weights."""
+def check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
+    """The bounds of a rule's weights; refuses a weight outside them."""
     if not isinstance(rule, PlasticityRule):
         raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
     least, most = rule.spec.bounds(SimpleNamespace(**rule.params))

@@ -18,7 +18,7 @@ import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from snn.drive import Clock, Event
-from snn.network import SPIKES, Network, Population, Projection
+from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_plastic
 from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
@@ -91,6 +91,8 @@ class Simulation:
             self._drive = Event(net, self.dt, backend, self.threads)
         self.compiled, self.network_hash = self._drive.compiled, self._drive.hash
         self.build_seconds = time.perf_counter() - begin
+        self._weight_intervals()  # refuses what does not fit dt
+        self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
         self._drive.start(self._compiling)
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
@@ -133,7 +135,8 @@ class Simulation:
             with _deferred_interrupt() as interrupted:
                 self._advance(stop, recorder, progress, interrupted)
             for probe in self.net.weight_probes:
-                recorder.weights(probe.name, self.t, self.connections(probe)[2])
+                if self._weights_at.get(probe.projection.name) != self._drive.at:
+                    self._take_weights(recorder, probe)
             return recorder.close(self.t)
         except BaseException:
             recorder.abort()
@@ -164,6 +167,22 @@ class Simulation:
             )
         sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
         return sources, targets, weights, delays
+
+    def set_weights(self, projection: Projection | str, weights: Any) -> None:
+        """Set the weights of a projection with plasticity from now on.
+
+        ``weights``: a number, or an array in the order of :meth:`connections`, within the bounds of the rule. Spikes
+        that were sent are delivered as they were; traces and eligibilities stay.
+        """
+        found = self._plastic(projection)
+        sources, *_ = self.connections(found)
+        owner, array = f"Projection {found.name!r}", np.asarray(weights, float)
+        if array.shape not in ((), sources.shape):
+            raise ShapeError(f"{owner}.weight: must be a number or of shape {sources.shape}; got {array.shape}.")
+        if not np.all(np.isfinite(array)):
+            raise ModelError(f"{owner}.weight: must be finite; got {float(array[~np.isfinite(array)].flat[0])}.")
+        check_plastic(owner, found.plasticity, array)
+        self._drive.set_weights(found, array)
 
     def learning(self, projection: Projection | str, on: bool) -> None:
         """Switch the plasticity of ``projection`` on or off from now on; while off, weights stay as they are."""
@@ -239,7 +258,7 @@ class Simulation:
             "threads": self.threads,
             "precision": self.precision,
             "network_hash": self.network_hash,
-            "network": describe(self.net),
+            "network": self._network,
             "configuration": self.net.configuration,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
@@ -251,7 +270,8 @@ class Simulation:
             for p in self.net.probes
             if p.variable != SPIKES
         ]
-        weights = {p.name: len(self.connections(p)[2]) for p in self.net.weight_probes}
+        weights = {p.projection.name: len(self.connections(p.projection)[2]) for p in self.net.weight_probes}
+        self._weights_at: dict[str, float] = {}  # when this recorder last took them
         if to is None:
             return MemoryRecorder(spikes, reports, self.t, self._drive.resolution, self.provenance(), weights)
         from snn.io.sonata import SonataWriter
@@ -275,9 +295,14 @@ class Simulation:
         chunk = drive.chunk
         clock = flushed = time.perf_counter()
         first = clock
+        intervals = self._weight_intervals()
         while drive.at < stop:
             start = drive.at
-            drive.take(recorder, min(stop, start + chunk))
+            due = [(math.floor(start / every * (1 + 1e-12)) + 1) * every for every in intervals]
+            drive.take(recorder, min([stop, start + chunk, *due]))
+            for probe, at in zip(self.net.weight_probes, due, strict=True):
+                if drive.at == at:
+                    self._take_weights(recorder, probe)
             now = time.perf_counter()
             chunk = drive.next_chunk(min((drive.at - start) * CHUNK_SECONDS / max(now - clock, 1e-6), 4 * chunk))
             clock = now
@@ -293,6 +318,25 @@ class Simulation:
                 break
         if bar is not None:
             bar.close()
+
+    def _weight_intervals(self) -> list[float]:
+        """Intervals of the weight probes, in units of ``drive.at``; inf where only the end of a run counts."""
+        intervals = []
+        for probe in self.net.weight_probes:
+            every = math.inf if probe.every is None else probe.every / self._drive.unit
+            if self.engine == "clock" and every < math.inf:
+                if round(every) < 1 or abs(every - round(every)) > 1e-6:
+                    raise ModelError(
+                        f"record_weights({probe.projection.name!r}).every: must be a multiple of dt = {self.dt} ms; "
+                        f"got {probe.every}."
+                    )
+                every = round(every)
+            intervals.append(every)
+        return intervals
+
+    def _take_weights(self, recorder: Recorder, probe: WeightProbe) -> None:
+        recorder.weights(probe.projection.name, self.t, self.connections(probe.projection)[2])
+        self._weights_at[probe.projection.name] = self._drive.at
 
     def _plastic(self, projection: Projection | str) -> Projection:
         name = getattr(projection, "name", projection)

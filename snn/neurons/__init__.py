@@ -3,6 +3,7 @@
 from snn.neurons.adex_cond_exp import AdExCondExp
 from snn.neurons.adex_psc_exp import AdExPscExp
 from snn.neurons.alif import ALIF
+from snn.neurons.alif_cond_exp import ALIFCondExp
 from snn.neurons.cuba_lif import CubaLIF
 from snn.neurons.gif import GIF
 from snn.neurons.hodgkin_huxley import HodgkinHuxley
@@ -23,6 +24,7 @@ __all__ = [
     "GIF",
     "IF",
     "QIF",
+    "ALIFCondExp",
     "AdExCondExp",
     "AdExPscExp",
     "CubaLIF",

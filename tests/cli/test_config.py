@@ -14,11 +14,12 @@ import scipy.sparse
 
 import snn
 from kernels.errors import ConfigError, FormatError
-from plasticity import STDPPair
-from snn.build import CURRENTS, RULES, SPIKE_SOURCES, Builder, Profile
+from plasticity import DopamineSTDP, STDPPair, TsodyksMarkram
+from snn.build import Builder
 from snn.config import load, load_provenance, parse_override, tomllib
 from snn.distributions import Distribution
 from snn.neurons.base import MODELS
+from snn.tables import CURRENTS, RULES, SPIKE_SOURCES, Profile
 
 ROOT = Path(__file__).parents[2]
 
@@ -460,17 +461,82 @@ def test_plasticity(write):
         net = each.network()
         (projection,) = net.projections.values()
         assert repr(projection.plasticity) == repr(STDPPair(tau_plus=15.0, lambda_=0.1, alpha=1.5))
-        assert net.weight_probes == [projection] and not net.probes
+        assert [p.projection for p in net.weight_probes] == [projection] and not net.probes
     # the record of the run names the rule and all its parameters
     stored = experiment.configuration["projections"][0]["plasticity"]
     assert stored == {"rule": "STDPPair"} | STDPPair(tau_plus=15.0, lambda_=0.1, alpha=1.5).params
     assert json.loads(json.dumps(stored)) == stored
 
 
+REWARDED = PROJECTION + 'plasticity = {rule = "DopamineSTDP", w_max = 2.0}\n'
+
+
+def test_short_term_axonal_delay_and_modulator(write):
+    """As in Python, also from the record's configuration; and the network runs alike."""
+    text = BASE + REWARDED.replace("weight = 1.0", "weight = {uniform = {low = 0.0, high = 2.0}}")
+    text += 'short_term = {rule = "TsodyksMarkram", tau_rec = 100.0}\naxonal_delay = 0.4\n'
+    text += 'modulator = {source = "inh", delay = 0.5, value = 0.01}\n' + WEIGHTS
+    text += '[inputs.noise]\ntarget = "exc"\ntype = "Poisson"\nrate = 9000.0\nweight = 80.0\n'
+    text += '[inputs.more]\ntarget = "inh"\ntype = "Poisson"\nrate = 9000.0\nweight = 80.0\n'
+    experiment = load(write(text))
+    stored = experiment.configuration["projections"][0]
+    assert stored["short_term"] == {"rule": "TsodyksMarkram"} | TsodyksMarkram(tau_rec=100.0).params
+    net = snn.Network(seed=3)
+    exc, inh = (net.population(name, n, snn.LIFExp()) for name, n in (("exc", 10), ("inh", 5)))
+    net.input("noise", exc, snn.Poisson(rate=9000.0), weight=80.0)
+    net.input("more", inh, snn.Poisson(rate=9000.0), weight=80.0)
+    rules = {"plasticity": DopamineSTDP(w_max=2.0), "short_term": TsodyksMarkram(tau_rec=100.0)}
+    weight = snn.uniform(0.0, 2.0)
+    net.connect(exc, inh, snn.fixed_indegree(4), weight=weight, delay=1.0, axonal_delay=0.4, **rules)
+    net.modulate("exc->inh", inh, delay=0.5, value=0.01)
+    net.record_weights(net.projections["exc->inh"])
+    again = Builder(json.loads(json.dumps(experiment.configuration)))
+    assert not again.problems
+    assert repr(again.net.projections["exc->inh"]) == repr(net.projections["exc->inh"])
+    from_file, from_python = (
+        snn.Simulation(each, backend="reference").run(60.0).weights["exc->inh"][1]
+        for each in (experiment.network(), net)
+    )
+    np.testing.assert_array_equal(from_file, from_python)
+    first = snn.Simulation(net, backend="reference").connections("exc->inh")[2]
+    assert np.abs(from_python - first).max() > 1e-3, "nothing was learned: the comparison shows nothing"
+
+
+@pytest.mark.parametrize(
+    ("keys", "expected"),
+    [
+        ("", ".modulator: DopamineSTDP(tau_plus=20, "),
+        ('modulator = {source = "ihn"}', ".modulator.source: no population 'ihn'. Did you mean 'inh'?"),
+        ('modulator = {sorce = "inh"}', ".modulator.sorce: no such key. Did you mean 'source'?"),
+        ("modulator = {value = true}", ".modulator.value: must be a number; got true."),
+        ("modulator = {value = nan}", ".modulator.value: must be a finite number; got nan."),
+        ('modulator = {source = "inh", delay = 0.05}', ".modulator.delay: must be >= dt = 0.1 ms; got 0.05."),
+        ('modulator = {source = "inh", delay = -1}', ".modulator.delay: must be a number > 0 ms; got -1.0."),
+        ('modulator = "inh"', ".modulator: must be a table; got 'inh'."),
+        ("modulator = {}\naxonal_delay = 1.0", ".axonal_delay: must be at least dt = 0.1 ms below every delay; got 1"),
+        ("modulator = {}\naxonal_delay = -1.0", ".axonal_delay: must be a number >= 0 ms; got -1.0."),
+        ("modulator = {}\nshort_term = {}", ".short_term.rule: is missing. Known: TsodyksMarkram."),
+        (
+            'modulator = {}\nshort_term = {rule = "TsodyksMarkram", u_se = 2.0}',
+            ".short_term.u_se: must be > 0 and <= 1",
+        ),
+        ('modulator = {}\nshort_term = {rule = "STDPPair"}', ".short_term.rule: no short-term rule 'STDPPair'."),
+    ],
+)
+def test_bad_modulator_short_term_and_axonal_delay(write, keys, expected):
+    (line,) = problems(write(BASE + REWARDED + keys + "\n" + WEIGHTS))
+    assert line.startswith(f"projections.0{expected}")
+
+
+def test_modulator_without_a_rule_that_takes_it(write):
+    (line,) = problems(write(BASE + PROJECTION + "modulator = {value = 1.0}\n"))
+    assert line.startswith("projections.0.modulator: its rule takes none; got None.")
+
+
 def test_recorded_weights_of_several(write):
     text = BASE + PROJECTION + PROJECTION.replace("weight", 'name = "b"\nweight')
     net = load(write(text + '[[record]]\nprojection = ["b", "exc->inh"]\nvariable = "weights"\n')).network()
-    assert [p.name for p in net.weight_probes] == ["b", "exc->inh"]
+    assert [p.projection.name for p in net.weight_probes] == ["b", "exc->inh"]
 
 
 @pytest.mark.parametrize(
@@ -495,7 +561,10 @@ def test_bad_plasticity(write, keys, expected):
         ('plasticity = "STDPPair"\n', "projections.0.plasticity: must be a table; got 'STDPPair'."),
         ('plasticity = {rule = "STDPPair", w_max = 0.5}\n', "projections.0.weight: STDPPair(tau_plus=20, "),
         (WEIGHTS.replace("inh", "ihn"), "record.0.projection: no projection 'exc->ihn'. Did you mean 'exc->inh'?"),
-        (WEIGHTS + "every = 1.0", "record.0.every: no such key. Known: projection, variable."),
+        (WEIGHTS + "evry = 1.0", "record.0.evry: no such key. Did you mean 'every'?"),
+        (WEIGHTS + "every = 0", "record.0.every: must be > 0 ms; got 0."),
+        (WEIGHTS + "every = 0.15", "record.0.every: must be a multiple of dt = 0.1 ms; got 0.15."),
+        (WEIGHTS + WEIGHTS, "record.1: are recorded already."),
         ('[[record]]\nvariable = "weights"', "record.0.projection: is missing."),
         (WEIGHTS.replace("weights", "v"), "record.0.variable: must be \"weights\"; got 'v'."),
         ('[[record]]\npopulation = "exc"\nvariable = "vv"', "record.0.variable: no such variable. Did you mean 'v'?"),
@@ -552,7 +621,9 @@ def test_example_of_the_page_runs(tmp_path):
     net = experiment.network()
     assert set(net.populations) == {"exc", "inh", "stimulus"} and len(net.projections) == 4
     assert isinstance(net.populations["exc"].model.params["tau_m"], Distribution)
-    assert net.weight_probes == [net.projections["drive"]] and net.projections["drive"].plasticity is not None
+    assert [(p.projection.name, p.every) for p in net.weight_probes] == [("drive", 10.0)] and net.projections[
+        "drive"
+    ].plasticity is not None
     result = snn.Simulation(net, experiment.simulation.dt, backend="reference").run(60.0)
     assert len(result.spikes["exc"]) > 0 and result.states["exc"]["v"].shape == (120, 3)
     # the stimulus at 50 ms fires neurons 0 and 1 a delay later, unless they fired less than t_ref before

@@ -6,7 +6,8 @@ approximates:
 
 - stdp_nn_symm_synapse and stdp_nn_restr_synapse take a source that has not spiked yet as one that spiked at time 0; so
   all sources spike before the first postsynaptic spike there;
-- vogels_sprekeler_synapse bounds the two parts of a presynaptic change one after the other; so w_max is not reached.
+- vogels_sprekeler_synapse bounds the two parts of a presynaptic change one after the other; so w_max is not reached;
+- jonke_synapse lets postsynaptic spikes take a weight below 0; so 0 is not reached.
 """
 
 from typing import Any, NamedTuple
@@ -66,6 +67,14 @@ def vogels(sign: float, eta: float, alpha: float) -> Case:
     return Case(ours, "vogels_sprekeler_synapse", params, {"tau_minus": 25.0}, (low, high))
 
 
+def jonke(alpha: float, beta: float, mu_plus: float, mu_minus: float) -> Case:
+    params = {"tau_plus": 15.0, "lambda": 0.002, "alpha": alpha, "beta": beta, "mu_plus": mu_plus, "mu_minus": mu_minus,
+              "Wmax": 1.0}  # fmt: skip
+    ours = plasticity.Jonke(tau_plus=15.0, tau_minus=25.0, lambda_=0.002, alpha=alpha, beta=beta, mu_plus=mu_plus,
+                            mu_minus=mu_minus, w_max=1.0)  # fmt: skip
+    return Case(ours, "jonke_synapse", params, {"tau_minus": 25.0}, (0.3, 0.7))
+
+
 CASES = {
     "additive": pair(plasticity.STDPPair, "stdp_synapse", 0.0, 0.0, 1.0),
     "multiplicative": pair(plasticity.STDPPair, "stdp_synapse", 1.0, 1.0, 1.3),
@@ -96,6 +105,9 @@ CASES = {
     "triplet, hippocampal minimal": triplet(5.3e-3, 8e-3, 3.5e-3, 0.0, 101.0, 40.0),
     "Vogels, inhibitory": vogels(-1.0, 0.01, 0.7),
     "Vogels, excitatory": vogels(1.0, 0.02, 0.8),
+    "Jonke, constant decrease": jonke(0.6, 0.1, 0.0, 0.0),
+    "Jonke, exponential": jonke(0.6, 0.0, 0.5, -0.3),
+    "Jonke, all terms": jonke(0.5, 0.1, -1.0, -0.7),
 }
 
 

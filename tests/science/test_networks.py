@@ -165,6 +165,20 @@ def test_stdp_moves_the_response_to_earlier_times(song):
     assert np.corrcoef(latencies, song.strengths(sim))[0, 1] < -0.4
 
 
+def test_distal_reward_strengthens_the_synapse_that_earns_it():
+    """A part of the hour that the whole task takes: from weight 2 the chosen synapse grows towards 4 if rewarded
+    (of 4 seeds, 400 s: highest weights 3.6 to 4), and not without (highest 2.0 to 2.2)."""
+    example = load("izhikevich_2007")
+    highest = {}
+    for reward in (example.REWARD, 0.0):
+        states = list(example.Task(seed=1, window=20.0, reward=reward, first=2.0).run(400.0, 50.0))
+        highest[reward] = max(s.chosen for s in states)
+        assert 1.4 < np.mean([s.rate for s in states]) < 2.2 and states[-1].rewards > 15
+        assert states[-1].weights.min() >= 0.0 and states[-1].weights.max() <= example.W_MAX
+        assert states[-1].mean < 0.8, "the others decline"
+    assert highest[example.REWARD] > 3.2 and highest[0.0] < 2.5
+
+
 def test_inhibitory_plasticity_balances_network_and_memory():
     """Rates of Brian2's example of Vogels et al. 2011 with 2,500 neurons; one seed differs from another by a tenth."""
     example = load("vogels_2011")

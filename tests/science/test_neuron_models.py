@@ -639,6 +639,7 @@ BROKEN = [
     (neurons.LIFExp, {"v_reset": -55.0}, "v_reset"),
     (neurons.LIFAlpha, {"v_reset": -55.0}, "v_reset"),
     (neurons.LIFCondExp, {"v_reset": -55.0}, "v_reset"),
+    (neurons.ALIFCondExp, {"v_reset": -55.0}, "v_reset"),
     (neurons.LIFCondAlpha, {"v_th": np.array([-55.0, -60.0])}, "v_reset"),
     (neurons.Izhikevich, {"c": 30.0}, "c"),
     (neurons.Izhikevich, {"consistent_integration": 0.5}, "consistent_integration"),

@@ -1,4 +1,4 @@
-"""Dopamine-modulated STDP against its differential equations."""
+"""Three-factor rules against their differential equations."""
 
 import math
 
@@ -72,3 +72,61 @@ def test_reward_long_after_the_pair():
 def test_no_dopamine_no_change():
     train = np.arange(10.0, 500.0, 7.0)
     assert weight_after(train, train + 3.0, np.array([]), 600.0, start=0.5) == 0.5
+
+
+# --- RewardSTDP ---
+
+REWARD = {"tau_plus": 18.0, "tau_minus": 23.0, "a_plus": 1.0, "a_minus": 0.8, "tau_z": 40.0, "gamma": 0.1,
+          "w_min": -1000.0, "w_max": 1000.0}  # fmt: skip
+
+
+def rewarded(pre, post, rewards, delay=1.0, **params):
+    """Weight after ``rewards``: (ms, reward from the next step of 0.1 ms on) until (end, None)."""
+    net = snn.Network()
+    a = net.population("a", 1, snn.SpikeArray.from_spiketrains([pre]))
+    b = net.population("b", 1, snn.LIFDelta(**POST))
+    net.input("drive", b, snn.SpikeArray.from_spiketrains([post]), weight=1e9)
+    rule = plasticity.RewardSTDP(**REWARD | params)
+    net.connect(a, b, snn.one_to_one(), weight=0.0, delay=delay, plasticity=rule, name="p")
+    net.modulate("p", value=rewards[0][1])
+    sim = snn.Simulation(net, dt=0.1, threads=1, quiet=True)
+    for time, reward in rewards[1:]:
+        sim.run(time - sim.t)
+        if reward is not None:
+            sim.set_modulator("p", reward)
+    return sim.connections("p")[2][0]
+
+
+def test_reward_turns_eligibility_into_weight():
+    """A pair 5 ms apart at the synapse, rewarded from 30 to 70 ms later, punished three times as much afterwards."""
+    got = rewarded([100.0], [104.0], [(0.0, 0.0), (135.0, 1.0), (175.0, -3.0), (400.0, None)])
+    z = math.exp(-5.0 / 18.0)  # times tau_z
+    left = [math.exp(-(t - 105.0) / 40.0) for t in (135.1, 175.1, 400.0)]
+    assert got == pytest.approx(0.1 * z * (left[0] - left[1] - 3.0 * (left[1] - left[2])), rel=1e-9)
+    reverse = rewarded([108.0], [104.0], [(0.0, 1.0), (1000.0, None)])
+    assert reverse == pytest.approx(-0.1 * 0.8 * math.exp(-3.0 / 23.0), rel=1e-9)
+
+
+def test_reward_stdp_is_the_limit_of_small_steps():
+    rng = np.random.default_rng(3)
+    pre, post = (np.sort(rng.choice(9_000, 80, replace=False)) * 0.1 + 1.0 for _ in range(2))
+    rewards = [(0.0, 0.3), (200.0, -0.5), (450.0, 1.0), (700.0, 0.0), (800.0, 0.4), (950.0, None)]
+    exact = rewarded(pre, post, rewards)
+    p = REWARD
+
+    def euler(step):
+        size = round(950.0 / step) + 1
+        arrives, seen = (np.bincount(np.rint(t / step).astype(int), minlength=size) for t in (pre, post + 1.0))
+        starts, levels = zip(*rewards[:-1], strict=True)
+        reward = np.array(levels)[np.maximum(np.searchsorted(starts, np.arange(size) * step - 0.1 + 1e-9) - 1, 0)]
+        x = y = z = w = 0.0
+        for a, s, r in zip(arrives[: size - 1].tolist(), seen.tolist(), reward.tolist(), strict=False):
+            z += (s * p["a_plus"] * x - a * p["a_minus"] * y) / p["tau_z"]
+            x, y = x + a, y + s
+            w += step * p["gamma"] * r * z
+            x, y, z = (v * (1.0 - step / p[tau]) for v, tau in ((x, "tau_plus"), (y, "tau_minus"), (z, "tau_z")))
+        return w
+
+    coarse, fine = (abs(euler(step) / exact - 1.0) for step in (0.01, 0.002))
+    assert abs(exact) > 0.05
+    assert coarse < 5e-3 and fine < 0.4 * coarse
