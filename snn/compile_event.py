@@ -15,6 +15,7 @@ from kernels.layout import LINE, aligned, zeros
 from kernels.philox import stream_key
 from snn.compile import _slices, initial_values, resolve_parameters
 from snn.compile_edges import draw_edges, given_values, is_number, weight_type
+from snn.compile_event_plastic import plastic_projection, rule_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.inputs import Continuous
@@ -37,17 +38,15 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     sizes = np.array([p.n for p in pops], np.int64)
     gid = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
     values = {p.name: _constants(net, p) for p in pops if p.spec}
-    for projection in net.projections.values():
-        if projection.plastic:
-            raise ModelError(
-                f'Projection {projection.name!r}.plasticity: engine="event" has no plasticity; use engine="clock".'
-            )
-
     lists = {q.name: draw_edges(net, q, threads) for q in net.projections.values()}
     delays = {q.name: _delays(net, q, lists[q.name]) for q in net.projections.values()}
     for q in net.projections.values():
         _check_delay(q, delays[q.name])
-    least = min((float(d.min()) for d in delays.values() if d.size), default=NO_PROJECTION)
+    projections = sorted(net.projections.values(), key=lambda q: (index[q.source.name], q.plastic))
+    rules = [rule_of(q) for q in projections if q.plastic]
+    waits = [float(d.min()) for d in delays.values() if d.size]
+    waits += [q.modulation.delay for q in projections if q.modulation and q.modulation.source]
+    least = min(waits, default=NO_PROJECTION)
     most = max((float(d.max()) for d in delays.values() if d.size), default=NO_PROJECTION)
     width = least * MARGIN
     slots = 1 << int(most / width + 3).bit_length()
@@ -88,9 +87,20 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     blocks = [
         _block(net, pops, forms, kind, values, lo[b], hi[b], len(streams[b].kind), threads) for b in range(threads)
     ]
-    edges = [lay_out(net, index, lists, delays, table, block) for block in blocks]
+    edges, weights = zip(*(_edges(net, index, projections, lists, delays, table, b) for b in blocks), strict=True)
+    groups = [g for g, q in enumerate(projections) if q.plastic]
+    plastic = [
+        [
+            plastic_projection(q, rule.spec, index, g, b, delays[q.name], w[q.name])
+            for g, q, rule in zip(groups, (projections[g] for g in groups), rules, strict=True)
+        ]
+        for b, w in zip(blocks, weights, strict=True)
+    ]
     capacity = max(_capacity(pops, values, width, made, lo[b], hi[b]) for b in range(threads))
-    return EventNetwork(table, forms, blocks, edges, inputs, streams, capacity, [p.name for p in pops])
+    return EventNetwork(
+        table, forms, blocks, list(edges), rules, plastic, inputs, streams, capacity,
+        [p.name for p in pops],
+    )  # fmt: skip
 
 
 def _constants(net: Network, population: Population) -> dict[str, Any]:
@@ -129,6 +139,12 @@ def _check_delay(projection: Projection, delays: np.ndarray) -> None:
             f'Projection {projection.name!r}.delay: must be >= {LEAST_DELAY:g} ms with engine="event"; '
             f"got {delays.min():g}."
         )
+    found = projection.modulation
+    if found and found.source and found.delay < LEAST_DELAY:
+        raise ModelError(
+            f'Projection {projection.name!r}.modulator.delay: must be >= {LEAST_DELAY:g} ms with engine="event"; '
+            f"got {found.delay:g}."
+        )
 
 
 def _block(
@@ -162,12 +178,11 @@ def _block(
     )  # fmt: skip
 
 
-def lay_out(
-    net: Network, index: dict[str, int], lists: dict[str, EdgeList], delays: dict[str, np.ndarray], table: Net,
-    block: Block,
-) -> Edges:  # fmt: skip
-    """Rows of all projections, by source population, that end in ``block``."""
-    projections = sorted(net.projections.values(), key=lambda p: index[p.source.name])
+def _edges(
+    net: Network, index: dict[str, int], projections: list[Projection], lists: dict[str, EdgeList],
+    delays: dict[str, np.ndarray], table: Net, block: Block,
+) -> tuple[Edges, dict[str, np.ndarray]]:  # fmt: skip
+    """Rows of all projections, by source population, that end in ``block``, and weights of plastic ones by name."""
     n_source = np.array([p.source.n for p in projections], np.int64)
     at = np.concatenate(([0], np.cumsum(n_source + 1))).astype(np.int64)
     rows = np.zeros(int(at[-1]), np.int64)
@@ -176,12 +191,13 @@ def lay_out(
         connectivity.count_rows(e.indptr, e.sources, block.lo[t], block.hi[t], rows, at[g])
     np.cumsum(rows, out=rows)
     total = int(rows[-1]) if rows.size else 0
-    own = [not is_number(p.weight) for p in projections]
+    own = [not (is_number(p.weight) or p.plastic) for p in projections]
     single = all(weight_type(p.weight, "float64") == np.float32 for p, w in zip(projections, own, strict=True) if w)
     most = max((len(p.spec.receptors) for p in net.populations.values() if p.spec), default=1) << table.bits
     targets = np.empty(total, np.uint16 if most <= 2**16 else np.uint32)
     weights: list[np.ndarray] = []
     given: list[np.ndarray] = []
+    learned: dict[str, np.ndarray] = {}
     weight_shift = np.full(len(projections), layout.NEVER, np.int64)
     delay_shift = weight_shift.copy()
     for g, p in enumerate(projections):
@@ -190,9 +206,10 @@ def lay_out(
         start, stop = int(rows[at[g]]), int(rows[at[g] + n_source[g]])
         position = rows[at[g] : at[g] + n_source[g]] - start
         positive, negative = ((r << table.bits) + int(block.first[t]) for r in p.receptors)
-        if not own[g] and p.weight < 0:
+        if is_number(p.weight) and p.weight < 0:
             positive = negative
-        w = np.empty(stop - start if own[g] else 0, np.float32 if single else np.float64)
+        stored = own[g] or p.plastic
+        w = np.empty(stop - start if stored else 0, np.float32 if single and not p.plastic else np.float64)
         first, last = int(e.indptr[lo]), int(e.indptr[hi])
         constant, *weight = given_values(p.weight, e, first, last, 0, stream_key(net.seed, "values", p.name))
         if isinstance(p.weight, Distribution):
@@ -205,6 +222,8 @@ def lay_out(
         if own[g]:
             weight_shift[g] = sum(x.size for x in weights) - start
             weights.append(w)
+        elif p.plastic:
+            learned[p.name] = w
         if not is_number(p.delay):
             places = np.empty(int(e.indptr[-1]), np.int64)
             connectivity.find_places(e.indptr, e.sources, lo, hi, position.copy(), places)
@@ -213,14 +232,17 @@ def lay_out(
             delay_shift[g] = sum(x.size for x in given) - start
             given.append(d)
     sources = [index[p.source.name] for p in projections]
-    return Edges(
+    plastic = np.array([p.plastic for p in projections], bool)
+    edges = Edges(
         by_source=np.searchsorted(sources, np.arange(len(net.populations) + 1)).astype(np.int64), at=at[:-1].copy(),
-        weight=np.array([0.0 if w else float(p.weight) for p, w in zip(projections, own, strict=True)]),
+        weight=np.array([float(p.weight) if is_number(p.weight) else 0.0 for p in projections]),
         delay=np.array([float(p.delay) if is_number(p.delay) else 0.0 for p in projections]),
-        weight_shift=weight_shift, delay_shift=delay_shift, rows=rows, targets=targets,
+        weight_shift=weight_shift, delay_shift=delay_shift,
+        learner=np.where(plastic, np.cumsum(plastic) - 1, -1).astype(np.int64), rows=rows, targets=targets,
         weights=np.concatenate([*weights, np.empty(0, np.float32 if single else np.float64)]),
         delays=np.concatenate([*given, np.empty(0)]),
     )  # fmt: skip
+    return edges, learned
 
 
 def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[int, int, Continuous, bool]]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels import connectivity
 from kernels.errors import ModelError, SimError
 from snn.compile import compile_network
 from snn.compile_edges import draw_edges, edge_places, edge_values
@@ -239,7 +240,29 @@ class Event:
         edges = draw_edges(self.net, p, self.threads)
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
         weights, delays = (edge_values(self.net, p, edges, which, "float64") for which in (0, 1))
+        if p.plastic:
+            c, number, n = self.compiled, self.plastic_number(p), p.source.n
+            found, places = self.engine.weights(number, self.at), np.empty(weights.size, np.int64)
+            for block, rows, learned, values in zip(c.blocks, c.edges, c.plastic, found, strict=True):
+                x = learned[number]
+                lo, hi = int(block.lo[x.target]), int(block.hi[x.target])
+                at, part = int(rows.at[x.group]), slice(int(edges.indptr[lo]), int(edges.indptr[hi]))
+                position = rows.rows[at : at + n] - rows.rows[at]
+                connectivity.find_places(edges.indptr, edges.sources, lo, hi, position, places)
+                weights[part] = values[places[part]]
         return edges.sources.astype(np.int64), targets, weights, delays
+
+    def plastic_number(self, projection: Projection) -> int:
+        """Number of a plastic projection in the engine."""
+        return [rule.projection for rule in self.compiled.rules].index(projection.name)
+
+    def learning(self, projection: Projection, on: bool) -> None:
+        """Apply the projection's rule from now on, or not."""
+        self.engine.learning(self.plastic_number(projection), self.at, on)
+
+    def set_modulator(self, projection: Projection, value: float) -> None:
+        """Set the modulator of the projection's rule just after now."""
+        self.engine.set_signal(self.plastic_number(projection), self.at, value)
 
     def _place(self, name: str, variable: str) -> tuple[int, int]:
         """Number of the population, and of the variable among its float state variables."""

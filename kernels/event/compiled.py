@@ -5,8 +5,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.errors import SimError
 from kernels.event.generate import Form
-from kernels.event.layout import Block, Edges, Inputs, Net, Streams
+from kernels.event.layout import Block, Edges, Inputs, Net, Plastic, Streams
+from kernels.spec import RuleSpec, ShortTermSpec
+
+
+@dataclass
+class Rule:
+    """What changes a plastic projection."""
+
+    projection: str
+    spec: RuleSpec
+    short_term: ShortTermSpec | None
+    about: str  # projection and rule, for errors
 
 
 @dataclass
@@ -17,6 +29,8 @@ class EventNetwork:
     forms: list[Form]  # by Net.kind
     blocks: list[Block]
     edges: list[Edges]  # by block
+    rules: list[Rule]  # of plastic projections, in the order of their groups in Edges
+    plastic: list[list[Plastic]]  # by block, then plastic projection
     inputs: Inputs
     streams: list[Streams]  # by block
     capacity: int  # most spikes of a block in a window
@@ -29,8 +43,28 @@ class EventNetwork:
 
     def digest(self) -> str:
         """Hash of constants, initial state, inputs and edges, before the first event."""
-        parts = [self.net, self.inputs, *self.edges, *self.blocks, *self.streams]
+        plastic = [x for row in self.plastic for x in row]
+        parts = [self.net, self.inputs, *self.edges, *self.blocks, *self.streams, *plastic]
         digest = hashlib.sha256()
         for array in (a for part in parts for a in part):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data if np.size(array) else b"")
         return digest.hexdigest()[:32]
+
+    def check_weights(self) -> None:
+        """Raise SimError if a rule made a weight no finite number."""
+        for q, rule in enumerate(self.rules):
+            found = []
+            for block, edges, row in zip(self.blocks, self.edges, self.plastic, strict=True):
+                x = row[q]
+                if np.isfinite(x.fault[0]):
+                    at, k = int(edges.at[x.group]), int(x.fault[1])
+                    starts = edges.rows[at : at + len(x.last) + 1]
+                    source = int(np.searchsorted(starts, starts[0] + k, side="right")) - 1
+                    code = int(edges.targets[starts[0] + k]) & ((1 << self.net.bits) - 1)
+                    target = code - int(block.first[x.target]) + int(block.lo[x.target])
+                    found.append((float(x.fault[0]), source, target, float(x.weights[k])))
+            for t, source, target, weight in sorted(found)[:1]:
+                raise SimError(
+                    f"{rule.about} made the synapse of source {source} and target {target} no finite number at "
+                    f"t = {t:.17g} ms; got {weight!r}. Check the rule."
+                )

@@ -1,6 +1,9 @@
 # The types of compiled code are Numba's.
 # mypy: disable-error-code="assignment,arg-type"
-"""Sort the spikes of a window, record them, and put what they cause into the calendar."""
+"""Sort the spikes of a window, record them, and put what they cause through static synapses into the calendar.
+
+What plastic synapses do is in kernels/event/learn.py.
+"""
 
 import math
 
@@ -67,7 +70,7 @@ def chunks_needed(net, edges, sync, half):  # type: ignore[no-untyped-def]
             spike = sync.spike_id[half, b, j]
             p = population_of(net, spike)
             for g in range(edges.by_source[p], edges.by_source[p + _ONE]):
-                if edges.delay_shift[g] == NEVER:
+                if edges.delay_shift[g] == NEVER and edges.learner[g] < 0:
                     rows += 1
                 else:
                     r = np.uint64(edges.at[g] + spike - net.gid[p])
@@ -85,45 +88,42 @@ def slot_of(net, block, queue, t, k):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def deliver(net, block, queue, edges, sync, half, k, recording):  # type: ignore[no-untyped-def]
-    """Put what the spikes of window ``k`` cause in this block into its calendar; record them."""
-    blocks = sync.n_spikes.shape[1]
-    heads = block.heads
-    for b in range(blocks):
-        heads[b] = 0
-    size = sync.record_size[0]
-    while True:
-        first = -1
-        t = math.inf
-        spike = np.int64(0)
-        for b in range(blocks):
-            j = heads[b]
-            if j < sync.n_spikes[half, b, 0]:
-                u, i = sync.spike_time[half, b, j], sync.spike_id[half, b, j]
-                if first < 0 or before(u, i, t, spike):
-                    first, t, spike = b, u, i
-        if first < 0:
-            break
-        heads[first] += 1
-        p = population_of(net, spike)
-        if recording and net.recorded[p]:
-            sync.record_time[size], sync.record_id[size] = t, spike
-            size += 1
-        for g in range(np.uint64(edges.by_source[p]), np.uint64(edges.by_source[p + _ONE])):
-            r = np.uint64(edges.at[g] + spike - net.gid[p])
-            lo, hi = np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])
-            if lo == hi:
-                continue
-            shift = edges.delay_shift[g]
-            if shift == NEVER:
-                at = t + edges.delay[g]
-                push_row(queue, slot_of(net, block, queue, at, k), at, r, g)
-            else:
-                w, w_shift = edges.weight[g], edges.weight_shift[g]
-                for j in range(lo, hi):
-                    at = t + edges.delays[np.uint64(np.int64(j) + shift)]
-                    if w_shift != NEVER:
-                        w = np.float64(edges.weights[np.uint64(np.int64(j) + w_shift)])
-                    push_event(queue, slot_of(net, block, queue, at, k), at, edges.targets[j], w)
-    if recording:
-        sync.record_size[0] = size
+def next_spike(net, block, sync, half, recording):  # type: ignore[no-untyped-def]
+    """Time, global id and population of the window's next spike, after block.heads; recorded if it is to be."""
+    first = -1
+    t = math.inf
+    spike = np.int64(0)
+    for b in range(sync.n_spikes.shape[1]):
+        j = block.heads[b]
+        if j < sync.n_spikes[half, b, 0]:
+            u, i = sync.spike_time[half, b, j], sync.spike_id[half, b, j]
+            if first < 0 or before(u, i, t, spike):
+                first, t, spike = b, u, i
+    block.heads[first] += 1
+    p = population_of(net, spike)
+    if recording and net.recorded[p]:
+        size = sync.record_size[0]
+        sync.record_time[size], sync.record_id[size] = t, spike
+        sync.record_size[0] = size + 1
+    return t, spike, p
+
+
+@inlined
+def deliver(net, block, queue, edges, t, spike, p, k):  # type: ignore[no-untyped-def]
+    """Put what a spike in window ``k`` causes in this block through static synapses into its calendar."""
+    for g in range(np.uint64(edges.by_source[p]), np.uint64(edges.by_source[p + _ONE])):
+        r = np.uint64(edges.at[g] + spike - net.gid[p])
+        lo, hi = np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])
+        if lo == hi or edges.learner[g] >= 0:
+            continue
+        shift = edges.delay_shift[g]
+        if shift == NEVER:
+            at = t + edges.delay[g]
+            push_row(queue, slot_of(net, block, queue, at, k), at, r, g)
+        else:
+            w, w_shift = edges.weight[g], edges.weight_shift[g]
+            for j in range(lo, hi):
+                at = t + edges.delays[np.uint64(np.int64(j) + shift)]
+                if w_shift != NEVER:
+                    w = np.float64(edges.weights[np.uint64(np.int64(j) + w_shift)])
+                push_event(queue, slot_of(net, block, queue, at, k), at, edges.targets[j], w)

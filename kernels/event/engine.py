@@ -8,18 +8,20 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import SimError
-from kernels.event import layout
+from kernels.event import layout, learn
 from kernels.event.compiled import EventNetwork
 from kernels.event.exponential import GAPS
 from kernels.event.generate import build
 from kernels.event.inputs import start_streams
-from kernels.event.layout import Edges, Lanes, Queue, Scratch, Sync
+from kernels.event.layout import Edges, Lanes, Plastic, Queue, Scratch, Sync
 from kernels.jit import cache_dir
 from kernels.layout import LINE, aligned, zeros
 
 # arrays of a Block that change and outlive a window
 CHANGING = ("f", "last", "check", "until", "stim", "key", "item", "place", "counts", "since", "timer", "timer_next",
             "timer_before", "timer_head")  # fmt: skip
+LEARNED = ("learning", "weights", "variables", "at", "pre", "last", "seen", "oldest", "history", "post", "signal_seen",
+           "signal_oldest", "signal_time", "signal_value", "short")  # fmt: skip
 SPACE = 2**20  # spikes recorded before they are handed over
 
 
@@ -32,8 +34,13 @@ class Engine:
     def __init__(self, compiled: EventNetwork, say: Callable[[bool, list[str]], None] = lambda *_: None) -> None:
         net, forms, blocks, edges = compiled.net, compiled.forms, compiled.blocks, compiled.edges
         inputs, streams, capacity, names = compiled.inputs, compiled.streams, compiled.capacity, compiled.names
-        self.module, self.models = build(forms)
+        sources = [
+            learn.source(rule.spec, rule.short_term, x.constants)
+            for rule, x in zip(compiled.rules, compiled.plastic[0], strict=True)
+        ]
+        self.module, self.models, self.learners = build(forms, sources)
         say(any(cache_dir().rglob(f"{self.module.__name__}.advance-*.nbc")), [f.spec.name for f in forms])
+        self.compiled, self.plastic = compiled, compiled.plastic
         self.net, self.forms, self.blocks, self.edges = net, forms, blocks, edges
         self.inputs, self.streams, self.names = inputs, streams, names
         n, variables = len(blocks), max((len(f.states) for f in forms), default=1)
@@ -80,8 +87,9 @@ class Engine:
     def _queue(self, edges: Edges) -> Queue:
         slots = self.net.slots
         single = edges.weights.dtype == np.float32 and np.array_equal(edges.weight, edges.weight.astype(np.float32))
+        single = single and not self.compiled.rules
         rows = events = slots + 64
-        if not edges.delays.size:
+        if not edges.delays.size and not self.compiled.rules:
             events = 2
         return Queue(
             row_time=zeros(rows << layout.ROW_BITS, float), row=zeros(rows << layout.ROW_BITS, np.int64),
@@ -103,6 +111,12 @@ class Engine:
             for prefix, bits, wanted in (("row_", layout.ROW_BITS, rows), ("", layout.EVENT_BITS, events)):
                 queue = _longer(queue, prefix, bits, wanted)
             self.queues[thread] = queue
+        elif code == layout.GROW_HISTORY:
+            number, spikes, events = (int(w) for w in self.sync.wanted[thread, :3])
+            half = int(self.blocks[thread].counts[layout.PARITY])
+            sent = self.sync.n_spikes[half, :, 0] > 0
+            plastic = self._sweep(number, thread, float(self.sync.spike_time[half, sent, 0].min()), False)
+            self.plastic[thread][number] = _with_room(plastic, spikes, events)
         elif code == layout.GROW_SCRATCH:
             size = 2 * int(self.sync.wanted[thread, 0])
             fresh = self._scratch(size, 0)
@@ -126,7 +140,8 @@ class Engine:
             while True:
                 code = advance(
                     thread, stop, self.net, self.blocks[thread], self.queues[thread], self.scratch[thread],
-                    self.lanes[thread], self.edges[thread], self.inputs, self.streams[thread], self.sync,
+                    self.lanes[thread], self.edges[thread], tuple(self.plastic[thread]), self.inputs,
+                    self.streams[thread], self.sync,
                 )  # fmt: skip
                 if code in (layout.DONE, layout.FULL, layout.FAILED):
                     return int(code)
@@ -147,6 +162,7 @@ class Engine:
         code = self._run(0, stop)
         for other in others:
             other.result()
+        self.compiled.check_weights()
         if code == layout.FAILED:
             self._fail()
         if code == layout.DONE:
@@ -205,6 +221,54 @@ class Engine:
             block.last[first : first + hi - lo] = t
         self.restart(p, t)
 
+    def _sweep(self, number: int, b: int, t: float, settle: bool) -> Plastic:
+        """Bring the synapses of plastic projection ``number`` in block ``b`` up to date at ``t``."""
+        plastic = self.plastic[b][number]
+        self.learners[number].sweep(self.net, self.blocks[b], self.edges[b], plastic, t, settle)
+        return plastic
+
+    def weights(self, number: int, t: float) -> list[np.ndarray]:
+        """Weights of plastic projection ``number`` at ``t``, where the engine stands, by block. Changes no result."""
+        found, names = [], ("weights", "variables", "at", "oldest", "signal_oldest", "fault")
+        for b, row in enumerate(self.plastic):
+            arrays = [getattr(row[number], name) for name in names]
+            saved = [array.copy() for array in arrays]
+            self._sweep(number, b, t, True)
+            found.append(arrays[0].copy())
+            for array, before in zip(arrays, saved, strict=True):
+                array[...] = before
+        return found
+
+    def learning(self, number: int, t: float, on: bool) -> None:
+        """Apply the rule of plastic projection ``number`` from ``t`` on, or not."""
+        for b, row in enumerate(self.plastic):
+            if row[number].learning[0] == on:
+                continue
+            if on:
+                row[number].at[:] = t  # what came before is not seen
+            else:
+                self._sweep(number, b, t, True)
+            row[number].learning[0] = on
+
+    def set_signal(self, number: int, t: float, value: float) -> None:
+        """Set the modulator of plastic projection ``number`` just after ``t``."""
+        start, t = t, math.nextafter(t, math.inf)
+        for b, row in enumerate(self.plastic):
+            x = row[number]
+            if x.signal_seen[0] - x.signal_oldest[0] == x.signal_time.size:
+                x = row[number] = _with_room(self._sweep(number, b, start, False), 0, 1)
+            at, values, mask = x.signal_time, x.signal_value, x.signal_time.size - 1
+            c = seen = int(x.signal_seen[0])
+            while at[(c - 1) & mask] > t:
+                c -= 1
+            before = (c - 1) & mask
+            change = value - values[before] * math.exp(-(t - at[before]) / x.signal_tau)
+            for e in range(seen, c, -1):  # what was noted for later moves on by one
+                at[e & mask] = at[(e - 1) & mask]
+                values[e & mask] = values[(e - 1) & mask] + change * math.exp(-(at[e & mask] - t) / x.signal_tau)
+            at[c & mask], values[c & mask] = t, value
+            x.signal_seen[0] = seen + 1
+
     def _parts(self, b: int) -> dict[str, tuple[Any, tuple[str, ...]]]:
         """What changes in block ``b``: tuples of arrays, and the names of those arrays."""
         return {
@@ -212,6 +276,7 @@ class Engine:
             "streams": (self.streams[b], ("next", "cursor", "draws", "word")),
             "inbox": (self.scratch[b], ("inbox_time", "inbox_target", "inbox_weight")),
             "queue": (self.queues[b], Queue._fields),
+            **{f"plastic/{q}": (x, LEARNED) for q, x in enumerate(self.plastic[b])},
         }
 
     def save(self) -> dict[str, np.ndarray]:
@@ -231,6 +296,8 @@ class Engine:
                 if part in ("block", "streams"):
                     for name in names:
                         getattr(old, name)[...] = given[name]
+                elif part.startswith("plastic"):
+                    self.plastic[b][int(part[8:])] = old._replace(**given)
                 elif part == "inbox":
                     given["inbox_order"] = np.zeros(given["inbox_time"].size, np.int32)
                     self.scratch[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
@@ -258,3 +325,24 @@ def _longer(queue: Queue, prefix: str, bits: int, wanted: int) -> Queue:
     longer[f"{prefix}free"][n : n + more] = np.arange(chunks, chunks + more)
     n_free[0] = n + more
     return queue._replace(**longer)
+
+
+def _with_room(x: Plastic, spikes: int, events: int) -> Plastic:
+    """The projection, swept, with room to note so many more spikes of any target and events of the modulator."""
+    held = int((x.seen - x.oldest).max(initial=0)) + spikes
+    if 2 * held > x.history.shape[1]:
+        size = 1 << (2 * held).bit_length()
+        history, post = np.zeros((len(x.seen), size)), np.zeros((len(x.seen), size, x.post.shape[2]))
+        for j, (first, end) in enumerate(zip(x.oldest.tolist(), x.seen.tolist(), strict=True)):
+            c = np.arange(first, end)
+            here, there = c & (x.history.shape[1] - 1), c & (size - 1)
+            history[j, there], post[j, there] = x.history[j, here], x.post[j, here]
+        x = x._replace(history=history, post=post)
+    held = int(x.signal_seen[0] - x.signal_oldest[0]) + events
+    if 2 * held > x.signal_time.size:
+        c = np.arange(x.signal_oldest[0], x.signal_seen[0])
+        times, values = np.zeros((2, 1 << (2 * held).bit_length()))
+        here, there = c & (x.signal_time.size - 1), c & (times.size - 1)
+        times[there], values[there] = x.signal_time[here], x.signal_value[here]
+        x = x._replace(signal_time=times, signal_value=values)
+    return x

@@ -255,7 +255,7 @@ def restart(net, block, p, k):
 
 _LOOP = '''
 @kernel
-def advance(thread, stop, net, block, queue, scratch, lanes, edges, inputs, streams, sync):
+def advance(thread, stop, net, block, queue, scratch, lanes, edges, plastic, inputs, streams, sync):
     """Advance to ``stop`` (ms), window by window; see kernels/event/engine.py for what it returns."""
     blocks = sync.n_spikes.shape[1]
     counts = block.counts
@@ -318,7 +318,13 @@ def advance(thread, stop, net, block, queue, scratch, lanes, edges, inputs, stre
             if rows + net.slots > queue.row_n_free[0] or events + net.slots > queue.n_free[0]:
                 sync.wanted[thread, 0], sync.wanted[thread, 1] = rows + net.slots, events + net.slots
                 return GROW_QUEUE
-            deliver(net, block, queue, edges, sync, half, k, thread == 0)
+{full}
+            for b in range(blocks):
+                block.heads[b] = 0
+            for _ in range(spikes):
+                t, spike, p = next_spike(net, block, sync, half, thread == 0)
+                deliver(net, block, queue, edges, t, spike, p, k)
+{learn}
             following = k + 1
         counts[PHASE] = 0
         counts[PARITY] = 1 - half
@@ -437,16 +443,18 @@ def model_source(form: Form) -> str:
     return "\n\n".join(part for part in (*parts, body) if part)
 
 
-def loop_source(models: list[str]) -> str:
-    """Source of the module with ``advance`` over populations of the modules named."""
+def loop_source(models: list[str], rules: list[str]) -> str:
+    """Source of the module with ``advance`` over populations and plastic projections of the modules named."""
     imports = [f"from {name} import process as process_{k}" for k, name in enumerate(models)]
+    imports += [f"from {name} import full as full_{q}, learn as learn_{q}" for q, name in enumerate(rules)]
     imports += [
         "from kernels.cpu.sync import wait",
         "from kernels.event.calendar import clear_slot, next_window, window_of",
-        "from kernels.event.deliver import chunks_needed, deliver, sort_spikes",
+        "from kernels.event.deliver import chunks_needed, deliver, next_spike, sort_spikes",
         "from kernels.event.inputs import collect",
         "from kernels.event.layout import (",
-        "    DONE, FAILED, FULL, GROW_INBOX, GROW_QUEUE, GROW_SCRATCH, INBOX, PARITY, PHASE, ROUND, WINDOW,",
+        "    DONE, FAILED, FULL, GROW_HISTORY, GROW_INBOX, GROW_QUEUE, GROW_SCRATCH, INBOX, PARITY, PHASE, ROUND,",
+        "    WINDOW,",
         ")",
         "from kernels.event.window import count_events, in_slot, place_events",
     ]
@@ -456,11 +464,20 @@ def loop_source(models: list[str]) -> str:
         f"{indent}    process_{k}(net, block, lanes, scratch, sync, thread, half, p, k, stop)"
         for k in range(len(models))
     )
+    full = "\n".join(
+        f"            if full_{q}(net, block, plastic[{q}], sync, thread, half):\n"
+        f"                sync.wanted[thread, 0] = {q}\n"
+        f"                return GROW_HISTORY"
+        for q in range(len(rules))
+    )
+    learn = "\n".join(
+        f"                learn_{q}(net, block, queue, edges, plastic[{q}], t, spike, p, k)" for q in range(len(rules))
+    )
     header = _HEADER.format(title="The loop over windows.", imports="\n".join(imports) + "\n")
-    return header + _LOOP.format(dispatch=dispatch or f"{indent}pass")
+    return header + _LOOP.format(dispatch=dispatch or f"{indent}pass", full=full, learn=learn)
 
 
-def build(forms: list[Form]) -> tuple[ModuleType, list[ModuleType]]:
-    """The module with ``advance``, and those of the model variants."""
-    models = [load(model_source(form)) for form in forms]
-    return load(loop_source([m.__name__ for m in models])), models
+def build(forms: list[Form], rules: list[str]) -> tuple[ModuleType, list[ModuleType], list[ModuleType]]:
+    """The module with ``advance``, those of the model variants, and those of plastic projections (by source text)."""
+    models, learners = [load(model_source(form)) for form in forms], [load(text) for text in rules]
+    return load(loop_source([m.__name__ for m in models], [m.__name__ for m in learners])), models, learners

@@ -24,7 +24,7 @@ NOT_LISTED = -2  # Block.timer_before of a neuron that is in no list
 # entries of Block.counts
 HEAP, INBOX, PENDING, PHASE, WINDOW, PARITY, DEFERRED, ROUND, TIMERS = range(9)
 # what advance() returns
-DONE, FULL, GROW_SCRATCH, GROW_INBOX, GROW_QUEUE, FAILED = range(6)
+DONE, FULL, GROW_SCRATCH, GROW_INBOX, GROW_QUEUE, GROW_HISTORY, FAILED = range(7)
 # kinds of streams
 EVENTS, POISSON, SHARED, CURRENT, SOURCE_EVENTS, SOURCE_POISSON, SOURCE_SHARED = range(7)
 GROUP = 16  # neurons that share a Poisson process of their total rate; each of its events picks one
@@ -142,7 +142,7 @@ class Lanes(NamedTuple):
 
 
 class Edges(NamedTuple):
-    """Rows by source of the edges that end in a block. Group g is a projection."""
+    """Rows by source of the edges that end in a block. Group g is a projection; plastic ones of a source come last."""
 
     by_source: Array  # (P + 1,) groups of a source population
     at: Array  # (G,) row of its source 0 in ``rows``
@@ -150,10 +150,51 @@ class Edges(NamedTuple):
     delay: Array  # (G,) where constant
     weight_shift: Array  # (G,) place of a row's weights relative to its targets; NEVER: constant
     delay_shift: Array
+    learner: Array  # (G,) number of the plastic projection, -1: static
     rows: Array
     targets: Array  # uint16 or uint32
     weights: Array  # float32 or float64
     delays: Array  # float64
+
+
+class Plastic(NamedTuple):
+    """A plastic projection in a block: n sources, m targets of the block, S synapses in the order of its rows.
+
+    Of a target's spikes, and of the modulator's events, those from number ``oldest`` on are kept, in turn.
+    """
+
+    group: int  # in Edges
+    source: int  # populations
+    target: int
+    longest: float  # delay
+    constants: Array  # of the rule, by the order of RuleSpec.constants
+    tau_pre: Array  # by presynaptic trace
+    tau_post: Array
+    learning: Array  # (1,) int64: 1 where the rule is applied, else 0
+    weights: Array  # (S,)
+    variables: Array  # (state variables, S)
+    at: Array  # (S,) time of the last event applied
+    pre: Array  # (n, presynaptic traces) just after the source's last spike
+    last: Array  # (n,) time of that spike
+    seen: Array  # (m,) spikes so far
+    oldest: Array  # (m,)
+    new: Array  # (m,) scratch
+    history: Array  # (m, H) their times, H a power of two
+    post: Array  # (m, H, postsynaptic traces) just before each
+    signal: int  # population that carries the modulator, -1 if none does
+    signal_delay: float
+    signal_tau: float  # inf: it stays
+    signal_jump: float
+    signal_seen: Array  # (1,) events so far
+    signal_oldest: Array  # (1,)
+    signal_time: Array  # (M,) a power of two
+    signal_value: Array  # (M,) modulator just after each
+    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants
+    short: Array  # (n, its state variables) just after the source's last spike
+    fault: Array  # (2,) time and synapse of the first weight that is no finite number; inf: none
+
+
+LONG_AGO = -(2.0**40)  # time of a spike that has not been
 
 
 class Inputs(NamedTuple):

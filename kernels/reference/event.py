@@ -8,7 +8,8 @@ each other in it. A window k, of the times t with floor(t / width) = k, goes as 
    before rows (one delay for a projection) before other synapses, then by the order of their spikes (time, global id),
    then by place in the source's row. Between two events, and from the last one to the end of the window, it may fire
    and leave the refractory period. Its state stays as of its last event: nothing depends on where a run stops.
-3. Spikes, in the order of time, then global id, are recorded and become events of later windows.
+3. Spikes, in the order of time, then global id, are recorded and become events of later windows. Each passes static
+   synapses first, then plastic ones, which it changes (kernels/reference/event_learn.py), and is noted for learning.
 
 A run may stop inside a window: events from there on wait. What a neuron would do by itself is asked for on the same
 stretches of time as without the stop.
@@ -26,6 +27,7 @@ from kernels.event import layout
 from kernels.event.compiled import EventNetwork
 from kernels.event.exponential import exponential_scalar
 from kernels.philox import philox_scalar, unit_scalar
+from kernels.reference.event_learn import Learner
 
 SHORT, MOST_AT_ONCE = 1e-6, 1000
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
@@ -51,6 +53,10 @@ class Engine:
     def __init__(self, compiled: EventNetwork) -> None:
         self.compiled, self.net, self.inputs = compiled, compiled.net, compiled.inputs
         self.block, self.edges, self.streams = compiled.blocks[0], compiled.edges[0], compiled.streams[0]
+        self.learners = [
+            Learner(self.net, self.block, self.edges, x, rule)
+            for x, rule in zip(compiled.plastic[0], compiled.rules, strict=True)
+        ]
         self.now = -math.inf
         self.arrivals: dict[int, list[tuple[Any, ...]]] = {}  # by window: (neuron, time, order.., receptor, weight)
         self.neurons: list[Neuron] = []
@@ -266,6 +272,8 @@ class Engine:
         p = int(np.searchsorted(net.gid, spike, side="right")) - 1
         mask = (1 << net.bits) - 1
         for g in range(int(edges.by_source[p]), int(edges.by_source[p + 1])):
+            if edges.learner[g] >= 0:
+                continue
             row = int(edges.at[g]) + spike - int(net.gid[p])
             d_shift, w_shift = int(edges.delay_shift[g]), int(edges.weight_shift[g])
             for j in range(int(edges.rows[row]), int(edges.rows[row + 1])):
@@ -274,6 +282,10 @@ class Engine:
                 weight = float(edges.weight[g] if w_shift == layout.NEVER else edges.weights[j + w_shift])
                 code = int(edges.targets[j])
                 event = (code & mask, at, 1 if constant else 2, t, spike, g, j, code >> net.bits, weight)
+                self.arrivals.setdefault(max(self._window(at), k + 1), []).append(event)
+        for learner in self.learners:
+            for j, code, at, weight in learner.spike(t, p, spike - int(net.gid[p])):
+                event = (code & mask, at, 2, t, spike, learner.plastic.group, j, code >> net.bits, weight)
                 self.arrivals.setdefault(max(self._window(at), k + 1), []).append(event)
 
     def advance(self, stop: float) -> tuple[bool, np.ndarray, np.ndarray]:
@@ -300,6 +312,7 @@ class Engine:
                 self.now = stop
             else:
                 self.now = max(self.now, self._after(k))
+        self.compiled.check_weights()
         kept = [(t, i) for t, i in out if self.net.recorded[np.searchsorted(self.net.gid, i, side="right") - 1]]
         return True, np.array([t for t, _ in kept]), np.array([i for _, i in kept], np.int64)
 
@@ -329,3 +342,15 @@ class Engine:
             neuron = self.neurons[first + i]
             neuron.x, neuron.last = tuple(float(v) for v in values[:, i]), t
             self._look(neuron)
+
+    def weights(self, number: int, t: float) -> list[np.ndarray]:
+        """Weights of plastic projection ``number`` at ``t``, where the engine stands. Changes no result."""
+        return [self.learners[number].weights(t)]
+
+    def learning(self, number: int, t: float, on: bool) -> None:
+        """Apply the rule of plastic projection ``number`` from ``t`` on, or not."""
+        self.learners[number].learning(t, on)
+
+    def set_signal(self, number: int, t: float, value: float) -> None:
+        """Set the modulator of plastic projection ``number`` just after ``t``."""
+        self.learners[number].set_signal(t, value)

@@ -1,4 +1,4 @@
-"""What else the event engine refuses: plasticity, steps, delays too far apart; and a failure ends all threads."""
+"""What else the event engine refuses: axonal delays, steps, delays too far apart; and a failure ends all threads."""
 
 import math
 
@@ -8,6 +8,7 @@ import pytest
 import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError, SimError
+from kernels.spec import Derived, RuleSpec
 
 
 def one(model=None, n=2, **params):
@@ -26,10 +27,30 @@ def refused(net, *texts, error=ModelError, **options):
         assert text in str(raised.value)
 
 
-def test_plastic_projection():
+def _step_on_pre(w, a):
+    return w + a
+
+
+def test_plastic_projection(monkeypatch):
     net, pop = one()
-    net.connect(pop, pop, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair(w_max=2.0))
-    refused(net, "Projection 'pop->pop'.plasticity", 'engine="clock"')
+    rule = plasticity.STDPPair(w_max=2.0)
+    net.connect(pop, pop, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=rule, axonal_delay=0.5)
+    refused(net, "Projection 'pop->pop'.axonal_delay: must be 0", "got 0.5", 'engine="clock"')
+    net, pop = one()
+    net.connect(pop, pop, snn.all_to_all(), weight=1.0, plasticity=plasticity.DopamineSTDP())
+    refused(net, "Projection 'pop->pop'.modulator: DopamineSTDP", "needs 'n', which was never connected")
+    net.modulate("pop->pop", pop, delay=1e-10)
+    refused(net, "Projection 'pop->pop'.modulator.delay: must be >= 1e-09 ms", "got 1e-10")
+    monkeypatch.setattr("plasticity.base.RULES", {})
+    rule = plasticity.define(
+        RuleSpec(
+            "OfStep", "test", (), (Derived("a", "1", lambda p, dt: 2.0 * dt),), (), _step_on_pre, None, ("test",),
+            lambda p: (0.0, 10.0),
+        )
+    )()  # fmt: skip
+    net, pop = one()
+    net.connect(pop, pop, snn.all_to_all(), weight=1.0, plasticity=rule)
+    refused(net, "Projection 'pop->pop'.plasticity", "has no step, on which derived constants of OfStep() depend")
 
 
 def test_delays_too_far_apart():

@@ -1,0 +1,291 @@
+"""Plastic synapses in continuous time: brought up to date when their source fires, then changed, then delivered.
+
+Nothing is done at a postsynaptic spike or a modulator's event but to note it: a synapse replays in order what arrived
+at it since it was last looked at. A presynaptic spike at t meets the synapse at t; a postsynaptic one, or an event of
+the modulator, arrives a delay after it. No delay is shorter than a window, so what happens in a window is noted in
+time. When the notes run full, all synapses are brought up to date (a sweep), which changes none's history.
+"""
+
+import inspect
+
+import numpy as np
+
+from kernels.codegen import _HEADER, _Exponents, _function, _scalars
+from kernels.spec import RuleSpec, ShortTermSpec
+
+_SIGNAL = '''
+@inlined
+def signal_at(plastic, e, t):
+    """The modulator at ``t``, of whose events number e is the last one before."""
+    x = np.uint64(e & (plastic.signal_time.size - 1))
+    return plastic.signal_value[x] * math.exp(-(t - plastic.signal_time[x]) / plastic.signal_tau)
+
+
+@inlined
+def signals_until(plastic, t):
+    """How many of the modulator's events there were up to ``t``."""
+    e, mask = plastic.signal_seen[0], plastic.signal_time.size - 1
+    while e > plastic.signal_oldest[0] and plastic.signal_time[np.uint64((e - 1) & mask)] > t:
+        e -= 1
+    return e
+'''
+_BRING_UP = '''
+@inlined
+def bring_up(plastic, row, k, j, d, until, settle):
+    """Apply to synapse ``k`` what it has yet to see up to ``until``; it is then as of the last such event.
+
+    Where ``settle``, it is as of ``until`` itself.
+    """
+{constants}
+    history, variables, mask = plastic.history, plastic.variables, plastic.history.shape[1] - 1
+    now, m, oldest = plastic.at[k], plastic.seen[j], plastic.oldest[j]
+    while m > oldest and history[j, np.uint64((m - 1) & mask)] + d > until:
+        m -= 1
+    c = m
+    while c > oldest and history[j, np.uint64((c - 1) & mask)] + d > now:
+        c -= 1
+{signals}
+    while c < m{or_signal}:
+        then = history[j, np.uint64(c & mask)] + d if c < m else np.inf
+{next_signal}
+{flow}
+        now = then
+        if post:
+{on_post}
+            c += 1
+{other}
+{settle}
+    plastic.at[k] = now
+    if ({bad}) and plastic.fault[0] == np.inf:
+        plastic.fault[0], plastic.fault[1] = now, k
+'''
+_NO_BRING_UP = '''
+@inlined
+def bring_up(plastic, row, k, j, d, until, settle):
+    """Nothing happens to a synapse but at presynaptic spikes."""
+'''
+_REST = '''
+@kernel
+def sweep(net, block, edges, plastic, until, settle):
+    """Bring all synapses up to date at ``until``, and forget what none needs any more."""
+    g, first = np.uint64(plastic.group), block.first[plastic.target]
+    start, shift, code_mask = edges.rows[np.uint64(edges.at[g])], edges.delay_shift[g], (1 << net.bits) - 1
+    for i in range(np.uint64(plastic.last.size) if plastic.learning[0] > 0 else np.uint64(0)):
+        r = np.uint64(edges.at[g]) + i
+        for x in range(edges.rows[r], edges.rows[r + np.uint64(1)]):
+            j = np.uint64((np.int64(edges.targets[np.uint64(x)]) & code_mask) - first)
+            d = edges.delay[g] if shift == NEVER else edges.delays[np.uint64(x + shift)]
+            bring_up(plastic, i, np.uint64(x - start), j, d, until, settle)
+    history, mask = plastic.history, plastic.history.shape[1] - 1
+    for j in range(np.uint64(plastic.seen.size)):
+        c = plastic.oldest[j]
+        while c < plastic.seen[j] and history[j, np.uint64(c & mask)] + plastic.longest < until:
+            c += 1
+        plastic.oldest[j] = max(plastic.oldest[j], c - 1)  # the last spike before: presynaptic changes take its traces
+{sweep_signal}
+
+
+@kernel
+def full(net, block, plastic, sync, thread, half):
+    """Whether there is no room to note the window's spikes; sync.wanted tells for how many, of a target, of the
+    modulator."""
+    p, most, due = np.uint64(plastic.target), 0, False
+    begin = net.gid[p] + block.lo[p]
+    for x in range(sync.n_spikes[half, thread, 0]):
+        j = sync.spike_id[half, thread, x] - begin
+        if 0 <= j < plastic.new.size:
+            plastic.new[j] += 1
+            most = max(most, plastic.new[j])
+            due |= plastic.seen[j] + plastic.new[j] - plastic.oldest[j] > plastic.history.shape[1]
+    for x in range(sync.n_spikes[half, thread, 0]):
+        j = sync.spike_id[half, thread, x] - begin
+        if 0 <= j < plastic.new.size:
+            plastic.new[j] = 0
+    events = 0
+    if plastic.signal >= 0:
+        begin, end = net.gid[plastic.signal], net.gid[plastic.signal] + net.n[plastic.signal]
+        for b in range(sync.n_spikes.shape[1]):
+            for x in range(sync.n_spikes[half, b, 0]):
+                if begin <= sync.spike_id[half, b, x] < end:
+                    events += 1
+    due |= plastic.signal_seen[0] + events - plastic.signal_oldest[0] > plastic.signal_time.size
+    if due:
+        sync.wanted[thread, 1], sync.wanted[thread, 2] = most, events
+    return due
+
+
+@inlined
+def deliver_row(net, block, queue, edges, plastic, t, i, window):
+    """Bring the synapses of source ``i`` up to date, make the presynaptic change of its spike at ``t``, deliver."""
+{constants}
+    g, first = np.uint64(plastic.group), block.first[plastic.target]
+    r = np.uint64(edges.at[g]) + i
+    start, shift, code_mask = edges.rows[np.uint64(edges.at[g])], edges.delay_shift[g], (1 << net.bits) - 1
+    history, variables, mask = plastic.history, plastic.variables, plastic.history.shape[1] - 1
+{hoist}
+    for x in range(edges.rows[r], edges.rows[r + np.uint64(1)]):
+        code, k = edges.targets[np.uint64(x)], np.uint64(x - start)
+        d = edges.delay[g] if shift == NEVER else edges.delays[np.uint64(x + shift)]
+        if plastic.learning[0] > 0:
+            j = np.uint64((np.int64(code) & code_mask) - first)
+            bring_up(plastic, i, k, j, d, t, True)
+{traces}
+            {changed} = on_pre({on_pre})
+            plastic.at[k] = t
+            if ({bad}) and plastic.fault[0] == np.inf:
+                plastic.fault[0], plastic.fault[1] = t, k
+        push_event(queue, slot_of(net, block, queue, t + d, window), t + d, code, {delivered})
+{jump}
+    plastic.last[i] = t
+
+
+@inlined
+def note(plastic, j, t):
+    """Note a spike of target ``j``, and its traces just before."""
+    history, post, c, mask = plastic.history, plastic.post, plastic.seen[j], plastic.history.shape[1] - 1
+    y, z = np.uint64(c & mask), np.uint64((c - 1) & mask)
+{note}
+    history[j, y] = t
+    plastic.seen[j] = c + 1
+
+
+@kernel
+def learn(net, block, queue, edges, plastic, t, spike, population, window):
+    """All that the spike of a population at ``t``, in ``window``, means to this projection."""
+    p = np.int64(population)
+    if p == plastic.source:
+        deliver_row(net, block, queue, edges, plastic, t, np.uint64(spike - net.gid[p]), window)
+    j = spike - net.gid[p] - block.lo[p]
+    if p == plastic.target and 0 <= j < plastic.seen.size:
+        note(plastic, np.uint64(j), t)
+{note_signal}
+'''
+_NOTE_SIGNAL = """\
+    if p == plastic.signal:
+        c, at = plastic.signal_seen[0], t + plastic.signal_delay
+        value = signal_at(plastic, c - 1, at) + plastic.signal_jump
+        x = np.uint64(c & (plastic.signal_time.size - 1))
+        plastic.signal_time[x], plastic.signal_value[x] = at, value
+        plastic.signal_seen[0] = c + 1"""
+_IMPORTS = """\
+from kernels.event.calendar import push_event
+from kernels.event.deliver import slot_of
+from kernels.event.layout import NEVER
+"""
+
+
+def replays(spec: RuleSpec) -> bool:
+    """Whether anything happens to a synapse but at presynaptic spikes."""
+    return spec.on_post is not None or spec.flow is not None
+
+
+def source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray) -> str:
+    """Source of a module with ``learn``, ``full`` and ``sweep`` for a rule with these constants."""
+    functions = spec.functions() | (short_term.functions() if short_term else {})
+    exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
+    written = [_function(f, name, False, exponents) for name, f in functions.items()]
+    header = _HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=_IMPORTS)
+    parts = [header, _scalars(list(functions.values()), False), *written, _text(spec, short_term)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
+    """The templates filled in. The rule's names get a prefix, so that they cannot meet those of the template."""
+    pre, post = spec.side("pre"), spec.side("post")
+    takes = {name: inspect.signature(f).parameters for name, f in spec.functions().items()}
+    values = ["plastic.weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
+    places = dict(zip(["w", *(v.name for v in spec.state)], values, strict=True))
+    changed, modulator = ", ".join(values), spec.modulator.name if spec.modulator else ""
+    merged = bool(modulator and spec.flow)  # the modulator's events are events of the synapse
+
+    def lines(indent: int, text: list[str]) -> str:
+        return "\n".join(" " * indent + line for line in text or ["pass"])
+
+    def call(name: str) -> str:
+        return ", ".join(places.get(a, f"rule_{a}") for a in takes[name])
+
+    def used(traces: list, name: str) -> list[tuple[int, str]]:  # type: ignore[type-arg]
+        return [(m, t.name) for m, t in enumerate(traces) if t.name in takes.get(name, ())]
+
+    def pre_at(m: int, t: str) -> str:
+        return f"plastic.pre[{{row}}, {m}] * math.exp(-({t} - plastic.last[{{row}}]) / plastic.tau_pre[{m}])"
+
+    def after(trace: int, spike: str) -> str:
+        """A postsynaptic trace just after noted spike ``spike``."""
+        return "1.0" if post[trace].nearest else f"(plastic.post[j, {spike}, {trace}] + 1.0)"
+
+    def signal(name: str, e: str, t: str) -> list[str]:
+        return [f"rule_{modulator} = signal_at(plastic, {e}, {t})"] if modulator in takes.get(name, ()) else []
+
+    def flow(to: str) -> list[str]:
+        start = signal("flow", "e - 1", "now") if merged else []
+        return [*start, f"rule_h = {to} - now", f"{changed} = flow({call('flow')})"] if spec.flow else []
+
+    at_post = signal("on_post", "e - 1" if merged else "signals_until(plastic, then) - 1", "then")
+    at_post += [f"rule_{name} = {pre_at(m, 'then').format(row='row')}" for m, name in used(pre, "on_post")]
+    at_post += [f"rule_{name} = plastic.post[j, np.uint64(c & mask), {m}]" for m, name in used(post, "on_post")]
+    if spec.on_post:
+        at_post.append(f"{changed} = on_post({call('on_post')})")
+    hoist = [f"rule_{name} = {pre_at(m, 't').format(row='i')}" for m, name in used(pre, "on_pre")]
+    hoist += signal("on_pre", "signals_until(plastic, t) - 1", "t")
+    if short_term:
+        held = {v.name: f"plastic.short[i, {m}]" for m, v in enumerate(short_term.state)}
+        taken = inspect.signature(short_term.on_spike).parameters
+        hoist += [f"rule_{c} = plastic.short_constants[{m}]" for m, c in enumerate(short_term.constants)]
+        hoist += [
+            "rule_h = t - plastic.last[i]",
+            f"{', '.join([*held.values(), 'scale'])} = on_spike({', '.join(held.get(a, f'rule_{a}') for a in taken)})",
+        ]
+    traces = [f"rule_{name} = 0.0" for _, name in used(post, "on_pre")]
+    if traces:
+        traces += [
+            "c = plastic.seen[j]",
+            "while c > plastic.oldest[j] and history[j, np.uint64((c - 1) & mask)] + d >= t:",
+            "    c -= 1",
+            "if c > plastic.oldest[j]:",
+            "    y = np.uint64((c - 1) & mask)",
+            "    past = t - (history[j, y] + d)",
+        ]
+        traces += [f"    rule_{name} = {after(m, 'y')} * math.exp(-past / plastic.tau_post[{m}])"
+                   for m, name in used(post, "on_pre")]  # fmt: skip
+    jump = [
+        f"plastic.pre[i, {m}] = " + ("1.0" if x.nearest else pre_at(m, "t").format(row="i") + " + 1.0")
+        for m, x in enumerate(pre)
+    ]
+    note = [
+        f"post[j, y, {m}] = {after(m, 'z')} * math.exp(-(t - history[j, z]) / plastic.tau_post[{m}]) if c > 0 else 0.0"
+        for m in range(len(post))
+    ]
+    next_signal = [
+        "post = True",
+        "if e < signals and plastic.signal_time[np.uint64(e & signal_mask)] <= then:",
+        "    then, post = plastic.signal_time[np.uint64(e & signal_mask)], False",
+    ]
+    signals = [
+        "signals, e = signals_until(plastic, until), signals_until(plastic, now)",
+        "signal_mask = plastic.signal_time.size - 1",
+    ]
+    settle = ["if settle:", *("    " + line for line in flow("until")), "    now = until"] if spec.flow else []
+    text = (_SIGNAL if modulator else "") + (_BRING_UP if replays(spec) else _NO_BRING_UP) + _REST
+    return text.format(
+        constants=lines(4, [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.constants)]),
+        changed=changed,
+        bad=" or ".join(f"not abs({value}) < np.inf" for value in values),
+        signals=lines(4, signals if merged else []),
+        or_signal=" or e < signals" if merged else "",
+        next_signal=lines(8, next_signal if merged else ["post = True"]),
+        flow=lines(8, flow("then")),
+        on_post=lines(12, at_post),
+        other=lines(8, ["else:", "    e += 1"] if merged else []),
+        settle=lines(4, settle),
+        sweep_signal=lines(
+            4, ["plastic.signal_oldest[0] = max(signals_until(plastic, until) - 1, 0)"] if modulator else []
+        ),
+        hoist=lines(4, hoist),
+        traces=lines(12, traces),
+        on_pre=call("on_pre"),
+        delivered="plastic.weights[k] * scale" if short_term else "plastic.weights[k]",
+        jump=lines(4, jump),
+        note=lines(4, note),
+        note_signal=_NOTE_SIGNAL if modulator else "",
+    )

@@ -1,0 +1,194 @@
+"""Plasticity in the reference event engine: all events are kept, every synapse replays what it has not yet seen."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from kernels.event.compiled import Rule
+from kernels.event.layout import NEVER, Block, Edges, Net, Plastic
+
+
+class Learner:
+    """One plastic projection."""
+
+    def __init__(self, net: Net, block: Block, edges: Edges, plastic: Plastic, rule: Rule) -> None:
+        self.net, self.block, self.edges, self.plastic = net, block, edges, plastic
+        self.rule, self.short_term = rule.spec, rule.short_term
+        self.constants = dict(zip(self.rule.constants, plastic.constants.tolist(), strict=True))
+        self.pre = [dict.fromkeys((t.name for t in self.rule.side("pre")), 0.0) for _ in plastic.last]
+        # of each target's spikes: time, postsynaptic traces just before
+        self.posts: list[list[tuple[float, dict[str, float]]]] = [[] for _ in plastic.seen]
+        self.signal = [(0.0, float(plastic.signal_value[0]))]  # the modulator: time, value just after each event
+
+    def spike(self, t: float, p: int, i: int) -> list[tuple[int, int, float, float]]:
+        """All that a spike of neuron ``i`` of population ``p`` means: (place in Edges, code, arrival, weight)."""
+        x = self.plastic
+        events = list(self.deliver(i, t)) if p == x.source else []
+        if p == x.target:
+            self.posts[i].append((t, self.post_after(self.posts[i][-1:], t)))
+        if p == x.signal:
+            at = t + x.signal_delay
+            self.signal.append((at, self.signal_at(len(self.signal) - 1, at) + x.signal_jump))
+        return events
+
+    def deliver(self, i: int, t: float) -> Iterator[tuple[int, int, float, float]]:
+        """Change the synapses of source ``i`` at its spike; give what they deliver."""
+        x = self.plastic
+        factor = self.short_factor(i, t)
+        for place, k, j, d in self.synapses(i):
+            if x.learning[0]:
+                w, *state = self.bring_up(i, k, j, d, t, settle=True)
+                traces = self.pre_at(i, t) | self.post_at(j, d, t)
+                self.write(k, t, self.call(self.rule.on_pre, [w, *state], traces, self.until(t) - 1, t))
+            weight = float(x.weights[k])
+            yield place, int(self.edges.targets[place]), t + d, weight * factor if self.short_term else weight
+        old = self.pre_at(i, t)
+        self.pre[i] = {s.name: 1.0 if s.nearest else old[s.name] + 1.0 for s in self.rule.side("pre")}
+        x.last[i] = t
+
+    def synapses(self, i: int) -> list[tuple[int, int, int, float]]:
+        """(place in Edges, number, target, delay) of the synapses of source ``i``."""
+        e, x, found = self.edges, self.plastic, []
+        r, shift = int(e.at[x.group]) + i, int(e.delay_shift[x.group])
+        for place in range(int(e.rows[r]), int(e.rows[r + 1])):
+            j = (int(e.targets[place]) & ((1 << self.net.bits) - 1)) - int(self.block.first[x.target])
+            d = float(e.delay[x.group] if shift == NEVER else e.delays[place + shift])
+            found.append((place, place - int(e.rows[e.at[x.group]]), j, d))
+        return found
+
+    def short_factor(self, i: int, t: float) -> float:
+        """Move the short-term state of source ``i`` to its spike at ``t``; returns the factor of its weights."""
+        if self.short_term is None:
+            return 1.0
+        x, spec = self.plastic, self.short_term
+        given = dict(zip(spec.constants, x.short_constants.tolist(), strict=True))
+        given |= dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
+        given["h"] = t - float(x.last[i])
+        *state, factor = spec.on_spike(*(given[a] for a in inspect.signature(spec.on_spike).parameters))
+        x.short[i] = state
+        return float(factor)
+
+    def pre_at(self, i: int, t: float) -> dict[str, float]:
+        """Presynaptic traces of source ``i`` at ``t``, without a spike of that very time."""
+        h, taus = t - float(self.plastic.last[i]), self.plastic.tau_pre.tolist()
+        return {
+            s.name: self.pre[i][s.name] * math.exp(-h / tau) for s, tau in zip(self.rule.side("pre"), taus, strict=True)
+        }
+
+    def post_at(self, j: int, d: float, t: float) -> dict[str, float]:
+        """Postsynaptic traces of target ``j`` as seen ``d`` ms late at ``t``, without a spike seen just then."""
+        last = next(([(h + d, x)] for h, x in reversed(self.posts[j]) if h + d < t), [])
+        return self.post_after(last, t)
+
+    def post_after(self, last: list[tuple[float, dict[str, float]]], t: float) -> dict[str, float]:
+        """Postsynaptic traces at ``t`` after the last spike (time, traces just before), if there is one."""
+        side, taus = self.rule.side("post"), self.plastic.tau_post.tolist()
+        for h, before in last:
+            after = {s.name: 1.0 if s.nearest else before[s.name] + 1.0 for s in side}
+            return {s.name: after[s.name] * math.exp(-(t - h) / tau) for s, tau in zip(side, taus, strict=True)}
+        return {s.name: 0.0 for s in side}
+
+    def until(self, t: float) -> int:
+        """How many of the modulator's events there were up to ``t``."""
+        return sum(at <= t for at, _ in self.signal)
+
+    def signal_at(self, e: int, t: float) -> float:
+        """The modulator at ``t``, of whose events number ``e`` is the last one before."""
+        at, value = self.signal[e]
+        return value * math.exp(-(t - at) / self.plastic.signal_tau)
+
+    def call(
+        self,
+        function: Callable[..., Any],
+        before: list[float],
+        traces: dict[str, float],
+        e: int,
+        t: float,
+        h: float = 0.0,
+    ) -> list[float]:
+        """Weight and state variables after one of the rule's functions; ``e``: the modulator's last event."""
+        given = {**self.constants, **traces, "h": h}
+        given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
+        if self.rule.modulator:
+            given[self.rule.modulator.name] = self.signal_at(e, t)
+        result = function(*(given[a] for a in inspect.signature(function).parameters))
+        return list(result) if self.rule.state else [result]
+
+    def write(self, k: int, t: float, values: list[float]) -> None:
+        """Store weight and state variables of synapse ``k`` as of ``t``."""
+        x = self.plastic
+        x.weights[k], x.at[k] = values[0], t
+        x.variables[:, k] = values[1:]
+        if not np.isfinite(values).all() and x.fault[0] == math.inf:
+            x.fault[:] = t, k
+
+    def bring_up(self, i: int, k: int, j: int, d: float, until: float, settle: bool) -> list[float]:
+        """Weight and state variables of synapse ``k`` after the events that it sees up to ``until``.
+
+        They are stored as of the last such event, or of ``until`` itself where ``settle`` and the rule has a flow.
+        """
+        x, now = self.plastic, float(self.plastic.at[k])
+        values = [float(x.weights[k]), *x.variables[:, k].tolist()]
+        merged = self.rule.modulator is not None and self.rule.flow is not None
+        e = self.until(now)
+        events = [(at, 0) for at, _ in self.signal if now < at <= until] if merged else []
+        events += [(h + d, 1) for h, _ in self.posts[j] if now < h + d <= until]
+        seen = sum(h + d <= now for h, _ in self.posts[j])
+        for t, is_post in sorted(events):
+            values, now = self.flow(values, e - 1, now, t), t
+            if is_post:
+                if self.rule.on_post:
+                    traces = self.pre_at(i, t) | self.posts[j][seen][1]
+                    values = self.call(self.rule.on_post, values, traces, (e if merged else self.until(t)) - 1, t)
+                seen += 1
+            else:
+                e += 1
+        if settle and self.rule.flow:
+            values, now = self.flow(values, e - 1, now, until), until
+        self.write(k, now, values)
+        return values
+
+    def flow(self, values: list[float], e: int, start: float, stop: float) -> list[float]:
+        """Weight and state variables at ``stop`` if nothing happens after ``start``."""
+        if self.rule.flow is None:
+            return values
+        return self.call(self.rule.flow, values, {}, e, start, stop - start)
+
+    def settle(self, t: float) -> None:
+        """Bring all synapses up to date at ``t``."""
+        for i in range(len(self.plastic.last)):
+            for _, k, j, d in self.synapses(i) if self.plastic.learning[0] else ():
+                self.bring_up(i, k, j, d, t, settle=True)
+
+    def weights(self, t: float) -> np.ndarray:
+        """The weights at ``t``; a copy."""
+        x = self.plastic
+        arrays = [x.weights, x.variables, x.at, x.fault]
+        saved = [array.copy() for array in arrays]
+        self.settle(t)
+        weights = x.weights.copy()
+        for array, before in zip(arrays, saved, strict=True):
+            array[...] = before
+        return weights
+
+    def learning(self, t: float, on: bool) -> None:
+        """Apply the rule from ``t`` on, or not."""
+        if self.plastic.learning[0] == on:
+            return
+        if on:
+            self.plastic.at[:] = t  # what came before is not seen
+        else:
+            self.settle(t)
+        self.plastic.learning[0] = on
+
+    def set_signal(self, t: float, value: float) -> None:
+        """Set the modulator just after ``t``."""
+        t = math.nextafter(t, math.inf)
+        c = self.until(t)
+        change = value - self.signal_at(c - 1, t)
+        tau = self.plastic.signal_tau
+        later = [(at, x + change * math.exp(-(at - t) / tau)) for at, x in self.signal[c:]]
+        self.signal[c:] = [(t, value), *later]

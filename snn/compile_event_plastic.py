@@ -1,0 +1,83 @@
+"""Plastic projections -> flat arrays of the event engine."""
+
+import math
+
+import numpy as np
+
+from kernels.cpu.learn import STATIC
+from kernels.errors import ModelError
+from kernels.event.compiled import Rule
+from kernels.event.layout import LONG_AGO, Block, Plastic
+from kernels.layout import aligned
+from kernels.spec import RuleSpec
+from snn.network import Projection
+
+HISTORY = 64  # spikes of a target that are noted before all its synapses are brought up to date
+SIGNALS = 512  # events of a modulator, likewise
+
+
+def rule_of(projection: Projection) -> Rule:
+    """The rule of a plastic projection; one that changes nothing where it has short-term plasticity alone.
+
+    Raises
+    ------
+    ModelError
+        Where its constants depend on a step, its modulator was never connected, or part of the delay is axonal.
+    """
+    p = projection
+    for rule in (p.plasticity, p.short_term):
+        if rule is not None and rule.constants(1.0) != rule.constants(0.5):
+            raise ModelError(
+                f'Projection {p.name!r}.plasticity: engine="event" has no step, on which derived constants of {rule!r} '
+                'depend. Derive them from parameters alone, or use engine="clock".'
+            )
+    if p.plasticity and p.axonal_delay:
+        raise ModelError(
+            f'Projection {p.name!r}.axonal_delay: must be 0 with plasticity and engine="event"; got {p.axonal_delay!r} '
+            'ms. Use engine="clock".'
+        )
+    signal = p.plasticity.spec.modulator if p.plasticity else None
+    if signal and p.modulation is None:
+        raise ModelError(
+            f"Projection {p.name!r}.modulator: {p.plasticity!r} needs {signal.name!r}, which was never connected. "
+            f"Use net.modulate({p.name!r}, population) or net.modulate({p.name!r})."
+        )
+    spec = p.plasticity.spec if p.plasticity else STATIC
+    about = f"Projection {p.name!r}: {p.plasticity or p.short_term!r}"
+    return Rule(p.name, spec, p.short_term.spec if p.short_term else None, about)
+
+
+def plastic_projection(
+    projection: Projection, rule: RuleSpec, index: dict[str, int], group: int, block: Block, delays: np.ndarray,
+    weights: np.ndarray,
+) -> Plastic:  # fmt: skip
+    """State of a plastic projection in a block before the first event; ``group``: its number in Edges."""
+    short, found = projection.short_term, projection.modulation
+    source, target = index[projection.source.name], index[projection.target.name]
+    n, m = projection.source.n, int(block.hi[target] - block.lo[target])
+    values = projection.plasticity.constants(0.0) if projection.plasticity else {}
+    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post")}
+    variables = np.empty((len(rule.state), weights.size))
+    for k, var in enumerate(rule.state):
+        variables[k] = values[var.init] if isinstance(var.init, str) else var.init
+    short_values = short.constants(0.0) if short else {}
+    short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
+    signal, events = rule.modulator, SIGNALS if found else 1
+    value = np.zeros(events)
+    value[0] = found.value if found else 0.0  # the value at the start is the first event
+    return Plastic(
+        group=group, source=source, target=target, longest=float(delays.max(initial=0.0)),
+        constants=np.array([values[name] for name in rule.constants]), tau_pre=taus["pre"], tau_post=taus["post"],
+        learning=np.ones(1, np.int64), weights=aligned(weights), variables=variables, at=np.zeros(weights.size),
+        pre=np.zeros((n, len(taus["pre"]))), last=np.full(n, LONG_AGO), seen=np.zeros(m, np.int64),
+        oldest=np.zeros(m, np.int64), new=np.zeros(m, np.int64), history=np.zeros((m, HISTORY)),
+        post=np.zeros((m, HISTORY, len(taus["post"]))),
+        signal=index[found.source.name] if found and found.source else -1,
+        signal_delay=found.delay if found else 0.0,
+        signal_tau=values[signal.tau] if signal and signal.tau else math.inf,
+        signal_jump=values[signal.jump] if signal and signal.jump else 0.0,
+        signal_seen=np.full(1, 1 if found else 0, np.int64), signal_oldest=np.zeros(1, np.int64),
+        signal_time=np.zeros(events), signal_value=value,
+        short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
+        short=np.tile(np.array(short_state, float), (n, 1)), fault=np.array([math.inf, 0.0]),
+    )  # fmt: skip
