@@ -207,6 +207,7 @@ class Plastic(NamedTuple):
     waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
     short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants
     short: Array  # (rows, its state variables) just after the source's last spike
+    rewired: Array  # (1,) int64: 1 where the edges are no longer those that were drawn
     fault: Array  # (B, 2) step and synapse of the first weight that is no finite number; -1 if there is none
 
 

@@ -14,12 +14,15 @@ from plasticity.stdp_pair import STDPPair
 from plasticity.stdp_power_law import STDPPowerLaw
 from plasticity.stdp_target_trace import STDPTargetTrace
 from plasticity.stdp_triplet import STDPTriplet, STDPTripletNearest
+from plasticity.structural import SET, DeepR
 from plasticity.tsodyks_markram import TsodyksMarkram
 from plasticity.vogels_sprekeler import VogelsSprekeler
 
 __all__ = [
     "BCM",
+    "SET",
     "Covariance",
+    "DeepR",
     "DopamineSTDP",
     "Jonke",
     "Oja",

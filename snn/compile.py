@@ -399,7 +399,8 @@ def _plastic(
         waiting=np.zeros((blocks, waiting), np.uint32),
         waiting_end=np.zeros((blocks, _power(axonal + tables.window) if axonal else 1), np.uint64),
         short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
-        short=np.tile(np.array(short_state, float), (rows, 1)), fault=np.full((blocks, 2), -1, np.int64),
+        short=np.tile(np.array(short_state, float), (rows, 1)), rewired=np.zeros(1, np.int64),
+        fault=np.full((blocks, 2), -1, np.int64),
     )  # fmt: skip
 
 

@@ -12,7 +12,8 @@ import numpy as np
 
 from kernels import connectivity
 from kernels.errors import ModelError, SimError
-from snn.compile import compile_network
+from kernels.layout import Edges
+from snn.compile import compile_network, rule_of
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event import compile_event
 from snn.network import SPIKES, Network, Projection
@@ -83,24 +84,62 @@ class Clock:
 
     def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays)."""
-        edges = draw_edges(self.net, p, self.threads)
-        targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
-        weights, delays = (edge_values(self.net, p, edges, which, self.precision) for which in (0, 1))
         if p.plastic:
             number = self.plastic_number(p)
             rows = self.compiled.learned[number]
-            places = edge_places(self.index, self.compiled.tables, p, edges, rows)
+            sources, targets, places = self._wiring(p)
             weights = self.engine.weights(number, self.at - 1)[places].astype(float)
+            return sources, targets, weights, _delays(rows, places) * self.dt
+        edges = draw_edges(self.net, p, self.threads)
+        targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
+        weights, delays = (edge_values(self.net, p, edges, which, self.precision) for which in (0, 1))
         return edges.sources.astype(np.int64), targets, weights, np.maximum(1, np.rint(delays / self.dt)) * self.dt
+
+    def _wiring(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(sources, targets, places in its rows) of a plastic projection, by target."""
+        number = self.plastic_number(p)
+        rows, x = self.compiled.learned[number], self.compiled.plastic[number]
+        if not x.rewired[0]:
+            edges = draw_edges(self.net, p, self.threads)
+            places = edge_places(self.index, self.compiled.tables, p, edges, rows)
+            return edges.sources.astype(np.int64), np.repeat(np.arange(p.target.n), np.diff(edges.indptr)), places
+        blocks = len(x.origin)
+        lengths = np.diff(rows.rows.reshape(blocks, p.source.n + 1))
+        sources = np.repeat(np.tile(np.arange(p.source.n), blocks), lengths.ravel())
+        targets = rows.targets + np.repeat(x.origin, lengths.sum(axis=1))
+        places = np.lexsort((sources, targets))
+        return sources[places], targets[places], places
+
+    def rewire(
+        self, projection: Projection, removed: np.ndarray, sources: np.ndarray, targets: np.ndarray, values: np.ndarray
+    ) -> None:
+        """Synapses ``removed`` (by the order of :meth:`connections`) of a plastic projection join other pairs."""
+        number = self.plastic_number(projection)
+        self.engine.sweep(number, self.at - 1, settle=True)
+        rows, x, tables = self.compiled.learned[number], self.compiled.plastic[number], self.compiled.tables
+        x.learning[1] = self.at - 1  # what was before is settled
+        all_sources, all_targets, places = self._wiring(projection)
+        weights, variables = rows.weights[places], x.variables[:, places]
+        all_sources[removed], all_targets[removed], weights[removed] = sources, targets, values
+        given = projection.plasticity.constants(self.dt) if projection.plasticity else {}
+        for k, var in enumerate(rule_of(projection).state):
+            variables[k, removed] = given[var.init] if isinstance(var.init, str) else var.init
+        block = np.searchsorted(tables.hi[:, self.index[projection.target.name]], all_targets, side="right")
+        row = block * (projection.source.n + 1) + all_sources
+        order = np.lexsort((all_targets, row))
+        rows.rows[1:] = np.cumsum(np.bincount(row, minlength=rows.rows.size))[:-1]
+        rows.targets[:] = (all_targets - x.origin[block])[order]
+        rows.weights[:], x.variables[:] = weights[order], variables[:, order]
+        if rows.delays.size:
+            rows.delays[:] = rows.delays[places][order]
+        x.rewired[0] = 1
 
     def set_weights(self, projection: Projection, values: np.ndarray) -> None:
         """Set the weights of a plastic projection: a number, or in the order of :meth:`connections`."""
         number = self.plastic_number(projection)
         self.engine.sweep(number, self.at - 1, settle=True)
         self.compiled.plastic[number].learning[1] = self.at - 1  # what was before is settled
-        rows = self.compiled.learned[number]
-        edges = draw_edges(self.net, projection, self.threads)
-        rows.weights[edge_places(self.index, self.compiled.tables, projection, edges, rows)] = values
+        self.compiled.learned[number].weights[self._wiring(projection)[2]] = values
 
     def plastic_number(self, projection: Projection) -> int:
         """Number of a plastic projection in the engine."""
@@ -159,6 +198,11 @@ class Clock:
                 first = int(at[k]) + names.index(variable) * int(self.compiled.tables.pad[k])
                 return array[first : first + p.n]
         raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
+
+
+def _delays(rows: Edges, places: np.ndarray) -> np.ndarray:
+    """Delays in steps of a plastic projection's synapses."""
+    return rows.delays[places] if rows.delays.size else np.full(places.size, rows.delay[0])
 
 
 class Event:

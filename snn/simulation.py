@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
+from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_plastic
 from snn.records import MemoryRecorder, Recorder, Result
@@ -183,6 +184,44 @@ class Simulation:
             raise ModelError(f"{owner}.weight: must be finite; got {float(array[~np.isfinite(array)].flat[0])}.")
         check_plastic(owner, found.plasticity, array)
         self._drive.set_weights(found, array)
+
+    def rewire(self, projection: Projection | str, rule: Any) -> int:
+        """Prune synapses of a projection with plasticity and join as many other pairs; returns how many.
+
+        ``rule``: :class:`plasticity.SET`, :class:`plasticity.DeepR`, or a function of (sources, targets, weights,
+        (n_source, n_target), same, rng) that gives (numbers of the synapses to prune, sources, targets, weights of what
+        takes their places); ``same`` where source and target are one population, ``rng`` a NumPy generator that
+        depends on seed, projection and time alone. A new synapse has the delay of the one whose place it takes, and no
+        history. :meth:`connections` gives them by target, then source, from then on.
+
+        Raises
+        ------
+        ModelError
+            What the rule gives is not of one length, names no synapse or neuron, or breaks the bounds of the weights.
+        """
+        found = self._plastic(projection)
+        owner, n = f"Projection {found.name!r}", (found.source.n, found.target.n)
+        if self.engine == "event":
+            raise ModelError(f"{owner}: rewire: the event engine has fixed connections. Use engine='clock'.")
+        sources, targets, weights, _ = self.connections(found)
+        key = stream_key(self.net.seed, "rewire", found.name, round(self.t / self.dt))
+        rng = np.random.Generator(np.random.Philox(key=np.array(key)))
+        given = [np.asarray(g) for g in rule(sources, targets, weights, n, found.source is found.target, rng)]
+        if len(given) != 4 or len({x.shape for x in given}) > 1 or given[0].ndim != 1:
+            raise ShapeError(f"{owner}: rewire: {rule!r} must give four arrays of one length; got {given!r}.")
+        removed, new_sources, new_targets, new_weights = given
+        for name, ids, limit in (
+            ("synapses", removed, sources.size), ("sources", new_sources, n[0]), ("targets", new_targets, n[1]),
+        ):  # fmt: skip
+            if ids.size and not (ids.dtype.kind in "iu" and ids.min() >= 0 and ids.max() < limit):
+                raise ModelError(f"{owner}: rewire: {name} must be integers from 0 to {limit - 1}; got {ids!r}.")
+        if np.unique(removed).size < removed.size:
+            raise ModelError(f"{owner}: rewire: a synapse can be pruned once; got {removed!r}.")
+        if not np.all(np.isfinite(new_weights)):
+            raise ModelError(f"{owner}: rewire: weights must be finite; got {new_weights!r}.")
+        check_plastic(owner, found.plasticity, new_weights.astype(float))
+        self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
+        return int(removed.size)
 
     def learning(self, projection: Projection | str, on: bool) -> None:
         """Switch the plasticity of ``projection`` on or off from now on; while off, weights stay as they are."""

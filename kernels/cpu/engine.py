@@ -111,10 +111,11 @@ class Engine:
         net = self.net
         out = {f"state/{name}": array for name, array in zip(net.state._fields, net.state, strict=True)}
         for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
-            out[f"plastic/{k}/weights"] = edges.weights
+            out |= {f"plastic/{k}/{name}": getattr(edges, name) for name in ("weights", "rows", "targets", "delays")}
             names = (
                 "learning", "pre", "last", "done", "variables", "seen", "swept", "recent", "history", "post", "trace",
                 "signal_seen", "signal_swept", "signal_step", "signal_value", "waiting", "waiting_end", "short",
+                "rewired",
             )  # fmt: skip
             out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
         return out

@@ -38,7 +38,8 @@ def forced(rules):
         more = {"weight": rng.uniform(0.3, 0.7, (10, 6)), "delay": delay, "plasticity": rule}
         net.connect(pre, post, snn.all_to_all(), name=rule.spec.name, **more)
         if rule.spec.modulator:
-            net.modulate(rule.spec.name, reward, delay=1.0)
+            jumps = rule.spec.modulator.jump is not None
+            net.modulate(rule.spec.name, reward if jumps else None, delay=1.0, value=0.0 if jumps else 0.01)
     short = plasticity.TsodyksMarkram(u_se=0.4, tau_rec=80.0, tau_fac=30.0)
     net.connect(pre, post, snn.all_to_all(), weight=5.0, delay=1.5, short_term=short, name="short")
     net.record(post, "v", every=DT)

@@ -1,0 +1,101 @@
+"""Structural plasticity: which synapses are pruned and which pairs are joined instead; the number stays the same.
+
+An instance goes to :meth:`snn.Simulation.rewire`. A rule of one's own is any function of the same arguments.
+"""
+
+import numpy as np
+
+from kernels.errors import ModelError
+
+Array = np.ndarray
+
+
+def free_pairs(
+    sources: Array, targets: Array, n: tuple[int, int], same: bool, k: int, rng: np.random.Generator
+) -> Array:
+    """``k`` different pairs, uniform among those not joined: numbers source * n[1] + target, int64, shape (k,).
+
+    ``same``: source and target are one population, and no neuron is joined to itself.
+    """
+    joined = np.unique(sources * n[1] + targets)
+    loops = np.arange(n[0]) * (n[1] + 1) if same else np.empty(0, np.int64)
+    taken = np.union1d(joined, loops)
+    free = n[0] * n[1] - taken.size
+    if free < k:
+        raise ModelError(f"rewire: {k} pairs are wanted and {free} are free. Give a sparser projection.")
+    # the r-th free pair: as many taken ones lie before it as there are with taken[i] - i <= r
+    ranks = rng.choice(free, k, replace=False)
+    return ranks + np.searchsorted(taken - np.arange(taken.size), ranks, side="right")
+
+
+class _Structural:
+    """``weight``: of new synapses."""
+
+    def __init__(self, weight: float) -> None:
+        if not np.isfinite(weight):
+            raise ModelError(f"{type(self).__name__}.weight: must be finite; got {weight!r}.")
+        self.weight = float(weight)
+
+    def pruned(self, weights: Array) -> Array:
+        """Numbers of the synapses to prune."""
+        raise NotImplementedError
+
+    def __call__(
+        self, sources: Array, targets: Array, weights: Array, n: tuple[int, int], same: bool, rng: np.random.Generator
+    ) -> tuple[Array, Array, Array, Array]:
+        """(synapses pruned, sources, targets and weights of those that take their places)."""
+        removed = self.pruned(weights)
+        pairs = free_pairs(sources, targets, n, same, removed.size, rng)
+        return removed, pairs // n[1], pairs % n[1], np.full(removed.size, self.weight)
+
+
+class SET(_Structural):
+    """Sparse evolutionary training: the ``fraction`` of synapses closest to 0 goes, random pairs are joined.
+
+    Parameters
+    ----------
+    fraction : of all synapses, in [0, 1]; 0.3 in the paper
+    weight : of new synapses
+
+    References
+    ----------
+    Mocanu et al. 2018, doi:10.1038/s41467-018-04316-3
+    """
+
+    def __init__(self, fraction: float = 0.3, weight: float = 0.0) -> None:
+        super().__init__(weight)
+        if not 0.0 <= fraction <= 1.0:
+            raise ModelError(f"SET.fraction: must be in [0, 1]; got {fraction!r}.")
+        self.fraction = float(fraction)
+
+    def pruned(self, weights: Array) -> Array:
+        """The smallest by magnitude; of equal ones the first."""
+        return np.argsort(np.abs(weights), kind="stable")[: int(self.fraction * weights.size)]
+
+
+class DeepR(_Structural):
+    """Deep rewiring: a synapse whose weight has come to 0, where its sign would change, goes; random pairs are joined.
+
+    What moves the weights (a rule, noise, :meth:`snn.Simulation.set_weights`) is not part of it.
+
+    Parameters
+    ----------
+    weight : of new synapses, not 0
+    threshold : synapses of at most this magnitude go
+
+    References
+    ----------
+    Bellec, Kappel, Maass & Legenstein 2018, arXiv:1711.05136
+    """
+
+    def __init__(self, weight: float, threshold: float = 0.0) -> None:
+        super().__init__(weight)
+        if not threshold >= 0.0:
+            raise ModelError(f"DeepR.threshold: must be >= 0; got {threshold!r}.")
+        if abs(weight) <= threshold:
+            raise ModelError(f"DeepR.weight: must be above threshold = {threshold:g} in magnitude; got {weight!r}.")
+        self.threshold = float(threshold)
+
+    def pruned(self, weights: Array) -> Array:
+        """Those at or below the threshold."""
+        return np.flatnonzero(np.abs(weights) <= self.threshold)

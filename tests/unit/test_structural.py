@@ -1,0 +1,160 @@
+"""Structural plasticity: rewiring between runs."""
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+from kernels.errors import ModelError, ShapeError
+from plasticity.structural import free_pairs
+
+
+def network(delay=1.5, rule=None, seed=3):
+    net = snn.Network(seed=seed)
+    a = net.population("a", 40, snn.LIFDelta(), init={"v": snn.uniform(-70.0, -56.0)})
+    b = net.population("b", 23, snn.LIFExp())
+    net.input("noise", a, snn.Poisson(rate=2000.0), weight=1.5)
+    net.input("noise b", b, snn.Poisson(rate=3000.0), weight=120.0)
+    net.connect(a, a, snn.fixed_outdegree(8, autapses=False, multapses=False), weight=snn.uniform(0.1, 0.4),
+                delay=delay, plasticity=rule or plasticity.STDPPair(lambda_=0.05, w_max=0.5), name="aa")  # fmt: skip
+    net.connect(a, b, snn.fixed_indegree(6), weight=snn.uniform(10.0, 40.0), delay=delay,
+                plasticity=plasticity.STDPPair(lambda_=0.05, w_max=50.0), name="ab")  # fmt: skip
+    net.record(a)
+    net.record(b)
+    return net
+
+
+def run(net, rounds=3, **options):
+    sim = snn.Simulation(net, quiet=True, **options)
+    found = []
+    for _ in range(rounds):
+        found.append(sim.run(40.0).spikes)
+        assert sim.rewire("aa", plasticity.SET(fraction=0.2, weight=0.2)) == 64
+        sim.rewire("ab", plasticity.DeepR(weight=20.0, threshold=15.0))
+    found.append(sim.run(40.0).spikes)
+    spikes = [np.concatenate([getattr(f[p], x) for f in found]) for p in "ab" for x in ("times", "ids")]
+    return [*spikes, *sim.connections("aa"), *sim.connections("ab")]
+
+
+@pytest.mark.parametrize("delay", [1.5, snn.uniform(0.3, 4.0)])
+def test_backends_and_threads_agree(delay):
+    reference = run(network(delay), backend="reference")
+    assert len(reference[0]) > 100
+    assert len(reference[2]) > 100
+    for threads in (1, 2, 3):
+        for x, y in zip(reference, run(network(delay), threads=threads), strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+def test_a_rule_with_variables_and_a_modulator():
+    def trained(**options):
+        rule = plasticity.DopamineSTDP(w_max=0.5)
+        net = network(rule=rule)
+        net.modulate("aa", value=0.01)
+        return run(net, **options)
+
+    reference = trained(backend="reference")
+    for x, y in zip(reference, trained(threads=2), strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_what_goes_and_what_stays():
+    sim = snn.Simulation(network(), quiet=True, threads=2)
+    sim.run(50.0)
+    sources, targets, weights, delays = sim.connections("aa")
+    before = {(s, t): w for s, t, w in zip(sources, targets, weights, strict=True)}
+    sim.rewire("aa", plasticity.SET(fraction=0.25, weight=0.31))
+    new_sources, new_targets, new_weights, new_delays = sim.connections("aa")
+    after = {(s, t): w for s, t, w in zip(new_sources, new_targets, new_weights, strict=True)}
+    assert len(after) == 320 and np.all(new_sources != new_targets)
+    assert np.all(np.diff(new_targets) >= 0)
+    kept = before.keys() & after.keys()
+    assert len(kept) == 240
+    assert all(before[pair] == after[pair] for pair in kept)
+    assert {after[pair] for pair in after.keys() - kept} == {0.31}
+    assert max(abs(before[pair]) for pair in before.keys() - kept) <= min(abs(before[pair]) for pair in kept)
+    np.testing.assert_array_equal(np.sort(delays), np.sort(new_delays))
+
+
+def test_a_spike_goes_where_the_new_synapse_leads():
+    net = snn.Network()
+    a = net.population("a", 3, snn.SpikeArray([1.0, 11.0], [2, 2]))
+    b = net.population("b", 4, snn.LIFDelta())
+    net.connect(a, b, snn.from_arrays([2, 0], [0, 1]), weight=1.0, delay=[1.0, 3.0], name="p",
+                plasticity=plasticity.STDPPair(lambda_=0.0, w_max=9.0))  # fmt: skip
+    net.record(b, "v")
+    sim = snn.Simulation(net, quiet=True)
+    first = sim.run(8.0).states["b"]["v"]
+    assert np.flatnonzero(np.ptp(first, axis=0)).tolist() == [0]
+    sim.rewire("p", lambda s, t, w, n, same, rng: ([0], [2], [3], [5.0]))
+    assert [x.tolist() for x in sim.connections("p")] == [[0, 2], [1, 3], [1.0, 5.0], [3.0, 1.0]]
+    second = sim.run(12.0).states["b"]["v"]
+    jump = np.diff(second[:, 3])
+    assert np.argmax(jump) == round((12.0 - 8.0) / 0.1) - 2 and abs(jump.max() - 5.0) < 1e-9
+    assert np.ptp(second[:, 0] + 70.0) < np.ptp(first[:, 0])  # nothing new arrives there
+
+
+def test_resume(tmp_path):
+    whole = run(network(), rounds=2, threads=2)
+    sim = snn.Simulation(network(), quiet=True, threads=2)
+    found = []
+    for k in range(2):
+        found.append(sim.run(40.0).spikes)
+        sim.rewire("aa", plasticity.SET(fraction=0.2, weight=0.2))
+        sim.rewire("ab", plasticity.DeepR(weight=20.0, threshold=15.0))
+        sim.checkpoint(tmp_path / f"{k}.h5")
+        sim = snn.Simulation.resume(tmp_path / f"{k}.h5", network(), quiet=True)
+    found.append(sim.run(40.0).spikes)
+    np.testing.assert_array_equal(whole[0], np.concatenate([f["a"].times for f in found]))
+    for x, y in zip(whole[4:], [*sim.connections("aa"), *sim.connections("ab")], strict=True):
+        np.testing.assert_array_equal(x, y)
+
+
+def test_free_pairs_are_uniform():
+    rng = np.random.default_rng(0)
+    sources, targets = np.array([0, 0, 2, 3]), np.array([1, 2, 0, 3])
+    counts = np.zeros(16)
+    for _ in range(4000):
+        pairs = free_pairs(sources, targets, (4, 4), True, 3, rng)
+        assert len(set(pairs.tolist())) == 3
+        counts[pairs] += 1
+    taken = [0, 5, 10, 15, 1, 2, 8]
+    assert counts[taken].sum() == 0
+    free = np.delete(counts, taken)
+    expected = 12000 / free.size
+    assert np.sum((free - expected) ** 2 / expected) < 26.1  # chi-square of 8 degrees, p = 0.001
+
+
+def bad(*given):
+    return lambda *_: given
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        (bad([0], [1], [2]), None),
+        (bad([0, 1], [1], [2], [0.1]), "'aa': rewire: .* must give four arrays of one length"),
+        (bad([320], [1], [2], [0.1]), "'aa': rewire: synapses must be integers from 0 to 319; got"),
+        (bad([0], [40], [2], [0.1]), "'aa': rewire: sources must be integers from 0 to 39; got"),
+        (bad([0], [1], [-1], [0.1]), "'aa': rewire: targets must be integers from 0 to 39; got"),
+        (bad([0, 0], [1, 1], [2, 3], [0.1, 0.1]), "'aa': rewire: a synapse can be pruned once"),
+        (bad([0], [1], [2], [np.nan]), "'aa': rewire: weights must be finite"),
+        (bad([0], [1], [2], [0.6]), r"'aa'.weight: STDPPair\(.* keeps weights in \[0, 0.5\]; got 0.6"),
+    ],
+)
+def test_bad_rules(rule, message):
+    sim = snn.Simulation(network(), backend="reference")
+    with pytest.raises((ModelError, ShapeError), match=message or "must give four arrays"):
+        sim.rewire("aa", rule)
+
+
+def test_refusals():
+    with pytest.raises(ModelError, match="SET.fraction: must be in \\[0, 1\\]; got 1.5."):
+        plasticity.SET(fraction=1.5)
+    with pytest.raises(ModelError, match="DeepR.weight: must be above threshold = 0.2 in magnitude; got 0.1."):
+        plasticity.DeepR(weight=0.1, threshold=0.2)
+    with pytest.raises(ModelError, match="rewire: 9 pairs are wanted and 8 are free. Give a sparser projection."):
+        free_pairs(np.array([0]), np.array([1]), (3, 3), False, 9, np.random.default_rng(0))
+    sim = snn.Simulation(network(), engine="event", backend="reference")
+    with pytest.raises(ModelError, match="'aa': rewire: the event engine has fixed connections"):
+        sim.rewire("aa", plasticity.SET())
