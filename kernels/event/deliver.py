@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from kernels.cpu.deliver import prefetch
 from kernels.event.calendar import EVENT, ROW, push_event, push_row, window_of
 from kernels.event.layout import NEVER, PENDING
 from kernels.jit import inlined, kernel
@@ -88,7 +89,7 @@ def slot_of(net, block, queue, t, k):  # type: ignore[no-untyped-def]
 def deliver(net, block, queue, edges, sync, half, k, recording):  # type: ignore[no-untyped-def]
     """Put what the spikes of window ``k`` cause in this block into its calendar; record them."""
     blocks = sync.n_spikes.shape[1]
-    heads = block.heads
+    heads, mask = block.heads, np.uint64((1 << net.bits) - 1)
     for b in range(blocks):
         heads[b] = 0
     size = sync.record_size[0]
@@ -125,5 +126,6 @@ def deliver(net, block, queue, edges, sync, half, k, recording):  # type: ignore
                     if w_shift != NEVER:
                         w = np.float64(edges.weights[np.uint64(np.int64(j) + w_shift)])
                     push_event(queue, slot_of(net, block, queue, at, k), at, edges.targets[j], w)
+                    prefetch(block.f, (np.uint64(edges.targets[j]) & mask) * np.uint64(net.record))
     if recording:
         sync.record_size[0] = size
