@@ -82,10 +82,12 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     table = Net(
         width=width, bits=max(local - 1, 1).bit_length(), slots=slots, kind=kind, n=sizes, gid=gid, recorded=recorded,
         par=np.array([*par, 0.0]), par_at=par_at,
+        record=-(-(layout.STATE + max((len(f.states) for f in forms), default=0)) // 8) * 8,
     )  # fmt: skip
     streams = [_streams(made, inputs, sizes, lo[b], hi[b]) for b in range(threads)]
     blocks = [
-        _block(net, pops, forms, kind, values, lo[b], hi[b], len(streams[b].kind), threads) for b in range(threads)
+        _block(net, pops, forms, kind, values, lo[b], hi[b], len(streams[b].kind), threads, table.record)
+        for b in range(threads)
     ]
     edges, weights = zip(*(_edges(net, index, projections, lists, delays, table, b) for b in blocks), strict=True)
     groups = [g for g, q in enumerate(projections) if q.plastic]
@@ -149,26 +151,25 @@ def _check_delay(projection: Projection, delays: np.ndarray) -> None:
 
 def _block(
     net: Network, pops: list[Population], forms: list[Form], kind: np.ndarray, values: dict[str, dict[str, Any]],
-    lo: np.ndarray, hi: np.ndarray, n_streams: int, threads: int,
+    lo: np.ndarray, hi: np.ndarray, n_streams: int, threads: int, record: int,
 ) -> Block:  # fmt: skip
-    state: list[np.ndarray] = []
     het: list[np.ndarray] = []
     sizes = np.array([h - a if p.spec else 0 for p, a, h in zip(pops, lo, hi, strict=True)])
     first = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    f_at, het_at = np.zeros(len(pops), np.int64), np.zeros(len(pops), np.int64)
+    het_at, records = np.zeros(len(pops), np.int64), np.zeros((int(first[-1]), record))
     for k, p in enumerate(pops):
-        f_at[k], het_at[k] = sum(x.size for x in state), sum(x.size for x in het)
+        het_at[k] = sum(x.size for x in het)
         if p.spec:
             part = slice(lo[k], hi[k])
-            state += [initial_values(net, p, v, values[p.name])[part] for v in p.spec.state if v.dtype == "float"]
+            state = [initial_values(net, p, v, values[p.name])[part] for v in p.spec.state if v.dtype == "float"]
+            records[first[k] : first[k + 1], layout.STATE : layout.STATE + len(state)] = np.transpose(state)
             het += [np.asarray(values[p.name][name], float)[part] for name in forms[kind[k]].constants()[1]]
     n = int(first[-1])
     items = n + n_streams
     return Block(
         lo=lo.copy(), hi=hi.copy(), first=first, population=np.repeat(np.arange(len(pops)), sizes).astype(np.int32),
-        f_at=f_at, het_at=het_at, f=aligned(np.concatenate([*state, np.zeros(1)])),
-        het=aligned(np.concatenate([*het, np.zeros(1)])), last=zeros(n, float), check=zeros(n, float),
-        until=zeros(n, float), stim=zeros(n, float), counted=zeros(n, np.int32), end=zeros(n, np.int64),
+        het_at=het_at, f=aligned(records.ravel()), het=aligned(np.concatenate([*het, np.zeros(1)])),
+        counted=zeros(n, np.int32), end=zeros(n, np.int64),
         touched=zeros(n, np.int32), n_touched=zeros(len(pops), np.int64), order=zeros(n, np.int32),
         bins=zeros(layout.BINS + 1, np.int64), key=zeros(items, np.int64), item=zeros(items, np.int32),
         place=np.full(items, -1, np.int32), timer=np.full(n, layout.NEVER), timer_next=zeros(n, np.int32),

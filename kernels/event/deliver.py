@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from kernels.cpu.deliver import prefetch
 from kernels.event.calendar import EVENT, ROW, push_event, push_row, window_of
 from kernels.event.layout import NEVER, PENDING
 from kernels.jit import inlined, kernel
@@ -111,6 +112,7 @@ def next_spike(net, block, sync, half, recording):  # type: ignore[no-untyped-de
 @inlined
 def deliver(net, block, queue, edges, t, spike, p, k):  # type: ignore[no-untyped-def]
     """Put what a spike in window ``k`` causes in this block through static synapses into its calendar."""
+    mask = np.uint64((1 << net.bits) - 1)
     for g in range(np.uint64(edges.by_source[p]), np.uint64(edges.by_source[p + _ONE])):
         r = np.uint64(edges.at[g] + spike - net.gid[p])
         lo, hi = np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])
@@ -127,3 +129,4 @@ def deliver(net, block, queue, edges, t, spike, p, k):  # type: ignore[no-untype
                 if w_shift != NEVER:
                     w = np.float64(edges.weights[np.uint64(np.int64(j) + w_shift)])
                 push_event(queue, slot_of(net, block, queue, at, k), at, edges.targets[j], w)
+                prefetch(block.f, (np.uint64(edges.targets[j]) & mask) * np.uint64(net.record))

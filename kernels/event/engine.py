@@ -18,7 +18,7 @@ from kernels.jit import cache_dir
 from kernels.layout import LINE, aligned, zeros
 
 # arrays of a Block that change and outlive a window
-CHANGING = ("f", "last", "check", "until", "stim", "key", "item", "place", "counts", "since", "timer", "timer_next",
+CHANGING = ("f", "key", "item", "place", "counts", "since", "timer", "timer_next",
             "timer_before", "timer_head")  # fmt: skip
 LEARNED = ("learning", "weights", "variables", "at", "pre", "last", "seen", "oldest", "history", "post", "signal_seen",
            "signal_oldest", "signal_time", "signal_value", "short")  # fmt: skip
@@ -216,9 +216,10 @@ class Engine:
     def set_state(self, p: int, t: float, values: np.ndarray) -> None:
         """Set the state of population ``p`` at ``t``, shape (variables, n)."""
         for block in self.blocks:
-            lo, hi, at, first = int(block.lo[p]), int(block.hi[p]), int(block.f_at[p]), int(block.first[p])
-            block.f[at : at + values[:, lo:hi].size] = values[:, lo:hi].ravel()
-            block.last[first : first + hi - lo] = t
+            lo, hi, first = int(block.lo[p]), int(block.hi[p]), int(block.first[p])
+            records = block.f.reshape(-1, self.net.record)[first : first + hi - lo]
+            records[:, layout.STATE : layout.STATE + len(values)] = values[:, lo:hi].T
+            records[:, layout.LAST] = t
         self.restart(p, t)
 
     def _sweep(self, number: int, b: int, t: float, settle: bool) -> Plastic:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from kernels.codegen import _HEADER, _function, _scalars, load
+from kernels.event.layout import STATE
 from kernels.spec import ClosedForm, NeuronSpec
 
 
@@ -42,6 +43,7 @@ def _arguments(function: object) -> list[str]:
 
 _MODEL = '''
 L = np.uint64(LANES)
+CHECK_AT, UNTIL_AT, STIM_AT = np.uint64(CHECK), np.uint64(UNTIL), np.uint64(STIM)  # in a record; LAST is the first
 WIDE = np.uint64(8)  # lanes are filled up to a multiple: no rest of a vector loop, which is slower than a whole vector
 
 
@@ -147,18 +149,18 @@ def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
     complete = window_of(net, stop) > k
     soonest = k + 1 if complete else k
     m_slice = np.uint64(block.hi[p] - block.lo[p])
-    f_at, het_at = np.uint64(block.f_at[p]), np.uint64(block.het_at[p])
+    het_at, size = np.uint64(block.het_at[p]), np.uint64(net.record)
     order, f, x = block.order, block.f, lanes.x
-    bad = False
     for from_ in range(begin, end_of_list, L):
         m = min(L, end_of_list - from_)
         lanes.number[0] = from_
         for l in range(m):
             neuron = np.uint64(order[from_ + l])
             i = neuron - begin
+            at = neuron * size
+            lanes.last[l], lanes.check[l] = f[at], f[at + CHECK_AT]
+            lanes.until[l], lanes.stim[l] = f[at + UNTIL_AT], f[at + STIM_AT]
             {gather}
-            lanes.last[l], lanes.check[l], lanes.until[l] = block.last[neuron], block.check[neuron], block.until[neuron]
-            lanes.stim[l] = block.stim[neuron]
             n = np.int64(block.counted[neuron]) - 1
             lanes.n[l] = n
             lanes.begin[l] = np.uint64(block.end[neuron] - n)
@@ -209,14 +211,23 @@ def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
                 bring(net, block, lanes, sync, thread, half, p, l, wend, True, stop, k)
             neuron = np.uint64(order[from_ + l])
             i = neuron - begin
+            at = neuron * size
+            f[at], f[at + CHECK_AT] = lanes.last[l], lanes.check[l]
+            f[at + UNTIL_AT], f[at + STIM_AT] = lanes.until[l], lanes.stim[l]
             {scatter}
-            block.last[neuron], block.check[neuron], block.until[neuron] = lanes.last[l], lanes.check[l], lanes.until[l]
-            block.stim[neuron] = lanes.stim[l]
-            if sync.failed[thread, 0] == 0.0 and ({not_finite}):
-                sync.failed[thread, 0], sync.failed[thread, 1] = 3.0, p
-                sync.failed[thread, 2], sync.failed[thread, 3] = block.lo[p] + np.int64(i), lanes.last[l]
-            if lanes.check[l] < np.inf:
+            # most timers come up before; the window of slack makes rounding harmless
+            if lanes.check[l] < np.inf and not (np.float64(block.timer[neuron]) + 1.0) * net.width < lanes.check[l]:
                 set_timer(block, neuron, max(window_of(net, lanes.check[l]), soonest), k)
+        bad = False
+        for l in range(m):
+            bad |= {not_finite}
+        if bad and sync.failed[thread, 0] == 0.0:
+            l = np.uint64(0)
+            while not ({not_finite}):
+                l += np.uint64(1)
+            sync.failed[thread, 0], sync.failed[thread, 1] = 3.0, p
+            sync.failed[thread, 2] = block.lo[p] + order[from_ + l] - block.first[p]
+            sync.failed[thread, 3] = lanes.last[l]
     block.n_touched[p] = 0
 
 
@@ -225,12 +236,13 @@ def peek(net, block, p, t, ids, out):
     """The state at ``t``, up to which everything has happened, of neurons ``ids`` of the block's slice, to ``out``."""
     {load_par}
     m = np.uint64(block.hi[p] - block.lo[p])
-    f, f_at, het_at = block.f, np.uint64(block.f_at[p]), np.uint64(block.het_at[p])
+    f, het_at = block.f, np.uint64(block.het_at[p])
     n = np.uint64(ids.size)
     for j in range(n):
         i = np.uint64(ids[j])
         neuron = np.uint64(block.first[p]) + i
-        q_i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
+        at = neuron * np.uint64(net.record)
+        q_i_stim, tl, un = f[at + STIM_AT], f[at], f[at + UNTIL_AT]
         {load_block}
         te = t
         if te > tl:
@@ -243,13 +255,14 @@ def restart(net, block, p, k):
     """Look anew at when neurons of population ``p`` may cross the threshold; timers from window ``k`` on."""
     {load_par}
     m = np.uint64(block.hi[p] - block.lo[p])
-    f, f_at, het_at = block.f, np.uint64(block.f_at[p]), np.uint64(block.het_at[p])
+    f, het_at = block.f, np.uint64(block.het_at[p])
     for i in range(m):
         neuron = np.uint64(block.first[p]) + i
-        q_i_stim, tl, un = block.stim[neuron], block.last[neuron], block.until[neuron]
+        at = neuron * np.uint64(net.record)
+        q_i_stim, tl, un = f[at + STIM_AT], f[at], f[at + UNTIL_AT]
         {load_block}
         ck = un if tl < un else tl + {earliest}
-        block.check[neuron] = ck
+        f[at + CHECK_AT] = ck
         later(net, block, neuron, ck, k)
 '''
 
@@ -396,19 +409,19 @@ def _calls(form: Form) -> dict[str, str]:
         ),
         "vector_check": f"ck = un if is_held else {free_check}" if refractory else f"ck = {free_check}",
         "load_block": at8.join(
-            [f"{s} = f[f_at + np.uint64({j}) * m + i]" for j, s in enumerate(states)]
+            [f"{s} = f[at + np.uint64({STATE + j})]" for j, s in enumerate(states)]
             + [f"{n} = block.het[het_at + np.uint64({j}) * m + i]" for j, n in enumerate(varying)]
         ),
         "store_out": at8.join(f"out[np.uint64({j}) * n + j] = {s}" for j, s in enumerate(states)),
         "gather": at12.join(
-            [f"x[{o}] = f[f_at + np.uint64({j}) * m_slice + i]" for j, o in enumerate(offsets)]
+            [f"x[{o}] = f[at + np.uint64({STATE + j})]" for j, o in enumerate(offsets)]
             + [
                 f"lanes.c[np.uint64({j}) * L + l] = block.het[het_at + np.uint64({j}) * m_slice + i]"
                 for j in range(len(varying))
             ]
         ),
-        "scatter": at12.join(f"f[f_at + np.uint64({j}) * m_slice + i] = x[{o}]" for j, o in enumerate(offsets)),
-        "not_finite": " or ".join(f"x[{o}] - x[{o}] != 0.0" for o in offsets),
+        "scatter": at12.join(f"f[at + np.uint64({STATE + j})] = x[{o}]" for j, o in enumerate(offsets)),
+        "not_finite": " | ".join(f"(x[{o}] - x[{o}] != 0.0)" for o in offsets),
         "hold_until": assign(states, call("hold", h="un - tl")) if refractory else "pass",
         "earliest": call("earliest"),
         "earliest_copy": call("earliest", **as_copy),
@@ -427,7 +440,7 @@ def model_source(form: Form) -> str:
     """Source of the module that advances populations of one model variant."""
     imports = "\n".join((
         "from kernels.event.calendar import set_timer, window_of",
-        "from kernels.event.layout import CURRENT_CODE, LANES",
+        "from kernels.event.layout import CHECK, CURRENT_CODE, LANES, STIM, UNTIL",
         "from kernels.event.window import by_count, sort_events",
         "",
     ))  # fmt: skip

@@ -10,6 +10,7 @@ from kernels.event.calendar import leave, set_timer, window_of
 from kernels.event.exponential import GAPS, fill_gaps
 from kernels.event.heap import pop, put, sift_down
 from kernels.event.layout import (
+    CHECK,
     CURRENT,
     DEFERRED,
     EVENTS,
@@ -223,7 +224,7 @@ def touch(block, neuron):  # type: ignore[no-untyped-def]
 @inlined
 def wake(net, block, neuron, k):  # type: ignore[no-untyped-def]
     """A neuron's timer is due: look at it in window ``k``, or, where events have moved its check, set it anew."""
-    window = window_of(net, block.check[neuron])
+    window = window_of(net, block.f[neuron * np.uint64(net.record) + np.uint64(CHECK)])
     if window <= k:
         touch(block, neuron)
     elif window < NEVER:
@@ -236,7 +237,7 @@ def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop): 
 
     Returns 0, or GROW_INBOX: call again with a larger inbox.
     """
-    n = block.last.size
+    n = block.counted.size
     neuron = np.int64(block.timer_head[np.uint64(k & (TIMER_SLOTS - 1))])
     while neuron >= 0:
         leave(block, np.uint64(neuron))
@@ -277,4 +278,4 @@ def start_streams(net, block, scratch, inputs, streams):  # type: ignore[no-unty
         if kind == POISSON or kind == SHARED or kind == SOURCE_POISSON or kind == SOURCE_SHARED:
             draw_next(scratch, inputs, streams, s, 0.0)
         if streams.next[s] < math.inf:
-            put(block, block.last.size + s, window_of(net, streams.next[s]))
+            put(block, block.counted.size + s, window_of(net, streams.next[s]))

@@ -21,6 +21,9 @@ PARTS = 16  # of a window, by which events are written nearly in order of time
 TIMER_SLOTS = 256  # timers of so many windows to come are in lists, others in the heap
 NOT_LISTED = -2  # Block.timer_before of a neuron that is in no list
 
+# entries of a neuron's record: time that the state is of (its last event or spike); time before which it does not cross
+# the threshold, or end of the refractory period while in one; end of the refractory period; injected current; state
+LAST, CHECK, UNTIL, STIM, STATE = range(5)
 # entries of Block.counts
 HEAP, INBOX, PENDING, PHASE, WINDOW, PARITY, DEFERRED, ROUND, TIMERS = range(9)
 # what advance() returns
@@ -36,6 +39,7 @@ class Net(NamedTuple):
     width: float  # of a window, ms
     bits: int  # a target's code is receptor << bits | number of the neuron in the block
     slots: int  # of the calendar, a power of two
+    record: int  # float64 numbers a neuron, a multiple of a cache line
     kind: Array  # (P,) number of the model's functions, -1 for spike sources
     n: Array  # (P,)
     gid: Array  # (P,) first global id
@@ -51,14 +55,9 @@ class Block(NamedTuple):
     hi: Array
     first: Array  # (P + 1,) number of the slice's first neuron in the block; sources have none
     population: Array  # (N,) int32
-    f_at: Array  # (P,) offset of float state, variable j at + j * (hi - lo)
-    het_at: Array  # (P,) offset of constants that differ from neuron to neuron, likewise
-    f: Array  # float64
+    het_at: Array  # (P,) offset of constants that differ from neuron to neuron, constant j at + j * (hi - lo)
+    f: Array  # (N * record,) all that an event changes of a neuron, side by side: LAST, CHECK, .., state variables
     het: Array  # float64
-    last: Array  # (N,) time that the state is of: the neuron's last event or spike
-    check: Array  # (N,) time before which it does not cross the threshold; end of the refractory period while in one
-    until: Array  # (N,) end of the refractory period
-    stim: Array  # (N,) injected current
     counted: Array  # (N,) int32, 1 + events in this window; 0: untouched
     end: Array  # (N,) where its events end in Scratch
     touched: Array  # (N,) int32, those of population p from first[p] on

@@ -174,9 +174,17 @@ def by_count(block, p):  # type: ignore[no-untyped-def]
     """block.order[first[p]:] = touched neurons of population ``p``, those with most events first."""
     first, n = np.uint64(block.first[p]), np.uint64(block.n_touched[p])
     order, touched, bins = block.order, block.touched, block.bins
-    most = 0
+    most, front, back = 0, first, first + n
     for i in range(first, first + n):
-        most = max(most, np.int64(block.counted[np.uint64(touched[i])]))
+        neuron = touched[i]
+        events = np.int64(block.counted[np.uint64(neuron)])
+        most = max(most, events)
+        some = events > 1
+        back -= np.uint64(not some)
+        order[front if some else back] = neuron
+        front += np.uint64(some)
+    if most <= 2:  # none has more than one event: those with one are in front
+        return
     most = min(most, BINS - 1)
     for b in range(most + 2):
         bins[b] = 0

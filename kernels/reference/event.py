@@ -77,7 +77,8 @@ class Engine:
         shared, varying = form.constants()
         values = {name: float(self.net.par[self.net.par_at[p] + j]) for j, name in enumerate(shared)}
         values |= {name: float(block.het[block.het_at[p] + j * m + i]) for j, name in enumerate(varying)}
-        x = tuple(float(block.f[block.f_at[p] + j * m + i]) for j in range(len(form.states)))
+        record = block.f.reshape(-1, self.net.record)[block.first[p] + i, layout.STATE :]
+        x = tuple(record[: len(form.states)].tolist())
         return Neuron(p, i, x, values | {"i_stim": 0.0})
 
     def _window(self, t: float) -> int:
