@@ -4,6 +4,7 @@ from plasticity.base import PlasticityRule, ShortTerm, define
 from plasticity.bcm import BCM
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
+from plasticity.e_prop import EProp
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
 from plasticity.reward_stdp import RewardSTDP
@@ -24,6 +25,7 @@ __all__ = [
     "Covariance",
     "DeepR",
     "DopamineSTDP",
+    "EProp",
     "Jonke",
     "Oja",
     "PlasticityRule",
