@@ -25,6 +25,7 @@ from pathlib import Path
 
 from verify_common import Line, Options
 from verify_numerics import convergence, event_convergence, threads
+from verify_plasticity import distal_reward, ten_hours
 from verify_records import kill, streaming
 from verify_statistics import (
     microcircuit_full,
@@ -38,7 +39,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
-        kill, convergence, event_convergence, threads,
+        kill, convergence, event_convergence, threads, ten_hours, distal_reward,
     )
 }  # fmt: skip
 

@@ -18,6 +18,8 @@ def _cases() -> dict[str, tuple[int, tuple[Any, ...], tuple[int, ...], int]]:
     science = module(ROOT / "tests" / "science" / "test_neuron_models.py")
     cases = {name: (4, case, (4, 8, 16, 32), 10) for name, case in science.RK4.items()}
 
+    cases["ALIFCondExp"] = (2, science.RK4["LIFCondExp"], (4, 8, 16, 32), 10)
+
     def izhikevich(v: float, u: float, i: float) -> list[float]:
         return [0.04 * v * v + 5 * v + 140 - u + i, 0.02 * (0.2 * v - u)]
 

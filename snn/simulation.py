@@ -132,6 +132,7 @@ class Simulation:
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
         stop = self._drive.after(float(duration))
         recorder = self._recorder(to, overwrite, compress)
+        self._weights_at: dict[str, float] = {}  # when they were last recorded in this run
         try:
             with _deferred_interrupt() as interrupted:
                 self._advance(stop, recorder, progress, interrupted)
@@ -310,7 +311,6 @@ class Simulation:
             if p.variable != SPIKES
         ]
         weights = {p.projection.name: len(self.connections(p.projection)[2]) for p in self.net.weight_probes}
-        self._weights_at: dict[str, float] = {}  # when this recorder last took them
         if to is None:
             return MemoryRecorder(spikes, reports, self.t, self._drive.resolution, self.provenance(), weights)
         from snn.io.sonata import SonataWriter

@@ -29,3 +29,21 @@ def test_vogels_drives_neurons_to_the_target_rate(rho0, start):
     assert first > 2 * rho0 if start == -0.01 else first < rho0 / 2, "the start must be on the side that is tested"
     late = spikes.slice(80_000.0, 160_000.0)
     assert len(late) / 10 / 80.0 == pytest.approx(rho0, rel=0.05)
+
+
+def test_target_trace_rule_by_hand():
+    """Two presynaptic and three postsynaptic spikes, seen 1 ms late: growth, more growth, decline."""
+    tau, eta, target, w_max, mu = 20.0, 0.3, 0.4, 1.5, 0.8
+    net = snn.Network()
+    a = net.population("a", 1, snn.SpikeArray([5.0, 25.0]))
+    b = net.population("b", 1, snn.LIFDelta(tau_m=5.0, v_th=-50.0, t_ref=0.0))
+    net.input("drive", b, snn.SpikeArray([10.0, 30.0, 90.0]), weight=1e6)
+    rule = plasticity.STDPTargetTrace(tau=tau, eta=eta, pre_target=target, mu=mu, w_max=w_max)
+    net.connect(a, b, snn.one_to_one(), weight=0.2, delay=1.0, plasticity=rule)
+    net.record_weights("a->b", every=20.0)
+    got = snn.Simulation(net, backend="reference").run(100.0).weights["a->b"][1][:, 0]
+    first = 0.2 + eta * (np.exp(-6.0 / tau) - target) * (w_max - 0.2) ** mu
+    second = first + eta * (np.exp(-26.0 / tau) + np.exp(-6.0 / tau) - target) * (w_max - first) ** mu
+    third = second + eta * (np.exp(-86.0 / tau) + np.exp(-66.0 / tau) - target) * (w_max - second) ** mu
+    np.testing.assert_allclose(got, [first, second, second, second, third], rtol=1e-12)
+    assert 0.0 < third < second < w_max

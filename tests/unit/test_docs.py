@@ -43,6 +43,21 @@ def test_event_engine(capsys):
     assert capsys.readouterr().out.startswith("[")
 
 
+def test_homeostasis():
+    """Both groups of cells come to the target rate, from rates several times as high, and without it they would not."""
+    text = (ROOT / "docs" / "homeostasis.md").read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.S).group(1)
+    names = {}
+    exec(code, names)
+    spikes = names["sim"].run(20_000.0).spikes
+    for name in ("scaled", "adapted"):
+        assert spikes[name].rates().mean() == pytest.approx(names["RHO0"], rel=0.2), name
+    names = {}
+    exec(code.split("\nfor _ in")[0], names)
+    spikes = names["sim"].run(5_000.0).spikes
+    assert min(spikes[name].rates().mean() for name in ("scaled", "adapted")) > 3 * names["RHO0"]
+
+
 @pytest.mark.parametrize("name", ["snn.network", "snn.simulation", "snn.connect"])
 def test_doctests(name):
     result = doctest.testmod(importlib.import_module(name))
