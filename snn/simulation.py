@@ -232,7 +232,10 @@ class Simulation:
         self._drive.learning(found, bool(on))
 
     def set_modulator(self, projection: Projection | str, value: Any) -> None:
-        """Set the modulator of the rule of ``projection`` to a number, from the next step on."""
+        """Set the modulator of the rule of ``projection`` to a number, from the next step on.
+
+        With engine="event": from just after :attr:`t` on.
+        """
         found = self._plastic(projection)
         owner = f"Projection {found.name!r}.modulator"
         if found.modulation is None or found.plasticity is None:

@@ -459,7 +459,7 @@ def model_source(form: Form) -> str:
 def loop_source(models: list[str], rules: list[str]) -> str:
     """Source of the module with ``advance`` over populations and plastic projections of the modules named."""
     imports = [f"from {name} import process as process_{k}" for k, name in enumerate(models)]
-    imports += [f"from {name} import full as full_{q}, learn as learn_{q}" for q, name in enumerate(rules)]
+    imports += [f"from {name} import learn as learn_{q}" for q, name in enumerate(rules)]
     imports += [
         "from kernels.cpu.sync import wait",
         "from kernels.event.calendar import clear_slot, next_window, window_of",
@@ -471,6 +471,7 @@ def loop_source(models: list[str], rules: list[str]) -> str:
         ")",
         "from kernels.event.window import count_events, in_slot, place_events",
     ]
+    imports += ["from kernels.event.learn import full"] if rules else []
     indent = " " * 20
     dispatch = "\n".join(
         f"{indent}{'el' if k else ''}if kind == {k}:\n"
@@ -478,7 +479,7 @@ def loop_source(models: list[str], rules: list[str]) -> str:
         for k in range(len(models))
     )
     full = "\n".join(
-        f"            if full_{q}(net, block, plastic[{q}], sync, thread, half):\n"
+        f"            if full(net, block, plastic[{q}], sync, thread, half):\n"
         f"                sync.wanted[thread, 0] = {q}\n"
         f"                return GROW_HISTORY"
         for q in range(len(rules))

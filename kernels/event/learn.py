@@ -11,6 +11,7 @@ import inspect
 import numpy as np
 
 from kernels.codegen import _HEADER, _Exponents, _function, _scalars
+from kernels.jit import kernel
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _SIGNAL = '''
@@ -85,35 +86,6 @@ def sweep(net, block, edges, plastic, until, settle):
 {sweep_signal}
 
 
-@kernel
-def full(net, block, plastic, sync, thread, half):
-    """Whether there is no room to note the window's spikes; sync.wanted tells for how many, of a target, of the
-    modulator."""
-    p, most, due = np.uint64(plastic.target), 0, False
-    begin = net.gid[p] + block.lo[p]
-    for x in range(sync.n_spikes[half, thread, 0]):
-        j = sync.spike_id[half, thread, x] - begin
-        if 0 <= j < plastic.new.size:
-            plastic.new[j] += 1
-            most = max(most, plastic.new[j])
-            due |= plastic.seen[j] + plastic.new[j] - plastic.oldest[j] > plastic.history.shape[1]
-    for x in range(sync.n_spikes[half, thread, 0]):
-        j = sync.spike_id[half, thread, x] - begin
-        if 0 <= j < plastic.new.size:
-            plastic.new[j] = 0
-    events = 0
-    if plastic.signal >= 0:
-        begin, end = net.gid[plastic.signal], net.gid[plastic.signal] + net.n[plastic.signal]
-        for b in range(sync.n_spikes.shape[1]):
-            for x in range(sync.n_spikes[half, b, 0]):
-                if begin <= sync.spike_id[half, b, x] < end:
-                    events += 1
-    due |= plastic.signal_seen[0] + events - plastic.signal_oldest[0] > plastic.signal_time.size
-    if due:
-        sync.wanted[thread, 1], sync.wanted[thread, 2] = most, events
-    return due
-
-
 @inlined
 def deliver_row(net, block, queue, edges, plastic, t, i, window):
     """Bring the synapses of source ``i`` up to date, make the presynaptic change of its spike at ``t``, deliver."""
@@ -174,13 +146,41 @@ from kernels.event.layout import NEVER
 """
 
 
+@kernel
+def full(net, block, plastic, sync, thread, half):  # type: ignore[no-untyped-def]
+    """Whether there is no room to note the window's spikes; sync.wanted: how many, of a target, of the modulator."""
+    most, due = 0, False
+    begin = net.gid[plastic.target] + block.lo[plastic.target]
+    for x in range(sync.n_spikes[half, thread, 0]):
+        j = sync.spike_id[half, thread, x] - begin
+        if 0 <= j < plastic.new.size:
+            plastic.new[j] += 1
+            most = max(most, plastic.new[j])
+            due |= plastic.seen[j] + plastic.new[j] - plastic.oldest[j] > plastic.history.shape[1]
+    for x in range(sync.n_spikes[half, thread, 0]):
+        j = sync.spike_id[half, thread, x] - begin
+        if 0 <= j < plastic.new.size:
+            plastic.new[j] = 0
+    events = 0
+    if plastic.signal >= 0:
+        begin, end = net.gid[plastic.signal], net.gid[plastic.signal] + net.n[plastic.signal]
+        for b in range(sync.n_spikes.shape[1]):
+            for x in range(sync.n_spikes[half, b, 0]):
+                if begin <= sync.spike_id[half, b, x] < end:
+                    events += 1
+    due |= plastic.signal_seen[0] + events - plastic.signal_oldest[0] > plastic.signal_time.size
+    if due:
+        sync.wanted[thread, 1], sync.wanted[thread, 2] = most, events
+    return due
+
+
 def replays(spec: RuleSpec) -> bool:
     """Whether anything happens to a synapse but at presynaptic spikes."""
     return spec.on_post is not None or spec.flow is not None
 
 
 def source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray) -> str:
-    """Source of a module with ``learn``, ``full`` and ``sweep`` for a rule with these constants."""
+    """Source of a module with ``learn`` and ``sweep`` for a rule with these constants."""
     functions = spec.functions() | (short_term.functions() if short_term else {})
     exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
     written = [_function(f, name, False, exponents) for name, f in functions.items()]

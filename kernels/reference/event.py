@@ -308,12 +308,12 @@ class Engine:
             spikes.sort()
             for t, spike in spikes:
                 self._deliver(t, spike, k)
+            self.compiled.check_weights()
             out += spikes
             if k >= self._window(stop):
                 self.now = stop
             else:
                 self.now = max(self.now, self._after(k))
-        self.compiled.check_weights()
         kept = [(t, i) for t, i in out if self.net.recorded[np.searchsorted(self.net.gid, i, side="right") - 1]]
         return True, np.array([t for t, _ in kept]), np.array([i for _, i in kept], np.int64)
 

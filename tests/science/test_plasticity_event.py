@@ -1,6 +1,7 @@
 """Plasticity on the clock and on the event engine: the same weights on the grid, and off it as the step falls."""
 
 import numpy as np
+import pytest
 
 import plasticity
 import snn
@@ -24,7 +25,7 @@ def trains(rng, n, rate, gap):
 
 
 def forced(rules):
-    """Every rule between populations that fire on the grid, at given times: what plastic synapses bring is small."""
+    """Every rule between populations that fire at given times on the grid: plastic synapses cause no spike."""
     rng = np.random.default_rng(5)
     net = snn.Network(seed=5)
     pre = net.population("pre", 10, snn.SpikeArray(*trains(rng, 10, 40.0, 1.0)))
@@ -61,6 +62,31 @@ def test_weights_on_the_grid():
     voltages = [r.states["post"]["v"] for r in results]
     assert np.ptp(voltages[0]) > 5.0
     np.testing.assert_allclose(*voltages, rtol=1e-9)
+
+
+def test_additive_stdp_is_the_sum_over_pairs():
+    """Off the grid, with real delays: each pair of spikes adds its part of the window, wherever the bounds are far."""
+    rng = np.random.default_rng(3)
+    net = snn.Network(seed=3)
+    times = np.sort(rng.uniform(0.0, 500.0, 200))
+    sources = rng.integers(0, 8, 200)
+    pre = net.population("pre", 8, snn.SpikeArray(times, sources))
+    post = net.population("post", 5, snn.LIFExp(i_e=np.linspace(380.0, 500.0, 5)))
+    delay = rng.uniform(0.7, 40.0, (8, 5))
+    rule = plasticity.STDPPair(mu_plus=0.0, mu_minus=0.0, lambda_=1e-4, alpha=1.3, tau_plus=15.0, w_max=100.0)
+    net.connect(pre, post, snn.all_to_all(), weight=50.0, delay=delay, plasticity=rule, name="plastic")
+    net.record(post)
+    sim = snn.Simulation(net, engine="event", quiet=True)
+    spikes = sim.run(600.0).spikes["post"]
+    found = sim.connections("plastic")
+    assert len(spikes) > 40 and np.mean(spikes.times * 1024 % 1 == 0) < 0.1, "they must be off the grid"
+    for i, j, weight, d in zip(*found, strict=True):
+        arrival = spikes.times[spikes.ids == j] + d
+        late = arrival[arrival <= 600.0][:, None] - times[sources == i]
+        grown = np.exp(-late[late > 0.0] / 15.0).sum()
+        shrunk = np.exp(late[late < 0.0] / 20.0).sum()
+        assert weight == pytest.approx(50.0 + 0.01 * (grown - 1.3 * shrunk), abs=1e-11)
+        assert d == delay[i, j]
 
 
 def recurrent():
