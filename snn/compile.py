@@ -425,7 +425,7 @@ def _plastic(
     short = projection.short_term
     short_values = short.constants(dt) if short else {}
     short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
-    waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window)) if axonal else 1
+    waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
     return Plastic(
         source=source, target=target, n=n, longest=longest, axonal=axonal, dt=dt,
         slots=_power(longest + tables.window),
@@ -440,7 +440,7 @@ def _plastic(
         lists=np.zeros((blocks, RECENT, PIECE), np.uint16), ends=np.zeros((blocks, RECENT), np.uint64),
         **_signal(projection, index, tables, values),
         waiting=np.zeros((blocks, waiting), np.uint32),
-        waiting_end=np.zeros((blocks, _power(axonal + tables.window) if axonal else 1), np.uint64),
+        waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
         short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
         short=np.tile(np.array(short_state, float), (rows, 1)), fault=np.full((blocks, 2), -1, np.int64),
     )  # fmt: skip

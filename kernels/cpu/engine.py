@@ -138,8 +138,11 @@ class Engine:
 
         They are then as of their last event, or of ``step`` itself where ``settle``.
         """
-        for block in range(len(self.tables.lo)):
-            self.sweeps[number](self.tables, self.net.learned[number], self.net.plastic[number], block, step, settle)
+        x = self.net.plastic[number]
+        for block, waiting in enumerate(x.waiting):
+            self.sweeps[number](
+                self.tables, self.net.learned[number], x, self.net.state.ring, waiting, block, step, int(settle)
+            )
 
     def weights(self, number: int, step: int) -> np.ndarray:
         """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""

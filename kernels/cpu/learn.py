@@ -79,7 +79,7 @@ def signals_until(plastic, block, step):
     return c
 '''
 _BRING_UP = '''
-@kernel
+@inlined
 def bring_up(plastic, edges, row, block, first, n, until, settle):
     """Replay what synapses ``first`` to ``first + n`` of a row have yet to see up to step ``until``."""
 {constants}
@@ -150,12 +150,12 @@ def bring_up(plastic, edges, row, block, first, n, until, settle):
             {changed} = on_post({on_post})
 '''
 _NO_BRING_UP = '''
-@kernel
+@inlined
 def bring_up(plastic, edges, row, block, first, n, until, settle):
     """Nothing happens at postsynaptic spikes."""
 '''
 _BRING_UP_BETWEEN = '''
-@kernel
+@inlined
 def bring_up(plastic, edges, row, block, first, n, until, settle):
     """Replay what synapses ``first`` to ``first + n`` of a row have yet to see up to step ``until``.
 
@@ -198,35 +198,7 @@ def bring_up(plastic, edges, row, block, first, n, until, settle):
 {flow_out}
 '''
 _REST = '''
-@kernel
-def sweep(tables, edges, plastic, block, until, settle):
-    """Bring all synapses of ``block`` up to date at step ``until``."""
-    n, p, piece = tables.n[plastic.source], plastic.target, np.uint64(plastic.lists.shape[2])
-    at = edges.at[0] + block * (n + 1)
-    for i in range(n):
-        row = block * n + i
-        first, end = np.uint64(edges.rows[at + i]), np.uint64(edges.rows[at + i + 1])
-        while first < end and plastic.learning[0] > 0:
-            size = min(piece, end - first)
-            bring_up(plastic, edges, row, block, first, size, until, settle)
-            first += size
-        plastic.done[row] = until
-    for j in range(tables.lo[block, p], tables.hi[block, p]):
-        plastic.swept[j] = plastic.seen[j]
-    plastic.signal_swept[block] = plastic.signal_seen[block]
-
-
-@kernel
-def prefetch_next(edges, r):
-    """Ask for row ``r``."""
-    first, end = np.uint64(edges.rows[r]), np.uint64(edges.rows[r + 1])
-    prefetch_row(edges.targets, first, end, np.uint64(64 // edges.targets.itemsize))
-    prefetch_row(edges.weights, first, end, np.uint64(64 // edges.weights.itemsize))
-    if edges.delays.size > 0:
-        prefetch_row(edges.delays, first, end, np.uint64(64 // edges.delays.itemsize))
-
-
-@kernel
+@inlined
 def change(plastic, edges, row, block, first, end, step, before):
     """Make the presynaptic change of synapses ``first`` to ``end`` of a row at ``step``."""
 {constants}
@@ -251,77 +223,82 @@ def change(plastic, edges, row, block, first, end, step, before):
 
 
 @kernel
-def deliver_row(plastic, edges, ring, slots, stride, base, row, block, first, end, step):
-    """Bring a row up to date, make the presynaptic change of its source's spike of ``step``, and deliver it."""
-    targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
-    decay, piece, delay = plastic.decay, np.uint64(plastic.lists.shape[2]), edges.delay[0] - axonal
-    before, last_entry = step - plastic.last[row], decay.shape[1] - 1
-{short}
-    while first < end:
-        size = min(piece, end - first)
-        if plastic.learning[0] > 0:
-            bring_up(plastic, edges, row, block, first, size, step, True)
-            change(plastic, edges, row, block, first, first + size, step, before)
-        for k in range(first, first + size):
-            d = {delay}
-            ring[np.uint64(base + ((step + d) & slots) * stride) + np.uint64(targets[k])] += {delivered}
-        first += size
-{jump_pre}
-    plastic.last[row] = step
-    plastic.done[row] = step
+def visit(tables, edges, plastic, ring, spikes, mask, block, first, end, step, fire, settle):
+    """Bring rows of ``block`` up to date at ``step``; where ``fire``, deliver their sources' spikes of that step.
 
-
-@kernel
-def deliver_step(tables, edges, plastic, ring, block, spikes, first, end, mask, step):
-    """Deliver spikes[first:end], in turn, to ``block`` at ``step``."""
+    The rows are those of the sources spikes[first & mask], .., spikes[(end - 1) & mask] where ``fire``, else of sources
+    ``first`` to ``end``. ``settle``: as for bring_up. One function with one call of each part, because compilers copy a
+    function into each place that calls it; ``fire`` and ``settle`` are numbers, for which Numba makes no variants.
+    """
     slots, stride, base = tables.ring_mask, tables.stride[block], tables.ring[block]
+    targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
+    piece, delay = np.uint64(plastic.lists.shape[2]), edges.delay[0] - axonal
+    decay = plastic.decay
+    last_entry = decay.shape[1] - 1
     n = tables.n[plastic.source]
     at = edges.at[0] + block * (n + 1)
     for s in range(first, end):
-        i = np.int64(spikes[s & mask])
-        if s + np.uint64(1) < end:
-            prefetch_next(edges, at + np.int64(spikes[(s + np.uint64(1)) & mask]))
+        i = np.int64(spikes[s & mask] if fire > 0 else s)
+        if fire > 0 and s + np.uint64(1) < end:
+            then = at + np.int64(spikes[(s + np.uint64(1)) & mask])
+            lo, hi = np.uint64(edges.rows[then]), np.uint64(edges.rows[then + 1])
+            prefetch_row(targets, lo, hi, np.uint64(64 // targets.itemsize))
+            prefetch_row(weights, lo, hi, np.uint64(64 // weights.itemsize))
+{prefetch_delays}
+        row = block * n + i
+        before = step - plastic.last[row]
+{short}
         lo, hi = np.uint64(edges.rows[at + i]), np.uint64(edges.rows[at + i + 1])
-        deliver_row(plastic, edges, ring, slots, stride, base, block * n + i, block, lo, hi, step)
+        while lo < hi:
+            size = min(piece, hi - lo)
+            if plastic.learning[0] > 0:
+                bring_up(plastic, edges, row, block, lo, size, step, settle)
+                if fire > 0:
+                    change(plastic, edges, row, block, lo, lo + size, step, before)
+            if fire > 0:
+                for k in range(lo, lo + size):
+                    d = {delay}
+                    ring[np.uint64(base + ((step + d) & slots) * stride) + np.uint64(targets[k])] += {delivered}
+            lo += size
+        plastic.done[row] = step
+        if fire > 0:
+{jump_pre}
+            plastic.last[row] = step
 
 
 @kernel
-def window_spikes(tables, sync, half, block, p, offset):
-    """Where the spikes of population p in a block and step of the window begin and end in sync.spikes."""
-    where = tables.spikes[block, p] + half * (sync.spikes.size // 2)
-    earlier = sync.counts[half, block, p, offset - 1] if offset > 0 else 0
-    return np.uint64(where + earlier), np.uint64(where + sync.counts[half, block, p, offset])
+def sweep(tables, edges, plastic, ring, spikes, block, until, settle):
+    """Bring all synapses of ``block`` up to date at step ``until``; ``settle``: as for bring_up."""
+    p = plastic.target
+    n = np.uint64(tables.n[plastic.source])
+    visit(tables, edges, plastic, ring, spikes, ~np.uint64(0), block, np.uint64(0), n, until, np.int64(0), settle)
+    for j in range(tables.lo[block, p], tables.hi[block, p]):
+        plastic.swept[j] = plastic.seen[j]
+    plastic.signal_swept[block] = plastic.signal_seen[block]
 
 
 @kernel
 def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
     """Deliver the window's spikes to ``block`` through plastic synapses."""
     p, axonal, blocks = plastic.source, plastic.axonal, tables.lo.shape[0]
-    everything = ~np.uint64(0)
-    if axonal == 0:
-        for offset in range(steps):
-            for b in range(blocks):
-                first, end = window_spikes(tables, sync, half, b, p, offset)
-                deliver_step(tables, edges, plastic, ring, block, sync.spikes, first, end, everything, start + offset)
-    else:
-        waiting, waiting_end = plastic.waiting[block], plastic.waiting_end[block]
-        mask, end_mask = np.uint64(waiting.size - 1), waiting_end.size - 1
-        for offset in range(steps):
-            step = start + offset
-            head = waiting_end[(step - 1) & end_mask]
-            for b in range(blocks):
-                first, end = window_spikes(tables, sync, half, b, p, offset)
-                for s in range(first, end):
-                    waiting[head & mask] = sync.spikes[s]
-                    head += np.uint64(1)
-            waiting_end[step & end_mask] = head
-        for step in range(start, start + steps):
-            if step >= axonal:
-                first, end = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
-                deliver_step(tables, edges, plastic, ring, block, waiting, first, end, mask, step)
+    waiting, waiting_end = plastic.waiting[block], plastic.waiting_end[block]
+    mask, end_mask = np.uint64(waiting.size - 1), waiting_end.size - 1
+    for offset in range(steps):
+        step = start + offset
+        head = waiting_end[(step - 1) & end_mask]
+        for b in range(blocks):
+            where = tables.spikes[b, p] + half * (sync.spikes.size // 2)
+            earlier = sync.counts[half, b, p, offset - 1] if offset > 0 else 0
+            for s in range(where + earlier, where + sync.counts[half, b, p, offset]):
+                waiting[head & mask] = sync.spikes[s]
+                head += np.uint64(1)
+        waiting_end[step & end_mask] = head
+    for step in range(max(start, axonal), start + steps):
+        first, end = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
+        visit(tables, edges, plastic, ring, waiting, mask, block, first, end, step, np.int64(1), np.int64(1))
     # the window's own events are seen later: no delay is shorter than a window
     if note(tables, plastic, sync, half, block, steps, start):
-        sweep(tables, edges, plastic, block, start + steps - 1, False)
+        sweep(tables, edges, plastic, ring, waiting, block, start + steps - 1, np.int64(0))
 '''
 TRACE_END = 1e-18  # below it, a trace is 0
 RECENT = 8  # newest spikes of a target that are kept by age
@@ -439,7 +416,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         constants=lines(4, [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(spec.constants)]),
         decay_post=lines(8, decay_post),
         jump_post=lines(12, jump_post),
-        jump_pre=lines(4, jump_pre),
+        jump_pre=lines(12, jump_pre),
         hoist=lines(4, [f"last_{name} = plastic.pre[row, {k}]" for k, name in on_post]),
         number="plastic.seen[j] - 1 - np.int64(level)" if kept else "0",
         traces_deep=lines(12, traces_on_post),
@@ -456,6 +433,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         flow=lines(12, flow),
         flow_out=lines(12, [line.replace(" - (not post)", "") for line in flow] or ["pass"]),
         on_post_text=lines(16, at_post or ["pass"]),
-        short=lines(4, short),
+        short=lines(8, ["if fire > 0:", *(f"    {line}" for line in short)] if short else []),
+        prefetch_delays=lines(12, ["prefetch_row(delays, lo, hi, np.uint64(64 // delays.itemsize))"] if drawn else []),
         delivered="weights[k] * scale" if short_term else "weights[k]",
     )
