@@ -15,7 +15,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.cpu.sync import element_pointer
-from kernels.jit import kernel
+from kernels.jit import inner
 from kernels.layout import CHUNK_BITS
 
 BITS = np.uint64(CHUNK_BITS)
@@ -37,7 +37,7 @@ def prefetch(typing, array, index):  # type: ignore[no-untyped-def]
     return numba.types.void(array, index), generate
 
 
-@kernel
+@inner
 def prefetch_row(values, lo, hi, step):  # type: ignore[no-untyped-def]
     """Ask for values[lo:hi], ``step`` elements a cache line."""
     k = lo
@@ -46,27 +46,27 @@ def prefetch_row(values, lo, hi, step):  # type: ignore[no-untyped-def]
         k += step
 
 
-@kernel
+@inner
 def row_table(edges, group, block):  # type: ignore[no-untyped-def]
     """Where the rows of a group in a block begin."""
     return np.uint64(edges.at[group] + block * (edges.n_source[group] + 1))
 
 
-@kernel
+@inner
 def row_cc(ring, base, targets, weight, lo, hi):  # type: ignore[no-untyped-def]
     """Add ``weight`` for each target; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weight
 
 
-@kernel
+@inner
 def row_vc(ring, base, targets, weights, lo, hi):  # type: ignore[no-untyped-def]
     """Add each synapse's weight; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weights[k]
 
 
-@kernel
+@inner
 def new_chunk(queue, block, slot, p):  # type: ignore[no-untyped-def]
     """Place for the next event of a slot whose last chunk is full, or that has none."""
     queue.n_free[0] -= 1
@@ -79,7 +79,7 @@ def new_chunk(queue, block, slot, p):  # type: ignore[no-untyped-def]
     return np.uint64(chunk) << BITS
 
 
-@kernel
+@inner
 def row_cv(queue, block, targets, weight, delays, lo, hi, step, mask):  # type: ignore[no-untyped-def]
     """Queue ``weight`` for each target in the slot of its delay."""
     position, to, value = queue.position[block], queue.targets, queue.weights
@@ -93,7 +93,7 @@ def row_cv(queue, block, targets, weight, delays, lo, hi, step, mask):  # type: 
         position[slot] = p + np.uint64(1)
 
 
-@kernel
+@inner
 def row_vv(queue, block, targets, weights, delays, lo, hi, step, mask):  # type: ignore[no-untyped-def]
     """Queue each synapse's weight in the slot of its delay."""
     position, to, value = queue.position[block], queue.targets, queue.weights
@@ -107,7 +107,7 @@ def row_vv(queue, block, targets, weights, delays, lo, hi, step, mask):  # type:
         position[slot] = p + np.uint64(1)
 
 
-@kernel
+@inner
 def drain(queue, ring, base, block, slot):  # type: ignore[no-untyped-def]
     """Add the events queued in a slot to the ring at ``base``, in the order of queueing; empty the slot."""
     to, value = queue.targets, queue.weights
@@ -126,7 +126,7 @@ def drain(queue, ring, base, block, slot):  # type: ignore[no-untyped-def]
     queue.position[block, slot] = 0
 
 
-@kernel
+@inner
 def chunks_needed(places, edges, sync, half, block, steps):  # type: ignore[no-untyped-def]
     """Most chunks that delivering the window's spikes to ``block`` can take, but for one a slot.
 
@@ -150,7 +150,7 @@ def chunks_needed(places, edges, sync, half, block, steps):  # type: ignore[no-u
 
 
 _TEMPLATE = '''
-@kernel
+@inner
 def deliver(places, edges, ring, queue, sync, half, block, start, steps):
     """Deliver all spikes of the window [start, start + steps) to ``block``."""
     mask, queue_mask = np.uint64(places.ring_mask), np.uint64(places.queue_mask)

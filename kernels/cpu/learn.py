@@ -18,7 +18,7 @@ _NOTE = '''
 RECENT = {recent}
 
 
-@kernel
+@inner
 def note(tables, plastic, sync, half, block, steps, start):
     """Move the traces of the block's targets through the window and note its spikes; returns whether a sweep is due."""
     p = plastic.target
@@ -62,7 +62,7 @@ _NOTE_SIGNAL = """
             due |= c + 1 - plastic.signal_swept[block] >= mask - plastic.signal_delay - 2 * tables.window
 """
 _SIGNAL = '''
-@kernel
+@inner
 def signal_at(plastic, block, c, step):
     """The modulator at ``step``; event number c is the last one before."""
     c &= plastic.signal_step.shape[1] - 1
@@ -70,7 +70,7 @@ def signal_at(plastic, block, c, step):
     return plastic.signal_value[block, c] * plastic.signal_decay[k]
 
 
-@kernel
+@inner
 def signals_until(plastic, block, step):
     """How many of the modulator's events there were up to ``step``."""
     c, mask = plastic.signal_seen[block], plastic.signal_step.shape[1] - 1
@@ -222,7 +222,7 @@ def change(plastic, edges, row, block, first, end, step, before):
         plastic.fault[block, 0], plastic.fault[block, 1] = step, np.int64(k)
 
 
-@kernel
+@inner
 def visit(tables, edges, plastic, ring, spikes, mask, block, first, end, step, fire, settle):
     """Bring rows of ``block`` up to date at ``step``; where ``fire``, deliver their sources' spikes of that step.
 
@@ -277,7 +277,7 @@ def sweep(tables, edges, plastic, ring, spikes, block, until, settle):
     plastic.signal_swept[block] = plastic.signal_seen[block]
 
 
-@kernel
+@inner
 def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
     """Deliver the window's spikes to ``block`` through plastic synapses."""
     p, axonal, blocks = plastic.source, plastic.axonal, tables.lo.shape[0]
