@@ -11,7 +11,7 @@ from kernels import connectivity
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
-from kernels.cpu.learn import RECENT, STATIC, TRACE_END, post_at_spike
+from kernels.cpu.learn import RECENT, STATIC, TRACE_END, gathered, post_at_spike
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import (
@@ -39,7 +39,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
-SIGNALS = 512  # modulator events that a plastic synapse may have yet to see, but for those under way
+EPOCH = 2**14  # steps after which all synapses of a rule with a modulator, but without discount, are settled
 HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
@@ -414,7 +414,7 @@ def _plastic(
     rule, dt = rule_of(projection), tables.dt
     source, target = index[projection.source.name], index[projection.target.name]
     values = projection.plasticity.constants(dt) if projection.plasticity else {}
-    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post")}
+    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
     blocks, n = len(tables.lo), projection.target.n
     rows, synapses = blocks * projection.source.n, edges.targets.size
     axonal = round(projection.axonal_delay / dt)
@@ -430,14 +430,16 @@ def _plastic(
         source=source, target=target, n=n, longest=longest, axonal=axonal, dt=dt,
         slots=_power(longest + tables.window),
         origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
-        constants=np.array([values[name] for name in rule.constants]), decay=_decay_table(taus["pre"], dt),
-        factor=np.exp(-dt / taus["post"]), learning=np.array([1, -1], np.int64), pre=np.zeros((rows, len(taus["pre"]))),
+        constants=np.array([values[name] for name in rule.constants]),
+        decay=_decay_table(np.concatenate((taus["pre"], taus["between"])), dt), factor=np.exp(-dt / taus["post"]),
+        learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
-        swept=np.zeros(n, np.int64), recent=aligned(np.full((RECENT, n), NEVER)),
+        swept=np.zeros(n, np.int64), recent=aligned(np.full((RECENT + 1, n), NEVER)),
         history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
         post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),
         trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
-        lists=np.zeros((blocks, RECENT, PIECE), np.uint16), ends=np.zeros((blocks, RECENT), np.uint64),
+        work=np.zeros((blocks, len(gathered(rule)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
+        ends=np.zeros((blocks, RECENT), np.uint64),
         **_signal(projection, index, tables, values),
         waiting=np.zeros((blocks, waiting), np.uint32),
         waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
@@ -456,19 +458,23 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
         )
     blocks, dt = len(tables.lo), tables.dt
     delay = round(found.delay / dt) if found and found.source else 0
-    events = _power(delay + 2 * tables.window + SIGNALS) if signal else 1
-    step, value = np.full((blocks, events), NEVER), np.zeros((blocks, events))
-    if found:  # the value at the start is the first event
-        step[:, 0], value[:, 0] = -1, found.value
-    decay = np.ones((1, 2))
-    if signal and signal.tau:
-        decay = _decay_table(np.array([values[signal.tau]]), dt)
+    now, rate, epoch, growth = np.zeros((blocks, 2)), 0.0, 1, np.ones(1)
+    if signal and found:
+        now[:, 0] = found.value
+        discount = [values[t.tau] for t in rule_of(projection).side("between") if t.name == signal.discount]
+        rate = sum(1.0 / tau for tau in discount)
+        # sums lose digits where the discount has become small
+        epoch = _power(int(2.0 / rate / dt)) if discount else EPOCH
+        growth = np.exp(np.arange(epoch) * dt * rate)
+    decline = 1.0 / values[signal.tau] if signal and signal.tau else 0.0
+    rate += decline
     return {
         "signal": index[found.source.name] if found and found.source else -1, "signal_delay": delay,
-        "signal_decay": decay[0].copy(),
+        "signal_factor": math.exp(-dt * decline), "signal_gain": -math.expm1(-dt * rate) / rate if rate else dt,
         "signal_jump": values[signal.jump] if signal and signal.jump else 0.0,
-        "signal_seen": np.full(blocks, 1 if found else 0, np.int64), "signal_swept": np.zeros(blocks, np.int64),
-        "signal_step": step, "signal_value": value,
+        "epoch": epoch, "signal_growth": growth, "signal_now": now,
+        "signal_jumps": np.zeros((blocks, _power(delay + tables.window)), np.int64),
+        "signal_value": np.zeros((blocks, 2 * epoch)), "signal_sum": np.zeros((blocks, 2 * epoch)),
     }  # fmt: skip
 
 
