@@ -170,6 +170,7 @@ class Plastic(NamedTuple):
     target: int
     n: int  # neurons of the target population
     longest: int  # largest delay in steps
+    lag: int  # steps after which the first synapse may see a spike of its target: the smallest dendritic delay
     axonal: int  # axonal part of all delays
     slots: int  # S
     dt: float
@@ -183,7 +184,9 @@ class Plastic(NamedTuple):
     last: Array  # (rows,) step of that spike
     done: Array  # (rows,) events up to this step have been applied
     variables: Array  # (state variables, synapses) as of a synapse's last event
-    seen: Array  # (n,) postsynaptic spikes so far
+    fired: Array  # (B, W) uint32, spikes of the targets that no synapse sees yet, in turn; W a power of two
+    fired_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
+    seen: Array  # (n,) postsynaptic spikes that some synapse may have seen
     swept: Array  # (n,) of these, before the last sweep
     recent: Array  # (RECENT + 1, n) steps of the newest by age, NEVER where there is none
     history: Array  # (n, H) steps of the last spikes

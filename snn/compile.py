@@ -123,7 +123,7 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
         kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
-        learned=learned, plastic=[_plastic(p, e, index, tables, most, delays[p.name][1]) for p, e in pairs],
+        learned=learned, plastic=[_plastic(p, e, index, tables, most, delays[p.name]) for p, e in pairs],
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
         n_edges=sum(int(e.targets.size) for e in (*(e for _, e in edges), *learned)),
     )  # fmt: skip
@@ -408,9 +408,17 @@ def rule_of(projection: Projection) -> RuleSpec:
 
 
 def _plastic(
-    projection: Projection, edges: Edges, index: dict[str, int], tables: Tables, most: np.ndarray, longest: int
+    projection: Projection,
+    edges: Edges,
+    index: dict[str, int],
+    tables: Tables,
+    most: np.ndarray,
+    delays: tuple[int, int],
 ) -> Plastic:
-    """State of a plastic projection before the first step. ``most``: spikes a step of an element by population."""
+    """State of a plastic projection before the first step.
+
+    ``most``: spikes a step of an element by population; ``delays``: the smallest and the largest, in steps.
+    """
     rule, dt = rule_of(projection), tables.dt
     source, target = index[projection.source.name], index[projection.target.name]
     values = projection.plasticity.constants(dt) if projection.plasticity else {}
@@ -418,6 +426,8 @@ def _plastic(
     blocks, n = len(tables.lo), projection.target.n
     rows, synapses = blocks * projection.source.n, edges.targets.size
     axonal = round(projection.axonal_delay / dt)
+    longest, lag = delays[1], delays[0] - axonal
+    fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
     receptor = projection.receptors[0]
     variables = np.empty((len(rule.state), synapses))
     for k, var in enumerate(rule.state):
@@ -427,13 +437,15 @@ def _plastic(
     short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
     waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
     return Plastic(
-        source=source, target=target, n=n, longest=longest, axonal=axonal, dt=dt,
+        source=source, target=target, n=n, longest=longest, lag=lag, axonal=axonal, dt=dt,
         slots=_power(longest + tables.window),
         origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
         constants=np.array([values[name] for name in rule.constants]),
         decay=_decay_table(np.concatenate((taus["pre"], taus["between"])), dt), factor=np.exp(-dt / taus["post"]),
         learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
+        fired=np.zeros((blocks, fired), np.uint32),
+        fired_end=np.zeros((blocks, _power(lag + tables.window)), np.uint64),
         swept=np.zeros(n, np.int64), recent=aligned(np.full((RECENT + 1, n), NEVER)),
         history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
         post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),

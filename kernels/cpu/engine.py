@@ -113,7 +113,8 @@ class Engine:
         for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
             out[f"plastic/{k}/weights"] = edges.weights
             names = (
-                "learning", "settled", "pre", "last", "done", "variables", "seen", "swept", "recent", "history", "post",
+                "learning", "settled", "pre", "last", "done", "variables", "fired",
+                "fired_end", "seen", "swept", "recent", "history", "post",
                 "trace", "signal_jumps", "signal_now", "signal_value", "signal_sum", "waiting", "waiting_end", "short",
             )  # fmt: skip
             out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}

@@ -25,14 +25,13 @@ RECENT = {recent}
 
 @inner
 def note(tables, plastic, sync, half, block, steps, start):
-    """Move the traces of the block's targets through the window and note its spikes; returns whether a sweep is due."""
+    """Move the traces of the block's targets through the window, put its spikes on their way, note the modulator's."""
     p = plastic.target
-    recent, history, trace = plastic.recent, plastic.history, plastic.trace
-    n, slots, mask = plastic.n, plastic.slots, plastic.history.shape[1] - 1
+    trace, fired, fired_end = plastic.trace, plastic.fired[block], plastic.fired_end[block]
+    n, slots = plastic.n, plastic.slots
     lo, hi = tables.lo[block, p], tables.hi[block, p]
-    limit = mask - plastic.longest - 2 * tables.window
     where = tables.spikes[block, p] + half * (sync.spikes.size // 2)
-    due = False
+    head = fired_end[(start - 1) & (fired_end.size - 1)]
     first = 0
     for offset in range(steps):
         end = sync.counts[half, block, p, offset]
@@ -41,16 +40,32 @@ def note(tables, plastic, sync, half, block, steps, start):
 {decay_post}
         for x in range(where + first, where + end):
             j = np.int64(sync.spikes[x])
-            c = plastic.seen[j]
-            for r in range(RECENT, 0, -1):
-                recent[r, j] = recent[r - 1, j]
-            recent[0, j] = step
-            history[j, c & mask] = step
+            fired[head & np.uint64(fired.size - 1)] = j
+            head += np.uint64(1)
 {jump_post}
-            plastic.seen[j] = c + 1
-            due |= c + 1 - plastic.swept[j] >= limit
+        fired_end[step & (fired_end.size - 1)] = head
         first = end
 {note_signal}
+
+
+@inner
+def see(tables, plastic, block, step):
+    """Show the synapses of ``block`` the spikes that the first of them sees at ``step``; returns if a sweep is due."""
+    recent, history, h = plastic.recent, plastic.history, step - plastic.lag
+    mask = history.shape[1] - 1
+    limit = mask - plastic.longest - 2 * tables.window
+    fired, fired_end = plastic.fired[block], plastic.fired_end[block]
+    first, end = fired_end[(h - 1) & (fired_end.size - 1)], fired_end[h & (fired_end.size - 1)]
+    due = False
+    for s in range(first, end):
+        j = np.int64(fired[s & np.uint64(fired.size - 1)])
+        c = plastic.seen[j]
+        for r in range(RECENT, 0, -1):
+            recent[r, j] = recent[r - 1, j]
+        recent[0, j] = history[j, c & mask] = h
+{keep_post}
+        plastic.seen[j] = c + 1
+        due |= c + 1 - plastic.swept[j] >= limit
     return due
 '''
 _NOTE_SIGNAL = """
@@ -119,24 +134,11 @@ _REPLAY = """
         d = {delay}
         j = np.uint64(targets[k]) + origin
         h, g = newest[j], second[j]
-        if h > until - d:  # seldom: not seen yet
-            m = plastic.seen[j]
-            while history[j, np.uint64((m - 1) & mask)] > until - d:
-                m -= 1
-            q = m
-            while history[j, np.uint64((q - 1) & mask)] > done - d:
-                q -= 1
-            g = history[j, np.uint64((q - 1) & mask)]
-            for c in range(q, m):
-                h = history[j, np.uint64(c & mask)]
-{see_in_order}
-                g = h
-            h = g
-            newer[x] = 0
-        else:
-            newer[x] = h > done - d
-            listed[some] = x
-            some += np.uint64(g > done - d)
+        late = 0
+{unseen}
+        newer[x] = np.int64(h > done - d) & ~late
+        listed[some] = x
+        some += np.uint64(np.int64(g > done - d) & ~late)
 {first}
     ends[1] = some
     level = np.uint64(1)
@@ -177,6 +179,22 @@ _REPLAY = """
         {new} = {values}
 {newest}
         {values} = {chosen}
+"""
+_UNSEEN = """
+        if h > until - d:  # seldom: seen by synapses with shorter delays only
+            late = 1
+            m = plastic.seen[j]
+            while history[j, np.uint64((m - 1) & mask)] > until - d:
+                m -= 1
+            q = m
+            while history[j, np.uint64((q - 1) & mask)] > done - d:
+                q -= 1
+            g = history[j, np.uint64((q - 1) & mask)]
+            for c in range(q, m):
+                h = history[j, np.uint64(c & mask)]
+{see}
+                g = h
+            h = g
 """
 _SETTLE = """
     if settle > 0:
@@ -265,13 +283,16 @@ def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
                 waiting[head & mask] = sync.spikes[s]
                 head += np.uint64(1)
         waiting_end[step & end_mask] = head
+    due = False
     for step in range(start, start + steps):
+        due |= see(tables, plastic, block, step)
 {move_signal}
         if step >= axonal:
             first, end = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
             visit(tables, edges, plastic, ring, waiting, mask, block, first, end, step, np.int64(1), np.int64(1))
     # the window's own events are seen later: no delay is shorter than a window
-    if note(tables, plastic, sync, half, block, steps, start):
+    note(tables, plastic, sync, half, block, steps, start)
+    if due:
         sweep(tables, edges, plastic, ring, waiting, block, start + steps - 1, np.int64(0))
 '''
 TRACE_END = 1e-18  # below it, a trace is 0
@@ -381,8 +402,12 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         ]
         jumped = "1.0" if t.nearest else f"(trace[{at} + now + j] + 1.0)"
         jump_post.append(f"trace[{at} + then + j] = {jumped} * plastic.factor[{k}]")
-        if t.name in kept:
-            jump_post.append(f"plastic.post[j, c & mask, {kept.index(t.name)}] = trace[{at} + now + j]")
+    keep_post = [
+        f"plastic.post[j, c & mask, {kept.index(t.name)}] = "
+        f"plastic.trace[({k} * plastic.slots + (h & (plastic.slots - 1))) * plastic.n + j]"
+        for k, t in enumerate(post)
+        if t.name in kept
+    ]
     jump_pre = [
         f"plastic.pre[row, {k}] = " + ("1.0" if t.nearest else f"plastic.pre[row, {k}] * {decayed(k, 'since')} + 1.0")
         for k, t in enumerate(pre)
@@ -416,7 +441,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     }
     replay = _REPLAY.format(
         **texts,
-        see_in_order=lines(16, see("")),
+        unseen=_UNSEEN.format(see=lines(16, see(""))) if drawn else "",
         see_oldest=lines(12, see("")),
         see_level=lines(12, see("plastic.seen[j] - 1 - np.int64(level)")),
         first=lines(8, first),
@@ -436,6 +461,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         constants=lines(4, [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(spec.constants)]),
         decay_post=lines(8, decay_post),
         jump_post=lines(12, jump_post),
+        keep_post=lines(8, keep_post),
         jump_pre=lines(12, jump_pre),
         hoist=lines(4, hoist),
         replay=replay if spec.on_post or spec.flow else "",
