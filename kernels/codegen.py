@@ -68,7 +68,7 @@ def _function(function: object, name: str, single: bool, change: ast.NodeTransfo
     if single:
         tree = _Literals().visit(tree)
     loops = any(isinstance(node, ast.For) for node in ast.walk(tree))  # nothing around them vectorises
-    decorator = "@kernel\n" if loops else "@inlined\n"
+    decorator = "@inner\n" if loops else "@inlined\n"
     return decorator + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
@@ -121,7 +121,7 @@ def update_source(variant: Variant, precision: str) -> str:
     lines.append("flags[i] = fired")
     indent = "\n" + " " * 4
     update = (
-        f"@kernel\ndef update({_UPDATE}):{indent}"
+        f"@inner\ndef update({_UPDATE}):{indent}"
         "at_current, at_words = np.uint64(at_current), np.uint64(at_words)"
         f"{indent}"
         + indent.join(load)
@@ -243,7 +243,7 @@ import math
 
 import numpy as np
 
-{imports}from kernels.jit import inlined, kernel
+{imports}from kernels.jit import inlined, inner, kernel
 '''
 
 

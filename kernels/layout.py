@@ -167,42 +167,52 @@ class Plastic(NamedTuple):
     """State of a plastic projection; its edges are an Edges of one group.
 
     A row's number is block * n_source + source. All of it is float64. Of a target's spikes the last H are kept, in
-    turn, and the newest few once more by age; of postsynaptic traces the last S steps; of a modulator's events the last
-    M. H, S and M are powers of two. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late.
+    turn, and the newest few once more by age; of postsynaptic traces the last S steps; of a modulator the last two
+    epochs. H, S and an epoch are powers of two. Steps are those at the synapse: its source's spikes arrive ``axonal``
+    steps late.
     """
 
     source: int  # populations
     target: int
     n: int  # neurons of the target population
     longest: int  # largest delay in steps
+    lag: int  # steps after which the first synapse may see a spike of its target: the smallest dendritic delay
     axonal: int  # axonal part of all delays
     slots: int  # S
     dt: float
     origin: Array  # (B,) number of a block's first target less its accumulator
     constants: Array  # of the rule, by the order of RuleSpec.constants
-    decay: Array  # (presynaptic traces, L) factor after k steps; 0 from L - 1 on
+    decay: Array  # (presynaptic traces, then those between, L) factor after k steps; 0 from L - 1 on
     factor: Array  # (postsynaptic traces,) factor of a step
-    learning: Array  # (2,) int64: 1 where the rule is applied, else 0; step at which that was last changed
+    learning: Array  # (1,) int64: 1 where the rule is applied, else 0
+    settled: Array  # (B,) step up to which all synapses were last settled
     pre: Array  # (rows, presynaptic traces) just after the source's last spike
     last: Array  # (rows,) step of that spike
     done: Array  # (rows,) events up to this step have been applied
     variables: Array  # (state variables, synapses) as of a synapse's last event
-    seen: Array  # (n,) postsynaptic spikes so far
+    fired: Array  # (B, W) uint32, spikes of the targets that no synapse sees yet, in turn; W a power of two
+    fired_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
+    seen: Array  # (n,) postsynaptic spikes that some synapse may have seen
     swept: Array  # (n,) of these, before the last sweep
-    recent: Array  # (RECENT, n) steps of the newest by age, NEVER where there is none
+    recent: Array  # (RECENT + 1, n) steps of the newest by age, NEVER where there is none
     history: Array  # (n, H) steps of the last spikes
     post: Array  # (n, H, traces that on_post takes) just before each
     trace: Array  # (postsynaptic traces * S * n,) at a step, without a spike of that very step
-    lists: Array  # (B, RECENT, PIECE) uint16, synapses of the piece at work with 1, 2, .. spikes to replay
+    lists: Array  # (B, RECENT, PIECE) uint16, of the piece at work: 1 where the newest spike is to be replayed; k > 0:
+    #               those with k + 1 spikes to replay
+    work: Array  # (B, numbers of a synapse, PIECE) what the passes note of the piece at work
     ends: Array  # (B, RECENT) uint64, their numbers
     signal: int  # population that carries the modulator, -1 if none does
     signal_delay: int  # steps
-    signal_decay: Array  # (L,) factor of the modulator after k steps
+    signal_factor: float  # of the modulator in a step
     signal_jump: float
-    signal_seen: Array  # (B,) events so far
-    signal_swept: Array  # (B,) of these, before the last sweep
-    signal_step: Array  # (B, M) steps of the last events, NEVER where there was none
-    signal_value: Array  # (B, M) modulator just after each
+    signal_gain: float  # integral over a step of a modulator that is 1 at its beginning
+    epoch: int  # steps
+    signal_growth: Array  # (epoch,) 1 / discount after k steps
+    signal_jumps: Array  # (B, J) int64, jumps at a step; J a power of two
+    signal_now: Array  # (B, 2) at the next step: modulator but for jumps, sum
+    signal_value: Array  # (B, 2 epochs) modulator at a step
+    signal_sum: Array  # (B, 2 epochs) discounted integral from the beginning of the epoch
     waiting: Array  # (B, W) uint32, spikes of the source on their way along the axon, in turn; W a power of two
     waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
     short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants

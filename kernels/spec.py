@@ -250,7 +250,8 @@ class NeuronSpec:
 @dataclass(frozen=True)
 class Trace:
     """An exponential trace of a synapse's pre- or postsynaptic spikes: ``side`` is "pre" or "post", ``tau`` names a
-    parameter in ms. At a spike it jumps by 1, or to 1 where ``nearest`` (nearest-neighbour pairing)."""
+    parameter in ms. At a spike it jumps by 1, or to 1 where ``nearest`` (nearest-neighbour pairing). A trace of side
+    "between" is 1 just after each event of the synapse: ``flow`` gets exp(-h / tau) without computing it."""
 
     name: str
     side: str
@@ -263,7 +264,8 @@ class Modulator:
     """A signal that all synapses of a projection see, the third factor of a rule.
 
     At a spike of the population that carries it, it jumps by ``jump``; between spikes it decays with time constant
-    ``tau``, or stays where tau is None. Both name a parameter or derived constant.
+    ``tau``, or stays where tau is None. Both name a parameter or derived constant. on_pre and on_post get its value,
+    ``flow`` its integral over h ms, times the trace "between" that ``discount`` names, if any.
     """
 
     name: str
@@ -271,6 +273,7 @@ class Modulator:
     doc: str
     tau: str | None = None
     jump: str | None = None  # None: only the user sets it
+    discount: str | None = None
 
 
 @dataclass(frozen=True)
@@ -287,8 +290,9 @@ class RuleSpec:
         where nothing happens at postsynaptic spikes
     state : variables of a synapse beside its weight, float64; init is a number or names a parameter
     flow : ``flow(w, ..., h)``: the solution over h ms without events, from just after one event of the synapse (spike
-        of either side, modulator's jump) to just before the next; None: nothing changes in between. Takes no traces;
-        the modulator's value is that at the beginning. It is called from event to event and never sooner
+        of either side) to just before the next; None: nothing changes in between. Of traces it takes those "between";
+        of the modulator, the integral. It is called from event to event and never sooner, but where the rule has a
+        modulator, also at the ends of epochs: fixed times, some of discount's time constants apart
     modulator : see :class:`Modulator`; ``net.modulate`` connects it
     bounds : ``bounds(p)``: smallest and largest weight, kept by the functions
 
@@ -316,19 +320,24 @@ class RuleSpec:
         names = [x.name for group in (self.state, self.traces, signals, self.params, self.derived) for x in group]
         _check_names(self.name, ["w", "h", *names])
         for trace in self.traces:
-            if trace.side not in ("pre", "post") or trace.tau not in self.constants:
+            if trace.side not in ("pre", "post", "between") or trace.tau not in self.constants:
                 raise ModelError(
-                    f"{self.name}.{trace.name}: needs side 'pre' or 'post' and tau, a parameter; got {trace}."
+                    f"{self.name}.{trace.name}: needs side 'pre', 'post' or 'between', and tau, a parameter; "
+                    f"got {trace}."
                 )
         _check_state(self.name, self.state, self.params)
         for attribute in ("tau", "jump"):
             value = getattr(self.modulator, attribute, None)
             if value is not None and value not in self.constants:
                 raise ModelError(f"{self.name}.modulator.{attribute}: names no parameter; got {value!r}.")
+        discount, between = getattr(self.modulator, "discount", None), [t.name for t in self.side("between")]
+        if discount is not None and discount not in between:
+            raise ModelError(f"{self.name}.modulator.discount: names no trace 'between'; got {discount!r}.")
         results = ["w", *(v.name for v in self.state)]
         common = [*results, *(m.name for m in signals), *self.constants]
+        spikes = [t.name for t in (*self.side("pre"), *self.side("post"))]
         for name, function in self.functions().items():
-            known = [*common, "h"] if name == "flow" else [*common, *(t.name for t in self.traces)]
+            known = [*common, *between, "h"] if name == "flow" else [*common, *spikes]
             _check_function(self.name, function, known, results)
         if not self.references:
             raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")

@@ -1,7 +1,5 @@
 """STDP gated by dopamine: eligibility traces in the synapses, one signal for all."""
 
-import math
-
 from kernels.spec import Check, Derived, Modulator, Param, RuleSpec, StateVar, Trace
 from plasticity.base import define
 
@@ -14,11 +12,10 @@ def _on_post(w, c, pre, a_plus):  # type: ignore[no-untyped-def]
     return w, c + a_plus * pre
 
 
-def _flow(w, c, n, h, b, tau_c, rate, w_min, w_max):  # type: ignore[no-untyped-def]
-    decay = math.expm1(-h / tau_c)
-    w = w - c * (n * math.expm1(-h * rate) / rate - b * tau_c * decay)
+def _flow(w, c, n, fade, b, tau_c, w_min, w_max):  # type: ignore[no-untyped-def]
+    w = w + c * (n - b * tau_c * (1.0 - fade))
     w = w if w > w_min else w_min
-    return w if w < w_max else w_max, c + c * decay
+    return w if w < w_max else w_max, c * fade
 
 
 DopamineSTDP = define(
@@ -36,9 +33,10 @@ DopamineSTDP = define(
 
         Numerics
         --------
-        Exact between events; bounded at events. All events of a synapse (spikes of both sides, dopamine spikes) are
-        applied in order when its next presynaptic spike arrives; equal to NEST's ``stdp_dopamine_synapse``. Connect the
-        source with ``net.modulate``.
+        Exact between spikes of either side, whatever the number of dopamine spikes; bounded at those spikes. They are
+        applied in order when the next presynaptic one arrives. Equal to NEST's ``stdp_dopamine_synapse``, which bounds
+        at dopamine spikes too: other weights may come out where one meets a bound and turns back in between. Connect
+        the source with ``net.modulate``.
         """,
         params=(
             Param("tau_plus", "ms", 20.0, "time constant of the presynaptic trace", gt=0),
@@ -51,13 +49,10 @@ DopamineSTDP = define(
             Param("w_min", "weight", 0.0, "smallest weight"),
             Param("w_max", "weight", 200.0, "largest weight"),
         ),
-        derived=(
-            Derived("rate", "1/ms", lambda p, dt: 1.0 / p.tau_c + 1.0 / p.tau_n),
-            Derived("jump", "1/ms", lambda p, dt: 1.0 / p.tau_n),
-        ),
-        traces=(Trace("pre", "pre", "tau_plus"), Trace("post", "post", "tau_minus")),
+        derived=(Derived("jump", "1/ms", lambda p, dt: 1.0 / p.tau_n),),
+        traces=(Trace("pre", "pre", "tau_plus"), Trace("post", "post", "tau_minus"), Trace("fade", "between", "tau_c")),
         state=(StateVar("c", "weight", "eligibility"),),
-        modulator=Modulator("n", "1/ms", "dopamine", tau="tau_n", jump="jump"),
+        modulator=Modulator("n", "1/ms", "dopamine", tau="tau_n", jump="jump", discount="fade"),
         on_pre=_on_pre,
         on_post=_on_post,
         flow=_flow,

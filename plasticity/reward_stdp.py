@@ -1,7 +1,5 @@
 """STDP gated by reward, with eligibility traces."""
 
-import math
-
 from kernels.spec import Check, Modulator, Param, RuleSpec, StateVar, Trace
 from plasticity.base import define
 
@@ -14,11 +12,10 @@ def _on_post(w, z, pre, a_plus, tau_z):  # type: ignore[no-untyped-def]
     return w, z + a_plus * pre / tau_z
 
 
-def _flow(w, z, reward, h, gamma, tau_z, w_min, w_max):  # type: ignore[no-untyped-def]
-    decay = math.expm1(-h / tau_z)
-    w = w - gamma * reward * z * tau_z * decay
+def _flow(w, z, reward, fade, gamma, w_min, w_max):  # type: ignore[no-untyped-def]
+    w = w + gamma * z * reward
     w = w if w > w_min else w_min
-    return w if w < w_max else w_max, z + z * decay
+    return w if w < w_max else w_max, z * fade
 
 
 RewardSTDP = define(
@@ -37,7 +34,7 @@ RewardSTDP = define(
 
         Numerics
         --------
-        Exact between events; bounded at events. For a reward that spikes release and that decays, see
+        Exact between spikes of either side; bounded at those. For a reward that spikes release and that decays, see
         :class:`DopamineSTDP`.
         """,
         params=(
@@ -51,9 +48,9 @@ RewardSTDP = define(
             Param("w_max", "weight", 100.0, "largest weight"),
         ),
         derived=(),
-        traces=(Trace("pre", "pre", "tau_plus"), Trace("post", "post", "tau_minus")),
+        traces=(Trace("pre", "pre", "tau_plus"), Trace("post", "post", "tau_minus"), Trace("fade", "between", "tau_z")),
         state=(StateVar("z", "1/ms", "eligibility"),),
-        modulator=Modulator("reward", "1", "reward, of either sign"),
+        modulator=Modulator("reward", "1", "reward, of either sign", discount="fade"),
         on_pre=_on_pre,
         on_post=_on_post,
         flow=_flow,

@@ -1,6 +1,5 @@
 """Pair STDP in which every presynaptic spike has one partner on each side."""
 
-import math
 from dataclasses import replace
 
 from kernels.spec import StateVar, Trace
@@ -18,8 +17,8 @@ def _potentiate(w, k, a_plus, mu_plus, w_max):  # type: ignore[no-untyped-def]
     return w if w < w_max else w_max, 0.0
 
 
-def _flow(w, k, h, tau_plus):  # type: ignore[no-untyped-def]
-    return w, k * math.exp(-h / tau_plus)
+def _flow(w, k, fade):  # type: ignore[no-untyped-def]
+    return w, k * fade
 
 
 STDPNearestPreCentered = define(
@@ -42,7 +41,7 @@ STDPNearestPreCentered = define(
         As :class:`STDPPair`; equal to NEST's ``stdp_nn_pre_centered_synapse``. One number a synapse beside the weight.
         """,
         state=(StateVar("k", "1", "trace of presynaptic spikes since the last postsynaptic one"),),
-        traces=(Trace("post", "post", "tau_minus", nearest=True),),
+        traces=(Trace("post", "post", "tau_minus", nearest=True), Trace("fade", "between", "tau_plus")),
         on_pre=_depress,
         on_post=_potentiate,
         flow=_flow,

@@ -8,7 +8,7 @@ import numpy as np
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
-from kernels.cpu.learn import RECENT, STATIC, TRACE_END, post_at_spike
+from kernels.cpu.learn import RECENT, STATIC, TRACE_END, gathered, post_at_spike
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import (
@@ -37,7 +37,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
-SIGNALS = 512  # modulator events that a plastic synapse may have yet to see, but for those under way
+EPOCH = 2**14  # steps after which all synapses of a rule with a modulator, but without discount, are settled
 HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
@@ -122,7 +122,7 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
         kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
-        learned=learned, plastic=[_plastic(p, e, index, tables, most, delays[p.name][1]) for p, e in pairs],
+        learned=learned, plastic=[_plastic(p, e, index, tables, most, delays[p.name]) for p, e in pairs],
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
         n_edges=n_edges,
     )  # fmt: skip
@@ -365,16 +365,26 @@ def rule_of(projection: Projection) -> RuleSpec:
 
 
 def _plastic(
-    projection: Projection, edges: Edges, index: dict[str, int], tables: Tables, most: np.ndarray, longest: int
+    projection: Projection,
+    edges: Edges,
+    index: dict[str, int],
+    tables: Tables,
+    most: np.ndarray,
+    delays: tuple[int, int],
 ) -> Plastic:
-    """State of a plastic projection before the first step. ``most``: spikes a step of an element by population."""
+    """State of a plastic projection before the first step.
+
+    ``most``: spikes a step of an element by population; ``delays``: the smallest and the largest, in steps.
+    """
     rule, dt = rule_of(projection), tables.dt
     source, target = index[projection.source.name], index[projection.target.name]
     values = projection.plasticity.constants(dt) if projection.plasticity else {}
-    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post")}
+    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
     blocks, n = len(tables.lo), projection.target.n
     rows, synapses = blocks * projection.source.n, edges.targets.size
     axonal = round(projection.axonal_delay / dt)
+    longest, lag = delays[1], delays[0] - axonal
+    fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
     receptor = projection.receptors[0]
     variables = np.empty((len(rule.state), synapses))
     for k, var in enumerate(rule.state):
@@ -382,22 +392,26 @@ def _plastic(
     short = projection.short_term
     short_values = short.constants(dt) if short else {}
     short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
-    waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window)) if axonal else 1
+    waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
     return Plastic(
-        source=source, target=target, n=n, longest=longest, axonal=axonal, dt=dt,
+        source=source, target=target, n=n, longest=longest, lag=lag, axonal=axonal, dt=dt,
         slots=_power(longest + tables.window),
         origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
-        constants=np.array([values[name] for name in rule.constants]), decay=_decay_table(taus["pre"], dt),
-        factor=np.exp(-dt / taus["post"]), learning=np.array([1, -1], np.int64), pre=np.zeros((rows, len(taus["pre"]))),
+        constants=np.array([values[name] for name in rule.constants]),
+        decay=_decay_table(np.concatenate((taus["pre"], taus["between"])), dt), factor=np.exp(-dt / taus["post"]),
+        learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
-        swept=np.zeros(n, np.int64), recent=aligned(np.full((RECENT, n), NEVER)),
+        fired=np.zeros((blocks, fired), np.uint32),
+        fired_end=np.zeros((blocks, _power(lag + tables.window)), np.uint64),
+        swept=np.zeros(n, np.int64), recent=aligned(np.full((RECENT + 1, n), NEVER)),
         history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
         post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),
         trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
-        lists=np.zeros((blocks, RECENT, PIECE), np.uint16), ends=np.zeros((blocks, RECENT), np.uint64),
+        work=np.zeros((blocks, len(gathered(rule)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
+        ends=np.zeros((blocks, RECENT), np.uint64),
         **_signal(projection, index, tables, values),
         waiting=np.zeros((blocks, waiting), np.uint32),
-        waiting_end=np.zeros((blocks, _power(axonal + tables.window) if axonal else 1), np.uint64),
+        waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
         short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
         short=np.tile(np.array(short_state, float), (rows, 1)), rewired=np.zeros(1, np.int64),
         fault=np.full((blocks, 2), -1, np.int64),
@@ -409,19 +423,23 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
     signal, found = rule_of(projection).modulator, projection.modulation
     blocks, dt = len(tables.lo), tables.dt
     delay = round(found.delay / dt) if found and found.source else 0
-    events = _power(delay + 2 * tables.window + SIGNALS) if signal else 1
-    step, value = np.full((blocks, events), NEVER), np.zeros((blocks, events))
-    if found:  # the value at the start is the first event
-        step[:, 0], value[:, 0] = -1, found.value
-    decay = np.ones((1, 2))
-    if signal and signal.tau:
-        decay = _decay_table(np.array([values[signal.tau]]), dt)
+    now, rate, epoch, growth = np.zeros((blocks, 2)), 0.0, 1, np.ones(1)
+    if signal and found:
+        now[:, 0] = found.value
+        discount = [values[t.tau] for t in rule_of(projection).side("between") if t.name == signal.discount]
+        rate = sum(1.0 / tau for tau in discount)
+        # sums lose digits where the discount has become small
+        epoch = _power(int(2.0 / rate / dt)) if discount else EPOCH
+        growth = np.exp(np.arange(epoch) * dt * rate)
+    decline = 1.0 / values[signal.tau] if signal and signal.tau else 0.0
+    rate += decline
     return {
         "signal": index[found.source.name] if found and found.source else -1, "signal_delay": delay,
-        "signal_decay": decay[0].copy(),
+        "signal_factor": math.exp(-dt * decline), "signal_gain": -math.expm1(-dt * rate) / rate if rate else dt,
         "signal_jump": values[signal.jump] if signal and signal.jump else 0.0,
-        "signal_seen": np.full(blocks, 1 if found else 0, np.int64), "signal_swept": np.zeros(blocks, np.int64),
-        "signal_step": step, "signal_value": value,
+        "epoch": epoch, "signal_growth": growth, "signal_now": now,
+        "signal_jumps": np.zeros((blocks, _power(delay + tables.window)), np.int64),
+        "signal_value": np.zeros((blocks, 2 * epoch)), "signal_sum": np.zeros((blocks, 2 * epoch)),
     }  # fmt: skip
 
 

@@ -56,7 +56,7 @@ def plastic_projection(
     source, target = index[projection.source.name], index[projection.target.name]
     n, m = projection.source.n, int(block.hi[target] - block.lo[target])
     values = projection.plasticity.constants(0.0) if projection.plasticity else {}
-    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post")}
+    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
     variables = np.empty((len(rule.state), weights.size))
     for k, var in enumerate(rule.state):
         variables[k] = values[var.init] if isinstance(var.init, str) else var.init
@@ -68,14 +68,16 @@ def plastic_projection(
     return Plastic(
         group=group, source=source, target=target, longest=float(delays.max(initial=0.0)),
         constants=np.array([values[name] for name in rule.constants]), tau_pre=taus["pre"], tau_post=taus["post"],
-        learning=np.ones(1, np.int64), weights=aligned(weights), variables=variables, at=np.zeros(weights.size),
-        pre=np.zeros((n, len(taus["pre"]))), last=np.full(n, LONG_AGO), seen=np.zeros(m, np.int64),
-        oldest=np.zeros(m, np.int64), new=np.zeros(m, np.int64), history=np.zeros((m, HISTORY)),
-        post=np.zeros((m, HISTORY, len(taus["post"]))),
+        tau_between=taus["between"], learning=np.ones(1, np.int64), weights=aligned(weights), variables=variables,
+        at=np.zeros(weights.size), pre=np.zeros((n, len(taus["pre"]))), last=np.full(n, LONG_AGO),
+        seen=np.zeros(m, np.int64), oldest=np.zeros(m, np.int64), new=np.zeros(m, np.int64),
+        history=np.zeros((m, HISTORY)), post=np.zeros((m, HISTORY, len(taus["post"]))),
         signal=index[found.source.name] if found and found.source else -1,
         signal_delay=found.delay if found else 0.0,
         signal_tau=values[signal.tau] if signal and signal.tau else math.inf,
         signal_jump=values[signal.jump] if signal and signal.jump else 0.0,
+        signal_discount=next((values[t.tau] for t in rule.traces if signal and t.name == signal.discount), math.inf),
+        total=np.zeros(weights.size if signal else 0), reached=np.zeros(weights.size if signal else 0),
         signal_seen=np.full(1, 1 if found else 0, np.int64), signal_oldest=np.zeros(1, np.int64),
         signal_time=np.zeros(events), signal_value=value,
         short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),

@@ -149,7 +149,7 @@ class Clock:
         """Apply the projection's rule from now on, or not."""
         number = self.plastic_number(projection)
         self.engine.sweep(number, self.at - 1, settle=True)
-        self.compiled.plastic[number].learning[:] = on, self.at - 1
+        self.compiled.plastic[number].learning[:] = on
 
     def set_modulator(self, projection: Projection, value: float) -> None:
         """Set the modulator of the projection's rule from the next step on."""

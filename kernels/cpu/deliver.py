@@ -17,7 +17,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.cpu.sync import element_pointer
-from kernels.jit import kernel
+from kernels.jit import inner
 from kernels.layout import CHUNK_BITS
 
 BITS = np.uint64(CHUNK_BITS)
@@ -39,7 +39,7 @@ def prefetch(typing, array, index):  # type: ignore[no-untyped-def]
     return numba.types.void(array, index), generate
 
 
-@kernel
+@inner
 def prefetch_row(values, lo, hi, step):  # type: ignore[no-untyped-def]
     """Ask for values[lo:hi], ``step`` elements a cache line."""
     k = lo
@@ -48,20 +48,20 @@ def prefetch_row(values, lo, hi, step):  # type: ignore[no-untyped-def]
         k += step
 
 
-@kernel
+@inner
 def row_table(edges, group, block):  # type: ignore[no-untyped-def]
     """Where the rows of a group in a block begin."""
     return np.uint64(edges.at[group] + block * (edges.n_source[group] + 1))
 
 
-@kernel
+@inner
 def row_cc(ring, base, targets, weight, lo, hi):  # type: ignore[no-untyped-def]
     """Add ``weight`` for each target; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weight
 
 
-@kernel
+@inner
 def row_vc(ring, base, targets, weights, lo, hi):  # type: ignore[no-untyped-def]
     """Add each synapse's weight; base already points to the slot."""
     for k in range(lo, hi):
@@ -84,14 +84,14 @@ def add_bits(typing, number, at, bits, word):  # type: ignore[no-untyped-def]
     return numba.types.void(number, at, bits, word), generate
 
 
-@kernel
+@inner
 def row_bc(number, bits, word, words):  # type: ignore[no-untyped-def]
     """Count a spike for each target of a row of bits."""
     for k in range(words):
         add_bits(number, k << np.uint64(5), bits, word + k)
 
 
-@kernel
+@inner
 def add_numbers(ring, base, number, weight, n):  # type: ignore[no-untyped-def]
     """Add the numbers of spikes times ``weight`` to n accumulators from ``base`` on, and clear the numbers."""
     for k in range(n):
@@ -99,7 +99,7 @@ def add_numbers(ring, base, number, weight, n):  # type: ignore[no-untyped-def]
         number[k] = 0
 
 
-@kernel
+@inner
 def new_chunk(queue, block, slot, p):  # type: ignore[no-untyped-def]
     """Place for the next event of a slot whose last chunk is full, or that has none."""
     queue.n_free[0] -= 1
@@ -112,7 +112,7 @@ def new_chunk(queue, block, slot, p):  # type: ignore[no-untyped-def]
     return np.uint64(chunk) << BITS
 
 
-@kernel
+@inner
 def row_cv(queue, block, targets, weight, delays, lo, hi, step, mask):  # type: ignore[no-untyped-def]
     """Queue ``weight`` for each target in the slot of its delay."""
     position, to, value = queue.position[block], queue.targets, queue.weights
@@ -126,7 +126,7 @@ def row_cv(queue, block, targets, weight, delays, lo, hi, step, mask):  # type: 
         position[slot] = p + np.uint64(1)
 
 
-@kernel
+@inner
 def row_vv(queue, block, targets, weights, delays, lo, hi, step, mask):  # type: ignore[no-untyped-def]
     """Queue each synapse's weight in the slot of its delay."""
     position, to, value = queue.position[block], queue.targets, queue.weights
@@ -140,7 +140,7 @@ def row_vv(queue, block, targets, weights, delays, lo, hi, step, mask):  # type:
         position[slot] = p + np.uint64(1)
 
 
-@kernel
+@inner
 def drain(queue, ring, base, block, slot):  # type: ignore[no-untyped-def]
     """Add the events queued in a slot to the ring at ``base``, in the order of queueing; empty the slot."""
     to, value = queue.targets, queue.weights
@@ -159,7 +159,7 @@ def drain(queue, ring, base, block, slot):  # type: ignore[no-untyped-def]
     queue.position[block, slot] = 0
 
 
-@kernel
+@inner
 def chunks_needed(places, edges, sync, half, block, steps):  # type: ignore[no-untyped-def]
     """Most chunks that delivering the window's spikes to ``block`` can take, but for one a slot.
 
@@ -183,7 +183,7 @@ def chunks_needed(places, edges, sync, half, block, steps):  # type: ignore[no-u
 
 
 _TEMPLATE = '''
-@kernel
+@inner
 def deliver(places, edges, ring, queue, sync, half, block, start, steps):
     """Deliver all spikes of the window [start, start + steps) to ``block``."""
     mask, queue_mask = np.uint64(places.ring_mask), np.uint64(places.queue_mask)
@@ -228,7 +228,7 @@ _CALLS = {
 
 
 _DENSE = '''
-@kernel
+@inner
 def deliver(places, edges, ring, queue, sync, half, block, start, steps):
     """Deliver all spikes of the window [start, start + steps) to ``block``."""
     mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])

@@ -113,8 +113,9 @@ class Engine:
         for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
             out |= {f"plastic/{k}/{name}": getattr(edges, name) for name in ("weights", "rows", "targets", "delays")}
             names = (
-                "learning", "pre", "last", "done", "variables", "seen", "swept", "recent", "history", "post", "trace",
-                "signal_seen", "signal_swept", "signal_step", "signal_value", "waiting", "waiting_end", "short",
+                "learning", "settled", "pre", "last", "done", "variables", "fired",
+                "fired_end", "seen", "swept", "recent", "history", "post",
+                "trace", "signal_jumps", "signal_now", "signal_value", "signal_sum", "waiting", "waiting_end", "short",
                 "rewired",
             )  # fmt: skip
             out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
@@ -139,8 +140,11 @@ class Engine:
 
         They are then as of their last event, or of ``step`` itself where ``settle``.
         """
-        for block in range(len(self.tables.lo)):
-            self.sweeps[number](self.tables, self.net.learned[number], self.net.plastic[number], block, step, settle)
+        x = self.net.plastic[number]
+        for block, waiting in enumerate(x.waiting):
+            self.sweeps[number](
+                self.tables, self.net.learned[number], x, self.net.state.ring, waiting, block, step, int(settle)
+            )
 
     def weights(self, number: int, step: int) -> np.ndarray:
         """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
@@ -148,7 +152,7 @@ class Engine:
             self.sweep(number, step)
             return self.net.learned[number].weights.copy()
         x = self.net.plastic[number]
-        arrays = [self.net.learned[number].weights, x.variables, x.done, x.swept, x.signal_swept]
+        arrays = [self.net.learned[number].weights, x.variables, x.done, x.swept, x.settled]
         saved = [array.copy() for array in arrays]
         self.sweep(number, step, settle=True)
         weights = arrays[0].copy()
@@ -157,25 +161,10 @@ class Engine:
         return weights
 
     def set_signal(self, number: int, step: int, value: float) -> None:
-        """Set the modulator of plastic projection ``number`` at ``step``, after all that was noted up to then."""
+        """Set the modulator of plastic projection ``number`` at ``step``, the next one."""
         x = self.net.plastic[number]
-        last, mask = len(x.signal_decay) - 1, x.signal_step.shape[1] - 1
-        for b, (at, values) in enumerate(zip(x.signal_step, x.signal_value, strict=True)):
-            c = seen = int(x.signal_seen[b])
-            while at[(c - 1) & mask] > step:
-                c -= 1
-            before = (c - 1) & mask
-            change = value - float(values[before]) * float(x.signal_decay[min(step - at[before], last)])
-            if at[before] == step:
-                c -= 1
-            else:  # make room: what was noted for later moves on by one
-                for e in range(seen, c, -1):
-                    at[e & mask], values[e & mask] = at[(e - 1) & mask], values[(e - 1) & mask]
-                seen += 1
-                x.signal_seen[b] = seen
-            at[c & mask], values[c & mask] = step, value
-            for e in range(c + 1, seen):
-                values[e & mask] += change * float(x.signal_decay[min(at[e & mask] - step, last)])
+        x.signal_now[:, 0] = value
+        x.signal_jumps[:, step & (x.signal_jumps.shape[1] - 1)] = 0
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from kernels.draw import fill_normals
-from kernels.jit import inlined, kernel
+from kernels.jit import inlined, inner
 from kernels.philox import fill_words, philox
 
 POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
@@ -24,7 +24,7 @@ def segment(inputs, k, step):  # type: ignore[no-untyped-def]
     return row
 
 
-@kernel
+@inner
 def poisson_count(word, mean):  # type: ignore[no-untyped-def]
     """Poisson number with ``mean`` from a 32-bit word by inversion."""
     u = (np.float64(word) + 0.5) * 2.3283064365386963e-10
@@ -49,7 +49,7 @@ def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyp
     return base + np.uint64(step % 4) * m
 
 
-@kernel
+@inner
 def count_thresholds(words, at, m, thresholds, first, count, low, out):  # type: ignore[no-untyped-def]
     """out[i] = low + number of thresholds below words[at + i], i < m; ``count`` is a multiple of four."""
     n = np.uint64(m)
@@ -92,14 +92,14 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
     return True
 
 
-@kernel
+@inner
 def add_current(current, at, m, value):  # type: ignore[no-untyped-def]
     """current[at + i] += value, i < m."""
     for i in range(np.uint64(at), np.uint64(at + m)):
         current[i] += value
 
 
-@kernel
+@inner
 def events_of_step(inputs, k, step):  # type: ignore[no-untyped-def]
     """First and last + 1 of the events of input ``k`` in ``step``."""
     first, last = inputs.event_first[k], inputs.event_first[k + 1]
@@ -119,7 +119,7 @@ def any_active(inputs, p, step):  # type: ignore[no-untyped-def]
     return False
 
 
-@kernel
+@inner
 def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, normals):  # type: ignore[no-untyped-def]
     """Phase 1 for neurons lo .. hi-1 of population ``p``; ``counts`` (int32) and ``normals`` are scratch.
 
@@ -188,7 +188,7 @@ def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, n
                 state.noise[x + i] = mean + (y - mean) * keep + kick * normals[i]
 
 
-@kernel
+@inner
 def emit(inputs, state, p, lo, hi, step, start, counts, spikes, at):  # type: ignore[no-untyped-def]
     """Spikes of elements lo .. hi-1 of source population ``p`` in this step, ascending, to spikes[at:]; returns the new
     end."""

@@ -5,29 +5,33 @@ at a postsynaptic spike but to note it. When a target's notes run full, all rows
 (a sweep), which changes no weight's history of operations.
 
 How many spikes a synapse has yet to see is as good as random (about one where both sides fire at one rate), so a
-branch on it is mispredicted. A row is therefore walked in pieces, in passes without such branches: list the synapses
-that have a spike to see, of these those that have two, and so on; replay from the deepest list up, so that each synapse
-sees its oldest spike first; then make the presynaptic change and deliver.
+branch on it is mispredicted. A row is therefore walked in pieces, in passes without such branches. The first pass reads
+what lies scattered (spikes and traces of the targets) into ``work``, and lists the synapses that have two spikes to
+see, of these those that have three, and so on. The lists are replayed from the deepest up. The newest spike, the time
+since and the presynaptic change are then made for the whole piece in loops that LLVM vectorises, because all they
+touch lies in order; a synapse without a spike to see keeps its values.
+
+A modulator's integral over any stretch of time is the difference of two sums, which are noted at each step. They are
+relative to the beginning of an epoch; at its end all synapses are settled.
 """
 
 import inspect
 
-from kernels.spec import RuleSpec, ShortTermSpec
+from kernels.spec import RuleSpec, ShortTermSpec, Trace
 
 _NOTE = '''
 RECENT = {recent}
 
 
-@kernel
+@inner
 def note(tables, plastic, sync, half, block, steps, start):
-    """Move the traces of the block's targets through the window and note its spikes; returns whether a sweep is due."""
+    """Move the traces of the block's targets through the window, put its spikes on their way, note the modulator's."""
     p = plastic.target
-    recent, history, trace = plastic.recent, plastic.history, plastic.trace
-    n, slots, mask = plastic.n, plastic.slots, plastic.history.shape[1] - 1
+    trace, fired, fired_end = plastic.trace, plastic.fired[block], plastic.fired_end[block]
+    n, slots = plastic.n, plastic.slots
     lo, hi = tables.lo[block, p], tables.hi[block, p]
-    limit = mask - plastic.longest - 2 * tables.window
     where = tables.spikes[block, p] + half * (sync.spikes.size // 2)
-    due = False
+    head = fired_end[(start - 1) & (fired_end.size - 1)]
     first = 0
     for offset in range(steps):
         end = sync.counts[half, block, p, offset]
@@ -36,84 +40,108 @@ def note(tables, plastic, sync, half, block, steps, start):
 {decay_post}
         for x in range(where + first, where + end):
             j = np.int64(sync.spikes[x])
-            c = plastic.seen[j]
-            for r in range(RECENT - 1, 0, -1):
-                recent[r, j] = recent[r - 1, j]
-            recent[0, j] = step
-            history[j, c & mask] = step
+            fired[head & np.uint64(fired.size - 1)] = j
+            head += np.uint64(1)
 {jump_post}
-            plastic.seen[j] = c + 1
-            due |= c + 1 - plastic.swept[j] >= limit
+        fired_end[step & (fired_end.size - 1)] = head
         first = end
 {note_signal}
+
+
+@inner
+def see(tables, plastic, block, step):
+    """Show the synapses of ``block`` the spikes that the first of them sees at ``step``; returns if a sweep is due."""
+    recent, history, h = plastic.recent, plastic.history, step - plastic.lag
+    mask = history.shape[1] - 1
+    limit = mask - plastic.longest - 2 * tables.window
+    fired, fired_end = plastic.fired[block], plastic.fired_end[block]
+    first, end = fired_end[(h - 1) & (fired_end.size - 1)], fired_end[h & (fired_end.size - 1)]
+    due = False
+    for s in range(first, end):
+        j = np.int64(fired[s & np.uint64(fired.size - 1)])
+        c = plastic.seen[j]
+        for r in range(RECENT, 0, -1):
+            recent[r, j] = recent[r - 1, j]
+        recent[0, j] = history[j, c & mask] = h
+{keep_post}
+        plastic.seen[j] = c + 1
+        due |= c + 1 - plastic.swept[j] >= limit
     return due
 '''
 _NOTE_SIGNAL = """
-    p, mask = plastic.signal, plastic.signal_step.shape[1] - 1
+    p = plastic.signal
     for offset in range(steps if p >= 0 else 0):
         jumps = 0
         for b in range(tables.lo.shape[0]):
             jumps += sync.counts[half, b, p, offset] - (sync.counts[half, b, p, offset - 1] if offset > 0 else 0)
-        if jumps > 0:
-            c, at = plastic.signal_seen[block], start + offset + plastic.signal_delay
-            plastic.signal_value[block, c & mask] = signal_at(plastic, block, c - 1, at) + plastic.signal_jump * jumps
-            plastic.signal_step[block, c & mask] = at
-            plastic.signal_seen[block] = c + 1
-            due |= c + 1 - plastic.signal_swept[block] >= mask - plastic.signal_delay - 2 * tables.window
+        at = (start + offset + plastic.signal_delay) & (plastic.signal_jumps.shape[1] - 1)
+        plastic.signal_jumps[block, at] = jumps
 """
-_SIGNAL = '''
-@kernel
-def signal_at(plastic, block, c, step):
-    """The modulator at ``step``; event number c is the last one before."""
-    c &= plastic.signal_step.shape[1] - 1
-    k = np.uint64(min(step - plastic.signal_step[block, c], plastic.signal_decay.size - 1))
-    return plastic.signal_value[block, c] * plastic.signal_decay[k]
-
-
-@kernel
-def signals_until(plastic, block, step):
-    """How many of the modulator's events there were up to ``step``."""
-    c, mask = plastic.signal_seen[block], plastic.signal_step.shape[1] - 1
-    while plastic.signal_step[block, (c - 1) & mask] > step:
-        c -= 1
-    return c
-'''
+_MOVE_SIGNAL = """
+        at, place = step & (plastic.signal_value.shape[1] - 1), step & (plastic.signal_jumps.shape[1] - 1)
+        value = plastic.signal_now[block, 0] + plastic.signal_jump * plastic.signal_jumps[block, place]
+        plastic.signal_jumps[block, place] = 0
+        plastic.signal_value[block, at] = value
+        plastic.signal_sum[block, at] = plastic.signal_now[block, 1]
+        if step & (plastic.epoch - 1) == 0:
+            sweep(tables, edges, plastic, ring, waiting, block, step, np.int64(1))
+            plastic.signal_sum[block, at] = plastic.signal_now[block, 1] = 0.0
+        plastic.signal_now[block, 0] = value * plastic.signal_factor
+        plastic.signal_now[block, 1] += value * {discount} * plastic.signal_gain
+"""
 _BRING_UP = '''
-@kernel
-def bring_up(plastic, edges, row, block, first, n, until, settle):
-    """Replay what synapses ``first`` to ``first + n`` of a row have yet to see up to step ``until``."""
+@inlined
+def bring_up(plastic, edges, row, block, first, n, until, fire, settle):
+    """Replay what synapses ``first`` to ``first + n`` of a row have yet to see up to step ``until``.
+
+    ``settle``: they are then as of ``until``, else as of the last event that they have seen. ``fire``: the source's
+    spike arrives at ``until``.
+    """
 {constants}
-    newest, history, decay, variables = plastic.recent[0], plastic.history, plastic.decay, plastic.variables
+    history, decay, variables, work = plastic.history, plastic.decay, plastic.variables, plastic.work[block]
     lists, ends = plastic.lists[block], plastic.ends[block]
     targets, weights, delays = edges.targets, edges.weights, edges.delays
     last_entry, mask = decay.shape[1] - 1, history.shape[1] - 1
     axonal = plastic.axonal
     last, done, delay = plastic.last[row], plastic.done[row], edges.delay[0] - axonal
     origin = np.uint64(plastic.origin[block])
+    before = max(last, plastic.settled[block])
 {hoist}
+{replay}
+{settle}
+    if fire > 0:
+{at_arrival}
+{gather}
+        bad = False
+        for x in range(n):
+            k = first + x
+            {new} = {values}
+{noted}
+            {new} = on_pre({on_pre})
+            {values} = {new}
+            bad |= {bad}
+        if bad and plastic.fault[block, 0] < 0:
+            k = first
+            while not ({bad_there}):
+                k += np.uint64(1)
+            plastic.fault[block, 0], plastic.fault[block, 1] = until, np.int64(k)
+'''
+_REPLAY = """
+    newest, second, newer, listed = plastic.recent[0], plastic.recent[1], lists[0], lists[1]
     some = np.uint64(0)
-    listed = lists[0]
     for x in range(n):
         k = first + x
         d = {delay}
         j = np.uint64(targets[k]) + origin
-        h, after = newest[j], done - d
-        if h > until - d:  # seldom: not seen yet
-            m = plastic.seen[j]
-            while history[j, np.uint64((m - 1) & mask)] > until - d:
-                m -= 1
-            q = m
-            while history[j, np.uint64((q - 1) & mask)] > after:
-                q -= 1
-            for c in range(q, m):
-                h = history[j, np.uint64(c & mask)]
-{traces_not_seen}
-                {changed} = on_post({on_post})
-        else:
-            listed[some] = x
-            some += np.uint64(h > after)
-    ends[0] = some
-    level = np.uint64(0)
+        h, g = newest[j], second[j]
+        late = 0
+{unseen}
+        newer[x] = np.int64(h > done - d) & ~late
+        listed[some] = x
+        some += np.uint64(np.int64(g > done - d) & ~late)
+{first}
+    ends[1] = some
+    level = np.uint64(1)
     while some > np.uint64(0) and level < np.uint64(RECENT - 1):
         recent = plastic.recent[level + np.uint64(1)]
         above, listed = lists[level], lists[level + np.uint64(1)]
@@ -133,198 +161,142 @@ def bring_up(plastic, edges, row, block, first, n, until, settle):
         q = m
         while history[j, np.uint64((q - 1) & mask)] > done - d:
             q -= 1
+        g = history[j, np.uint64((q - 1) & mask)]
         for c in range(q, m):
             h = history[j, np.uint64(c & mask)]
-{traces_deep}
-            {changed} = on_post({on_post})
-    level += np.uint64(1)
+{see_oldest}
+            g = h
     while level > np.uint64(0):
-        level -= np.uint64(1)
-        listed, recent = lists[level], plastic.recent[level]
+        listed, recent, earlier = lists[level], plastic.recent[level], plastic.recent[level + np.uint64(1)]
         for y in range(ends[level]):
             k = first + np.uint64(listed[y])
             j = np.uint64(targets[k]) + origin
-            h, d = recent[j], {delay}
-            c = {number}
-{traces_deep}
-            {changed} = on_post({on_post})
-'''
-_NO_BRING_UP = '''
-@kernel
-def bring_up(plastic, edges, row, block, first, n, until, settle):
-    """Nothing happens at postsynaptic spikes."""
-'''
-_BRING_UP_BETWEEN = '''
-@kernel
-def bring_up(plastic, edges, row, block, first, n, until, settle):
-    """Replay what synapses ``first`` to ``first + n`` of a row have yet to see up to step ``until``.
-
-    They are then as of the last such event, or of ``until`` itself where ``settle``.
-    """
-{constants}
-    history, decay, variables, dt = plastic.history, plastic.decay, plastic.variables, plastic.dt
-    targets, weights, delays = edges.targets, edges.weights, edges.delays
-    last_entry, mask = decay.shape[1] - 1, history.shape[1] - 1
-    axonal = plastic.axonal
-    last, done, delay = plastic.last[row], plastic.done[row], edges.delay[0] - axonal
-    origin = np.uint64(plastic.origin[block])
-    before = max(last, plastic.learning[1])
-{hoist}
-{signals}
+            h, g, d = recent[j], earlier[j], {delay}
+{see_level}
+        level -= np.uint64(1)
     for x in range(n):
         k = first + x
-        d = {delay}
-        j = np.uint64(targets[k]) + origin
-        m = plastic.seen[j]
-        while history[j, np.uint64((m - 1) & mask)] > until - d:
-            m -= 1
-        c = m
-        while history[j, np.uint64((c - 1) & mask)] > done - d:
-            c -= 1
-        now = max(before, history[j, np.uint64((c - 1) & mask)] + d)
-{first_signal}
-        while c < m{or_signal}:
-            h = history[j, np.uint64(c & mask)] if c < m else until
-            then = h + d if c < m else until
-            post = True
-{next_signal}
-{flow}
-            now = then
-            if post:
-{on_post_text}
-                c += 1
-        if settle:
-            then = until
-{flow_out}
-'''
+        {new} = {values}
+{newest}
+        {values} = {chosen}
+"""
+_UNSEEN = """
+        if h > until - d:  # seldom: seen by synapses with shorter delays only
+            late = 1
+            m = plastic.seen[j]
+            while history[j, np.uint64((m - 1) & mask)] > until - d:
+                m -= 1
+            q = m
+            while history[j, np.uint64((q - 1) & mask)] > done - d:
+                q -= 1
+            g = history[j, np.uint64((q - 1) & mask)]
+            for c in range(q, m):
+                h = history[j, np.uint64(c & mask)]
+{see}
+                g = h
+            h = g
+"""
+_SETTLE = """
+    if settle > 0:
+        for x in range(n):
+            k = first + x
+            {new} = {values}
+{noted}
+            {values} = flow({flow})
+"""
+_GATHER = """
+        n_target, offset = plastic.n, plastic.slots - 1
+        for x in range(n):
+            k = first + x
+            target, d = np.uint64(targets[k]), {delay}
+            at = np.uint64(((until - d) & offset) * n_target) + origin + target
+{note}
+"""
 _REST = '''
-@kernel
-def sweep(tables, edges, plastic, block, until, settle):
-    """Bring all synapses of ``block`` up to date at step ``until``."""
-    n, p, piece = tables.n[plastic.source], plastic.target, np.uint64(plastic.lists.shape[2])
-    at = edges.at[0] + block * (n + 1)
-    for i in range(n):
-        row = block * n + i
-        first, end = np.uint64(edges.rows[at + i]), np.uint64(edges.rows[at + i + 1])
-        while first < end and plastic.learning[0] > 0:
-            size = min(piece, end - first)
-            bring_up(plastic, edges, row, block, first, size, until, settle)
-            first += size
-        plastic.done[row] = until
-    for j in range(tables.lo[block, p], tables.hi[block, p]):
-        plastic.swept[j] = plastic.seen[j]
-    plastic.signal_swept[block] = plastic.signal_seen[block]
+@inner
+def visit(tables, edges, plastic, ring, spikes, mask, block, first, end, step, fire, settle):
+    """Bring rows of ``block`` up to date at ``step``; where ``fire``, deliver their sources' spikes of that step.
 
-
-@kernel
-def prefetch_next(edges, r):
-    """Ask for row ``r``."""
-    first, end = np.uint64(edges.rows[r]), np.uint64(edges.rows[r + 1])
-    prefetch_row(edges.targets, first, end, np.uint64(64 // edges.targets.itemsize))
-    prefetch_row(edges.weights, first, end, np.uint64(64 // edges.weights.itemsize))
-    if edges.delays.size > 0:
-        prefetch_row(edges.delays, first, end, np.uint64(64 // edges.delays.itemsize))
-
-
-@kernel
-def change(plastic, edges, row, block, first, end, step, before):
-    """Make the presynaptic change of synapses ``first`` to ``end`` of a row at ``step``."""
-{constants}
-    trace, decay, variables = plastic.trace, plastic.decay, plastic.variables
-    targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
-    delay = edges.delay[0] - axonal
-    last_entry = decay.shape[1] - 1
-    n, origin, mask = plastic.n, plastic.origin[block], plastic.slots - 1
-{hoist_on_pre}
-    bad = False
-    for k in range(first, end):
-        target, d = np.uint64(targets[k]), {delay}
-        at = np.uint64(((step - d) & mask) * n + origin) + target
-{traces_on_pre}
-        {changed} = on_pre({on_pre})
-        bad |= {bad}
-    if bad and plastic.fault[block, 0] < 0:
-        k = first
-        while not ({bad}):
-            k += np.uint64(1)
-        plastic.fault[block, 0], plastic.fault[block, 1] = step, np.int64(k)
-
-
-@kernel
-def deliver_row(plastic, edges, ring, slots, stride, base, row, block, first, end, step):
-    """Bring a row up to date, make the presynaptic change of its source's spike of ``step``, and deliver it."""
-    targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
-    decay, piece, delay = plastic.decay, np.uint64(plastic.lists.shape[2]), edges.delay[0] - axonal
-    before, last_entry = step - plastic.last[row], decay.shape[1] - 1
-{short}
-    while first < end:
-        size = min(piece, end - first)
-        if plastic.learning[0] > 0:
-            bring_up(plastic, edges, row, block, first, size, step, True)
-            change(plastic, edges, row, block, first, first + size, step, before)
-        for k in range(first, first + size):
-            d = {delay}
-            ring[np.uint64(base + ((step + d) & slots) * stride) + np.uint64(targets[k])] += {delivered}
-        first += size
-{jump_pre}
-    plastic.last[row] = step
-    plastic.done[row] = step
-
-
-@kernel
-def deliver_step(tables, edges, plastic, ring, block, spikes, first, end, mask, step):
-    """Deliver spikes[first:end], in turn, to ``block`` at ``step``."""
+    The rows are those of the sources spikes[first & mask], .., spikes[(end - 1) & mask] where ``fire``, else of sources
+    ``first`` to ``end``. ``settle``: as for bring_up. One function with one call of each part, because compilers copy a
+    function into each place that calls it; ``fire`` and ``settle`` are numbers, for which Numba makes no variants.
+    """
     slots, stride, base = tables.ring_mask, tables.stride[block], tables.ring[block]
+    targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
+    piece, delay = np.uint64(plastic.lists.shape[2]), edges.delay[0] - axonal
+    decay = plastic.decay
+    last_entry = decay.shape[1] - 1
     n = tables.n[plastic.source]
     at = edges.at[0] + block * (n + 1)
     for s in range(first, end):
-        i = np.int64(spikes[s & mask])
-        if s + np.uint64(1) < end:
-            prefetch_next(edges, at + np.int64(spikes[(s + np.uint64(1)) & mask]))
+        i = np.int64(spikes[s & mask] if fire > 0 else s)
+        if fire > 0 and s + np.uint64(1) < end:
+            then = at + np.int64(spikes[(s + np.uint64(1)) & mask])
+            lo, hi = np.uint64(edges.rows[then]), np.uint64(edges.rows[then + 1])
+            prefetch_row(targets, lo, hi, np.uint64(64 // targets.itemsize))
+            prefetch_row(weights, lo, hi, np.uint64(64 // weights.itemsize))
+{prefetch_delays}
+        row = block * n + i
+        since = step - plastic.last[row]
+{short}
         lo, hi = np.uint64(edges.rows[at + i]), np.uint64(edges.rows[at + i + 1])
-        deliver_row(plastic, edges, ring, slots, stride, base, block * n + i, block, lo, hi, step)
+        while lo < hi:
+            size = min(piece, hi - lo)
+            if plastic.learning[0] > 0:
+                bring_up(plastic, edges, row, block, lo, size, step, fire, settle)
+            if fire > 0:
+                for k in range(lo, lo + size):
+                    d = {delay}
+                    ring[np.uint64(base + ((step + d) & slots) * stride) + np.uint64(targets[k])] += {delivered}
+            lo += size
+        plastic.done[row] = step
+        if fire > 0:
+{jump_pre}
+            plastic.last[row] = step
 
 
 @kernel
-def window_spikes(tables, sync, half, block, p, offset):
-    """Where the spikes of population p in a block and step of the window begin and end in sync.spikes."""
-    where = tables.spikes[block, p] + half * (sync.spikes.size // 2)
-    earlier = sync.counts[half, block, p, offset - 1] if offset > 0 else 0
-    return np.uint64(where + earlier), np.uint64(where + sync.counts[half, block, p, offset])
+def sweep(tables, edges, plastic, ring, spikes, block, until, settle):
+    """Bring all synapses of ``block`` up to date at step ``until``; ``settle``: as for bring_up."""
+    p = plastic.target
+    n = np.uint64(tables.n[plastic.source])
+    visit(tables, edges, plastic, ring, spikes, ~np.uint64(0), block, np.uint64(0), n, until, np.int64(0), settle)
+    for j in range(tables.lo[block, p], tables.hi[block, p]):
+        plastic.swept[j] = plastic.seen[j]
+    if settle > 0:
+        plastic.settled[block] = until
 
 
-@kernel
+@inner
 def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
     """Deliver the window's spikes to ``block`` through plastic synapses."""
     p, axonal, blocks = plastic.source, plastic.axonal, tables.lo.shape[0]
-    everything = ~np.uint64(0)
-    if axonal == 0:
-        for offset in range(steps):
-            for b in range(blocks):
-                first, end = window_spikes(tables, sync, half, b, p, offset)
-                deliver_step(tables, edges, plastic, ring, block, sync.spikes, first, end, everything, start + offset)
-    else:
-        waiting, waiting_end = plastic.waiting[block], plastic.waiting_end[block]
-        mask, end_mask = np.uint64(waiting.size - 1), waiting_end.size - 1
-        for offset in range(steps):
-            step = start + offset
-            head = waiting_end[(step - 1) & end_mask]
-            for b in range(blocks):
-                first, end = window_spikes(tables, sync, half, b, p, offset)
-                for s in range(first, end):
-                    waiting[head & mask] = sync.spikes[s]
-                    head += np.uint64(1)
-            waiting_end[step & end_mask] = head
-        for step in range(start, start + steps):
-            if step >= axonal:
-                first, end = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
-                deliver_step(tables, edges, plastic, ring, block, waiting, first, end, mask, step)
+    waiting, waiting_end = plastic.waiting[block], plastic.waiting_end[block]
+    mask, end_mask = np.uint64(waiting.size - 1), waiting_end.size - 1
+    for offset in range(steps):
+        step = start + offset
+        head = waiting_end[(step - 1) & end_mask]
+        for b in range(blocks):
+            where = tables.spikes[b, p] + half * (sync.spikes.size // 2)
+            earlier = sync.counts[half, b, p, offset - 1] if offset > 0 else 0
+            for s in range(where + earlier, where + sync.counts[half, b, p, offset]):
+                waiting[head & mask] = sync.spikes[s]
+                head += np.uint64(1)
+        waiting_end[step & end_mask] = head
+    due = False
+    for step in range(start, start + steps):
+        due |= see(tables, plastic, block, step)
+{move_signal}
+        if step >= axonal:
+            first, end = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
+            visit(tables, edges, plastic, ring, waiting, mask, block, first, end, step, np.int64(1), np.int64(1))
     # the window's own events are seen later: no delay is shorter than a window
-    if note(tables, plastic, sync, half, block, steps, start):
-        sweep(tables, edges, plastic, block, start + steps - 1, False)
+    note(tables, plastic, sync, half, block, steps, start)
+    if due:
+        sweep(tables, edges, plastic, ring, waiting, block, start + steps - 1, np.int64(0))
 '''
 TRACE_END = 1e-18  # below it, a trace is 0
-RECENT = 8  # newest spikes of a target that are kept by age
+RECENT = 8  # newest spikes of a target that are kept by age, and one more to tell when the oldest's predecessor was
 
 
 def _keep(w):  # type: ignore[no-untyped-def]
@@ -337,15 +309,29 @@ STATIC = RuleSpec(
 )  # fmt: skip
 
 
+def _taken(spec: RuleSpec, function: str, names: list[str]) -> list[str]:
+    """Those of ``names`` that a function of the rule takes."""
+    found = spec.functions().get(function)
+    return [name for name in names if found and name in inspect.signature(found).parameters]
+
+
+def _names(traces: list[Trace]) -> list[str]:
+    return [t.name for t in traces]
+
+
 def post_at_spike(spec: RuleSpec) -> list[str]:
     """Postsynaptic traces that on_post takes: their values just before each spike are kept beside it."""
-    taken = inspect.signature(spec.on_post).parameters if spec.on_post else {}
-    return [t.name for t in spec.side("post") if t.name in taken]
+    return _taken(spec, "on_post", _names(spec.side("post")))
 
 
-def between(spec: RuleSpec) -> bool:
-    """Whether the rule has more to do than to replay postsynaptic spikes."""
-    return spec.flow is not None or spec.modulator is not None
+def gathered(spec: RuleSpec) -> list[tuple[str, str]]:
+    """What the first passes note of each synapse: (for which call, argument)."""
+    signal = [spec.modulator.name] if spec.modulator else []
+    flow = _taken(spec, "flow", ["h", *_names(spec.side("between")), *signal])
+    on_post = _taken(spec, "on_post", _names(spec.side("pre")) + _names(spec.side("post")) + signal)
+    on_pre = _taken(spec, "on_pre", _names(spec.side("post")))
+    calls = {"to newest": flow, "on_post": on_post, "settle": flow, "on_pre": on_pre}
+    return [(at, name) for at, names in calls.items() for name in names]
 
 
 def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str:
@@ -354,21 +340,56 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     ``drawn``: synapses have delays of their own. The rule's names get a prefix, so that they cannot meet those of the
     template.
     """
-    pre, post, kept = spec.side("pre"), spec.side("post"), post_at_spike(spec)
-    takes = {name: inspect.signature(f).parameters for name, f in spec.functions().items()}
-    state = [v.name for v in spec.state]
-    values = ["weights[k]", *(f"variables[{m}, k]" for m in range(len(state)))]
-    places = dict(zip(["w", *state], values, strict=True))
-    changed = ", ".join(values)
+    pre, post, between, kept = spec.side("pre"), spec.side("post"), spec.side("between"), post_at_spike(spec)
+    signal = spec.modulator
+    rows = {found: r for r, found in enumerate(gathered(spec))}
+    state = ["w", *(v.name for v in spec.state)]
+    values = ["weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
+    local = [f"new_{m}" for m in range(len(values))]
 
     def lines(indent: int, text: list[str]) -> str:
         return "\n".join(" " * indent + line for line in text)
 
-    def decayed(value: str, number: int, steps: str) -> str:
-        return f"{value} * decay[{number}, np.uint64(min({steps}, last_entry))]"
+    def call(name: str, places: list[str]) -> str:
+        known = dict(zip(state, places, strict=True))
+        function = spec.functions()[name]
+        return ", ".join(known.get(a, f"rule_{a}") for a in inspect.signature(function).parameters)
 
-    def call(name: str) -> str:
-        return ", ".join(places.get(a, f"rule_{a}") for a in takes.get(name, ()))
+    def decayed(number: int, steps: str) -> str:
+        return f"decay[{number}, np.uint64(min({steps}, last_entry))]"
+
+    def gap(begin: str, end: str) -> dict[str, str]:
+        """Arguments of flow from step ``begin`` to ``end``."""
+        steps = f"max({end} - {begin}, 0)"
+        found = {"h": f"{steps} * plastic.dt"}
+        found |= {t.name: decayed(len(pre) + k, steps) for k, t in enumerate(between)}
+        if signal:
+            sums = f"(sums[np.uint64({end} & signal_mask)] - sums[np.uint64({begin} & signal_mask)])"
+            found[signal.name] = f"{sums} * plastic.signal_growth[np.uint64({begin} & (plastic.epoch - 1))]"
+        return found
+
+    at_post = {t.name: f"last_{t.name} * {decayed(k, 'max(h + d - last, 0)')}" for k, t in enumerate(pre)}
+    at_post |= {name: f"plastic.post[j, np.uint64(c & mask), {k}]" for k, name in enumerate(kept)}
+    if signal:
+        at_post[signal.name] = "plastic.signal_value[block, np.uint64((h + d) & signal_mask)]"
+    at_pre = {t.name: f"plastic.trace[np.uint64({k} * plastic.slots * n_target) + at]" for k, t in enumerate(post)}
+    found = {"to newest": gap("now", "(h + d)"), "on_post": at_post, "settle": gap("now", "until"), "on_pre": at_pre}
+
+    def note(at: str) -> list[str]:
+        return [f"work[{r}, x] = {found[at][name]}" for (where, name), r in rows.items() if where == at]
+
+    def noted(at: str) -> list[str]:
+        return [f"rule_{name} = work[{r}, x]" for (where, name), r in rows.items() if where == at]
+
+    def see(number: str) -> list[str]:
+        """Flow to the spike of step h, the one before having been at step g, and on_post."""
+        text = [f"c = {number}"] if kept and number else []
+        for function, at in (("flow", "to newest"), ("on_post", "on_post")):
+            if function in spec.functions():
+                text += ["now = max(before, g + d)"] if function == "flow" else []
+                text += [f"rule_{name} = {found[at][name]}" for where, name in rows if where == at]
+                text.append(f"{', '.join(values)} = {function}({call(function, values)})")
+        return text
 
     decay_post, jump_post = [], []
     for k, t in enumerate(post):
@@ -381,81 +402,77 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         ]
         jumped = "1.0" if t.nearest else f"(trace[{at} + now + j] + 1.0)"
         jump_post.append(f"trace[{at} + then + j] = {jumped} * plastic.factor[{k}]")
-        if t.name in kept:
-            jump_post.append(f"plastic.post[j, c & mask, {kept.index(t.name)}] = trace[{at} + now + j]")
-    jump_pre = [
-        f"plastic.pre[row, {k}] = "
-        + ("1.0" if t.nearest else decayed(f"plastic.pre[row, {k}]", k, "before") + " + 1.0")
-        for k, t in enumerate(pre)
-    ]
-    on_post = [(k, t.name) for k, t in enumerate(pre) if t.name in takes.get("on_post", ())]
-    traces_on_post = [f"rule_{name} = " + decayed(f"last_{name}", k, "h + d - last") for k, name in on_post]
-    traces_on_post += [f"rule_{name} = plastic.post[j, np.uint64(c & mask), {k}]" for k, name in enumerate(kept)]
-    on_pre = [
-        f"rule_{t.name} = trace[np.uint64({k} * plastic.slots * n) + at]"
+    keep_post = [
+        f"plastic.post[j, c & mask, {kept.index(t.name)}] = "
+        f"plastic.trace[({k} * plastic.slots + (h & (plastic.slots - 1))) * plastic.n + j]"
         for k, t in enumerate(post)
-        if t.name in takes["on_pre"]
+        if t.name in kept
     ]
-    hoist_on_pre = [
-        f"rule_{t.name} = " + decayed(f"plastic.pre[row, {k}]", k, "before")
+    jump_pre = [
+        f"plastic.pre[row, {k}] = " + ("1.0" if t.nearest else f"plastic.pre[row, {k}] * {decayed(k, 'since')} + 1.0")
         for k, t in enumerate(pre)
-        if t.name in takes["on_pre"]
     ]
-    name = spec.modulator.name if spec.modulator else ""
-    if name in takes["on_pre"]:
-        hoist_on_pre.append(f"rule_{name} = signal_at(plastic, block, signals_until(plastic, block, step) - 1, step)")
-    read_signal = [f"rule_{name} = signal_at(plastic, block, e - 1, now)"]
-    flow = [*(read_signal if name in takes.get("flow", ()) else []), "rule_h = (then - now) * dt",
-            f"{changed} = flow({call('flow')})"] if spec.flow else []  # fmt: skip
-    at_post = [*(read_signal if name in takes.get("on_post", ()) else []), *traces_on_post,
-               f"{changed} = on_post({call('on_post')})"] if spec.on_post else []  # fmt: skip
-    next_signal = [
-        f"at = plastic.signal_step[block, e & {mask}] if e < signals else then + 1" for mask in ("signal_mask",)
-    ] + ["if at <= then:", "    then, post = at, False", "    e += 1"]
-    # the modulator's value before its jump holds until then
-    if name:
-        flow = [line.replace("e - 1, now", "e - 1 - (not post), now") for line in flow]
+    hoist = [f"last_{t.name} = plastic.pre[row, {k}]" for k, t in enumerate(pre)]
+    hoist += ["sums, signal_mask = plastic.signal_sum[block], plastic.signal_sum.shape[1] - 1"] if signal else []
+    at_arrival = [f"rule_{t.name} = last_{t.name} * {decayed(k, 'until - last')}"
+                  for k, t in enumerate(pre) if _taken(spec, "on_pre", [t.name])]  # fmt: skip
+    if signal and _taken(spec, "on_pre", [signal.name]):
+        at_arrival.append(f"rule_{signal.name} = plastic.signal_value[block, np.uint64(until & signal_mask)]")
+    newest = [*noted("to newest"), f"{', '.join(local)} = flow({call('flow', local)})"] if spec.flow else []
+    newest += [*noted("on_post"), f"{', '.join(local)} = on_post({call('on_post', local)})"] if spec.on_post else []
+    first = ["now = max(before, g + d)", *note("to newest")] if spec.flow else []
+    first += ["c = plastic.seen[j] - 1"] if kept else []
+    first += note("on_post")
+    first += ["now = max(before, h + d)", *note("settle")] if spec.flow else []
     short = []
     if short_term:
         short = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.constants)]
         held = {v.name: f"plastic.short[row, {m}]" for m, v in enumerate(short_term.state)}
         taken = inspect.signature(short_term.on_spike).parameters
         short += [
-            "rule_h = before * plastic.dt",
+            "rule_h = since * plastic.dt",
             f"{', '.join([*held.values(), 'scale'])} = on_spike({', '.join(held.get(a, f'rule_{a}') for a in taken)})",
         ]
-    signals = [
-        "signal_mask = plastic.signal_step.shape[1] - 1",
-        "signals, first_signal = signals_until(plastic, block, until), signals_until(plastic, block, done)",
-        "before = max(before, plastic.signal_step[block, (first_signal - 1) & signal_mask])",
-    ]
-    bring_up = _BRING_UP_BETWEEN if between(spec) else _BRING_UP if spec.on_post else _NO_BRING_UP
-    template = (_SIGNAL if name else "") + _NOTE + bring_up + _REST
+        short = ["if fire > 0:", *(f"    {line}" for line in short)]
+    texts = {
+        "delay": "(np.int64(delays[k]) - axonal)" if drawn else "delay",
+        "values": ", ".join(values),
+        "new": ", ".join(local),
+    }
+    replay = _REPLAY.format(
+        **texts,
+        unseen=_UNSEEN.format(see=lines(16, see(""))) if drawn else "",
+        see_oldest=lines(12, see("")),
+        see_level=lines(12, see("plastic.seen[j] - 1 - np.int64(level)")),
+        first=lines(8, first),
+        newest=lines(8, newest),
+        chosen=", ".join(f"{new} if newer[x] > 0 else {old}" for new, old in zip(local, values, strict=True)),
+    )  # fmt: skip
+    settle = _SETTLE.format(**texts, noted=lines(12, noted("settle")), flow=call("flow", local)) if spec.flow else ""
+    gather = _GATHER.format(**texts, note=lines(12, note("on_pre"))) if post else ""
+    number = next((r for r, t in enumerate(between) if signal and t.name == signal.discount), None)
+    discount = "1.0" if number is None else f"plastic.decay[{len(pre) + number}, step & (plastic.epoch - 1)]"
+    template = _NOTE + _BRING_UP + _REST
     return template.format(
+        **texts,
         recent=RECENT,
-        note_signal=_NOTE_SIGNAL if name else "",
-        delay="(np.int64(delays[k]) - axonal)" if drawn else "delay",
-        changed=changed,
+        note_signal=_NOTE_SIGNAL if signal else "",
+        move_signal=_MOVE_SIGNAL.format(discount=discount) if signal else "",
         constants=lines(4, [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(spec.constants)]),
         decay_post=lines(8, decay_post),
         jump_post=lines(12, jump_post),
-        jump_pre=lines(4, jump_pre),
-        hoist=lines(4, [f"last_{name} = plastic.pre[row, {k}]" for k, name in on_post]),
-        number="plastic.seen[j] - 1 - np.int64(level)" if kept else "0",
-        traces_deep=lines(12, traces_on_post),
-        traces_not_seen=lines(16, traces_on_post),
-        hoist_on_pre=lines(4, hoist_on_pre),
-        traces_on_pre=lines(8, on_pre),
-        on_post=call("on_post"),
-        on_pre=call("on_pre"),
-        bad=" or ".join(f"not abs({value}) < np.inf" for value in values),
-        signals=lines(4, signals if name else []),
-        first_signal=lines(8, ["e = first_signal"] if name else []),
-        or_signal=" or e < signals" if name else "",
-        next_signal=lines(12, next_signal if name else []),
-        flow=lines(12, flow),
-        flow_out=lines(12, [line.replace(" - (not post)", "") for line in flow] or ["pass"]),
-        on_post_text=lines(16, at_post or ["pass"]),
-        short=lines(4, short),
+        keep_post=lines(8, keep_post),
+        jump_pre=lines(12, jump_pre),
+        hoist=lines(4, hoist),
+        replay=replay if spec.on_post or spec.flow else "",
+        settle=settle,
+        at_arrival=lines(8, at_arrival),
+        gather=gather,
+        noted=lines(12, noted("on_pre")),
+        on_pre=call("on_pre", local),
+        bad=" or ".join(f"not abs({value}) < np.inf" for value in local),
+        bad_there=" or ".join(f"not abs({value}) < np.inf" for value in values),
+        short=lines(8, short),
+        prefetch_delays=" " * 12 + "prefetch_row(delays, lo, hi, np.uint64(64 // delays.itemsize))" if drawn else "",
         delivered="weights[k] * scale" if short_term else "weights[k]",
     )

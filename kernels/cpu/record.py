@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from kernels.jit import kernel
+from kernels.jit import inner, kernel
 
 _ZERO, _ONE, _EIGHT = np.uint64(0), np.uint64(1), np.uint64(8)
 GROUP = 64  # flags tested at once
 
 
-@kernel
+@inner
 def compact(flags, flags8, m, first_id, spikes, at):  # type: ignore[no-untyped-def]
     """Append first_id + i for every set flag i < m to spikes[at:]; returns the new end.
 
@@ -28,7 +28,7 @@ def compact(flags, flags8, m, first_id, spikes, at):  # type: ignore[no-untyped-
     return at
 
 
-@kernel
+@inner
 def record_window(places, sync, half, steps, chunk_step):  # type: ignore[no-untyped-def]
     """Append the window's spikes of recorded populations to the record, ordered by (step, global id)."""
     n_blocks, n_populations = places.lo.shape
@@ -66,7 +66,7 @@ def spikes_of(record, counts, start, dt, gid, n, times, ids):  # type: ignore[no
     return at
 
 
-@kernel
+@inner
 def sample(tables, probes, state, block, step, chunk_start):  # type: ignore[no-untyped-def]
     """Sample the block's part of every probe that is due at the end of ``step``."""
     for q in range(probes.population.size):

@@ -7,7 +7,7 @@ from llvmlite import ir
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from kernels.jit import kernel
+from kernels.jit import inner
 
 _SPINS = 4000
 _yield = numba.types.ExternalFunction(
@@ -46,7 +46,7 @@ def atomic_load(typing, array, index):  # type: ignore[no-untyped-def]
     return numba.types.int64(array, index), generate
 
 
-@kernel
+@inner
 def wait(arrived, target):  # type: ignore[no-untyped-def]
     """Arrive, then wait until ``target`` arrivals were counted in arrived[0].
 

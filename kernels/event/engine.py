@@ -21,7 +21,7 @@ from kernels.layout import LINE, aligned, zeros
 CHANGING = ("f", "key", "item", "place", "counts", "since", "timer", "timer_next",
             "timer_before", "timer_head")  # fmt: skip
 LEARNED = ("learning", "weights", "variables", "at", "pre", "last", "seen", "oldest", "history", "post", "signal_seen",
-           "signal_oldest", "signal_time", "signal_value", "short")  # fmt: skip
+           "signal_oldest", "signal_time", "signal_value", "total", "reached", "short")  # fmt: skip
 SPACE = 2**20  # spikes recorded before they are handed over
 
 
@@ -230,7 +230,7 @@ class Engine:
 
     def weights(self, number: int, t: float) -> list[np.ndarray]:
         """Weights of plastic projection ``number`` at ``t``, where the engine stands, by block. Changes no result."""
-        found, names = [], ("weights", "variables", "at", "oldest", "signal_oldest", "fault")
+        found, names = [], ("weights", "variables", "at", "total", "reached", "oldest", "signal_oldest", "fault")
         for b, row in enumerate(self.plastic):
             arrays = [getattr(row[number], name) for name in names]
             saved = [array.copy() for array in arrays]
@@ -247,6 +247,7 @@ class Engine:
                 continue
             if on:
                 row[number].at[:] = t  # what came before is not seen
+                row[number].reached[:], row[number].total[:] = t, 0.0
             else:
                 self._sweep(number, b, t, True)
             row[number].learning[0] = on

@@ -169,6 +169,7 @@ class Plastic(NamedTuple):
     constants: Array  # of the rule, by the order of RuleSpec.constants
     tau_pre: Array  # by presynaptic trace
     tau_post: Array
+    tau_between: Array  # of the traces that flow takes
     learning: Array  # (1,) int64: 1 where the rule is applied, else 0
     weights: Array  # (S,)
     variables: Array  # (state variables, S)
@@ -184,6 +185,9 @@ class Plastic(NamedTuple):
     signal_delay: float
     signal_tau: float  # inf: it stays
     signal_jump: float
+    signal_discount: float  # time constant; inf: none
+    total: Array  # (S,) discounted integral of the modulator since ``at``, where flow takes one
+    reached: Array  # (S,) up to here, an event of the synapse or the modulator
     signal_seen: Array  # (1,) events so far
     signal_oldest: Array  # (1,)
     signal_time: Array  # (M,) a power of two

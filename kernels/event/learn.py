@@ -29,6 +29,26 @@ def signals_until(plastic, t):
     while e > plastic.signal_oldest[0] and plastic.signal_time[np.uint64((e - 1) & mask)] > t:
         e -= 1
     return e
+
+
+@inlined
+def integrate(plastic, start, reached, stop, total):
+    """``total``, the modulator's integral from ``start`` to ``reached``, taken to ``stop``; discounted since ``start``.
+
+    The parts end at events, so that they are the same numbers wherever a sweep came between.
+    """
+    rate = 1.0 / plastic.signal_tau + 1.0 / plastic.signal_discount
+    e = signals_until(plastic, reached)
+    while reached < stop:
+        then = stop
+        if e < plastic.signal_seen[0]:
+            then = min(stop, plastic.signal_time[np.uint64(e & (plastic.signal_time.size - 1))])
+        h = then - reached
+        part = -math.expm1(-h * rate) / rate if rate > 0.0 else h
+        part *= signal_at(plastic, e - 1, reached) * math.exp(-(reached - start) / plastic.signal_discount)
+        total, reached = total + part, then
+        e += 1
+    return total
 '''
 _BRING_UP = '''
 @inlined
@@ -46,15 +66,12 @@ def bring_up(plastic, row, k, j, d, until, settle):
     while c > oldest and history[j, np.uint64((c - 1) & mask)] + d > now:
         c -= 1
 {signals}
-    while c < m{or_signal}:
-        then = history[j, np.uint64(c & mask)] + d if c < m else np.inf
-{next_signal}
+    while c < m:
+        then = history[j, np.uint64(c & mask)] + d
 {flow}
         now = then
-        if post:
 {on_post}
-            c += 1
-{other}
+        c += 1
 {settle}
     plastic.at[k] = now
     if ({bad}) and plastic.fault[0] == np.inf:
@@ -191,12 +208,12 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarr
 
 def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
     """The templates filled in. The rule's names get a prefix, so that they cannot meet those of the template."""
-    pre, post = spec.side("pre"), spec.side("post")
+    pre, post, between = spec.side("pre"), spec.side("post"), spec.side("between")
     takes = {name: inspect.signature(f).parameters for name, f in spec.functions().items()}
     values = ["plastic.weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
     places = dict(zip(["w", *(v.name for v in spec.state)], values, strict=True))
     changed, modulator = ", ".join(values), spec.modulator.name if spec.modulator else ""
-    merged = bool(modulator and spec.flow)  # the modulator's events are events of the synapse
+    summed = bool(modulator and modulator in takes.get("flow", ()))
 
     def lines(indent: int, text: list[str]) -> str:
         return "\n".join(" " * indent + line for line in text or ["pass"])
@@ -218,10 +235,13 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         return [f"rule_{modulator} = signal_at(plastic, {e}, {t})"] if modulator in takes.get(name, ()) else []
 
     def flow(to: str) -> list[str]:
-        start = signal("flow", "e - 1", "now") if merged else []
-        return [*start, f"rule_h = {to} - now", f"{changed} = flow({call('flow')})"] if spec.flow else []
+        text = [f"rule_h = {to} - now"]
+        text += [f"rule_{t.name} = math.exp(-rule_h / plastic.tau_between[{m}])" for m, t in enumerate(between)]
+        if summed:
+            text += [f"rule_{modulator} = integrate(plastic, now, reached, {to}, total)", f"total, reached = 0.0, {to}"]
+        return [*text, f"{changed} = flow({call('flow')})"] if spec.flow else []
 
-    at_post = signal("on_post", "e - 1" if merged else "signals_until(plastic, then) - 1", "then")
+    at_post = signal("on_post", "signals_until(plastic, then) - 1", "then")
     at_post += [f"rule_{name} = {pre_at(m, 'then').format(row='row')}" for m, name in used(pre, "on_post")]
     at_post += [f"rule_{name} = plastic.post[j, np.uint64(c & mask), {m}]" for m, name in used(post, "on_post")]
     if spec.on_post:
@@ -256,27 +276,24 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         f"post[j, y, {m}] = {after(m, 'z')} * math.exp(-(t - history[j, z]) / plastic.tau_post[{m}]) if c > 0 else 0.0"
         for m in range(len(post))
     ]
-    next_signal = [
-        "post = True",
-        "if e < signals and plastic.signal_time[np.uint64(e & signal_mask)] <= then:",
-        "    then, post = plastic.signal_time[np.uint64(e & signal_mask)], False",
-    ]
-    signals = [
-        "signals, e = signals_until(plastic, until), signals_until(plastic, now)",
-        "signal_mask = plastic.signal_time.size - 1",
-    ]
     settle = ["if settle:", *("    " + line for line in flow("until")), "    now = until"] if spec.flow else []
+    if summed:
+        settle += [
+            "else:",
+            "    e = np.uint64((signals_until(plastic, until) - 1) & (plastic.signal_time.size - 1))",
+            "    if plastic.signal_time[e] > reached:",
+            "        total = integrate(plastic, now, reached, plastic.signal_time[e], total)",
+            "        reached = plastic.signal_time[e]",
+            "plastic.total[k], plastic.reached[k] = total, reached",
+        ]
     text = (_SIGNAL if modulator else "") + (_BRING_UP if replays(spec) else _NO_BRING_UP) + _REST
     return text.format(
         constants=lines(4, [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.constants)]),
         changed=changed,
         bad=" or ".join(f"not abs({value}) < np.inf" for value in values),
-        signals=lines(4, signals if merged else []),
-        or_signal=" or e < signals" if merged else "",
-        next_signal=lines(8, next_signal if merged else ["post = True"]),
+        signals=lines(4, ["total, reached = plastic.total[k], plastic.reached[k]"] if summed else []),
         flow=lines(8, flow("then")),
-        on_post=lines(12, at_post),
-        other=lines(8, ["else:", "    e += 1"] if merged else []),
+        on_post=lines(8, at_post),
         settle=lines(4, settle),
         sweep_signal=lines(
             4, ["plastic.signal_oldest[0] = max(signals_until(plastic, until) - 1, 0)"] if modulator else []

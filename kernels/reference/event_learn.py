@@ -42,7 +42,7 @@ class Learner:
             if x.learning[0]:
                 w, *state = self.bring_up(i, k, j, d, t, settle=True)
                 traces = self.pre_at(i, t) | self.post_at(j, d, t)
-                self.write(k, t, self.call(self.rule.on_pre, [w, *state], traces, self.until(t) - 1, t))
+                self.write(k, t, self.call(self.rule.on_pre, [w, *state], traces, t))
             weight = float(x.weights[k])
             yield place, int(self.edges.targets[place]), t + d, weight * factor if self.short_term else weight
         old = self.pre_at(i, t)
@@ -100,20 +100,26 @@ class Learner:
         at, value = self.signal[e]
         return value * math.exp(-(t - at) / self.plastic.signal_tau)
 
+    def integral(self, start: float, stop: float) -> float:
+        """The modulator's integral from ``start`` to ``stop``, discounted since ``start``."""
+        x, total, reached, e = self.plastic, 0.0, start, self.until(start)
+        rate = 1.0 / x.signal_tau + 1.0 / x.signal_discount
+        while reached < stop:
+            then = min(stop, self.signal[e][0]) if e < len(self.signal) else stop
+            h = then - reached
+            part = -math.expm1(-h * rate) / rate if rate > 0.0 else h
+            part *= self.signal_at(e - 1, reached) * math.exp(-(reached - start) / x.signal_discount)
+            total, reached, e = total + part, then, e + 1
+        return total
+
     def call(
-        self,
-        function: Callable[..., Any],
-        before: list[float],
-        traces: dict[str, float],
-        e: int,
-        t: float,
-        h: float = 0.0,
+        self, function: Callable[..., Any], before: list[float], traces: dict[str, float], t: float
     ) -> list[float]:
-        """Weight and state variables after one of the rule's functions; ``e``: the modulator's last event."""
-        given = {**self.constants, **traces, "h": h}
+        """Weight and state variables after one of the rule's functions."""
+        given = {**self.constants, **traces}
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator:
-            given[self.rule.modulator.name] = self.signal_at(e, t)
+            given.setdefault(self.rule.modulator.name, self.signal_at(self.until(t) - 1, t))
         result = function(*(given[a] for a in inspect.signature(function).parameters))
         return list(result) if self.rule.state else [result]
 
@@ -132,30 +138,24 @@ class Learner:
         """
         x, now = self.plastic, float(self.plastic.at[k])
         values = [float(x.weights[k]), *x.variables[:, k].tolist()]
-        merged = self.rule.modulator is not None and self.rule.flow is not None
-        e = self.until(now)
-        events = [(at, 0) for at, _ in self.signal if now < at <= until] if merged else []
-        events += [(h + d, 1) for h, _ in self.posts[j] if now < h + d <= until]
-        seen = sum(h + d <= now for h, _ in self.posts[j])
-        for t, is_post in sorted(events):
-            values, now = self.flow(values, e - 1, now, t), t
-            if is_post:
-                if self.rule.on_post:
-                    traces = self.pre_at(i, t) | self.posts[j][seen][1]
-                    values = self.call(self.rule.on_post, values, traces, (e if merged else self.until(t)) - 1, t)
-                seen += 1
-            else:
-                e += 1
+        for t, before in [(h + d, before) for h, before in self.posts[j] if now < h + d <= until]:
+            values, now = self.flow(values, now, t), t
+            if self.rule.on_post:
+                values = self.call(self.rule.on_post, values, self.pre_at(i, t) | before, t)
         if settle and self.rule.flow:
-            values, now = self.flow(values, e - 1, now, until), until
+            values, now = self.flow(values, now, until), until
         self.write(k, now, values)
         return values
 
-    def flow(self, values: list[float], e: int, start: float, stop: float) -> list[float]:
-        """Weight and state variables at ``stop`` if nothing happens after ``start``."""
+    def flow(self, values: list[float], start: float, stop: float) -> list[float]:
+        """Weight and state variables at ``stop`` if no spike is seen after ``start``."""
         if self.rule.flow is None:
             return values
-        return self.call(self.rule.flow, values, {}, e, start, stop - start)
+        h, taus = stop - start, self.plastic.tau_between.tolist()
+        given = {"h": h} | {t.name: math.exp(-h / tau) for t, tau in zip(self.rule.side("between"), taus, strict=True)}
+        if self.rule.modulator:
+            given[self.rule.modulator.name] = self.integral(start, stop)
+        return self.call(self.rule.flow, values, given, stop)
 
     def settle(self, t: float) -> None:
         """Bring all synapses up to date at ``t``."""

@@ -29,25 +29,21 @@ class Learner:
         self.last = [NEVER] * n_source
         self.done = [-1] * n_source
         self.waiting: list[Spike] = []  # spikes of the source on their way along the axon
-        self.signal = [(-1, float(plastic.signal_value[0, 0]))]  # the modulator: step, value just after each event
+        self.settled = -1  # step up to which all synapses were last settled
+        self.signal: list[float] = []  # the modulator at each step
+        self.sums: list[float] = []  # its discounted integral from the beginning of the epoch to each step
+        self.signal_now = [float(x) for x in plastic.signal_now[0]]  # at the next step: modulator but for jumps, sum
+        self.jumps: dict[int, int] = {}
 
     def deliver(self, start: int, stop: int, fired: list[Spike], ring: list[list[list[float]]], slots: int) -> None:
         """Deliver the source's spikes that arrive in steps start .. stop-1, then note those of target and modulator."""
         x = self.plastic
         self.waiting += [(s + x.axonal, p, i) for s, p, i in fired if p == x.source]
-        for s, _, i in [spike for spike in self.waiting if spike[0] < stop]:
-            factor = self.short_factor(i, s)
-            for b, k, j, d in self.synapses(i):
-                if x.learning[0]:
-                    w, *state = self.bring_up(i, j, d, self.read(k), s, settle=True)
-                    self.write(
-                        b, k, s, self.call(self.rule.on_pre, [w, *state], self.pre_at(i, s) | self.post_at(j, s - d), s)
-                    )
-                weight = float(self.edges.weights[k])
-                ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
-            old = self.pre_at(i, s)
-            self.pre[i] = {t.name: 1.0 if t.nearest else old[t.name] + 1.0 for t in self.rule.side("pre")}
-            self.last[i] = self.done[i] = s
+        for s in range(start, stop):
+            if self.rule.modulator:
+                self.move_signal(s)
+            for _, _, i in [spike for spike in self.waiting if spike[0] == s]:
+                self.arrive(i, s, ring, slots)
         self.waiting = [spike for spike in self.waiting if spike[0] >= stop]
         spikes = set(fired)
         for s in range(start, stop):
@@ -56,10 +52,39 @@ class Learner:
                 if spike:
                     self.post_spikes[j].append(s)
                 self.post[j].append(self.next_step(self.post[j][s], spike))
-            jumps = sum(p == x.signal for step, p, _ in fired if step == s)
-            if jumps:
-                at = s + x.signal_delay
-                self.signal.append((at, self.signal_at(at) + x.signal_jump * jumps))
+            self.jumps[s + x.signal_delay] = sum(p == x.signal for step, p, _ in fired if step == s)
+
+    def arrive(self, i: int, s: int, ring: list[list[list[float]]], slots: int) -> None:
+        """Deliver a spike of source ``i`` at step ``s``."""
+        x = self.plastic
+        factor = self.short_factor(i, s)
+        for b, k, j, d in self.synapses(i):
+            if x.learning[0]:
+                w, *state = self.bring_up(i, j, d, self.read(k), s, settle=True)
+                traces = self.pre_at(i, s) | self.post_at(j, s - d)
+                self.write(b, k, s, self.call(self.rule.on_pre, [w, *state], traces, s))
+            weight = float(self.edges.weights[k])
+            ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
+        old = self.pre_at(i, s)
+        self.pre[i] = {t.name: 1.0 if t.nearest else old[t.name] + 1.0 for t in self.rule.side("pre")}
+        self.last[i] = self.done[i] = s
+
+    def move_signal(self, step: int) -> None:
+        """Bring the modulator to ``step``; at the end of an epoch, settle all synapses."""
+        x = self.plastic
+        value = self.signal_now[0] + x.signal_jump * self.jumps.get(step, 0)
+        self.signal.append(value)
+        self.sums.append(self.signal_now[1])
+        if step % x.epoch == 0:
+            self.sweep(step, settle=True)
+            self.sums[step] = self.signal_now[1] = 0.0
+        names = [t.name for t in self.rule.side("between")]
+        discount = 1.0
+        if self.rule.modulator and self.rule.modulator.discount:
+            row = len(self.rule.side("pre")) + names.index(self.rule.modulator.discount)
+            discount = float(x.decay[row, step % x.epoch])
+        self.signal_now[0] = value * x.signal_factor
+        self.signal_now[1] += value * discount * x.signal_gain
 
     def short_factor(self, i: int, step: int) -> float:
         """Move the short-term state of source ``i`` to its spike of ``step``; returns the factor of its weights."""
@@ -95,20 +120,14 @@ class Learner:
         """Postsynaptic traces of neuron ``j`` at ``step``, without a spike of that very step."""
         return self.post[j][max(step, 0)]
 
-    def signal_at(self, step: int) -> float:
-        """The modulator at ``step``, events of that very step included."""
-        at, value = next(event for event in reversed(self.signal) if event[0] <= step)
-        table = self.plastic.signal_decay
-        return value * float(table[min(step - at, len(table) - 1)])
-
     def call(
-        self, function: Callable[..., Any], before: list[float], traces: dict[str, float], step: int, h: float = 0.0
+        self, function: Callable[..., Any], before: list[float], traces: dict[str, float], step: int
     ) -> list[float]:
         """Weight and state variables after one of the rule's functions."""
-        given = {**self.constants, **traces, "h": h}
+        given = {**self.constants, **traces}
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator:
-            given[self.rule.modulator.name] = self.signal_at(step)
+            given.setdefault(self.rule.modulator.name, self.signal[step])
         result = function(*(given[a] for a in inspect.signature(function).parameters))
         return list(result) if self.rule.state else [result]
 
@@ -139,14 +158,10 @@ class Learner:
         They are as of the last such event, or of ``until`` itself where ``settle``.
         """
         posts = [h + d for h in self.post_spikes[j]]
-        signals = [at for at, _ in self.signal] if self.rule.modulator else []
-        earlier = [t for t in (*posts, *signals, self.last[i], int(self.plastic.learning[1])) if t <= self.done[i]]
-        now = max(earlier, default=-1)
-        events = [(t, 0) for t in signals if self.done[i] < t <= until]
-        events += [(t, 1) for t in posts if self.done[i] < t <= until]
-        for t, is_post in sorted(events):
+        now = max([t for t in (*posts, self.last[i]) if t <= self.done[i]] + [self.settled])
+        for t in (t for t in posts if self.done[i] < t <= until):
             values, now = self.flow(values, now, t), t
-            if is_post and self.rule.on_post:
+            if self.rule.on_post:
                 traces = self.pre_at(i, t) | self.post_at(j, t - d)
                 values = self.call(self.rule.on_post, values, traces, t)
         return self.flow(values, now, until) if settle else values
@@ -155,7 +170,14 @@ class Learner:
         """Weight and state variables at ``stop`` if nothing happens after ``start``."""
         if self.rule.flow is None:
             return values
-        return self.call(self.rule.flow, values, {}, start, (stop - start) * self.plastic.dt)
+        x, first = self.plastic, len(self.rule.side("pre"))
+        at = min(stop - start, x.decay.shape[1] - 1)
+        given = {"h": (stop - start) * x.dt}
+        given |= {t.name: float(x.decay[first + k, at]) for k, t in enumerate(self.rule.side("between"))}
+        if self.rule.modulator:
+            sums = [self.sums[t] if t >= 0 else 0.0 for t in (start, stop)]
+            given[self.rule.modulator.name] = (sums[1] - sums[0]) * float(x.signal_growth[start % x.epoch])
+        return self.call(self.rule.flow, values, given, stop)
 
     def sweep(self, until: int, settle: bool) -> None:
         """Bring all synapses up to date at step ``until``."""
@@ -164,6 +186,8 @@ class Learner:
                 if self.plastic.learning[0]:
                     self.write(b, k, until, self.bring_up(i, j, d, self.read(k), until, settle))
             self.done[i] = until
+        if settle:
+            self.settled = until
 
     def weights(self, until: int) -> np.ndarray:
         """The weights at step ``until``; a copy."""
@@ -174,7 +198,5 @@ class Learner:
         return weights
 
     def set_signal(self, step: int, value: float) -> None:
-        """Set the modulator to ``value`` at ``step``."""
-        table, change = self.plastic.signal_decay, value - self.signal_at(step)
-        later = [(at, x + change * float(table[min(at - step, len(table) - 1)])) for at, x in self.signal if at > step]
-        self.signal = [(at, x) for at, x in self.signal if at < step] + [(step, value), *later]
+        """Set the modulator to ``value`` at ``step``, the next one."""
+        self.signal_now[0], self.jumps[step] = value, 0

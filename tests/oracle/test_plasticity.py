@@ -18,10 +18,10 @@ def three_post(w, c, pre, dopa, a_plus):
     return w, c + a_plus * pre + 1e-3 * dopa
 
 
-def three_flow(w, c, dopa, h, tau_c, tau_n, rate, w_max):
-    w = w + c * dopa * (1.0 - math.exp(-rate * h)) / rate
+def three_flow(w, c, dopa, fade, h, w_max):
+    w = w + c * dopa + 1e-5 * h
     w = min(max(w, 0.0), w_max)
-    return w, c * math.exp(-h / tau_c)
+    return w, c * fade
 
 
 PARAMS = (
@@ -49,11 +49,11 @@ def rules(monkeypatch):
             RuleSpec(
                 "Three", on_pre=three_pre, on_post=three_post, flow=three_flow,
                 state=(StateVar("c", "1", "eligibility", "a_plus"),),
-                modulator=Modulator("dopa", "1", "dopamine", "tau_n", "jump"),
-                **(more | {"params": (*PARAMS, *times), "derived": (
-                    Derived("jump", "1", lambda p, dt: 3.0 / p.tau_n),
-                    Derived("rate", "1/ms", lambda p, dt: 1.0 / p.tau_c + 1.0 / p.tau_n),
-                )}),
+                modulator=Modulator("dopa", "1", "dopamine", "tau_n", "jump", "fade"),
+                **(more | {
+                    "params": (*PARAMS, *times), "traces": (*TRACES, Trace("fade", "between", "tau_c")),
+                    "derived": (Derived("jump", "1", lambda p, dt: 3.0 / p.tau_n),),
+                }),
             )
         ),
         "traces": plasticity.define(

@@ -65,7 +65,9 @@ C = StateVar("c", "1", "eligibility")
         ({"state": (StateVar("h", "1", "e"),)}, "the name 'h' is used twice, or taken"),
         ({"modulator": Modulator("reward", "1", "r", "tau_r")}, "modulator.tau: names no parameter; got 'tau_r'"),
         ({"modulator": Modulator("reward", "1", "r", None, "step")}, "modulator.jump: names no parameter"),
-        ({"traces": (Trace("post", "both", "tau"),)}, "needs side 'pre' or 'post'"),
+        ({"traces": (Trace("post", "both", "tau"),)}, "needs side 'pre', 'post' or 'between'"),
+        ({"traces": (Trace("post", "between", "tau"),)}, "unknown argument 'post'"),
+        ({"modulator": Modulator("reward", "1", "r", discount="post")}, "modulator.discount: names no trace 'between'"),
         ({"references": ()}, "a rule cites its source"),
     ],
 )
