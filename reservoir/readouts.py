@@ -228,7 +228,11 @@ class NLMS(Readout):
         known = self.weights.shape if self._seen else (None, None)
         x, y = self._pair(x, y, *known)
         if not self._seen:
-            self.weights, self._mean, self._offset = np.zeros((x.shape[1], y.shape[1])), x[0].copy(), np.zeros(y.shape[1])
+            self.weights, self._mean, self._offset = (
+                np.zeros((x.shape[1], y.shape[1])),
+                x[0].copy(),
+                np.zeros(y.shape[1]),
+            )
         for state, target in zip(x, y, strict=True):
             a = state - self._mean
             e = (target - a @ self.weights - self._offset) * (self.rate / (a @ a + 1.0))
@@ -244,6 +248,8 @@ def _bounded(
 ) -> float:
     number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
     if not number or value < low or value > high or (open_low and value == low) or (open_high and value == high):
-        rule = f"{'>' if open_low else '>='} {low:g}" + (f" and {'<' if open_high else '<='} {high:g}" if high < np.inf else "")
+        rule = f"{'>' if open_low else '>='} {low:g}" + (
+            f" and {'<' if open_high else '<='} {high:g}" if high < np.inf else ""
+        )
         raise ModelError(f"{owner}: must be {rule}; got {value!r}.")
     return float(value)
