@@ -52,7 +52,7 @@ class Reservoir:
         raise NotImplementedError
 
     def step(self, u: Any) -> np.ndarray:
-        """Output after one step of input ``u``, shape (n_inputs,): shape (n_outputs,); states (n,) without a readout."""
+        """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,); the state without a readout."""
         state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
         return (state if self.readout is None else self.readout.predict(state))[0]
 
@@ -93,6 +93,7 @@ class Reservoir:
         for a, b in pairs:
             self.reset()
             self.readout.partial_fit(self.run(a)[washout:], b[washout:])
+        self.readout.solve()
         return self
 
     def predict(self, u: Any) -> Any:

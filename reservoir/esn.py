@@ -115,7 +115,7 @@ class EchoStateNetwork(Reservoir):
         self.n, self.n_inputs = self.w_in.shape
         if self.w.shape != (self.n, self.n):
             raise ShapeError(
-                f"EchoStateNetwork.w: must have shape (n, n), w_in (n, n_inputs); got {self.w.shape}, {self.w_in.shape}."
+                f"EchoStateNetwork.w: must be (n, n), w_in (n, n_inputs); got {self.w.shape} and {self.w_in.shape}."
             )
         self.bias, self.leak = _units("bias", bias, self.n), _units("leak", leak, self.n)
         if np.any((self.leak <= 0) | (self.leak > 1)):

@@ -58,8 +58,8 @@ def information_processing_capacity(
 ) -> dict[tuple[tuple[int, int], ...], float]:
     """Capacity for products of Legendre polynomials of delayed inputs, in sample.
 
-    C[z] = 1 - min |z - w x|^2 / |z|^2 for every target z(t) = prod_i P_{d_i}(u(t - k_i)). Over all targets the sum is at
-    most the rank of the states, and equal to it for a reservoir with fading memory (Dambre et al. 2012, theorem 7).
+    C[z] = 1 - min |z - w x|^2 / |z|^2 for every target z(t) = prod_i P_{d_i}(u(t - k_i)). Over all targets the sum is
+    at most the rank of the states, and equal to it for a reservoir with fading memory (theorem 7 of the paper).
 
     Parameters
     ----------
@@ -136,8 +136,8 @@ def separation(a: Any, b: Any) -> np.ndarray:
 def lyapunov(net: Any, u: Any, distance: float = 1e-8, washout: int = 100, seed: int = 0) -> float:
     """Largest finite-time Lyapunov exponent of a rate reservoir along its response to ``u``, per step.
 
-    Mean of log(d(t) / distance): a second copy starts ``distance`` away and is drawn back to it after every step. Below 0
-    the state forgets where it began (echo states); above 0 it is chaotic.
+    Mean of log(d(t) / distance): a second copy starts ``distance`` away and is drawn back to it after every step.
+    Below 0 the state forgets where it began (echo states); above 0 it is chaotic.
 
     Parameters
     ----------

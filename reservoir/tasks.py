@@ -170,7 +170,7 @@ def delayed_match(
 
     Returns
     -------
-    (u, y): a list of ``trials`` arrays of shape (2 cue + gap, symbols), one column a symbol, and matches (trials,), 0 or 1
+    (u, y): a list of ``trials`` arrays of shape (2 cue + gap, symbols), one column a symbol; matches, shape (trials,)
 
     Examples
     --------
@@ -199,7 +199,7 @@ def spike_templates(
     Parameters
     ----------
     trials, templates, channels : numbers of each
-    rate : of a channel, [Hz];  duration : [ms];  jitter : standard deviation, [ms]; spikes that leave the trial are lost
+    rate : of a channel, [Hz];  duration : [ms];  jitter : standard deviation, [ms]; spikes that leave are lost
 
     Returns
     -------
@@ -219,7 +219,8 @@ def spike_templates(
     channels = _count("spike_templates.channels", channels)
     if not (0 <= rate < np.inf and 0 < duration < np.inf and 0 <= jitter < np.inf):
         raise ModelError(
-            f"spike_templates.rate: must be >= 0 Hz, jitter >= 0 and duration > 0 ms; got {rate!r}, {jitter!r}, {duration!r}."
+            f"spike_templates.rate: must be >= 0 Hz, jitter >= 0 and duration > 0 ms; "
+            f"got {rate!r}, {jitter!r} and {duration!r}."
         )
     rng = np.random.default_rng(seed)
     fixed = []
