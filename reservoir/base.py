@@ -54,7 +54,7 @@ class Reservoir:
     def step(self, u: Any) -> np.ndarray:
         """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,); the state without a readout."""
         state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
-        return (state if self.readout is None else self.readout.predict(state))[0]
+        return np.asarray((state if self.readout is None else self.readout.predict(state))[0])
 
     def fit(self, u: Any, y: Any, washout: int = 0) -> "Reservoir":
         """Train the readout.

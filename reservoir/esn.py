@@ -231,8 +231,8 @@ def _lanes(matrix: scipy.sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.n
 
 def spectral_radius(w: Any) -> float:
     """Largest absolute eigenvalue of a square matrix, dense or sparse."""
-    if scipy.sparse.issparse(w) and w.shape[0] > 500:
-        start = np.ones(w.shape[0])
-        return float(np.abs(scipy.sparse.linalg.eigs(w, k=1, v0=start, return_eigenvectors=False, tol=1e-8))[0])
-    dense = w.toarray() if scipy.sparse.issparse(w) else np.asarray(w, float)
-    return float(np.abs(np.linalg.eigvals(dense)).max())
+    matrix = scipy.sparse.csr_array(w, dtype=np.float64)
+    if matrix.shape[0] <= 500:
+        return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
+    start = np.ones(matrix.shape[0])
+    return float(np.abs(scipy.sparse.linalg.eigs(matrix, k=1, v0=start, return_eigenvectors=False, tol=1e-8))[0])

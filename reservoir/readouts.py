@@ -37,7 +37,7 @@ class Readout:
         """Outputs of shape (T, n_outputs) from states of shape (T, n)."""
         owner = f"{type(self).__name__}.predict"
         self._fitted(owner)
-        return series(f"{owner}.x", x, len(self.weights)) @ self.weights + self.bias
+        return np.asarray(series(f"{owner}.x", x, len(self.weights)) @ self.weights + self.bias)
 
     def _fitted(self, owner: str) -> None:
         if getattr(self, "weights", None) is None:
@@ -94,6 +94,8 @@ class Ridge(Readout):
     def reset(self) -> None:
         """See :class:`Readout`."""
         self._count, self._stale = 0, False
+        self._xx = self._xy = np.empty((0, 0))
+        self._yy = self._mean_x = self._mean_y = np.empty(0)
         self.chosen: float | None = None  # penalty in use
         self.weights = self.bias = None  # type: ignore[assignment]
 

@@ -28,11 +28,11 @@ def test_narma_sees_the_input_of_order_minus_one_steps_before():
 
 def test_mackey_glass_rests_at_one_and_converges():
     assert np.all(np.abs(tasks.mackey_glass(300, start=1.0) - 1.0) < 1e-12)
-    # from a constant history the solution has kinks at multiples of tau that weaken each time: take it after some
+    # the constant history has a kink at 0, which makes it second order
     runs = [tasks.mackey_glass(60, dt=dt, washout=0.0)[:, 0] for dt in (1 / 4, 1 / 8, 1 / 16, 1 / 128)]
     errors = [np.abs(run - runs[-1]).max() for run in runs[:-1]]
     assert errors[-1] < 1e-5
-    assert errors[0] / errors[1] > 3.0 and errors[1] / errors[2] > 3.0
+    assert 3.7 < errors[0] / errors[1] < 4.5 and 3.7 < errors[1] / errors[2] < 4.5
 
 
 def test_mackey_glass_is_periodic_below_the_onset_of_chaos():
@@ -50,7 +50,6 @@ def test_lorenz_exponent():
     # growth of small distances over one time unit, averaged: 0.906 (Sprott 2003, Chaos and Time-Series Analysis)
     steps, gap = 400, 1e-7
     points = tasks.lorenz(steps, every=0.5)
-    rng = np.random.default_rng(1)
     offset = gap * np.array([1.0, 0.0, 0.0])
     growth = []
     for point in points:
@@ -58,7 +57,6 @@ def test_lorenz_exponent():
         offset = ends[1] - ends[0]
         growth.append(np.log(np.linalg.norm(offset) / gap) / 0.5)
         offset *= gap / np.linalg.norm(offset)
-    del rng
     assert np.mean(growth[10:]) == pytest.approx(0.906, abs=0.06)
 
 
@@ -95,7 +93,7 @@ def delay_line(u, taps):
 def test_memory_of_a_delay_line():
     u = np.random.default_rng(1).uniform(-1.0, 1.0, 4000)
     capacity = measures.memory_capacity(delay_line(u, 7), u, lags=12)
-    assert np.all(capacity[:7] > 1.0 - 1e-9)
+    assert np.all(capacity[:7] > 1.0 - 1e-7)
     assert np.all(capacity[7:] < 25.0 / 800)  # squared correlation of unrelated series: chi2 / T, T = 797
 
 
