@@ -33,28 +33,17 @@ def is_list(values: Any) -> bool:
 
 
 class Reservoir:
-    """Base of reservoirs; a subclass has ``n`` units, ``n_inputs``, :meth:`reset` and :meth:`run`.
-
-    :meth:`fit` and :meth:`predict` begin every sequence at rest, so that a prediction depends on its input alone;
-    :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state.
+    """Base of reservoirs: :meth:`fit` and :meth:`predict` begin every sequence at rest, so that a prediction depends on
+    its input alone. ``n`` states are read; there are ``n_inputs``.
     """
 
     n: int
     n_inputs: int
     readout: Any
 
-    def reset(self) -> None:
-        """Return to the state of rest."""
+    def states(self, u: Any) -> np.ndarray:
+        """States after each step of the input ``u``, shape (T, n_inputs), from rest: array of shape (T, n)."""
         raise NotImplementedError
-
-    def run(self, u: Any) -> np.ndarray:
-        """States after each step of the input ``u``, shape (T, n_inputs): array of shape (T, n)."""
-        raise NotImplementedError
-
-    def step(self, u: Any) -> np.ndarray:
-        """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,); the state without a readout."""
-        state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
-        return np.asarray((state if self.readout is None else self.readout.predict(state))[0])
 
     def fit(self, u: Any, y: Any, washout: int = 0) -> "Reservoir":
         """Train the readout.
@@ -91,8 +80,7 @@ class Reservoir:
             pairs.append((a, b))
         self.readout.reset()
         for a, b in pairs:
-            self.reset()
-            self.readout.partial_fit(self.run(a)[washout:], b[washout:])
+            self.readout.partial_fit(self.states(a)[washout:], b[washout:])
         self.readout.solve()
         return self
 
@@ -101,24 +89,7 @@ class Reservoir:
         self._need_readout(f"{type(self).__name__}.predict")
         if is_list(u):
             return [self.predict(part) for part in u]
-        self.reset()
-        return self.readout.predict(self.run(u))
-
-    def generate(self, steps: int, first: Any) -> np.ndarray:
-        """Closed loop: the output is the next input; ``first`` is the input of the first step.
-
-        Returns the outputs, shape (steps, n_inputs). Drive the reservoir with :meth:`run` before.
-        """
-        owner = f"{type(self).__name__}.generate"
-        self._need_readout(owner)
-        value = series(f"{owner}.first", np.reshape(np.asarray(first, float), (1, -1)), self.n_inputs)[0]
-        out = np.empty((int(steps), self.n_inputs))
-        for t in range(len(out)):
-            value = self.step(value)
-            if value.shape != (self.n_inputs,):
-                raise ShapeError(f"{owner}: needs as many outputs as inputs; got {value.size} and {self.n_inputs}.")
-            out[t] = value
-        return out
+        return self.readout.predict(self.states(u))
 
     def _need_readout(self, owner: str) -> None:
         if self.readout is None:

@@ -88,6 +88,8 @@ class EchoStateNetwork(Reservoir):
     readout : such as :class:`reservoir.Ridge`; None: states only
     threads : None: one below 100,000 weights, else one for each core
 
+    :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, ``x``; :meth:`reset` returns to rest.
+
     Raises
     ------
     ShapeError, ModelError
@@ -164,7 +166,7 @@ class EchoStateNetwork(Reservoir):
         self.x = np.zeros(self.n)
 
     def run(self, u: Any) -> np.ndarray:
-        """See :class:`Reservoir`; the last state is kept in ``x``."""
+        """States after each step of the input ``u``, shape (T, n_inputs), from the present state: shape (T, n)."""
         u = series("EchoStateNetwork.run.u", u, self.n_inputs)
         states = np.empty((len(u), self.n))
         z = np.ones((2, self.n + self.n_inputs + 1))
@@ -185,6 +187,33 @@ class EchoStateNetwork(Reservoir):
                 list(pool.map(work, range(self.threads)))
         self.x = states[-1].copy()
         return states
+
+    def states(self, u: Any) -> np.ndarray:
+        """See :class:`Reservoir`."""
+        self.reset()
+        return self.run(u)
+
+    def step(self, u: Any) -> np.ndarray:
+        """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,), from the present state; the
+        state itself without a readout."""
+        state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
+        return np.asarray((state if self.readout is None else self.readout.predict(state))[0])
+
+    def generate(self, steps: int, first: Any) -> np.ndarray:
+        """Closed loop: the output is the next input; ``first`` is the input of the first step.
+
+        Returns the outputs, shape (steps, n_inputs). Drive the reservoir with :meth:`run` before.
+        """
+        owner = f"{type(self).__name__}.generate"
+        self._need_readout(owner)
+        value = series(f"{owner}.first", np.reshape(np.asarray(first, float), (1, -1)), self.n_inputs)[0]
+        out = np.empty((int(steps), self.n_inputs))
+        for t in range(len(out)):
+            value = self.step(value)
+            if value.shape != (self.n_inputs,):
+                raise ShapeError(f"{owner}: needs as many outputs as inputs; got {value.size} and {self.n_inputs}.")
+            out[t] = value
+        return out
 
 
 def _matrix(name: str, values: Any) -> scipy.sparse.csr_array:

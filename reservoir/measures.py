@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.base import Reservoir, series
+from reservoir.base import series
+from reservoir.esn import EchoStateNetwork
 from reservoir.readouts import Readout, Ridge
 
 
@@ -133,7 +134,7 @@ def separation(a: Any, b: Any) -> np.ndarray:
     return np.asarray(np.linalg.norm(x - y, axis=1))
 
 
-def lyapunov(net: Any, u: Any, distance: float = 1e-8, washout: int = 100, seed: int = 0) -> float:
+def lyapunov(net: EchoStateNetwork, u: Any, distance: float = 1e-8, washout: int = 100, seed: int = 0) -> float:
     """Largest finite-time Lyapunov exponent of a rate reservoir along its response to ``u``, per step.
 
     Mean of log(d(t) / distance): a second copy starts ``distance`` away and is drawn back to it after every step.
@@ -141,7 +142,7 @@ def lyapunov(net: Any, u: Any, distance: float = 1e-8, washout: int = 100, seed:
 
     Parameters
     ----------
-    net : :class:`reservoir.EchoStateNetwork`; its state is put back afterwards
+    net : its state is put back afterwards
     u : input of shape (T, n_inputs)
     washout : first steps, in which the copy turns to the fastest direction and which do not count
 
@@ -172,18 +173,18 @@ def lyapunov(net: Any, u: Any, distance: float = 1e-8, washout: int = 100, seed:
     return float(total / (len(u) - washout))
 
 
-def echo_state_distance(net: Reservoir, u: Any, starts: Any) -> np.ndarray:
+def echo_state_distance(net: EchoStateNetwork, u: Any, starts: Any) -> np.ndarray:
     """Distance at each step of two runs of a rate reservoir on the same ``u`` from two states ``starts``, shape (2, n).
 
     The reservoir has echo states for this input where the distance goes to 0. Its state is put back afterwards.
     """
     first, second = series("echo_state_distance.starts", starts, net.n)
-    kept = net.x.copy()  # type: ignore[attr-defined]
+    kept = net.x.copy()
     runs = []
     for start in (first, second):
-        net.x = start.copy()  # type: ignore[attr-defined]
+        net.x = start.copy()
         runs.append(net.run(u))
-    net.x = kept  # type: ignore[attr-defined]
+    net.x = kept
     return separation(*runs)
 
 

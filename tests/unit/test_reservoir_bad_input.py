@@ -17,7 +17,7 @@ def network(readout=None):
     return reservoir.EchoStateNetwork.random(**NET, readout=readout)
 
 
-@pytest.mark.parametrize("name", ["reservoir.esn", "reservoir.readouts", "reservoir.tasks"])
+@pytest.mark.parametrize("name", ["reservoir.esn", "reservoir.readouts", "reservoir.tasks", "reservoir.spiking"])
 def test_doctests(name):
     result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0 and result.failed == 0
