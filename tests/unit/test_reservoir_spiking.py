@@ -78,7 +78,8 @@ def test_fit_and_predict_sequences_of_different_length():
     rng = np.random.default_rng(5)
     u = [rng.uniform(-1.0, 1.0, (t, 1)) for t in (300, 500, 200)]
     y = [a.copy() for a in u]
-    net = liquid(readout=reservoir.Ridge(), win=1.2)
+    # neurons that differ: equal ones fire together
+    net = liquid(network(i_e=snn.normal(0.9, 0.3)), reservoir.Ridge(), win=1.2, hold=20.0, tau=20.0)
     out = net.fit(u[:2], y[:2], washout=10).predict(u[2:])
     assert out[0].shape == (200, 1)
     assert reservoir.measures.nrmse(out[0][10:], y[2][10:]) < 0.5  # 1: nothing learned
