@@ -1,1 +1,12 @@
-"""Reservoir computing: builders, encoders, readouts, measures and tasks."""
+"""Reservoir computing: spiking and rate reservoirs, readouts, measures and tasks."""
+
+from reservoir import measures, tasks
+from reservoir.base import Reservoir
+from reservoir.esn import EchoStateNetwork, spectral_radius
+from reservoir.readouts import NLMS, RLS, Readout, Ridge
+from reservoir.spiking import SpikingReservoir, filtered, random_network
+
+__all__ = [
+    "EchoStateNetwork", "NLMS", "RLS", "Readout", "Reservoir", "Ridge", "SpikingReservoir", "filtered", "measures",
+    "random_network", "spectral_radius", "tasks",
+]  # fmt: skip

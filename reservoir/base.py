@@ -1,0 +1,96 @@
+"""What every reservoir shares: a state driven by an input series, and a readout trained on it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import ModelError, ShapeError
+
+Series = np.ndarray | Sequence[np.ndarray]
+
+
+def series(owner: str, values: Any, width: int | None = None) -> np.ndarray:
+    """``values`` as a finite float64 array of shape (T, d); (T,) is taken as (T, 1)."""
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{owner}: must be an array of shape (T, d); got {type(values).__name__}.") from error
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or len(array) == 0 or (width is not None and array.shape[1] != width):
+        wanted = f"(T, {width})" if width is not None else "(T, d)"
+        raise ShapeError(f"{owner}: must have shape {wanted}, T >= 1; got {np.shape(values)}.")
+    if not np.all(np.isfinite(array)):
+        where = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+        raise ModelError(f"{owner}: must be finite; got {array[where].tolist()} at step {where}.")
+    return array
+
+
+def is_list(values: Any) -> bool:
+    """Whether ``values`` are several sequences: a list or tuple of arrays of one or two dimensions."""
+    return isinstance(values, (list, tuple)) and len(values) > 0 and all(np.ndim(v) >= 1 for v in values)
+
+
+class Reservoir:
+    """Base of reservoirs: :meth:`fit` and :meth:`predict` begin every sequence at rest, so that a prediction depends on
+    its input alone. ``n`` states are read; there are ``n_inputs``.
+    """
+
+    n: int
+    n_inputs: int
+    readout: Any
+
+    def states(self, u: Any) -> np.ndarray:
+        """States after each step of the input ``u``, shape (T, n_inputs), from rest: array of shape (T, n)."""
+        raise NotImplementedError
+
+    def fit(self, u: Any, y: Any, washout: int = 0) -> "Reservoir":
+        """Train the readout.
+
+        Parameters
+        ----------
+        u : input series of shape (T, n_inputs), or a list of such; sequences may differ in length
+        y : targets of shape (T, n_outputs), or a list of as many
+        washout : steps at the begin of each sequence that the readout does not see
+
+        Raises
+        ------
+        ModelError
+            Without a readout, or where a value is not finite.
+        ShapeError
+            Where ``y`` does not go with ``u``, or no step is left after the washout.
+        """
+        owner = f"{type(self).__name__}.fit"
+        self._need_readout(owner)
+        many = is_list(u)
+        inputs, targets = (list(u), list(y)) if many else ([u], [y])
+        if len(inputs) != len(targets):
+            raise ShapeError(f"{owner}: needs one target sequence for each input; got {len(targets)}, {len(inputs)}.")
+        if isinstance(washout, bool) or not isinstance(washout, (int, np.integer)) or washout < 0:
+            raise ModelError(f"{owner}.washout: must be an integer >= 0; got {washout!r}.")
+        pairs = []
+        for k, (a, b) in enumerate(zip(inputs, targets, strict=True)):
+            part = f"[{k}]" if many else ""
+            a, b = series(f"{owner}.u{part}", a, self.n_inputs), series(f"{owner}.y{part}", b)
+            if len(a) != len(b):
+                raise ShapeError(f"{owner}.y{part}: must be as long as u; got {len(b)} and {len(a)} steps.")
+            if len(a) <= washout:
+                raise ShapeError(f"{owner}.u{part}: must be longer than washout = {washout}; got {len(a)} steps.")
+            pairs.append((a, b))
+        self.readout.reset()
+        for a, b in pairs:
+            self.readout.partial_fit(self.states(a)[washout:], b[washout:])
+        self.readout.solve()
+        return self
+
+    def predict(self, u: Any) -> Any:
+        """Output for the input ``u``, from rest: array of shape (T, n_outputs), or a list for a list."""
+        self._need_readout(f"{type(self).__name__}.predict")
+        if is_list(u):
+            return [self.predict(part) for part in u]
+        return self.readout.predict(self.states(u))
+
+    def _need_readout(self, owner: str) -> None:
+        if self.readout is None:
+            raise ModelError(f"{owner}: there is no readout; give readout=reservoir.Ridge().")

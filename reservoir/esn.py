@@ -1,0 +1,267 @@
+"""Echo-state networks: leaky rate units with fixed sparse weights."""
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import scipy.sparse.linalg
+
+from kernels import scalar
+from kernels.cpu.sync import wait
+from kernels.errors import ModelError, ShapeError
+from kernels.jit import inlined, kernel
+from reservoir.base import Reservoir, series
+
+LANES = 8  # rows that are summed side by side: a row's sum keeps its order, and no addition waits for another
+_THREADED = 100_000  # weights below which a barrier a step costs more than a second thread gives
+
+_decay = inlined(scalar.decay)
+
+
+@inlined
+def _tanh(x):  # type: ignore[no-untyped-def]
+    """Absolute error below 3e-16; without branches, so that a loop over units vectorises."""
+    e = _decay(2.0 * abs(x))
+    t = (1.0 - e) / (1.0 + e)
+    return t if x >= 0.0 else -t
+
+
+@kernel
+def _advance(u, states, z, sums, weights, columns, begin, rows, leak, first, last, parts, arrived):  # type: ignore[no-untyped-def]
+    """All steps of ``u``, of the groups of rows ``first`` to ``last``; z[t % 2] holds (x, u, 1) before step t."""
+    low, high = np.uint64(first * LANES), np.uint64(last * LANES)
+    n = np.uint64(states.shape[1])
+    for t in range(np.uint64(len(u))):
+        old, new = z[t & np.uint64(1)], z[(t + np.uint64(1)) & np.uint64(1)]
+        for g in range(np.uint64(first), np.uint64(last)):
+            a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
+            for k in range(np.uint64(begin[g]), np.uint64(begin[g + np.uint64(1)])):
+                w, c = weights[k], columns[k]
+                a0 += w[0] * old[c[0]]
+                a1 += w[1] * old[c[1]]
+                a2 += w[2] * old[c[2]]
+                a3 += w[3] * old[c[3]]
+                a4 += w[4] * old[c[4]]
+                a5 += w[5] * old[c[5]]
+                a6 += w[6] * old[c[6]]
+                a7 += w[7] * old[c[7]]
+            s = np.uint64(LANES) * g
+            sums[s], sums[s + np.uint64(1)], sums[s + np.uint64(2)], sums[s + np.uint64(3)] = a0, a1, a2, a3
+            s += np.uint64(4)
+            sums[s], sums[s + np.uint64(1)], sums[s + np.uint64(2)], sums[s + np.uint64(3)] = a4, a5, a6, a7
+        for i in range(low, high):
+            sums[i] = _tanh(sums[i])
+        state = states[t]
+        for i in range(low, high):
+            r = np.uint64(rows[i])
+            if r < n:
+                x = (1.0 - leak[r]) * old[r] + leak[r] * sums[i]
+                new[r] = x
+                state[r] = x
+        if first == 0 and t + np.uint64(1) < len(u):
+            for j in range(np.uint64(u.shape[1])):
+                new[n + j] = u[t + np.uint64(1), j]
+        if parts > 1:
+            wait(arrived, np.int64(t + np.uint64(1)) * parts)
+
+
+class EchoStateNetwork(Reservoir):
+    """Echo-state network: leaky tanh units with fixed sparse weights, of which only the readout is trained.
+
+    Equations
+    ---------
+    x(t) = (1 - leak) x(t-1) + leak tanh(w x(t-1) + w_in u(t) + bias), x = 0 at rest
+
+    Numerics
+    --------
+    float64; a unit adds its inputs one after the other in the order of its row of w, then w_in, then bias, so that
+    states are the same bits for any number of threads.
+
+    Parameters
+    ----------
+    w : array or scipy.sparse matrix of shape (n, n), row = target
+    w_in : array or scipy.sparse matrix of shape (n, n_inputs)
+    bias : number or array of shape (n,)
+    leak : number or array of shape (n,), > 0 and <= 1
+    readout : such as :class:`reservoir.Ridge`; None: states only
+    threads : None: one below 100,000 weights, else one for each core
+
+    :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, ``x``; :meth:`reset` returns to rest.
+
+    Raises
+    ------
+    ShapeError, ModelError
+        Where an array has the wrong shape, is not finite or out of bounds.
+
+    References
+    ----------
+    Jaeger 2001, GMD report 148; Jaeger et al. 2007, doi:10.1016/j.neunet.2007.04.016 (leaky units)
+
+    Examples
+    --------
+    >>> import reservoir
+    >>> u, y = reservoir.tasks.narma(3000, order=10, seed=1)
+    >>> net = reservoir.EchoStateNetwork.random(200, radius=0.9, input_scale=0.2, bias_scale=0.2, seed=1)
+    >>> net.readout = reservoir.Ridge()
+    >>> prediction = net.fit(u[:2000], y[:2000], washout=100).predict(u)
+    >>> bool(reservoir.measures.nrmse(prediction[2000:], y[2000:]) < 0.4)
+    True
+    """
+
+    def __init__(
+        self, w: Any, w_in: Any, bias: Any = 0.0, leak: Any = 1.0, readout: Any = None, threads: int | None = None
+    ) -> None:
+        self.w, self.w_in = _matrix("w", w), _matrix("w_in", w_in)
+        self.n, self.n_inputs = self.w_in.shape
+        if self.w.shape != (self.n, self.n):
+            raise ShapeError(
+                f"EchoStateNetwork.w: must be (n, n), w_in (n, n_inputs); got {self.w.shape} and {self.w_in.shape}."
+            )
+        self.bias, self.leak = _units("bias", bias, self.n), _units("leak", leak, self.n)
+        if np.any((self.leak <= 0) | (self.leak > 1)):
+            raise ModelError(f"EchoStateNetwork.leak: must be > 0 and <= 1; got {leak!r}.")
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ModelError(f"EchoStateNetwork.threads: must be an integer >= 1, or None; got {threads!r}.")
+        self.readout = readout
+        matrix = scipy.sparse.hstack([self.w, self.w_in, scipy.sparse.csr_array(self.bias[:, None])], format="csr")
+        self._weights, self._columns, self._begin, self._rows = _lanes(matrix)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.threads = threads if threads is not None else cores if matrix.nnz >= _THREADED else 1
+        self.reset()
+
+    @classmethod
+    def random(
+        cls, n: int, n_inputs: int = 1, radius: float = 0.9, density: float = 0.1, input_scale: float = 1.0,
+        bias_scale: float = 0.0, leak: Any = 1.0, seed: int = 0, readout: Any = None, threads: int | None = None,
+    ) -> "EchoStateNetwork":  # fmt: skip
+        """A network with random weights.
+
+        Parameters
+        ----------
+        n, n_inputs : number of units and of inputs
+        radius : spectral radius of w
+        density : share of the weights w that are not 0; they are normal, as many in each row
+        input_scale, bias_scale : w_in and bias are uniform in (-input_scale, input_scale), (-bias_scale, bias_scale)
+        leak, readout, threads : see the class
+        seed : fixes all weights
+        """
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 3:
+            raise ModelError(f"EchoStateNetwork.random.n: must be an integer >= 3; got {n!r}.")
+        if not 0 < density <= 1:
+            raise ModelError(f"EchoStateNetwork.random.density: must be > 0 and <= 1; got {density!r}.")
+        if not 0 <= radius < np.inf:
+            raise ModelError(f"EchoStateNetwork.random.radius: must be >= 0; got {radius!r}.")
+        rng = np.random.default_rng(seed)
+        each = max(1, round(density * n))
+        columns = np.concatenate([rng.choice(n, each, replace=False) for _ in range(n)])
+        w = scipy.sparse.csr_array((rng.normal(size=n * each), (np.repeat(np.arange(n), each), columns)), shape=(n, n))
+        w *= radius / spectral_radius(w)
+        w_in = rng.uniform(-input_scale, input_scale, (n, n_inputs))
+        return cls(w, w_in, rng.uniform(-bias_scale, bias_scale, n), leak, readout, threads)
+
+    def reset(self) -> None:
+        """Return to x = 0."""
+        self.x = np.zeros(self.n)
+
+    def run(self, u: Any) -> np.ndarray:
+        """States after each step of the input ``u``, shape (T, n_inputs), from the present state: shape (T, n)."""
+        u = series("EchoStateNetwork.run.u", u, self.n_inputs)
+        states = np.empty((len(u), self.n))
+        z = np.ones((2, self.n + self.n_inputs + 1))
+        z[0, : self.n], z[0, self.n : -1] = self.x, u[0]
+        groups = len(self._begin) - 1
+        share = np.linspace(0, self._begin[-1], self.threads + 1)
+        bounds = np.searchsorted(self._begin, share[:-1]).tolist() + [groups]
+        sums, arrived = np.empty(groups * LANES), np.zeros(1, np.int64)
+
+        def work(part: int) -> None:
+            _advance(u, states, z, sums, self._weights, self._columns, self._begin, self._rows, self.leak,
+                     bounds[part], bounds[part + 1], self.threads, arrived)  # fmt: skip
+
+        if self.threads == 1:
+            work(0)
+        else:
+            with ThreadPoolExecutor(self.threads) as pool:
+                list(pool.map(work, range(self.threads)))
+        self.x = states[-1].copy()
+        return states
+
+    def states(self, u: Any) -> np.ndarray:
+        """See :class:`Reservoir`."""
+        self.reset()
+        return self.run(u)
+
+    def step(self, u: Any) -> np.ndarray:
+        """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,), from the present state; the
+        state itself without a readout."""
+        state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
+        return np.asarray((state if self.readout is None else self.readout.predict(state))[0])
+
+    def generate(self, steps: int, first: Any) -> np.ndarray:
+        """Closed loop: the output is the next input; ``first`` is the input of the first step.
+
+        Returns the outputs, shape (steps, n_inputs). Drive the reservoir with :meth:`run` before.
+        """
+        owner = f"{type(self).__name__}.generate"
+        self._need_readout(owner)
+        value = series(f"{owner}.first", np.reshape(np.asarray(first, float), (1, -1)), self.n_inputs)[0]
+        out = np.empty((int(steps), self.n_inputs))
+        for t in range(len(out)):
+            value = self.step(value)
+            if value.shape != (self.n_inputs,):
+                raise ShapeError(f"{owner}: needs as many outputs as inputs; got {value.size} and {self.n_inputs}.")
+            out[t] = value
+        return out
+
+
+def _matrix(name: str, values: Any) -> scipy.sparse.csr_array:
+    try:
+        matrix = scipy.sparse.csr_array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"EchoStateNetwork.{name}: must be a matrix of numbers; got {values!r}.") from error
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise ShapeError(f"EchoStateNetwork.{name}: must be a matrix of numbers; got shape {matrix.shape}.")
+    if not np.all(np.isfinite(matrix.data)):
+        raise ModelError(f"EchoStateNetwork.{name}: must be finite; got NaN or infinity.")
+    return matrix
+
+
+def _units(name: str, values: Any, n: int) -> np.ndarray:
+    array = np.asarray(values, np.float64)
+    if array.shape not in ((), (n,)) or not np.all(np.isfinite(array)):
+        raise ShapeError(f"EchoStateNetwork.{name}: must be finite, a number or of shape ({n},); got {values!r}.")
+    return np.array(np.broadcast_to(array, (n,)))
+
+
+def _lanes(matrix: scipy.sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Rows in groups of LANES of similar length, filled up with weights 0: (weights, columns, begin, rows).
+
+    weights[k], columns[k] hold one element of each row of a group, k in begin[g]..begin[g+1]; row i of all the groups
+    is row rows[i] of the matrix, whose number of rows stands for none.
+    """
+    n = matrix.shape[0]
+    lengths = np.diff(matrix.indptr)
+    order = np.argsort(-lengths, kind="stable")
+    rows = np.concatenate([order, np.full(-n % LANES, n)])
+    padded = np.append(lengths, 0)[rows].reshape(-1, LANES)
+    begin = np.concatenate([[0], np.cumsum(padded.max(axis=1))])
+    weights = np.zeros((begin[-1], LANES))
+    columns = np.zeros((begin[-1], LANES), np.uint16 if matrix.shape[1] <= 2**16 else np.uint32)
+    place = np.empty(n, np.int64)
+    place[order] = np.arange(n)
+    target = np.repeat(np.arange(n), lengths)
+    k = begin[place[target] // LANES] + np.arange(matrix.nnz) - matrix.indptr[target]
+    weights[k, place[target] % LANES] = matrix.data
+    columns[k, place[target] % LANES] = matrix.indices
+    return weights, columns, begin, rows
+
+
+def spectral_radius(w: Any) -> float:
+    """Largest absolute eigenvalue of a square matrix, dense or sparse."""
+    matrix = scipy.sparse.csr_array(w, dtype=np.float64)
+    if matrix.shape[0] <= 500:
+        return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
+    start = np.ones(matrix.shape[0])
+    return float(np.abs(scipy.sparse.linalg.eigs(matrix, k=1, v0=start, return_eigenvectors=False, tol=1e-8))[0])

@@ -1,0 +1,261 @@
+"""Linear readouts: targets from states. All keep a constant part of their own, so states need no column of ones."""
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+
+from kernels.errors import ModelError, ShapeError
+from reservoir.base import series
+
+
+class Readout:
+    """Base of linear readouts: y = weights^T x + bias; ``weights`` (n, n_outputs) and ``bias`` (n_outputs,)."""
+
+    weights: np.ndarray
+    bias: np.ndarray
+
+    def reset(self) -> None:
+        """Forget everything that was learned."""
+        raise NotImplementedError
+
+    def partial_fit(self, x: Any, y: Any) -> None:
+        """Learn from states ``x``, shape (T, n), and targets ``y``, shape (T, n_outputs), besides earlier ones."""
+        raise NotImplementedError
+
+    def fit(self, x: Any, y: Any) -> "Readout":
+        """As :meth:`partial_fit` after :meth:`reset`."""
+        self.reset()
+        self.partial_fit(x, y)
+        self.solve()
+        return self
+
+    def solve(self) -> None:
+        """Bring ``weights`` and ``bias`` up to date, where learning only gathers sums."""
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Outputs of shape (T, n_outputs) from states of shape (T, n)."""
+        owner = f"{type(self).__name__}.predict"
+        self._fitted(owner)
+        return np.asarray(series(f"{owner}.x", x, len(self.weights)) @ self.weights + self.bias)
+
+    def _fitted(self, owner: str) -> None:
+        if getattr(self, "weights", None) is None:
+            raise ModelError(f"{owner}: the readout has seen no states. Call fit before.")
+
+    def _pair(self, x: Any, y: Any, n: int | None, n_outputs: int | None) -> tuple[np.ndarray, np.ndarray]:
+        owner = f"{type(self).__name__}.fit"
+        x, y = series(f"{owner}.x", x, n), series(f"{owner}.y", y, n_outputs)
+        if len(x) != len(y):
+            raise ShapeError(f"{owner}.y: must be as long as x; got {len(y)} and {len(x)} steps.")
+        return x, y
+
+
+class Ridge(Readout):
+    """Ridge regression on streaming sums: memory is n^2 whatever the length of the series.
+
+    Equations
+    ---------
+    weights = (S_xx + penalty I)^-1 S_xy, with S_xx, S_xy the sums of (x - m_x)(x - m_x)^T and (x - m_x)(y - m_y)^T over
+    all steps, m the means; bias = m_y - weights^T m_x. The bias is not penalised.
+
+    Without a penalty, it minimises generalised cross-validation, T |y - y'|^2 / (T - df)^2 summed over the outputs, on
+    a grid of 121 values, 1e-12 to 1 of the largest eigenvalue of S_xx; df = 1 + sum d / (d + penalty), d eigenvalues.
+
+    Numerics
+    --------
+    Sums are moved to the joint mean chunk by chunk (Chan et al. 1983, doi:10.1080/00031305.1983.10483115), in float64.
+    The eigenvalues lie on the squared scale of the states: directions weaker than 1e-8 of the strongest are lost.
+
+    Parameters
+    ----------
+    penalty : >= 0; None: chosen by generalised cross-validation (Golub et al. 1979, doi:10.1080/00401706.1979.10489751)
+
+    Raises
+    ------
+    ModelError
+        With penalty = 0 and states that are linearly dependent.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> x = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 1.0], [3.0, 1.0]])
+    >>> readout = Ridge(penalty=0.0).fit(x, 2.0 * x[:, :1] + 1.0)
+    >>> bool(np.allclose(readout.weights, [[2.0], [0.0]])), bool(np.allclose(readout.bias, 1.0))
+    (True, True)
+    """
+
+    def __init__(self, penalty: float | None = None) -> None:
+        if penalty is not None:
+            _bounded("Ridge.penalty", penalty, 0.0)
+        self.penalty = penalty
+        self.reset()
+
+    def reset(self) -> None:
+        """See :class:`Readout`."""
+        self._count, self._stale = 0, False
+        self._xx = self._xy = np.empty((0, 0))
+        self._yy = self._mean_x = self._mean_y = np.empty(0)
+        self.chosen: float | None = None  # penalty in use
+        self.weights = self.bias = None  # type: ignore[assignment]
+
+    def partial_fit(self, x: Any, y: Any) -> None:
+        """See :class:`Readout`; sums only, until :meth:`solve`."""
+        known = (self._xx.shape[0], self._xy.shape[1]) if self._count else (None, None)
+        x, y = self._pair(x, y, *known)
+        mean_x, mean_y = x.mean(axis=0), y.mean(axis=0)
+        a, b = x - mean_x, y - mean_y
+        xx, xy, yy = a.T @ a, a.T @ b, np.sum(b * b, axis=0)
+        if self._count:
+            step_x, step_y = mean_x - self._mean_x, mean_y - self._mean_y
+            share = len(x) / (self._count + len(x))
+            scale = self._count * share
+            xx += self._xx + scale * np.outer(step_x, step_x)
+            xy += self._xy + scale * np.outer(step_x, step_y)
+            yy += self._yy + scale * step_y**2
+            mean_x, mean_y = self._mean_x + share * step_x, self._mean_y + share * step_y
+        self._xx, self._xy, self._yy, self._mean_x, self._mean_y = xx, xy, yy, mean_x, mean_y
+        self._count, self._stale = self._count + len(x), True
+
+    def predict(self, x: Any) -> np.ndarray:
+        """See :class:`Readout`."""
+        self.solve()
+        return super().predict(x)
+
+    def solve(self) -> None:
+        """Compute ``weights``, ``bias`` and ``chosen``, the penalty, from the sums."""
+        if not self._stale:
+            return
+        d, v = scipy.linalg.eigh(self._xx)
+        d = np.maximum(d, 0.0)
+        floor = 1e-13 * d[-1] * len(d)
+        if self.penalty == 0.0 and d[0] <= floor:
+            raise ModelError("Ridge.penalty: must be > 0, for the states are linearly dependent; got 0. Give 1e-6.")
+        if d[-1] == 0.0:
+            raise ModelError("Ridge.fit: all states are constant: the reservoir is silent or saturated. Drive it.")
+        projected = v.T @ self._xy
+        self.chosen = self._cross_validated(d, projected) if self.penalty is None else float(self.penalty)
+        self.weights = v @ (projected / (d + self.chosen)[:, None])
+        self.bias = self._mean_y - self._mean_x @ self.weights
+        self._stale = False
+
+    def _cross_validated(self, d: np.ndarray, projected: np.ndarray) -> float:
+        penalties = d[-1] * np.logspace(-12.0, 0.0, 121)
+        scores = np.full(penalties.size, np.inf)
+        for k, penalty in enumerate(penalties):
+            gain = 1.0 / (d + penalty)
+            left = self._count - 1.0 - np.sum(d * gain)
+            if left > 0.0:
+                error = np.sum(self._yy - np.sum((2.0 * gain - d * gain**2)[:, None] * projected**2, axis=0))
+                scores[k] = max(error, 0.0) / left**2
+        return float(penalties[int(np.argmin(scores))])
+
+
+class RLS(Readout):
+    """Recursive least squares with forgetting: learns step by step, the past counts less and less.
+
+    Equations
+    ---------
+    With x the state and a last element of 1, e = y - weights^T x:
+    k = P x / (forgetting + x^T P x), weights += k e^T, P = (P - k x^T P) / forgetting; P = I / alpha at first.
+    After T steps the weights minimise sum_t forgetting^(T-t) |e_t|^2 + alpha forgetting^T |weights|^2.
+
+    Parameters
+    ----------
+    alpha : > 0, penalty of the start
+    forgetting : > 0 and <= 1, weight of a step relative to the next
+
+    References
+    ----------
+    Haykin 2002, Adaptive Filter Theory, chapter 9; as FORCE in Sussillo & Abbott 2009, doi:10.1016/j.neuron.2009.07.018
+    """
+
+    def __init__(self, alpha: float = 1.0, forgetting: float = 1.0) -> None:
+        self.alpha = _bounded("RLS.alpha", alpha, 0.0, open_low=True)
+        self.forgetting = _bounded("RLS.forgetting", forgetting, 0.0, 1.0, open_low=True)
+        self.reset()
+
+    def reset(self) -> None:
+        """See :class:`Readout`."""
+        self._p: np.ndarray | None = None
+        self.weights = self.bias = None  # type: ignore[assignment]
+
+    def partial_fit(self, x: Any, y: Any) -> None:
+        """See :class:`Readout`."""
+        known = (None, None) if self._p is None else self.weights.shape
+        x, y = self._pair(x, y, *known)
+        n = x.shape[1]
+        if self._p is None:
+            self._p, theta = np.eye(n + 1) / self.alpha, np.zeros((n + 1, y.shape[1]))
+        else:
+            theta = np.vstack([self.weights, self.bias])
+        one = np.ones(n + 1)
+        for state, target in zip(x, y, strict=True):
+            one[:n] = state
+            q = self._p @ one
+            k = q / (self.forgetting + one @ q)
+            theta += np.outer(k, target - one @ theta)
+            self._p -= np.outer(k, q)
+            self._p /= self.forgetting
+        self.weights, self.bias = theta[:n].copy(), theta[n].copy()
+
+
+class NLMS(Readout):
+    """Normalised least mean squares on centred states: one state's worth of memory, no matrix.
+
+    Equations
+    ---------
+    x' = x - mean, with mean += (x - mean) / tau after each step (the mean of all steps while there are fewer than tau);
+    e = y - weights^T x' - bias; weights += rate e x' / (|x'|^2 + 1), bias += rate e / (|x'|^2 + 1).
+    The mean goes on only while learning; ``bias`` as given out includes it, so that y = weights^T x + bias.
+
+    Parameters
+    ----------
+    rate : > 0 and < 2, step size
+    tau : > 0, steps over which the mean is taken
+
+    References
+    ----------
+    Haykin 2002, Adaptive Filter Theory, chapter 6
+    """
+
+    def __init__(self, rate: float = 0.05, tau: float = 1000.0) -> None:
+        self.rate = _bounded("NLMS.rate", rate, 0.0, 2.0, open_low=True, open_high=True)
+        self.tau = _bounded("NLMS.tau", tau, 0.0, open_low=True)
+        self.reset()
+
+    def reset(self) -> None:
+        """See :class:`Readout`."""
+        self._seen = 0
+        self.weights = self.bias = None  # type: ignore[assignment]
+
+    def partial_fit(self, x: Any, y: Any) -> None:
+        """See :class:`Readout`."""
+        known = self.weights.shape if self._seen else (None, None)
+        x, y = self._pair(x, y, *known)
+        if not self._seen:
+            self.weights, self._mean, self._offset = (
+                np.zeros((x.shape[1], y.shape[1])),
+                x[0].copy(),
+                np.zeros(y.shape[1]),
+            )
+        for state, target in zip(x, y, strict=True):
+            a = state - self._mean
+            e = (target - a @ self.weights - self._offset) * (self.rate / (a @ a + 1.0))
+            self.weights += np.outer(a, e)
+            self._offset += e
+            self._seen += 1
+            self._mean += a / min(self._seen, self.tau) if self.tau > 1.0 else a
+        self.bias = self._offset - self._mean @ self.weights
+
+
+def _bounded(
+    owner: str, value: Any, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = False
+) -> float:
+    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
+    if not number or value < low or value > high or (open_low and value == low) or (open_high and value == high):
+        rule = f"{'>' if open_low else '>='} {low:g}" + (
+            f" and {'<' if open_high else '<='} {high:g}" if high < np.inf else ""
+        )
+        raise ModelError(f"{owner}: must be {rule}; got {value!r}.")
+    return float(value)

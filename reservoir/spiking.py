@@ -1,0 +1,213 @@
+"""Spiking networks as reservoirs: any :class:`snn.Network`, driven by a series of currents, read through filters."""
+
+import copy
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.signal
+
+import snn
+from kernels.errors import ModelError, ShapeError
+from reservoir.base import Reservoir, series
+
+SILENT, SATURATED = 0.1, 200.0  # Hz
+
+
+class SpikingReservoir(Reservoir):
+    """A spiking network whose filtered spikes are the states of a reservoir.
+
+    Equations
+    ---------
+    Sample k of the input is a current w_in u(k) [pA] from k hold to (k+1) hold. The state of a neuron is the sum over
+    its spikes of exp(-s/tau) - exp(-s/tau_rise), s the time since the spike; with tau_rise = 0 of exp(-s/tau) alone. It
+    is sampled at the end of each hold.
+
+    Numerics
+    --------
+    Filters are exact. Every sequence is simulated from the network's initial state by :class:`snn.Simulation`, with its
+    inputs and plasticity; the description given is not changed.
+
+    Parameters
+    ----------
+    net : the network
+    w_in : weights of the input by name of population: array of shape (n_population, n_inputs), [pA]
+    read : names of the populations whose states are read; None: all with neurons, in their order
+    hold : time for which a sample lasts, [ms], a multiple of dt
+    tau : time constant of the filter, [ms], > 0;  tau_rise : >= 0 and < tau
+    dt : step of the simulation, [ms]
+    readout : such as :class:`reservoir.Ridge`
+    threads : of the simulation
+
+    Warns
+    -----
+    RuntimeWarning
+        Where the populations read fire at less than 0.1 Hz or more than 200 Hz, with the rate and what to change.
+
+    References
+    ----------
+    Maass, Natschlaeger & Markram 2002, doi:10.1162/089976602760407955
+
+    Examples
+    --------
+    >>> import numpy as np, snn, reservoir
+    >>> model = snn.LIFExp(tau_m=20.0, c_m=20.0, e_l=0.0, v_th=1.0, v_reset=0.0, t_ref=2.0, i_e=snn.normal(0.9, 0.2))
+    >>> net = reservoir.random_network(100, model, snn.fixed_indegree(10), weight=0.1, delay=snn.uniform(1.0, 50.0))
+    >>> w_in = np.random.default_rng(1).uniform(-1.0, 1.0, (100, 1))
+    >>> liquid = reservoir.SpikingReservoir(net, {"exc": w_in[:80], "inh": w_in[80:]})
+    >>> liquid.states(np.sin(np.arange(50.0))).shape
+    (50, 100)
+    """
+
+    def __init__(
+        self, net: snn.Network, w_in: dict[str, Any], read: Any = None, hold: float = 10.0, tau: float = 30.0,
+        tau_rise: float = 0.0, dt: float = 1.0, readout: Any = None, threads: int | None = None,
+    ) -> None:  # fmt: skip
+        owner = "SpikingReservoir"
+        neurons = {name: p for name, p in net.populations.items() if p.spec is not None}
+        names = list(neurons) if read is None else [read] if isinstance(read, str) else list(read)
+        for name in [*w_in, *names]:
+            if name not in neurons:
+                raise ModelError(
+                    f"{owner}: no population of neurons {name!r}; there are {', '.join(neurons) or 'none'}."
+                )
+        if not w_in or not names:
+            raise ModelError(f"{owner}.w_in, read: must name a population each; got {list(w_in)} and {names}.")
+        self.w_in = {k: series(f"{owner}.w_in[{k!r}]", v) for k, v in w_in.items()}
+        widths = {w.shape[1] for w in self.w_in.values()}
+        for name, w in self.w_in.items():
+            if len(w) != neurons[name].n or len(widths) > 1:
+                raise ShapeError(
+                    f"{owner}.w_in[{name!r}]: must have shape ({neurons[name].n}, n_inputs), n_inputs the same "
+                    f"for all; got {w.shape}."
+                )
+        steps = hold / dt if dt > 0 else 0.0
+        if not 0 < steps < np.inf or round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
+            raise ModelError(f"{owner}.hold: must be a multiple of dt > 0 ms; got {hold!r} and dt={dt!r}.")
+        _check_filter(owner, hold, tau, tau_rise)
+        self.net, self.read, self.hold, self.dt, self.threads = net, names, float(hold), float(dt), threads
+        self.tau, self.tau_rise, self.readout = float(tau), float(tau_rise), readout
+        self.n, self.n_inputs = sum(neurons[k].n for k in names), widths.pop()
+
+    def record(self, u: Any) -> dict[str, snn.SpikeRecord]:
+        """Spikes of the populations read, by name, in response to the input ``u``, shape (T, n_inputs)."""
+        u = series("SpikingReservoir.u", u, self.n_inputs)
+        net = copy.copy(self.net)
+        net.inputs, net.probes, net.weight_probes = dict(self.net.inputs), [], []
+        for name, w in self.w_in.items():
+            times = self.hold * np.arange(len(u))
+            net.input(f"reservoir input of {name}", name, snn.StepCurrent(u @ w.T, times))
+        for name in self.read:
+            net.record(name, "spikes")
+        sim = snn.Simulation(net, dt=self.dt, threads=self.threads, quiet=True)
+        spikes = sim.run(self.hold * len(u)).spikes
+        rate = sum(len(spikes[k]) for k in self.read) * 1000.0 / (self.n * self.hold * len(u))
+        if not SILENT <= rate <= SATURATED:
+            state, change = ("silent", "Raise") if rate < SILENT else ("saturated", "Lower")
+            warnings.warn(
+                f"SpikingReservoir: {', '.join(self.read)} fire at {rate:.3g} Hz: {state}. "
+                f"{change} w_in, the neurons' i_e or the excitatory weights.",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+        return {name: spikes[name] for name in self.read}
+
+    def states(self, u: Any) -> np.ndarray:
+        """See :class:`Reservoir`."""
+        spikes = self.record(u)
+        return np.hstack([filtered(spikes[k], self.hold, self.tau, self.tau_rise) for k in self.read])
+
+
+def filtered(record: snn.SpikeRecord, every: float, tau: float, tau_rise: float = 0.0) -> np.ndarray:
+    """Spikes through an exponential filter, sampled ``every`` ms from the start of the record on; exact.
+
+    x(t) = sum over spikes at s <= t of exp(-(t-s)/tau) - exp(-(t-s)/tau_rise), the second term only where tau_rise > 0.
+
+    Parameters
+    ----------
+    record : spikes of n neurons
+    every, tau, tau_rise : [ms], 0 <= tau_rise < tau
+
+    Returns
+    -------
+    Array of shape (T, n); row k at t_start + (k+1) every
+
+    Examples
+    --------
+    >>> record = snn.SpikeRecord("a", [5.0], [0], 1, 0.0, 30.0, 1.0)
+    >>> filtered(record, 10.0, 10.0).round(3).ravel().tolist()
+    [0.607, 0.223, 0.082]
+    """
+    _check_filter("filtered", every, tau, tau_rise)
+    samples = int(np.floor(record.duration / every + 1e-9))
+    since = record.times - record.t_start
+    at = np.maximum(np.ceil(since / every - 1e-9).astype(np.int64) - 1, 0)
+    keep = at < samples
+    cell, left = at[keep] * record.n_nodes + record.ids[keep], (at[keep] + 1) * every - since[keep]
+    out = np.zeros((samples, record.n_nodes))
+    for sign, constant in ((1.0, tau), (-1.0, tau_rise)):
+        if constant > 0.0:
+            kicks = np.bincount(cell, np.exp(-left / constant), samples * record.n_nodes)
+            kicks = kicks.reshape(samples, record.n_nodes)
+            out += sign * scipy.signal.lfilter([1.0], [1.0, -np.exp(-every / constant)], kicks, axis=0)
+    return out
+
+
+def random_network(
+    n: int, model: snn.NeuronModel, rule: Any, weight: float, delay: Any = 1.0, weight_std: float = 0.3,
+    excitatory: float = 0.8, balance: float = 4.0, positions: Any = None, init: dict[str, Any] | None = None,
+    seed: int = 0,
+) -> snn.Network:  # fmt: skip
+    """A recurrent network of populations "exc" and "inh" that obeys Dale's law.
+
+    Parameters
+    ----------
+    n : number of neurons
+    model : of all neurons, any registered one; distributions as its parameters make neurons differ
+    rule : of all four projections, such as ``snn.pairwise_bernoulli(0.1)``, ``snn.distance_dependent(..)``. A rule that
+        counts, such as ``snn.fixed_indegree(80)``, counts excitatory sources; inhibitory ones are (1 - excitatory) /
+        excitatory times as many
+    weight : mean excitatory weight, > 0, in the unit of the model's receptor; inhibitory ones are -balance times it
+    delay : number or distribution, [ms]
+    weight_std : standard deviation relative to the mean, >= 0; normal, truncated at 0
+    excitatory : share of the neurons, > 0 and < 1
+    positions : shape (n, d), the excitatory neurons first; for rules of distance
+    init : initial values of state variables, see :meth:`snn.Network.population`
+    seed : fixes everything drawn
+
+    Returns
+    -------
+    An ordinary network, to which inputs and more projections can be added.
+    """
+    owner = "random_network"
+    n_exc = round(excitatory * n)
+    if not 0 < n_exc < n:
+        raise ModelError(f"{owner}.excitatory: must leave neurons of both kinds; got {excitatory!r} of n={n!r}.")
+    if not 0 < weight < np.inf or not 0 <= balance < np.inf or not 0 <= weight_std < np.inf:
+        raise ModelError(
+            f"{owner}.weight: must be > 0, weight_std and balance >= 0; got {weight!r}, {weight_std!r} and {balance!r}."
+        )
+    net = snn.Network(seed=seed)
+    where = (None, None) if positions is None else (np.asarray(positions)[:n_exc], np.asarray(positions)[n_exc:])
+    net.population("exc", n_exc, model, init=init, positions=where[0])
+    net.population("inh", n - n_exc, model, init=init, positions=where[1])
+    fewer = rule
+    if isinstance(rule, snn.fixed_indegree):
+        few = max(1, round(rule.indegree * (1.0 - excitatory) / excitatory))
+        fewer = snn.fixed_indegree(few, rule.autapses, rule.multapses)
+    strengths = {"exc": weight} | ({"inh": -balance * weight} if balance > 0 else {})
+    for source, mean in strengths.items():
+        value: Any = mean
+        if weight_std > 0:
+            side = {"low": 0.0} if mean > 0 else {"high": 0.0}
+            value = snn.normal(mean, weight_std * abs(mean), **side)
+        for target in ("exc", "inh"):
+            net.connect(source, target, rule if source == "exc" else fewer, weight=value, delay=delay)
+    return net
+
+
+def _check_filter(owner: str, every: float, tau: float, tau_rise: float) -> None:
+    if not 0 < every < np.inf:
+        raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
+    if not 0 <= tau_rise < tau < np.inf:
+        raise ModelError(f"{owner}.tau: must be > tau_rise >= 0 ms; got {tau!r} and tau_rise={tau_rise!r}.")

@@ -1,0 +1,115 @@
+"""Spiking networks as reservoirs: what is built, what is read, what is refused."""
+
+import numpy as np
+import pytest
+
+import reservoir
+import snn
+from kernels.errors import SimError
+
+MODEL = {"tau_m": 20.0, "c_m": 20.0, "e_l": 0.0, "v_th": 1.0, "v_reset": 0.0, "t_ref": 2.0}
+
+
+def network(seed=1, rule=None, delay=1.0, i_e=0.9, **options):
+    rule = snn.fixed_indegree(16, autapses=False, multapses=False) if rule is None else rule
+    model = snn.LIFExp(**MODEL, i_e=i_e)
+    return reservoir.random_network(100, model, rule, weight=0.1, delay=delay, seed=seed, **options)
+
+
+def liquid(net=None, readout=None, win=0.6, **options):
+    w_in = np.random.default_rng(3).uniform(-win, win, (100, 1))
+    return reservoir.SpikingReservoir(
+        network() if net is None else net, {"exc": w_in[:80], "inh": w_in[80:]}, readout=readout, **options
+    )
+
+
+def test_filter_is_the_sum_over_spikes():
+    rng = np.random.default_rng(1)
+    times, ids = np.sort(np.round(rng.uniform(5.1, 95.0, 200), 1)), rng.integers(0, 7, 200)
+    times[0], times[-1] = 15.0, 95.0  # on an edge, which belongs to the sample before
+    record = snn.SpikeRecord("a", times, ids, 7, 5.0, 95.0, 0.1)
+    for tau, rise in ((20.0, 0.0), (20.0, 5.0)):
+        got = reservoir.filtered(record, 10.0, tau, rise)
+        assert got.shape == (9, 7)
+        for k in range(9):
+            since = 5.0 + 10.0 * (k + 1) - record.times
+            past = since > -1e-9
+            for i in range(7):
+                s = since[past & (record.ids == i)]
+                want = np.exp(-s / tau).sum() - (np.exp(-s / rise).sum() if rise else 0.0)
+                assert got[k, i] == pytest.approx(want, abs=1e-10)
+
+
+def test_random_network_obeys_dale_and_keeps_the_indegree():
+    sim = snn.Simulation(network(delay=snn.uniform(1.0, 30.0)), dt=1.0, quiet=True)
+    for name, sign, indegree in (("exc->exc", 1, 16), ("exc->inh", 1, 16), ("inh->exc", -1, 4), ("inh->inh", -1, 4)):
+        sources, targets, weights, delays = sim.connections(name)
+        assert np.all(sign * weights >= 0)
+        assert np.all(np.bincount(targets) == indegree)
+        assert 1.0 <= delays.min() and delays.max() <= 30.0 and np.ptp(delays) > 20.0
+    # 20 * 4 inhibitory weights: mean -0.4, SD 0.12 (the truncation at 3.3 SD moves neither by 1 %), 4 SE
+    weights = sim.connections("inh->inh")[2]
+    assert weights.mean() == pytest.approx(-0.4, abs=4 * 0.12 / np.sqrt(80) + 0.004)
+
+
+def test_distance_rule_and_heterogeneous_neurons():
+    positions = np.random.default_rng(2).uniform(size=(100, 2))
+    rule = snn.distance_dependent(lambda d: 1.0 * (d < 0.2))
+    net = network(rule=rule, positions=positions, i_e=snn.normal(0.9, 0.2))
+    sources, targets, *_ = snn.Simulation(net, dt=1.0, quiet=True).connections("inh->exc")
+    assert len(sources) and np.all(np.linalg.norm(positions[80 + sources] - positions[targets], axis=1) < 0.2)
+
+
+def test_states_depend_on_the_input_alone_and_leave_the_network_as_it_is():
+    u = np.random.default_rng(4).uniform(-1.0, 1.0, 60)
+    net = network()
+    first = liquid(net)
+    states = first.states(u)
+    assert states.shape == (60, 100) and states.std() > 0.05
+    assert not net.inputs and not net.probes
+    first.states(-u)
+    assert np.array_equal(first.states(u), states)
+    assert np.array_equal(first.states(u[:30]), states[:30])  # causal
+    assert not np.array_equal(liquid(network(seed=2)).states(u), states)
+    assert np.array_equal(liquid(net, read="inh").states(u), states[:, 80:])
+
+
+def test_fit_and_predict_sequences_of_different_length():
+    rng = np.random.default_rng(5)
+    u = [rng.uniform(-1.0, 1.0, (t, 1)) for t in (300, 500, 200)]
+    y = [a.copy() for a in u]
+    # neurons that differ: equal ones fire together
+    net = liquid(network(i_e=snn.normal(0.9, 0.3)), reservoir.Ridge(), win=1.2, hold=20.0, tau=20.0)
+    out = net.fit(u[:2], y[:2], washout=10).predict(u[2:])
+    assert out[0].shape == (200, 1)
+    assert reservoir.measures.nrmse(out[0][10:], y[2][10:]) < 0.5  # 1: nothing learned
+    assert np.array_equal(net.predict(u[2]), out[0])
+
+
+def test_silent_and_saturated_reservoirs_warn():
+    with pytest.warns(RuntimeWarning, match=r"0 Hz: silent\. Raise w_in"):
+        liquid(network(i_e=0.0), win=0.01).states(np.ones(20))
+    with pytest.warns(RuntimeWarning, match=r"Hz: saturated\. Lower w_in"):
+        liquid(network(i_e=50.0)).states(np.ones(20))
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda: reservoir.SpikingReservoir(network(), {"ex": np.ones((80, 1))}), "no population of neurons 'ex'"),
+        (lambda: reservoir.SpikingReservoir(network(), {}), "must name a population each"),
+        (lambda: reservoir.SpikingReservoir(network(), {"exc": np.ones((8, 1))}), "must have shape (80, n_inputs)"),
+        (lambda: reservoir.SpikingReservoir(network(), {"exc": np.full((80, 1), np.nan)}), "must be finite"),
+        (lambda: liquid(hold=10.5), "hold: must be a multiple of dt"),
+        (lambda: liquid(tau=0.0), "tau: must be > tau_rise"),
+        (lambda: liquid(tau=5.0, tau_rise=5.0), "tau: must be > tau_rise"),
+        (lambda: liquid().fit(np.ones(5), np.ones(5)), "there is no readout"),
+        (lambda: liquid().states([1.0, np.nan]), "finite; got [nan] at step 1"),
+        (lambda: network(excitatory=1.0), "excitatory: must leave neurons of both kinds"),
+        (lambda: network(balance=-1.0), "weight: must be > 0"),
+    ],
+)
+def test_refused(call, text):
+    with pytest.raises(SimError) as error:
+        call()
+    assert text in str(error.value)
