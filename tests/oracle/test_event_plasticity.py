@@ -25,6 +25,9 @@ PARAMS = {
     "Oja": {"eta": 0.05},
     "Covariance": {"eta": 0.01, "tau_mean": 50.0, "w_max": 1.0},
     "DopamineSTDP": {"w_max": 1.0, "a_plus": 0.3, "a_minus": 0.3},
+    "Jonke": {"lambda_": 0.1, "w_max": 1.0},
+    "RewardSTDP": {"gamma": 0.5, "w_max": 1.0},
+    "STDPTargetTrace": {"w_max": 1.0},
 }
 
 
@@ -43,7 +46,7 @@ def network(*rules, fast=False, short_term=None, source=True):
         name, more = f"{k}", {"plasticity": rule, "short_term": short_term}
         net.connect(a, target, snn.fixed_indegree(5), weight=weight, delay=delay, name=name, **more)
         if rule and rule.spec.modulator:
-            net.modulate(name, d if source else None, delay=1.3, value=0.2)
+            net.modulate(name, d if source and rule.spec.modulator.jump else None, delay=1.3, value=0.2)
     for p in (a, b):
         net.record(p)
     return net
