@@ -176,7 +176,7 @@ class Plastic(NamedTuple):
     constants: Array  # of the rule, by the order of RuleSpec.constants
     decay: Array  # (presynaptic traces, L) factor after k steps; 0 from L - 1 on
     factor: Array  # (postsynaptic traces,) factor of a step
-    learning: Array  # (2,) int64: 1 where the rule is applied, else 0; step at which that was last changed
+    learning: Array  # (2,) int64: 1 where the rule is applied, else 0; step at which that, or weights, were last set
     pre: Array  # (rows, presynaptic traces) just after the source's last spike
     last: Array  # (rows,) step of that spike
     done: Array  # (rows,) events up to this step have been applied
