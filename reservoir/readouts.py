@@ -261,8 +261,8 @@ class Softmax(Readout):
 
     Numerics
     --------
-    Keeps all states that it was given, and solves on standardised ones by L-BFGS until no element of the gradient of the
-    mean loss exceeds 1e-6; it is refused where one stays above 1e-4.
+    Keeps all states that it was given. L-BFGS on standardised states until no element of the gradient of the mean loss
+    exceeds 1e-6; refused where one stays above 1e-4.
 
     Parameters
     ----------
@@ -294,7 +294,8 @@ class Softmax(Readout):
         if y.shape[1] < 2 or np.any(y < 0) or not np.allclose(y.sum(axis=1), 1.0):
             raise ModelError(
                 f"Softmax.fit.y: must be probabilities of at least two classes, of sum 1; got shape {y.shape}, "
-                f"sums from {y.sum(axis=1).min():g} to {y.sum(axis=1).max():g}. Give one-hot rows, such as np.eye(k)[labels]."
+                f"sums from {y.sum(axis=1).min():g} to {y.sum(axis=1).max():g}. "
+                "Give one-hot rows, such as np.eye(k)[labels]."
             )
         self._parts.append((x.copy(), y.copy()))
 
