@@ -3,10 +3,10 @@
 from reservoir import measures, tasks
 from reservoir.base import Reservoir
 from reservoir.esn import EchoStateNetwork, spectral_radius
-from reservoir.readouts import NLMS, RLS, Readout, Ridge
+from reservoir.readouts import NLMS, RLS, Readout, Ridge, Softmax
 from reservoir.spiking import SpikingReservoir, filtered, random_network
 
 __all__ = [
-    "EchoStateNetwork", "NLMS", "RLS", "Readout", "Reservoir", "Ridge", "SpikingReservoir", "filtered", "measures",
-    "random_network", "spectral_radius", "tasks",
+    "EchoStateNetwork", "NLMS", "RLS", "Readout", "Reservoir", "Ridge", "Softmax", "SpikingReservoir", "filtered",
+    "measures", "random_network", "spectral_radius", "tasks",
 ]  # fmt: skip

@@ -29,10 +29,11 @@ def _tanh(x):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _advance(u, states, z, sums, weights, columns, begin, rows, leak, first, last, parts, arrived):  # type: ignore[no-untyped-def]
-    """All steps of ``u``, of the groups of rows ``first`` to ``last``; z[t % 2] holds (x, u, 1) before step t."""
+def _advance(u, states, z, sums, weights, columns, begin, rows, keep, leak, first, last, parts, arrived):  # type: ignore[no-untyped-def]
+    """All steps of ``u``, of the groups of rows ``first`` to ``last``; z[t % 2] holds (x, u, 1) before step t, x in the
+    order of ``rows`` and filled up to whole groups; ``keep`` is 1 - leak."""
     low, high = np.uint64(first * LANES), np.uint64(last * LANES)
-    n = np.uint64(states.shape[1])
+    n, at = np.uint64(states.shape[1]), np.uint64(len(leak))
     for t in range(np.uint64(len(u))):
         old, new = z[t & np.uint64(1)], z[(t + np.uint64(1)) & np.uint64(1)]
         for g in range(np.uint64(first), np.uint64(last)):
@@ -53,16 +54,14 @@ def _advance(u, states, z, sums, weights, columns, begin, rows, leak, first, las
             sums[s], sums[s + np.uint64(1)], sums[s + np.uint64(2)], sums[s + np.uint64(3)] = a4, a5, a6, a7
         for i in range(low, high):
             sums[i] = _tanh(sums[i])
-        state = states[t]
         for i in range(low, high):
-            r = np.uint64(rows[i])
-            if r < n:
-                x = (1.0 - leak[r]) * old[r] + leak[r] * sums[i]
-                new[r] = x
-                state[r] = x
+            new[i] = keep[i] * old[i] + leak[i] * sums[i]
+        state = states[t]
+        for i in range(low, min(high, n)):
+            state[rows[i]] = new[i]
         if first == 0 and t + np.uint64(1) < len(u):
             for j in range(np.uint64(u.shape[1])):
-                new[n + j] = u[t + np.uint64(1), j]
+                new[at + j] = u[t + np.uint64(1), j]
         if parts > 1:
             wait(arrived, np.int64(t + np.uint64(1)) * parts)
 
@@ -127,6 +126,7 @@ class EchoStateNetwork(Reservoir):
         self.readout = readout
         matrix = scipy.sparse.hstack([self.w, self.w_in, scipy.sparse.csr_array(self.bias[:, None])], format="csr")
         self._weights, self._columns, self._begin, self._rows = _lanes(matrix)
+        self._leak = np.append(self.leak[self._rows], np.ones(-self.n % LANES))
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.threads = threads if threads is not None else cores if matrix.nnz >= _THREADED else 1
         self.reset()
@@ -169,16 +169,16 @@ class EchoStateNetwork(Reservoir):
         """States after each step of the input ``u``, shape (T, n_inputs), from the present state: shape (T, n)."""
         u = series("EchoStateNetwork.run.u", u, self.n_inputs)
         states = np.empty((len(u), self.n))
-        z = np.ones((2, self.n + self.n_inputs + 1))
-        z[0, : self.n], z[0, self.n : -1] = self.x, u[0]
+        z = np.ones((2, len(self._leak) + self.n_inputs + 1))
+        z[0, : self.n], z[0, len(self._leak) : -1] = self.x[self._rows], u[0]
         groups = len(self._begin) - 1
         share = np.linspace(0, self._begin[-1], self.threads + 1)
         bounds = np.searchsorted(self._begin, share[:-1]).tolist() + [groups]
         sums, arrived = np.empty(groups * LANES), np.zeros(1, np.int64)
 
         def work(part: int) -> None:
-            _advance(u, states, z, sums, self._weights, self._columns, self._begin, self._rows, self.leak,
-                     bounds[part], bounds[part + 1], self.threads, arrived)  # fmt: skip
+            _advance(u, states, z, sums, self._weights, self._columns, self._begin, self._rows, 1.0 - self._leak,
+                     self._leak, bounds[part], bounds[part + 1], self.threads, arrived)  # fmt: skip
 
         if self.threads == 1:
             work(0)
@@ -239,22 +239,23 @@ def _lanes(matrix: scipy.sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.n
     """Rows in groups of LANES of similar length, filled up with weights 0: (weights, columns, begin, rows).
 
     weights[k], columns[k] hold one element of each row of a group, k in begin[g]..begin[g+1]; row i of all the groups
-    is row rows[i] of the matrix, whose number of rows stands for none.
+    is row rows[i] of the matrix, those that fill up the last group come after. Columns number units in the new order,
+    too, after which come the other columns.
     """
     n = matrix.shape[0]
     lengths = np.diff(matrix.indptr)
-    order = np.argsort(-lengths, kind="stable")
-    rows = np.concatenate([order, np.full(-n % LANES, n)])
-    padded = np.append(lengths, 0)[rows].reshape(-1, LANES)
+    rows = np.argsort(-lengths, kind="stable")
+    padded = np.append(lengths[rows], np.zeros(-n % LANES, np.int64)).reshape(-1, LANES)
     begin = np.concatenate([[0], np.cumsum(padded.max(axis=1))])
     weights = np.zeros((begin[-1], LANES))
-    columns = np.zeros((begin[-1], LANES), np.uint16 if matrix.shape[1] <= 2**16 else np.uint32)
+    columns = np.zeros((begin[-1], LANES), np.uint16 if matrix.shape[1] + LANES <= 2**16 else np.uint32)
     place = np.empty(n, np.int64)
-    place[order] = np.arange(n)
+    place[rows] = np.arange(n)
     target = np.repeat(np.arange(n), lengths)
     k = begin[place[target] // LANES] + np.arange(matrix.nnz) - matrix.indptr[target]
     weights[k, place[target] % LANES] = matrix.data
-    columns[k, place[target] % LANES] = matrix.indices
+    others = padded.size + np.arange(matrix.shape[1] - n)
+    columns[k, place[target] % LANES] = np.append(place, others)[matrix.indices]
     return weights, columns, begin, rows
 
 

@@ -1,9 +1,11 @@
-"""Linear readouts: targets from states. All keep a constant part of their own, so states need no column of ones."""
+"""Readouts: targets from states by linear functions, or a softmax of them. All have a bias, so states need no ones."""
 
 from typing import Any
 
 import numpy as np
 import scipy.linalg
+import scipy.optimize
+import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
@@ -247,6 +249,86 @@ class NLMS(Readout):
             self._seen += 1
             self._mean += a / min(self._seen, self.tau) if self.tau > 1.0 else a
         self.bias = self._offset - self._mean @ self.weights
+
+
+class Softmax(Readout):
+    """Multinomial logistic regression: probabilities of classes from states.
+
+    Equations
+    ---------
+    p_k = exp(z_k) / sum_j exp(z_j), z = weights^T x + bias. Minimises - sum_t sum_k y_k log p_k
+    + penalty/2 |weights|^2; the bias is not penalised.
+
+    Numerics
+    --------
+    Keeps all states that it was given. L-BFGS on standardised states until no element of the gradient of the mean loss
+    exceeds 1e-6; refused where one stays above 1e-4.
+
+    Parameters
+    ----------
+    penalty : > 0
+
+    Raises
+    ------
+    ModelError
+        Where targets are not probabilities, one column a class, in each row of sum 1; where the minimum is not reached.
+
+    References
+    ----------
+    Bishop 2006, Pattern Recognition and Machine Learning, section 4.3.4
+    """
+
+    def __init__(self, penalty: float = 1.0) -> None:
+        self.penalty = _bounded("Softmax.penalty", penalty, 0.0, open_low=True)
+        self.reset()
+
+    def reset(self) -> None:
+        """See :class:`Readout`."""
+        self._parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.weights = self.bias = None  # type: ignore[assignment]
+
+    def partial_fit(self, x: Any, y: Any) -> None:
+        """See :class:`Readout`; ``y`` holds probabilities, one column a class. :meth:`solve` computes."""
+        known = (self._parts[0][0].shape[1], self._parts[0][1].shape[1]) if self._parts else (None, None)
+        x, y = self._pair(x, y, *known)
+        if y.shape[1] < 2 or np.any(y < 0) or not np.allclose(y.sum(axis=1), 1.0):
+            raise ModelError(
+                f"Softmax.fit.y: must be probabilities of at least two classes, of sum 1; got shape {y.shape}, "
+                f"sums from {y.sum(axis=1).min():g} to {y.sum(axis=1).max():g}. "
+                "Give one-hot rows, such as np.eye(k)[labels]."
+            )
+        self._parts.append((x.copy(), y.copy()))
+
+    def solve(self) -> None:
+        """See :class:`Readout`."""
+        x, y = (np.vstack(part) for part in zip(*self._parts, strict=True))
+        n, k, steps = x.shape[1], y.shape[1], len(x)
+        mean, size = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-12)
+        a = np.where(x.std(axis=0) > 0, (x - mean) / size, 0.0)  # one scale for all, so that few iterations are needed
+        shrink = self.penalty / (steps * size**2)[:, None]
+
+        def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:
+            theta = flat.reshape(n + 1, k)
+            z = a @ theta[:n] + theta[n]
+            log_p = z - scipy.special.logsumexp(z, axis=1, keepdims=True)
+            error = (np.exp(log_p) - y) / steps
+            slope = np.vstack([a.T @ error + shrink * theta[:n], error.sum(axis=0)])
+            value = -np.sum(y * log_p) / steps + 0.5 * np.sum(shrink * theta[:n] ** 2)
+            return float(value), slope.ravel()
+
+        done = scipy.optimize.minimize(
+            loss, np.zeros((n + 1) * k), jac=True, method="L-BFGS-B",
+            options={"maxiter": 10_000, "maxfun": 20_000, "gtol": 1e-6, "ftol": 0.0},
+        )  # fmt: skip
+        if np.abs(done.jac).max() > 1e-4:
+            raise ModelError(f"Softmax.fit: the minimum was not reached ({done.message}). Raise the penalty.")
+        theta = done.x.reshape(n + 1, k)
+        self.weights = theta[:n] / size[:, None]
+        self.bias = theta[n] - mean @ self.weights
+
+    def predict(self, x: Any) -> np.ndarray:
+        """Probabilities, shape (T, n_classes), from states of shape (T, n)."""
+        return np.asarray(scipy.special.softmax(super().predict(x), axis=1))
 
 
 def _bounded(

@@ -81,3 +81,17 @@ def test_ridge_beside_scikit_learn():
     ours, theirs = reservoir.Ridge(3.0).fit(x, y), linear.Ridge(3.0).fit(x, y)
     assert np.allclose(ours.weights.T, theirs.coef_, rtol=0, atol=1e-11)
     assert np.allclose(ours.bias, theirs.intercept_, rtol=0, atol=1e-10)
+
+
+def test_softmax_beside_scikit_learn():
+    linear = pytest.importorskip("sklearn.linear_model", reason="peers extra not installed")
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=(500, 8)) * np.array([0.01, 1, 1, 1, 1, 10, 100, 1]) + 3.0
+    labels = np.argmax(x[:, 1:4] + 0.1 * x[:, 5:6] + rng.gumbel(size=(500, 3)), axis=1)
+    readout = reservoir.Softmax(0.5)
+    readout.partial_fit(x[:100], np.eye(3)[labels[:100]])
+    readout.partial_fit(x[100:], np.eye(3)[labels[100:]])
+    readout.solve()
+    theirs = linear.LogisticRegression(C=2.0, solver="newton-cholesky", tol=1e-10, max_iter=1000).fit(x, labels)
+    assert np.allclose(readout.predict(x), theirs.predict_proba(x), rtol=0, atol=1e-4)
+    assert (readout.predict(x).argmax(axis=1) == labels).mean() > 0.5

@@ -13,7 +13,7 @@ N, STEPS, WASHOUT, CUT = 1000, 4000, 200, 3000
 
 
 def scores(gain, win, delay, seed):
-    """(memory capacity of lags 1 to 40, NRMSE of NARMA-10), on the last quarter."""
+    """As :func:`judged`, of a spiking reservoir."""
     model = snn.LIFExp(
         tau_m=20.0, c_m=20.0, e_l=0.0, v_th=1.0, v_reset=0.0, t_ref=2.0, tau_syn_ex=5.0, tau_syn_in=5.0,
         i_e=snn.normal(0.9, 0.2),
@@ -25,11 +25,28 @@ def scores(gain, win, delay, seed):
     w_in = rng.uniform(-win, win, (N, 1))
     liquid = reservoir.SpikingReservoir(net, {"exc": w_in[:800], "inh": w_in[800:]}, dt=1.0)
     u = rng.uniform(-1.0, 1.0, STEPS)
-    states = liquid.states(u)
+    return judged(liquid.states(u), u)
+
+
+def judged(states, u):
+    """(memory capacity of lags 1 to 40, NRMSE of NARMA-10), on the last quarter."""
     memory = measures.memory_capacity(states, u, 40, train=(CUT - WASHOUT) / (STEPS - WASHOUT), washout=WASHOUT)
     _, y = tasks.narma(STEPS, order=10, u=0.25 * (u + 1.0))
     readout = reservoir.Ridge().fit(states[WASHOUT:CUT], y[WASHOUT:CUT])
     return memory.sum(), measures.nrmse(readout.predict(states[CUT:]), y[CUT:])
+
+
+def test_control_without_neurons():
+    """The last 21 samples as states: what a shift register as long as the longest delay does."""
+    for seed in (1, 2, 3):
+        rng = np.random.default_rng(seed)
+        rng.uniform(size=(N, 1))  # so that the input is that of ``scores``
+        u = rng.uniform(-1.0, 1.0, STEPS)
+        taps = np.stack([np.concatenate([np.zeros(k), u[: STEPS - k]]) for k in range(21)], axis=1)
+        memory, error = judged(taps, u)
+        print("shift register", seed, memory, error)
+        assert memory == pytest.approx(20.0, abs=0.1)
+        assert 0.3 < error < 0.45
 
 
 @pytest.mark.slow

@@ -198,3 +198,11 @@ def test_nlms_learns_around_the_mean():
     y = x @ w - 2.0
     readout = reservoir.NLMS(rate=0.2, tau=1e6).fit(x, y)
     assert np.allclose(readout.weights, w, atol=0.02) and measures.nrmse(readout.predict(x), y) < 0.02
+
+
+def test_softmax_solves_a_delayed_match():
+    u, match = tasks.delayed_match(400, symbols=3, cue=3, gap=4, seed=1)
+    net = reservoir.EchoStateNetwork.random(300, n_inputs=3, radius=0.95, input_scale=1.0, bias_scale=0.3, seed=1)
+    last = np.array([net.states(trial)[-1] for trial in u])
+    readout = reservoir.Softmax(0.1).fit(last[:300], np.eye(2)[match[:300]])
+    assert (readout.predict(last[300:]).argmax(axis=1) == match[300:]).mean() > 0.95

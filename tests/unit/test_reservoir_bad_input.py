@@ -47,6 +47,8 @@ def test_doctests(name):
         (lambda: reservoir.RLS(forgetting=1.5), "must be > 0 and <= 1"),
         (lambda: reservoir.NLMS(rate=2.0), "must be > 0 and < 2"),
         (lambda: reservoir.RLS().fit(np.ones((3, 2)), np.ones((4, 1))), "as long as x"),
+        (lambda: reservoir.Softmax().fit(np.ones((3, 2)), np.ones((3, 2))), "sums from 2 to 2"),
+        (lambda: reservoir.Softmax(0.0), "penalty: must be > 0"),
         (lambda: tasks.narma(10, order=7), "order: must be"),
         (lambda: tasks.narma(400, order=10, u=np.full(400, 2.0)), "runs away"),
         (lambda: tasks.mackey_glass(10, tau=17.05), "multiple of dt"),

@@ -1,5 +1,8 @@
 """Spiking networks as reservoirs: what is built, what is read, what is refused."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -113,3 +116,11 @@ def test_refused(call, text):
     with pytest.raises(SimError) as error:
         call()
     assert text in str(error.value)
+
+
+def test_documentation_runs(capsys):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "reservoirs.md").read_text()
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), names)
+    assert capsys.readouterr().out.startswith("NRMSE of NARMA-10: rate 0.1")
+    assert names["rate"] < 0.2 and 0.3 < names["spikes"] < 0.7
