@@ -90,11 +90,14 @@ def short_term(monkeypatch):
 
 
 def network(seed=8, modulate=False, fast=False, **plastic):
-    """Two plastic projections: drawn delays, and one constant delay. ``fast``: bursts, with many spikes unseen."""
+    """Two plastic projections: drawn delays, and one constant delay.
+
+    ``fast``: bursts, with many spikes unseen, and a modulator that jumps in most steps.
+    """
     net = snn.Network(seed=seed)
     a = net.population("a", 14, snn.LIFDelta(tau_m=20.0), init={"v": snn.uniform(-70.0, -55.0)})
     b = net.population("b", 6, snn.LIFDelta(tau_m=20.0))
-    d = net.population("d", 2, snn.Poisson(rate=150.0))
+    d = net.population("d", 2, snn.Poisson(rate=6000.0 if fast else 150.0))
     rate = 9000.0 if fast else 3000.0
     net.input("noise", a, snn.Poisson(rate=3000.0), weight=0.9)
     net.input("more", b, snn.Poisson(rate=rate), weight=0.9)
@@ -147,8 +150,9 @@ def test_axonal_delay(rules, name):
     check(network(plasticity=rules[name](), modulate=name == "three", axonal_delay=0.9))
 
 
-def test_many_unseen_spikes(rules):
-    check(network(fast=True, plasticity=rules["traces"]()))
+@pytest.mark.parametrize("name", ["three", "traces"])
+def test_many_unseen_spikes(rules, name):
+    check(network(fast=True, plasticity=rules[name](), modulate=name == "three"))
 
 
 @pytest.mark.parametrize("name", ["", "traces"])
