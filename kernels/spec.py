@@ -298,7 +298,7 @@ class RuleSpec:
 
     A presynaptic spike meets the synapse when it arrives there, an axonal delay after it; a postsynaptic one is seen
     the dendritic rest of the delay after it. All of the delay is dendritic by default, as in NEST. Of events of one
-    step the modulator's comes first, then the postsynaptic, then the presynaptic one.
+    step (event engine: one instant) the modulator's comes first, then the postsynaptic, then the presynaptic one.
     """
 
     name: str

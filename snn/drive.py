@@ -117,7 +117,6 @@ class Clock:
         number = self.plastic_number(projection)
         self.engine.sweep(number, self.at - 1, settle=True)
         rows, x, tables = self.compiled.learned[number], self.compiled.plastic[number], self.compiled.tables
-        x.learning[1] = self.at - 1  # what was before is settled
         all_sources, all_targets, places = self._wiring(projection)
         weights, variables = rows.weights[places], x.variables[:, places]
         all_sources[removed], all_targets[removed], weights[removed] = sources, targets, values
@@ -138,7 +137,6 @@ class Clock:
         """Set the weights of a plastic projection: a number, or in the order of :meth:`connections`."""
         number = self.plastic_number(projection)
         self.engine.sweep(number, self.at - 1, settle=True)
-        self.compiled.plastic[number].learning[1] = self.at - 1  # what was before is settled
         self.compiled.learned[number].weights[self._wiring(projection)[2]] = values
 
     def plastic_number(self, projection: Projection) -> int:

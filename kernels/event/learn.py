@@ -103,50 +103,39 @@ def sweep(net, block, edges, plastic, until, settle):
 {sweep_signal}
 
 
-@inlined
-def deliver_row(net, block, queue, edges, plastic, t, i, window):
-    """Bring the synapses of source ``i`` up to date, make the presynaptic change of its spike at ``t``, deliver."""
-{constants}
-    g, first = np.uint64(plastic.group), block.first[plastic.target]
-    r = np.uint64(edges.at[g]) + i
-    start, shift, code_mask = edges.rows[np.uint64(edges.at[g])], edges.delay_shift[g], (1 << net.bits) - 1
-    history, variables, mask = plastic.history, plastic.variables, plastic.history.shape[1] - 1
-{hoist}
-    for x in range(edges.rows[r], edges.rows[r + np.uint64(1)]):
-        code, k = edges.targets[np.uint64(x)], np.uint64(x - start)
-        d = edges.delay[g] if shift == NEVER else edges.delays[np.uint64(x + shift)]
-        if plastic.learning[0] > 0:
-            j = np.uint64((np.int64(code) & code_mask) - first)
-            bring_up(plastic, i, k, j, d, t, True)
-{traces}
-            {changed} = on_pre({on_pre})
-            plastic.at[k] = t
-            if ({bad}) and plastic.fault[0] == np.inf:
-                plastic.fault[0], plastic.fault[1] = t, k
-        push_event(queue, slot_of(net, block, queue, t + d, window), t + d, code, {delivered})
-{jump}
-    plastic.last[i] = t
-
-
-@inlined
-def note(plastic, j, t):
-    """Note a spike of target ``j``, and its traces just before."""
-    history, post, c, mask = plastic.history, plastic.post, plastic.seen[j], plastic.history.shape[1] - 1
-    y, z = np.uint64(c & mask), np.uint64((c - 1) & mask)
-{note}
-    history[j, y] = t
-    plastic.seen[j] = c + 1
-
-
 @kernel
 def learn(net, block, queue, edges, plastic, t, spike, population, window):
     """All that the spike of a population at ``t``, in ``window``, means to this projection."""
     p = np.int64(population)
-    if p == plastic.source:
-        deliver_row(net, block, queue, edges, plastic, t, np.uint64(spike - net.gid[p]), window)
-    j = spike - net.gid[p] - block.lo[p]
-    if p == plastic.target and 0 <= j < plastic.seen.size:
-        note(plastic, np.uint64(j), t)
+    history, variables, mask = plastic.history, plastic.variables, plastic.history.shape[1] - 1
+    if p == plastic.source:  # bring its synapses up to date, make the presynaptic change, deliver
+        i, g, first = np.uint64(spike - net.gid[p]), np.uint64(plastic.group), block.first[plastic.target]
+        r = np.uint64(edges.at[g]) + i
+        start, shift, code_mask = edges.rows[np.uint64(edges.at[g])], edges.delay_shift[g], (1 << net.bits) - 1
+{constants_of_learn}
+{hoist}
+        for x in range(edges.rows[r], edges.rows[r + np.uint64(1)]):
+            code, k = edges.targets[np.uint64(x)], np.uint64(x - start)
+            d = edges.delay[g] if shift == NEVER else edges.delays[np.uint64(x + shift)]
+            if plastic.learning[0] > 0:
+                j = np.uint64((np.int64(code) & code_mask) - first)
+                bring_up(plastic, i, k, j, d, t, True)
+{traces}
+                {changed} = on_pre({on_pre})
+                plastic.at[k] = t
+                if ({bad}) and plastic.fault[0] == np.inf:
+                    plastic.fault[0], plastic.fault[1] = t, k
+            push_event(queue, slot_of(net, block, queue, t + d, window), t + d, code, {delivered})
+{jump}
+        plastic.last[i] = t
+    target = spike - net.gid[p] - block.lo[p]
+    if p == plastic.target and 0 <= target < plastic.seen.size:  # note it, and traces just before
+        j, post = np.uint64(target), plastic.post
+        n = plastic.seen[j]
+        y, z = np.uint64(n & mask), np.uint64((n - 1) & mask)
+{note}
+        history[j, y] = t
+        plastic.seen[j] = n + 1
 {note_signal}
 '''
 _NOTE_SIGNAL = """\
@@ -273,7 +262,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         for m, x in enumerate(pre)
     ]
     note = [
-        f"post[j, y, {m}] = {after(m, 'z')} * math.exp(-(t - history[j, z]) / plastic.tau_post[{m}]) if c > 0 else 0.0"
+        f"post[j, y, {m}] = {after(m, 'z')} * math.exp(-(t - history[j, z]) / plastic.tau_post[{m}]) if n > 0 else 0.0"
         for m in range(len(post))
     ]
     settle = ["if settle:", *("    " + line for line in flow("until")), "    now = until"] if spec.flow else []
@@ -286,9 +275,11 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
             "        reached = plastic.signal_time[e]",
             "plastic.total[k], plastic.reached[k] = total, reached",
         ]
+    constants = [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.constants)]
     text = (_SIGNAL if modulator else "") + (_BRING_UP if replays(spec) else _NO_BRING_UP) + _REST
     return text.format(
-        constants=lines(4, [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.constants)]),
+        constants=lines(4, constants),
+        constants_of_learn=lines(8, constants),
         changed=changed,
         bad=" or ".join(f"not abs({value}) < np.inf" for value in values),
         signals=lines(4, ["total, reached = plastic.total[k], plastic.reached[k]"] if summed else []),
@@ -298,11 +289,11 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         sweep_signal=lines(
             4, ["plastic.signal_oldest[0] = max(signals_until(plastic, until) - 1, 0)"] if modulator else []
         ),
-        hoist=lines(4, hoist),
-        traces=lines(12, traces),
+        hoist=lines(8, hoist),
+        traces=lines(16, traces),
         on_pre=call("on_pre"),
         delivered="plastic.weights[k] * scale" if short_term else "plastic.weights[k]",
-        jump=lines(4, jump),
-        note=lines(4, note),
+        jump=lines(8, jump),
+        note=lines(8, note),
         note_signal=_NOTE_SIGNAL if modulator else "",
     )

@@ -125,7 +125,9 @@ def dopamine(**options):
 
 
 @pytest.mark.parametrize("source", [True, False])
-def test_modulator_set_by_the_user(source):
+def test_modulator_set_by_the_user(source, monkeypatch):
+    monkeypatch.setattr("snn.compile_event_plastic.SIGNALS", 2)  # the notes grow
+
     def action(sim, part):
         sim.set_modulator("0", 0.1 * part - 0.2)
         sim.set_modulator("1", 3.0)
