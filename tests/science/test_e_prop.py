@@ -1,5 +1,8 @@
 """e-prop: NEST's published losses, back-propagation by autograd, the package's own neurons, and tasks."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -175,3 +178,14 @@ def test_bad_data():
         net.gradients(np.zeros((5, 3)), np.zeros((5, 2)), np.zeros(4))
     with pytest.raises(ShapeError, match="EProp.update: must get as many targets and masks as trials; got 2 trials."):
         net.update(np.zeros((2, 5, 3)), np.zeros((3, 5, 2)))
+
+
+def test_evidence_is_accumulated():
+    """A hundred updates of 16 trials: the side of most cues is said after a delay of a second (chance: 0.5)."""
+    path = Path(__file__).resolve().parents[2] / "scripts" / "examples" / "bellec_2020.py"
+    spec = importlib.util.spec_from_file_location("bellec_2020", path)
+    bellec = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bellec)
+    errors, _ = bellec.accumulate("symmetric", trials=16, updates=100, seed=1)
+    assert np.mean(errors[:10]) > 0.35
+    assert np.mean(errors[-20:]) < 0.3
