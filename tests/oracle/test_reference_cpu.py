@@ -173,8 +173,9 @@ def plastic_network(rule, seed=8):
     net.connect(a, b, snn.fixed_indegree(9), weight=0.5 * sign, delay=delay, plasticity=rule)
     net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(0.5, 1.0))
     if rule.spec.modulator:
-        net.modulate("a->a", b, delay=1.3)
-        net.modulate("a->b", a, delay=0.6, value=0.01)
+        jumps = rule.spec.modulator.jump is not None
+        net.modulate("a->a", b if jumps else None, delay=1.3, value=0.0 if jumps else 0.1)
+        net.modulate("a->b", a if jumps else None, delay=0.6, value=0.01 if jumps else 0.1)
     net.record(a)
     net.record(b)
     return net
@@ -185,6 +186,8 @@ STRONG = {
     "BCM": [{"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0}],
     "Covariance": [{"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0}],
     "DopamineSTDP": [{"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0}],
+    "Jonke": [{"lambda_": 0.1, "alpha": 0.8, "w_max": 2.0}],
+    "RewardSTDP": [{"gamma": 3.0, "w_max": 1.0}],
     "STDPNearestPreCentered": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
     "STDPNearestRestricted": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
     "Oja": [{"eta": 0.2, "w_max": 2.0}],
@@ -194,6 +197,7 @@ STRONG = {
     ],
     "STDPNearestSymmetric": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
     "STDPPowerLaw": [{"lambda_": 0.2, "tau_minus": 30.0}],
+    "STDPTargetTrace": [{"eta": 0.1, "pre_target": 2.0}],
     "STDPTriplet": [{"a_plus": 0.02, "a_plus_triplet": 0.01, "a_minus": 0.1, "a_minus_triplet": 0.005, "w_max": 1.0}],
     "STDPTripletNearest": [
         {"a_plus": 0.05, "a_plus_triplet": 0.05, "a_minus": 0.05, "a_minus_triplet": 0.05, "w_max": 1.0}
