@@ -126,8 +126,8 @@ class Learner:
         """Weight and state variables after one of the rule's functions."""
         given = {**self.constants, **traces}
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
-        if self.rule.modulator:
-            given.setdefault(self.rule.modulator.name, self.signal[step])
+        if self.rule.modulator and self.rule.modulator.name not in given:
+            given[self.rule.modulator.name] = self.signal[step]
         result = function(*(given[a] for a in inspect.signature(function).parameters))
         return list(result) if self.rule.state else [result]
 
