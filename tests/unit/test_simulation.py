@@ -400,7 +400,7 @@ def test_memory_does_not_grow():
     tracemalloc.start()
     try:
         grown(False)
-        dropped = grown(False)
+        dropped = min(grown(False) for _ in range(3))  # what leaks does so each time; what other tests left does not
         kept = grown(True)
     finally:
         tracemalloc.stop()
