@@ -2,10 +2,10 @@
 
 Names end in the storage of weight, then delay: c constant in a group, v one a synapse, b as c in dense groups. With a
 constant delay a row is added to one slot of the ring buffer, which stays in the cache. A dense group ("bc") is stored
-as bits: a spike is counted for 32 targets at once, and what is added is the number of a step's spikes times the weight,
-at a third of the time that plain scattered additions take. With delays of their own, a row's events go to the queues of
-their slots, which are written and read in order, and are added when their step comes: scattered additions to a ring of
-many slots miss the caches (38 ns an event in the full-scale microcircuit).
+as bits: a spike is counted for 32 targets at once, and what is added is the number of a step's spikes times the weight.
+With delays of their own, a row's events go to the queues of their slots, which are written and read in order, and are
+added when their step comes: scattered additions to a ring of many slots miss the caches (38 ns an event in the
+full-scale microcircuit).
 
 All indices are unsigned: Numba then needs no test for negative ones (about half of the time of a synaptic event).
 """
