@@ -249,7 +249,7 @@ import numpy as np
 
 def deliver_source(kind: str) -> str:
     """Source of a module with ``deliver`` for a storage kind of edges (phase 4)."""
-    names = f"{'add_numbers, ' if kind == 'bc' else ''}prefetch, prefetch_row, row_{kind}, row_table"
+    names = deliver.names(kind)
     imports = f"from kernels.cpu.deliver import {names}\n"
     return _HEADER.format(title="Delivery of spikes.", imports=imports) + "\n" + deliver.source(kind)
 
