@@ -14,10 +14,12 @@ from snn.confidence.presets import (
     SpikeCP,
     TopK,
 )
+from snn.confidence.report import Report, calibration, compare, replay
 from snn.confidence.stream import Stream
 from snn.confidence.trace import Trace, sample_ids
 
 __all__ = [
     "DTSNN", "SEENN1", "SPRT", "Certificate", "Decisions", "DynamicConfidence", "EarlyExit", "FixedT", "JEIGate",
-    "Lossless", "Patience", "SpikeCP", "Stream", "TopK", "Trace", "sample_ids",
+    "Lossless", "Patience", "Report", "SpikeCP", "Stream", "TopK", "Trace", "calibration", "compare", "replay",
+    "sample_ids",
 ]  # fmt: skip

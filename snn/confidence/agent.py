@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +16,7 @@ from kernels.errors import ModelError, ShapeError
 from snn.confidence import certify as tests
 from snn.confidence.certify import Certificate
 from snn.confidence.checks import as_bar, as_floor, count, logit, number, one_of
+from snn.confidence.evaluate import Loss, exits, labels_of, losses_of, memory, readouts, surprise
 from snn.confidence.learn import fit_gate, fit_scale, oct_bars, step_costs
 from snn.confidence.stream import REASONS, Stream
 from snn.confidence.trace import Trace, different
@@ -29,8 +29,6 @@ SCORES = {
 TARGETS = ("stability", "correct", "cost", "oct")
 METHODS = ("ltt", "crc", "ucb", "conditional-ltt")
 N_BARS = 200  # of the walk of a certificate
-
-Loss = Callable[[Trace, NDArray[np.int64]], ArrayLike]
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,22 +233,39 @@ class EarlyExit:
         self._known(trace)
         rule = self.rule(trace.t_max, trace.n_classes, trace.first_step)
         steps, labels, reasons = (np.zeros(trace.n, np.int64) for _ in range(3))
-        online.decide_all(rule, _memory(rule, trace), trace.outputs, steps, labels, reasons)
+        online.decide_all(rule, memory(rule, trace), trace.outputs, steps, labels, reasons)
         spent = (None if c is None else c[steps - 1, np.arange(trace.n)] for c in (trace.spikes, trace.synops))
         return Decisions(steps, labels, reasons, *spent)
 
-    def scores(self, trace: Trace) -> NDArray[np.float64]:
-        """Scores of every step, (T, N), -infinite where the agent is not asked. Needs no bar."""
-        return self._follow(trace)[0]
+    def follow(self, trace: Trace) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
+        """Scores, labels and log odds of the second gate at every step, each (T, N); no sample stops. Needs no bar.
 
-    def _follow(self, trace: Trace) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.float64]]:
-        """Scores, labels, log odds of the second gate, each (T, N)."""
+        Scores are -infinite and log odds infinite where the agent is not asked.
+        """
         self._known(trace)
         rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf)
         shape = trace.outputs.shape[:2]
         scores, labels, hopes = np.empty(shape), np.empty(shape, np.int64), np.empty(shape)
-        online.look_all(rule, _memory(rule, trace), trace.outputs, scores, labels, hopes)
+        online.look_all(rule, memory(rule, trace), trace.outputs, scores, labels, hopes)
         return scores, labels, hopes
+
+    @property
+    def movable(self) -> bool:
+        """Whether moving one bar trades accuracy for steps."""
+        fixed = isinstance(self.given_bar, np.ndarray) or self.score in ("setsize", "lossless")
+        return not fixed and not (self.max_steps is not None and self.given_bar == math.inf)
+
+    def saw(self, trace: Trace) -> bool:
+        """Whether samples of the trace served :meth:`fit` or :meth:`certify`."""
+        return any(np.isin(trace.ids, ids).any() for ids in self._used.values())
+
+    def confidence(self, trace: Trace) -> NDArray[np.float64] | None:
+        """Largest softmax of readout / scale at every step, (T, N); None where the agent has no scale."""
+        if self.scales is None and self.scale is None:
+            return None
+        rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf)
+        z = readouts(rule, trace)[0] / rule.scales[:, None, None]
+        return np.asarray(np.exp(-surprise(z).min(axis=2)))
 
     def stream(self, n_classes: int, t_max: int) -> Stream:
         """A running inference whose outputs come step by step."""
@@ -262,8 +277,8 @@ class EarlyExit:
             raise ModelError(f'EarlyExit.sets: belongs to the score "setsize"; got "{self.score}".')
         done = self.decide(trace)
         rule = self.rule(trace.t_max, trace.n_classes, trace.first_step)
-        z = _readouts(rule, trace)[0][done.steps - 1, np.arange(trace.n)] / rule.scales[done.steps - 1, None]
-        return np.asarray(_surprise(z) <= rule.levels[done.steps - 1, None])
+        z = readouts(rule, trace)[0][done.steps - 1, np.arange(trace.n)] / rule.scales[done.steps - 1, None]
+        return np.asarray(surprise(z) <= rule.levels[done.steps - 1, None])
 
     # ------------------------------------------------------------------------------------------------ fitting
 
@@ -284,7 +299,7 @@ class EarlyExit:
             raise ModelError("EarlyExit.fit: all outputs of the trace are zero: the network is silent. Drive it.")
         base = EarlyExit(readout=self.readout, span=self.span, bar=math.inf)
         rule = base.rule(trace.t_max, trace.n_classes)
-        r, _ = _readouts(rule, trace)
+        r, _ = readouts(rule, trace)
         final = r[-1].argmax(axis=1)
         if self.scale == "auto":
             y = self._labels(trace)
@@ -297,7 +312,7 @@ class EarlyExit:
             self.scales = np.full(trace.t_max, scale)
         if self.score == "gate" or self.give_up is not None:
             scales = self.scales if self.scales is not None else np.full(trace.t_max, float(self.scale or 1.0))
-            _, x = _readouts(rule._replace(scales=scales), trace)
+            _, x = readouts(rule._replace(scales=scales), trace)
             begin = trace.first_step - 1
             if self.score == "gate":
                 self.gate = fit_gate(
@@ -309,12 +324,12 @@ class EarlyExit:
                 self.hope = fit_gate(x[begin:], right[begin:])
         if self.target == "oct" and self.score != "gate":
             self.bar = math.inf
-            scores, labels, _ = self._follow(trace)
+            scores, labels, _ = self.follow(trace)
             self.bar = self.given_bar = oct_bars(scores, labels == self._labels(trace), self.tolerance)
         if self.given_bar is None:
             self.bar = None
         if self.score != "setsize":
-            self._grid = self._quantiles(self._follow(trace)[0])
+            self._grid = self._quantiles(self.follow(trace)[0])
         self.fingerprint = trace.fingerprint
         self._used["fit"] = trace.ids
         return self
@@ -333,7 +348,7 @@ class EarlyExit:
         raise ModelError('EarlyExit.target: of a gate must be "stability", "correct" or "cost"; got "oct".')
 
     def _labels(self, trace: Trace) -> NDArray[np.int64]:
-        return _labels(trace, f"EarlyExit.fit of {self.name!r}")
+        return labels_of(trace, f"EarlyExit.fit of {self.name!r}")
 
     def _quantiles(self, scores: NDArray[np.float64], n: int = N_BARS) -> NDArray[np.float64]:
         values = scores[np.isfinite(scores)]
@@ -404,8 +419,8 @@ class EarlyExit:
                 "EarlyExit.certify: no bars to walk: those of the calibration data would void the guarantee. "
                 "Call fit on other data first, or give a bar."
             )
-        scores, labels, hopes = self._follow(trace)
-        lost, hopeless_lost = _losses(trace, labels, risk)
+        scores, labels, hopes = self.follow(trace)
+        lost, hopeless_lost = losses_of(trace, labels, risk)
         if method == "conditional-ltt":
             if self.give_up is not None or self._grid is None or callable(risk):
                 raise ModelError('EarlyExit.certify.method: "conditional-ltt" needs fit, a named risk, and no give_up.')
@@ -456,7 +471,7 @@ class EarlyExit:
 
     def _certify_sets(self, trace: Trace, eps: float) -> Certificate:
         """Split-conformal levels at every step that may be the last, with Bonferroni's division by their number."""
-        y = _labels(trace, "EarlyExit.certify of sets")
+        y = labels_of(trace, "EarlyExit.certify of sets")
         self.levels = np.full(trace.t_max, np.inf)
         rule = self.rule(trace.t_max, trace.n_classes, trace.first_step)
         if self.max_steps is not None and self.max_steps < trace.t_max:
@@ -465,12 +480,13 @@ class EarlyExit:
         checks[-1] = True
         k = int(checks.sum())
         rank = math.ceil((1.0 - eps / k) * (trace.n + 1) - 1e-9)
-        surprise = _surprise(_readouts(rule, trace)[0] / rule.scales[:, None, None])[:, np.arange(trace.n), y]
+        z = readouts(rule, trace)[0] / rule.scales[:, None, None]
+        u = surprise(z)[:, np.arange(trace.n), y]
         ok = rank <= trace.n
         if ok:
-            self.levels[checks] = np.sort(surprise[checks], axis=1)[:, rank - 1]
+            self.levels[checks] = np.sort(u[checks], axis=1)[:, rank - 1]
         done = self.decide(trace)
-        missed = surprise[done.steps - 1, np.arange(trace.n)] > self.levels[done.steps - 1]
+        missed = u[done.steps - 1, np.arange(trace.n)] > self.levels[done.steps - 1]
         needed = math.ceil(k / eps - 1.0 - 1e-9)
         note = "" if ok else f"{trace.n} samples are too few for eps {eps:g} at {k} steps: {needed} are needed."
         return Certificate(
@@ -510,7 +526,7 @@ class EarlyExit:
                     f"EarlyExit.for_budget.{unit}: the trace has no {unit}. Record them, or give mean_steps."
                 )
             counts = known.astype(np.float64)
-        scores, _, hopes = self._follow(trace)
+        scores, _, hopes = self.follow(trace)
         path = self._quantiles(scores, 1000)
         low = None if self.give_up is None else logit(self.give_up[1])
         steps, _ = exits(scores, hopes, path.tolist(), [low] * path.size, self.max_steps)
@@ -520,81 +536,3 @@ class EarlyExit:
         self.bar, self.low = float(path[int(np.argmax(cost <= budget))]), low
         self.certificate = None
         return self
-
-
-def exits(
-    scores: NDArray[np.float64],
-    hopes: NDArray[np.float64],
-    path: list[Any],
-    lows: list[float | None],
-    max_steps: int | None = None,
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Steps (G, N) at which samples stop with each bar of a walk, and whether as hopeless; scores and hopes (T, N)."""
-    t_max, n = scores.shape
-    cap = t_max if max_steps is None else min(max_steps, t_max)
-    highest, lowest = np.maximum.accumulate(scores, axis=0), np.minimum.accumulate(hopes, axis=0)
-    steps, hopeless = np.empty((len(path), n), np.int64), np.zeros((len(path), n), bool)
-    for g, (bar, low) in enumerate(zip(path, lows, strict=True)):
-        if np.ndim(bar):
-            above = scores > np.asarray(bar)[:, None]
-            first = np.where(above.any(axis=0), above.argmax(axis=0), t_max) + 1
-        else:
-            first = (highest <= bar).sum(axis=0) + 1
-        if low is not None:
-            given_up = (lowest >= low).sum(axis=0) + 1
-            hopeless[g] = (given_up < first) & (given_up <= cap)
-            first = np.minimum(first, given_up)
-        steps[g] = np.minimum(first, cap)
-    return steps, hopeless
-
-
-def _losses(
-    trace: Trace, labels: NDArray[np.int64], risk: str | Loss
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Losses of stopping at every step, (T, N), and of giving up, (N,)."""
-    if callable(risk):
-        lost = np.asarray(risk(trace, labels), np.float64)
-        if lost.shape != labels.shape or not np.all((lost >= 0) & (lost <= 1)):
-            raise ModelError(f"EarlyExit.certify.risk: must give losses {labels.shape} in [0, 1]; got {lost.shape}.")
-        return lost, np.ones(trace.n)
-    if risk == "disagreement":
-        return (labels != labels[-1]).astype(np.float64), np.ones(trace.n)
-    right = labels == _labels(trace, f'EarlyExit.certify with risk "{risk}"')
-    if risk == "error":
-        return (~right).astype(np.float64), np.ones(trace.n)
-    return (right[-1] & ~right).astype(np.float64), right[-1].astype(np.float64)
-
-
-def _labels(trace: Trace, owner: str) -> NDArray[np.int64]:
-    """Labels of a trace; a single class is refused, missing ones are named."""
-    y = trace.right(owner)
-    missing = np.setdiff1d(np.arange(trace.n_classes), y)
-    if missing.size >= trace.n_classes - 1:
-        raise ModelError(
-            f"{owner}: all samples have the label {y[0]}: nothing can be learned or tested. Shuffle, then split."
-        )
-    if missing.size:
-        few = ", ".join(map(str, missing[:5])) + (", .." if missing.size > 5 else "")
-        warnings.warn(
-            f"{owner}: {missing.size} of {trace.n_classes} classes never occur among {trace.n} samples ({few}); "
-            "what is found holds for samples like these.",
-            stacklevel=4,
-        )
-    return y
-
-
-def _readouts(rule: Rule, trace: Trace) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Readouts of all steps, (T, N, C), and what a gate sees, (T, N, N_FEATURES)."""
-    out, seen = np.empty(trace.outputs.shape), np.empty((*trace.outputs.shape[:2], online.N_FEATURES))
-    online.describe_all(rule, _memory(rule, trace), trace.outputs, out, seen)
-    return out, seen
-
-
-def _memory(rule: Rule, trace: Trace) -> NDArray[np.float64]:
-    return np.zeros(online.memory_size(rule, trace.n_classes))
-
-
-def _surprise(z: NDArray[np.float64]) -> NDArray[np.float64]:
-    """-log softmax, in the order of operations of `kernels.decide.excluded`."""
-    top = z.max(axis=-1, keepdims=True)
-    return np.asarray(top - z + np.log(np.exp(z - top).sum(axis=-1, keepdims=True)))
