@@ -354,7 +354,7 @@ def load(source: str) -> ModuleType:
     return module
 
 
-def compiled_before(module: ModuleType) -> bool:
-    """Whether machine code of ``module`` is in the cache (of any signature)."""
+def compiled_before(module: ModuleType, function: str = "advance") -> bool:
+    """Whether machine code of ``function`` of ``module`` is in the cache (of any signature)."""
     stem = Path(str(module.__file__)).stem
-    return any(cache_dir().rglob(f"{stem}.advance-*.nbc"))
+    return any(cache_dir().rglob(f"{stem}.{function}-*.nbc"))

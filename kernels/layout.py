@@ -140,7 +140,9 @@ class Edges(NamedTuple):
     weight: Array  # (G,) F
     delay: Array  # (G,) steps
     rows: Array  # int64
-    targets: Array  # uint16 or uint32: receptor * (hi - lo) + acc offset + neuron, inside a block's slot; none of a matrix
+    targets: (
+        Array  # uint16 or uint32: receptor * (hi - lo) + acc offset + neuron, inside a block's slot; none of a matrix
+    )
     weights: Array  # float32 or float64, empty if constant
     delays: Array  # uint8 or uint16, empty if constant
     bits: Array  # uint32, 32 accumulators a word; empty but for groups of bits, whose rows hold what repeats a bit

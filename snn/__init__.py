@@ -41,7 +41,8 @@ from snn.simulation import Simulation
 __version__ = "0.1.0"
 
 __all__ = [
-    "ACCurrent", "BackendUnavailable", "Classifier", "ConfigError", "ExportError", "FormatError", "ModelError", "Network",
+    "ACCurrent", "BackendUnavailable", "Classifier", "ConfigError", "ExportError", "FormatError", "ModelError",
+    "Network",
     "NeuronModel", "NoiseCurrent", "OrnsteinUhlenbeck", "Poisson", "Population", "Projection", "Result", "ShapeError",
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
     "define", "distance_dependent", "encode", "exponential", "fixed_indegree", "fixed_outdegree", "fixed_total_number",

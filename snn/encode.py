@@ -1,6 +1,7 @@
 """From samples to what drives a network. What an encoder makes of a sample depends on the sample, its id and the seed
 alone, so it is the same in whatever batch the sample comes."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,21 @@ class Encoder:
     """Base of encoders. ``target`` names what samples drive: an input (currents) or a population of spike sources."""
 
     target: str
+    keyed = "no random numbers"  # how they are
+
+    def digest(self) -> str:
+        """Hash of what is no part of the text that stands for the encoder."""
+        return ""
 
     def check(self, x: Any, size: int) -> Any:
-        """The samples as :meth:`encode` takes them, for a target of ``size``; ShapeError, ModelError where they are none."""
+        """The samples as :meth:`encode` takes them, for a target of ``size``; errors where they are none."""
         array = np.ascontiguousarray(np.asarray(x, float))
         if array.ndim < 2 or not array.size:
             raise ShapeError(f"{self!r}: samples must have shape (N, ...); got {array.shape}.")
         if not np.all(np.isfinite(array)):
-            raise ModelError(f"{self!r}: samples must be finite; sample {int(np.argwhere(~np.isfinite(array))[0, 0])} is not.")
+            raise ModelError(
+                f"{self!r}: samples must be finite; sample {int(np.argwhere(~np.isfinite(array))[0, 0])} is not."
+            )
         return array
 
     def encode(self, x: Any, ids: np.ndarray, t_max: int) -> Batch:
@@ -67,9 +75,10 @@ class Direct(Encoder):
 
     def __init__(self, target: str, weight: Any, bias: Any = None) -> None:
         self.target = target
-        self._columns = sparse.csr_matrix(weight.T, dtype=float) if sparse.issparse(weight) else None
+        given: Any = weight
+        self._columns = sparse.csc_array(given.astype(float)) if sparse.issparse(weight) else None
         dense = np.empty((0, 0)) if sparse.issparse(weight) else np.array(weight, float)
-        self.shape = weight.shape if sparse.issparse(weight) else dense.shape
+        self.shape = given.shape if sparse.issparse(weight) else dense.shape
         if len(self.shape) != 2:
             raise ShapeError(f"Direct.weight: must have shape (n, features); got {self.shape}.")
         self._rows = np.ascontiguousarray(dense.T)
@@ -80,6 +89,12 @@ class Direct(Encoder):
         for name, array in (("weight", values), ("bias", self.bias)):
             if not np.all(np.isfinite(array)):
                 raise ModelError(f"Direct.{name}: must be finite; got {float(array[~np.isfinite(array)][0])}.")
+
+    def digest(self) -> str:
+        """See :class:`Encoder`."""
+        c = self._columns
+        arrays = [self._rows, self.bias] if c is None else [c.indptr, c.indices, c.data, self.bias]
+        return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
 
     def __repr__(self) -> str:
         return f"Direct({self.target!r}, weight of shape {self.shape})"
@@ -94,7 +109,7 @@ class Direct(Encoder):
         return array.reshape(len(array), -1)
 
     def encode(self, x: Any, ids: np.ndarray, t_max: int) -> Batch:
-        """See :class:`Encoder`. Sums are over features in their order, so that a sample's do not depend on the others."""
+        """See :class:`Encoder`. Sums are over features in order, so that a sample's do not depend on the others."""
         out = np.empty((len(x), self.shape[0]))
         if self._columns is None:
             _dense(x, self._rows, self.bias, out)
@@ -157,6 +172,7 @@ class Rate(_Spikes):
     def __init__(self, target: str, gain: float = 1.0, seed: int = 0) -> None:
         super().__init__(target)
         self.gain, self.seed = float(gain), int(seed)
+        self.keyed = f"({self.seed}, sample, source, step)"
         if not (np.isfinite(self.gain) and self.gain > 0):
             raise ModelError(f"Rate.gain: must be > 0; got {gain!r}.")
 
@@ -167,7 +183,9 @@ class Rate(_Spikes):
         """See :class:`Encoder`."""
         array = super().check(x, size) * self.gain
         if array.min() < 0 or array.max() > 1:
-            raise ModelError(f"{self!r}: gain * x must be 0 to 1; got {array.min():g} to {array.max():g}. Scale the samples.")
+            raise ModelError(
+                f"{self!r}: gain * x must be 0 to 1; got {array.min():g} to {array.max():g}. Scale the samples."
+            )
         return array
 
     def spikes(self, x: Any, ids: np.ndarray, t_max: int) -> np.ndarray:
@@ -207,8 +225,8 @@ class Latency(_Spikes):
 
     def spikes(self, x: Any, ids: np.ndarray, t_max: int) -> np.ndarray:
         """See :class:`_Spikes`."""
-        step = np.rint((1.0 - x) * (self.steps - 1))
-        return (step[:, None] == np.arange(t_max)[None, :, None]) & (x > self.threshold)[:, None]
+        step = np.where(x > self.threshold, np.rint((1.0 - x) * (self.steps - 1)), -1.0)
+        return np.asarray(step[:, None] == np.arange(t_max)[None, :, None])
 
 
 class Delta(_Spikes):
@@ -266,9 +284,13 @@ class Events(_Spikes):
         for n, sample in enumerate(x):
             step, source = (np.atleast_1d(np.asarray(part)) for part in sample)
             if step.shape != source.shape or step.ndim != 1:
-                raise ShapeError(f"{self!r}: sample {n} must be a pair of equally long arrays; got {step.shape}, {source.shape}.")
+                raise ShapeError(
+                    f"{self!r}: sample {n} must be a pair of equally long arrays; got {step.shape}, {source.shape}."
+                )
             if step.size and (step.dtype.kind not in "iu" or source.dtype.kind not in "iu"):
-                raise ModelError(f"{self!r}: sample {n}: steps and sources must be integers; got {step.dtype}, {source.dtype}.")
+                raise ModelError(
+                    f"{self!r}: sample {n}: steps and sources must be integers; got {step.dtype}, {source.dtype}."
+                )
             if step.size and (step.min() < 0 or source.min() < 0 or source.max() >= size):
                 raise ModelError(f"{self!r}: sample {n}: steps must be >= 0 and sources 0 to {size - 1}.")
             out.append(np.unique(np.stack((step, source), axis=1).astype(np.int64).reshape(-1, 2), axis=0))

@@ -7,14 +7,14 @@ computed for one that has ended.
 import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.engine import Engine
-from kernels.decide import CAP, Rule, memory_size
+from kernels.decide import Rule, memory_size
 from kernels.layout import Array, aligned, zeros
 
 PIECE = 64  # samples of a call
@@ -68,9 +68,9 @@ def fill(to, value):
 
 
 @kernel
-def infer(begin, end, batch, layout, rule, found, row, memory, tables, constants, state, inputs, edges, learned, plastic,
-          queue, probes, sync, counts, normals):
-    """Run samples begin .. end-1; returns the number of the first that was not, because the queue was too small."""
+def infer(begin, end, batch, layout, rule, found, row, memory, tables, constants, state, inputs, edges, learned,
+          plastic, queue, probes, sync, counts, normals):
+    """Run samples begin .. end-1; returns the number of the first that was not, where the queue was too small."""
     n_blocks, n_populations = tables.lo.shape
     t_max, skip, k, classes = layout.t_max, layout.skip, layout.input, layout.classes
     last = found.outputs.shape[1] - 1
@@ -89,8 +89,7 @@ def infer(begin, end, batch, layout, rule, found, row, memory, tables, constants
             inputs.event_first[k + 1] = batch.first[s + 1]
         n_spikes = n_synops = 0
         fill(row, 0.0)
-        reason = 0
-        t = 0
+        reason = t = 0
         for step in range(t_max + skip):
             sync.arrived[0], sync.stop[0], sync.record_size[0] = 0, -1, 0
             if advance(0, step, step + 1, tables, constants, state, inputs, edges, learned, plastic, queue, probes,
@@ -111,15 +110,15 @@ def infer(begin, end, batch, layout, rule, found, row, memory, tables, constants
             if layout.place >= 0:
                 copy(state.f[layout.place : layout.place + classes], row)
             reason = decide(rule, memory, row, t)
-            if t + 1 == t_max and reason == 0:
-                reason = CAP
-            if last > 0 or reason > 0:
+            if reason == GO_ON and t + 1 == rule.budget and last == 0:
+                reason = CAP if rule.budget == t_max else BUDGET
+            if last > 0 or reason != GO_ON:
                 at = min(t, last)
                 copy(row, found.outputs[s, at])
                 found.spikes[s, at], found.synops[s, at] = n_spikes, n_synops
-            if reason > 0:
+            if reason != GO_ON:
                 break
-        found.steps[s], found.labels[s], found.reasons[s] = t + 1, label(rule, memory, row), reason
+        found.steps[s], found.labels[s], found.reasons[s] = t + 1, np.int64(memory[LABEL]), reason
     return end
 '''
 
@@ -127,7 +126,7 @@ def infer(begin, end, batch, layout, rule, found, row, memory, tables, constants
 def source(advance: str) -> str:
     """Source of a module with ``infer`` for the module named, which has ``advance``."""
     imports = f"from {advance} import advance\nfrom kernels.cpu.deliver import drain\n"
-    imports += "from kernels.decide import CAP, decide, label\n"
+    imports += "from kernels.decide import BUDGET, CAP, GO_ON, LABEL, decide\n"
     return codegen.HEADER.format(title="Inference.", imports=imports) + _INFER
 
 
@@ -138,6 +137,7 @@ class Inference:
         self.threads = threads
         self.engines = [Engine(self._copy(net)) for _ in range(self.threads)]
         self.module = codegen.load(source(self.engines[0].module.__name__))
+        self.cached = codegen.compiled_before(self.module, "infer")
 
     @staticmethod
     def _copy(net: CompiledNetwork) -> CompiledNetwork:
@@ -148,7 +148,7 @@ class Inference:
         return dataclasses.replace(net, state=state, inputs=inputs, edges=edges)
 
     def run(self, encode: Callable[[slice], Batch], samples: int, layout: Layout, rule: Rule, each_step: bool) -> Found:
-        """What became of the samples that ``encode`` gives, in pieces; with ``each_step`` what there was at each step."""
+        """What became of the samples that ``encode`` gives, in pieces; with ``each_step`` what was at each step."""
         rows = layout.t_max if each_step else 1
         found = Found(
             outputs=np.zeros((samples, rows, layout.classes)),
@@ -162,7 +162,9 @@ class Inference:
             self._work(self.engines[0], pieces, encode, layout, rule, found)
         else:
             with ThreadPoolExecutor(workers) as pool:
-                tasks = [pool.submit(self._work, e, pieces, encode, layout, rule, found) for e in self.engines[:workers]]
+                tasks = [
+                    pool.submit(self._work, e, pieces, encode, layout, rule, found) for e in self.engines[:workers]
+                ]
                 for task in tasks:
                     task.result()
         return found

@@ -5,11 +5,13 @@ import pytest
 from scipy import sparse
 
 import snn
+from snn.confidence import DTSNN, EarlyExit
 
 T, N_IN, N_HIDDEN, N_OUT = 12, 20, 30, 4
 RNG = np.random.default_rng(0)
 W = [RNG.normal(0.0, 0.5, shape) for shape in ((N_HIDDEN, N_IN), (N_HIDDEN, N_HIDDEN), (N_OUT, N_HIDDEN))]
 BIAS = RNG.normal(0.0, 0.1, N_HIDDEN)
+DIRECT = snn.encode.Direct("x", W[0], BIAS)
 X = np.where(RNG.random((70, N_IN)) < 0.2, 0.0, RNG.random((70, N_IN)))
 IF = dict(alpha=0.0, beta=1.0, v_th=1.0, reset=1)
 READER = dict(alpha=0.0, beta=1.0, v_th=1e300)
@@ -53,8 +55,7 @@ def test_direct_current_equals_numpy():
     assert classifier.depth == 3
     trace = classifier.record(X, T)
     v = [np.full((len(X), N_HIDDEN), 0.5) for _ in range(2)]
-    total, spikes, synops = np.zeros((len(X), N_OUT)), np.zeros((2, T, len(X))), []
-    outputs = []
+    total, spikes, outputs = np.zeros((len(X), N_OUT)), np.zeros((2, T, len(X))), []
     for t in range(T):
         fired = []
         for k, weight in enumerate((None, W[1])):
@@ -66,7 +67,7 @@ def test_direct_current_equals_numpy():
         outputs.append(total)
     np.testing.assert_allclose(trace.outputs, outputs, atol=1e-12)
     assert spikes.sum() > 1000
-    pipelined = classifier.record(X, T, latency="pipelined")
+    pipelined = snn.Classifier(direct(), classifier.encoder, "out", latency="pipelined").record(X, T)
     assert not np.any(pipelined.outputs[:2])
     np.testing.assert_array_equal(pipelined.outputs[2:], trace.outputs[: T - 2])
     ends = spikes.cumsum(axis=1)  # of all steps up to t; layer two is a step behind
@@ -94,12 +95,31 @@ def test_a_sample_is_a_simulation():
     """Delays of their own, recurrence, a bias that begins later: queues and rings are as new for every sample."""
     net = direct(recurrent=RNG.normal(0.0, 0.6, (N_HIDDEN, N_HIDDEN)))
     net.input("bias", net.populations["two"], snn.StepCurrent(RNG.normal(0.0, 0.1, (1, N_HIDDEN)), times=[1.0]))
-    trace = snn.Classifier(net, snn.encode.Direct("x", W[0], BIAS), "out").record(X[:9], T, latency="pipelined")
+    trace = snn.Classifier(net, DIRECT, "out", latency="pipelined").record(X[:9], T)
     net.record("out", "v", every=1.0)
     for n in (0, 4, 8):
         net.inputs["x"].source = snn.StepCurrent((X[n] @ W[0].T + BIAS)[None])
         found = snn.Simulation(net, dt=1.0, quiet=True).run(float(T))
         np.testing.assert_allclose(trace.outputs[:, n], found.states["out"]["v"], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        EarlyExit("margin", bar=2.5), EarlyExit("patience", bar=4, t_min=3), DTSNN(scale=2.0, bar=0.5),
+        EarlyExit("maxprob", scale=1.5, bar=0.9, max_steps=9, check_every=2), EarlyExit(bar=np.inf),
+        EarlyExit("margin", readout="window", span=3, bar=2.0),
+    ],
+    ids=repr,
+)  # fmt: skip
+@pytest.mark.parametrize("latency", ["synchronous", "pipelined"])
+def test_an_agent_decides_as_on_a_trace(agent, latency):
+    classifier = snn.Classifier(direct(), DIRECT, "out", latency=latency, threads=2)
+    expected = agent.decide(classifier.record(X, T))
+    for which in (slice(None), slice(11, 12)):
+        found = classifier.run(X[which], agent, T)
+        for name in ("steps", "labels", "reasons", "spikes", "synops"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name)[which], err_msg=name)
 
 
 def test_rate():
@@ -108,8 +128,14 @@ def test_rate():
     spikes = rate.spikes(rate.check(X, N_IN), ids, 400)
     p = np.clip(0.5 * X, 1e-9, 1)
     z = (spikes.mean(axis=1) - p) / np.sqrt(p * (1 - p) / 400)
-    assert np.abs(z[X > 0]).max() < 5 and abs(np.mean(z[X > 0] ** 2) - 1) < 0.15 and not spikes[:, :, :][X[:, None].repeat(400, 1) == 0].any()
-    assert abs(np.corrcoef(spikes[:, :-1].ravel(), spikes[:, 1:].ravel())[0, 1]) < 0.6  # p differs from feature to feature
+    assert (
+        np.abs(z[X > 0]).max() < 5
+        and abs(np.mean(z[X > 0] ** 2) - 1) < 0.15
+        and not spikes[:, :, :][X[:, None].repeat(400, 1) == 0].any()
+    )
+    assert (
+        abs(np.corrcoef(spikes[:, :-1].ravel(), spikes[:, 1:].ravel())[0, 1]) < 0.6
+    )  # p differs from feature to feature
     trace = snn.Classifier(spiking(), rate, "out", readout="spikes", threads=2).record(X, T, ids=ids)
     expected = counts(rate.spikes(rate.check(X, N_IN), ids, T + 1)[:, :T], np.resize(W[2].T, (N_IN, N_OUT)))
     np.testing.assert_array_equal(trace.outputs, expected.transpose(1, 0, 2))
@@ -151,7 +177,10 @@ def noisy():
     return net
 
 
-DIRECT = snn.encode.Direct("x", W[0], BIAS)
+def other_network():
+    agent = EarlyExit().fit(snn.Classifier(direct(), DIRECT, "out").record(X, T))
+    agent.bar = 1.0
+    snn.Classifier(direct(), snn.encode.Direct("x", 2 * W[0], BIAS), "out").run(X, agent)
 
 
 @pytest.mark.parametrize(
@@ -165,9 +194,20 @@ DIRECT = snn.encode.Direct("x", W[0], BIAS)
         (lambda: snn.Classifier(direct(), snn.encode.Rate("one"), "out"), snn.ModelError, "spike sources"),
         (lambda: snn.Classifier(spiking(), snn.encode.Rate("sources"), "sources"), snn.ModelError, "has no v"),
         (lambda: snn.Classifier(direct(), DIRECT, "out").predict(X[:, 1:], T), snn.ShapeError, "20 features"),
-        (lambda: snn.Classifier(direct(), DIRECT, "out").predict(np.full((2, N_IN), np.nan), T), snn.ModelError, "finite"),
+        (
+            lambda: snn.Classifier(direct(), DIRECT, "out").predict(np.full((2, N_IN), np.nan), T),
+            snn.ModelError,
+            "finite",
+        ),
         (lambda: snn.Classifier(direct(), DIRECT, "out").predict(X, 0), snn.ModelError, "t_max"),
-        (lambda: snn.Classifier(direct(), DIRECT, "out").predict(X, 2, latency="pipelined"), snn.ModelError, "step 3"),
+        (lambda: snn.Classifier(direct(), DIRECT, "out", latency="pipelined").predict(X, 2), snn.ModelError, "step 3"),
+        (lambda: snn.Classifier(direct(), DIRECT, "out", latency="none").predict(X, 2), snn.ModelError, "latency"),
+        (
+            lambda: snn.Classifier(direct(), DIRECT, "out").run(X, EarlyExit(bar=1.0)),
+            snn.ModelError,
+            "t_max: is needed",
+        ),
+        (other_network, snn.ModelError, "another network"),
         (lambda: snn.encode.Direct("x", np.ones(3)), snn.ShapeError, "weight"),
         (lambda: snn.encode.Direct("x", np.ones((3, 2)), [0.0, np.inf, 0.0]), snn.ModelError, "bias: must be finite"),
         (lambda: snn.encode.Rate("sources").check(2 * np.ones((1, 3)), 3), snn.ModelError, "0 to 1"),
