@@ -2,6 +2,7 @@
 
 from plasticity.base import PlasticityRule, ShortTerm, define
 from plasticity.bcm import BCM
+from plasticity.clopath import Clopath
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
 from plasticity.e_prop import EProp
@@ -22,6 +23,7 @@ from plasticity.vogels_sprekeler import VogelsSprekeler
 __all__ = [
     "BCM",
     "SET",
+    "Clopath",
     "Covariance",
     "DeepR",
     "DopamineSTDP",

@@ -438,7 +438,8 @@ def check_modulator(owner: str, projection: Projection, source: Population | Non
     """``value`` of a modulator: a finite number or, where no population is its source, an array of one a target."""
     array, n = np.asarray(value), projection.target.n
     if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
-        raise ModelError(f"{owner}: must be a finite number, or {n} of them; got {value!r}.")
+        wanted = "finite numbers" if array.ndim else "a finite number"
+        raise ModelError(f"{owner}: must be {wanted}; got {value!r}.")
     if array.ndim == 0:
         return float(array)
     if array.shape != (n,):
