@@ -232,8 +232,8 @@ _OBSERVE = """\
                         if plastic[{k}].target == p:
                             x = plastic[{k}]
                             observe_{k}(
-                                x.reads, x.observed, x.late, x.values, x.sums, x.decay, x.constants, state.f, flags,
-                                x.n, x.span, x.epoch, x.dt, lo, hi - lo, step
+                                x.reads, x.observed, x.late, x.values, x.sums, x.sums_epoch, x.decay, x.constants,
+                                state.f, flags, x.n, x.span, x.dt, lo, hi - lo, step
                             )"""
 _DRAIN = """\
                 drain(queue, state.ring, ring_slot, block, step & tables.queue_mask)"""

@@ -221,8 +221,9 @@ class Plastic(NamedTuple):
     span: int  # steps of observation that are kept, a power of two
     values: Array  # (signals that on_pre or on_post takes * span * n,) at a step
     sums: Array  # (integrals * span * n,) discounted integral from the beginning of the step's epoch to its end
-    sums_growth: Array  # (integrals, epoch) 1 / discount after k steps
-    sums_across: Array  # (integrals,) discount of an epoch
+    sums_epoch: Array  # (integrals,) int64, steps, a power of two
+    sums_growth: Array  # (integrals, longest of these) 1 / discount after k steps
+    sums_across: Array  # (integrals,) discount of such an epoch
     waiting: Array  # (B, W) uint32, spikes of the source on their way along the axon, in turn; W a power of two
     waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
     short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants

@@ -8,6 +8,7 @@ from plasticity.dopamine_stdp import DopamineSTDP
 from plasticity.e_prop import EProp
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
+from plasticity.r_max import RMax
 from plasticity.reward_stdp import RewardSTDP
 from plasticity.stdp_nearest_pre_centered import STDPNearestPreCentered
 from plasticity.stdp_nearest_restricted import STDPNearestRestricted
@@ -31,6 +32,7 @@ __all__ = [
     "Jonke",
     "Oja",
     "PlasticityRule",
+    "RMax",
     "RewardSTDP",
     "STDPNearestPreCentered",
     "STDPNearestRestricted",

@@ -38,7 +38,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
 EPOCH = 2**14  # steps after which all synapses of a rule with a modulator, but without discount, are settled
-OBSERVED_EPOCH = 2**10  # with an observer, they are after this many at most: what is observed is kept as long
+OBSERVED = 2**10  # with an observer, they are after this many at most: what is observed is kept as long
 HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
@@ -402,7 +402,7 @@ def _plastic(
         slots=_power(longest + tables.window),
         origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
         constants=np.array([values[name] for name in rule.constants]),
-        decay=_decay_table(np.concatenate((taus["pre"], taus["between"])), dt), factor=np.exp(-dt / taus["post"]),
+        decay=_decay_table(taus["pre"], taus["between"], _epoch(rule, values, dt), dt), factor=np.exp(-dt / taus["post"]),
         learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
         fired=np.zeros((blocks, fired), np.uint32),
@@ -451,13 +451,16 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
 
 def _epoch(rule: RuleSpec, values: dict[str, float], dt: float) -> int:
     """Steps after which all synapses are settled: a power of two; 1 where they never are."""
-    names = [x.discount for x in rule.observer.integrals] if rule.observer else []
-    names += [rule.modulator.discount] if rule.modulator and rule.modulator.discount else []
-    # sums lose digits where the discount has become small
-    limits = [_power(int(2.0 / (1.0 / values[t.tau]) / dt)) for t in rule.side("between") if t.name in names]
-    limits += [OBSERVED_EPOCH] if rule.observer else []
+    signal = rule.modulator.discount if rule.modulator else None
+    limits = [_sum_epoch(values[t.tau], dt) for t in rule.side("between") if t.name == signal]
+    limits += [OBSERVED] if rule.observer else []
     limits += [EPOCH] if rule.modulator and not limits else []
     return min(limits, default=1)
+
+
+def _sum_epoch(tau: float, dt: float) -> int:
+    """Steps of a sum that is discounted by ``tau``: it loses digits where the discount has become small."""
+    return _power(int(2.0 / (1.0 / tau) / dt))
 
 
 def _observed(
@@ -470,7 +473,8 @@ def _observed(
     if observer is None or spec is None:
         none, array = np.zeros((0, 0)), np.zeros(0)
         return {"reads": np.zeros(0, np.int64), "observed": none, "late": np.zeros((0, 0, 0)), "span": 1,
-                "values": array, "sums": array, "sums_growth": none, "sums_across": array}  # fmt: skip
+                "values": array, "sums": array, "sums_epoch": np.zeros(0, np.int64), "sums_growth": none,
+                "sums_across": array}  # fmt: skip
     names = [v.name for v in spec.state if v.dtype == "float"]
     reads = {a: int(tables.state_f[target] + names.index(a) * tables.pad[target]) for a in observer.reads}
     observed = np.empty((len(observer.state), n))
@@ -478,22 +482,25 @@ def _observed(
         at = reads.get(str(var.init))
         observed[k] = state_f[at : at + n] if at is not None else values.get(str(var.init), var.init)
     late = 0 if observer.delay is None else max(1, round(values[observer.delay] / dt))
-    epoch, tau = _epoch(rule, values, dt), {t.name: values[t.tau] for t in rule.side("between")}
-    span = _power(epoch + longest + 2 * tables.window)
+    tau = {t.name: values[t.tau] for t in rule.side("between")}
+    span = _power(_epoch(rule, values, dt) + longest + 2 * tables.window)
     rates = np.array([1.0 / tau[x.discount] for x in observer.integrals])
+    epochs = np.array([min(_sum_epoch(tau[x.discount], dt), OBSERVED) for x in observer.integrals], np.int64)
     return {
         "reads": np.array(list(reads.values()), np.int64), "observed": observed,
         "late": np.tile(observed, (late, 1, 1)), "span": span,
         "values": zeros(len(watched(rule)) * span * n, np.float64),
         "sums": zeros(len(observer.integrals) * span * n, np.float64),
-        "sums_growth": np.exp(np.arange(epoch) * dt * rates[:, None]), "sums_across": np.exp(-epoch * dt * rates),
+        "sums_epoch": epochs, "sums_across": np.exp(-epochs * dt * rates),
+        # beyond its epoch a row is read where the result is not used
+        "sums_growth": np.exp(np.minimum(np.arange(epochs.max(initial=1)), epochs[:, None]) * dt * rates[:, None]),
     }  # fmt: skip
 
 
-def _decay_table(taus: np.ndarray, dt: float) -> Any:
-    """exp(-k dt / tau), shape (taus, L), 0 at the end."""
-    length = int(max((math.ceil(-math.log(TRACE_END) * tau / dt) for tau in taus), default=0)) + 2
-    table = np.exp(-np.arange(length) * dt / taus[:, None])
+def _decay_table(pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) -> Any:
+    """exp(-k dt / tau), shape (taus, L), 0 at the end; those between events end with an epoch, if there are such."""
+    ends = [math.ceil(-math.log(TRACE_END) * tau / dt) for tau in (*pre, *(between if epoch == 1 else ()))]
+    table = np.exp(-np.arange(max([*ends, epoch]) + 2) * dt / np.concatenate((pre, between))[:, None])
     table[:, -1] = 0.0
     return table
 

@@ -15,8 +15,9 @@ A modulator's integral over any stretch of time is the difference of two sums, w
 relative to the beginning of an epoch; at its end all synapses are settled. So they are where the modulator is set to
 values of their own for the targets: these are factors of one signal, constant between two settlings.
 
-Signals of an observer are noted for each target at each step, with sums likewise; a synapse reads those of its target,
-a dendritic delay ago, so that a stretch may pass from one epoch into the next.
+Signals of an observer are noted for each target at each step, with sums likewise, which have epochs of their own, some
+of their time constants long. A stretch may pass through several, of which the first few count. Synapses are settled
+because what is noted is kept for some time only.
 """
 
 import inspect
@@ -101,12 +102,15 @@ _END_EPOCH = """
             sweep(tables, edges, plastic, ring, waiting, block, step, np.int64(1))
 """
 _OBSERVE = '''
+END = {end}
+
+
 @inner
-def observe(reads, observed, late, values, sums, decay, constants, state, flags, n, span, epoch, dt, lo, m, step):
+def observe(reads, observed, late, values, sums, epochs, decay, constants, state, flags, n, span, dt, lo, m, step):
     """Move the observer of targets ``lo`` to ``lo + m`` through ``step``; flags: whether they fired."""
 {observer_constants}
-    lo, place, begin = np.uint64(lo), np.uint64(step % max(late.shape[0], 1)), step & (epoch - 1)
-    now, before, kept = (step & (span - 1)) * n, ((step - 1) & (span - 1)) * n, 0.0 if begin == 0 else 1.0
+    lo, place = np.uint64(lo), np.uint64(step % max(late.shape[0], 1))
+    now, before = (step & (span - 1)) * n, ((step - 1) & (span - 1)) * n
 {places}
     for x in range(np.uint64(m)):
         j = lo + x
@@ -118,12 +122,14 @@ def observe(reads, observed, late, values, sums, decay, constants, state, flags,
 def stretch(plastic, number, start, stop, j):
     """Integral ``number`` of target ``j`` from after step ``start`` to the end of ``stop``, discount 1 at start."""
     sums, n, mask, first = plastic.sums, plastic.n, plastic.span - 1, number * plastic.span
-    value, epoch = sums[np.uint64((first + (stop & mask)) * n) + j], -plastic.epoch
-    if (start & epoch) != (stop & epoch):
-        last = (stop & epoch) - 1
-        value = value * plastic.sums_across[number] + sums[np.uint64((first + (last & mask)) * n) + j]
-    value -= sums[np.uint64((first + (start & mask)) * n) + j]
-    return value * plastic.sums_growth[number, np.uint64(start & (plastic.epoch - 1))]
+    epoch, across = plastic.sums_epoch[number], plastic.sums_across[number]
+    end, factor, value = start | (epoch - 1), 1.0, -sums[np.uint64((first + (start & mask)) * n) + j]
+    while end < stop and factor > END:
+        value += factor * sums[np.uint64((first + (end & mask)) * n) + j]
+        factor *= across
+        end += epoch
+    value += factor * sums[np.uint64((first + (min(end, stop) & mask)) * n) + j]
+    return value * plastic.sums_growth[number, np.uint64(start & (epoch - 1))]
 '''
 _BRING_UP = '''
 @inlined
@@ -516,6 +522,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         **texts,
         **_observer_texts(spec),
         recent=RECENT,
+        end=TRACE_END,
         note_signal=_NOTE_SIGNAL if signal else "",
         move_signal=_MOVE_SIGNAL.format(discount=discount) if signal else _END_EPOCH if observer else "",
         rule_constants=lines(4, [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(spec.constants)]),
@@ -557,8 +564,10 @@ def _observer_texts(spec: RuleSpec) -> dict[str, str]:
     rows = {t.name: len(spec.side("pre")) + k for k, t in enumerate(spec.side("between"))}
     for k, integral in enumerate(x.integrals):
         places.append(f"sum_{k}, from_{k} = np.uint64({k} * span * n + now), np.uint64({k} * span * n + before)")
+        places.append(f"begin = step & (epochs[{k}] - 1)")
         places.append(f"weight_{k} = decay[{rows[integral.discount]}, np.uint64(begin)] * dt")
-        store.append(f"sums[sum_{k} + j] = sums[from_{k} + j] * kept + signal_{integral.of} * weight_{k}")
+        places.append(f"kept_{k} = 0.0 if begin == 0 else 1.0")
+        store.append(f"sums[sum_{k} + j] = sums[from_{k} + j] * kept_{k} + signal_{integral.of} * weight_{k}")
     return {
         "observer_constants": "\n".join(
             f"    rule_{c} = constants[{k}]" for k, c in enumerate(spec.constants) if c in taken

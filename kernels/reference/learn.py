@@ -57,9 +57,9 @@ class Learner:
             if observer.delay is not None:
                 x.late[step % len(x.late), :, j] = result[: len(names)]
             signals = dict(zip(observer.signals, map(float, result[len(names) :]), strict=True))
-            begin, between = step % x.epoch, [t.name for t in self.rule.side("between")]
-            totals = []
+            between, totals = [t.name for t in self.rule.side("between")], []
             for k, integral in enumerate(observer.integrals):
+                begin = step % int(x.sums_epoch[k])
                 discount = float(x.decay[len(self.rule.side("pre")) + between.index(integral.discount), begin])
                 before = self.totals[j][-1][k] if begin else 0.0
                 totals.append(before + signals[integral.of] * (discount * x.dt))
@@ -80,10 +80,13 @@ class Learner:
         def total(step: int) -> float:
             return self.totals[j][step][number] if step >= 0 else 0.0
 
-        value, epoch = total(stop), stop // x.epoch
-        if start // x.epoch != epoch:
-            value = value * float(x.sums_across[number]) + total(epoch * x.epoch - 1)
-        return (value - total(start)) * float(x.sums_growth[number, start % x.epoch])
+        epoch, factor, value = int(x.sums_epoch[number]), 1.0, -total(start)
+        end = start | (epoch - 1)
+        while end < stop and factor > TRACE_END:
+            value += factor * total(end)
+            factor *= float(x.sums_across[number])
+            end += epoch
+        return (value + factor * total(min(end, stop))) * float(x.sums_growth[number, start % epoch])
 
     def deliver(self, start: int, stop: int, fired: list[Spike], ring: list[list[list[float]]], slots: int) -> None:
         """Deliver the source's spikes that arrive in steps start .. stop-1, then note those of target and modulator."""

@@ -118,7 +118,6 @@ AdExClopath = define(
             ),
             Check(("v_th_max", "v_th"), lambda p: p.v_th_max >= p.v_th, "must be >= v_th"),
         ),
-        refractory="clamp",
         references=("Clopath, Büsing, Vasilaki & Gerstner 2010, doi:10.1038/nn.2479", "NEST 3.10, aeif_psc_delta_clopath"),
     )
 )
