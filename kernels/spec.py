@@ -291,10 +291,10 @@ class Observer:
     """What a rule takes from each target neuron at every step: signals, such as a filtered membrane potential.
 
     ``step(..)`` takes by name float state variables of the target's model (``reads``) as they are at the end of the
-    step, ``fired`` (1.0 or 0.0), variables of its own (``state``, float64; init is a number, or names a parameter or one
-    of ``reads``), the rule's parameters and derived constants; it returns the new variables of its own, then the
-    ``signals``, in declared order. on_pre and on_post get signals by name, as of that step; ``flow`` gets ``integrals``,
-    over the steps after the event before and up to the one at hand.
+    step, ``fired`` (1.0 or 0.0), variables of its own (``state``, float64; init is a number, or names a parameter or
+    one of ``reads``), the rule's parameters and derived constants; it returns the new variables of its own, then the
+    ``signals``, in declared order. on_pre and on_post get signals by name, as of that step; ``flow`` gets
+    ``integrals``, over the steps after the event before and up to the one at hand.
 
     Parameters
     ----------

@@ -53,12 +53,12 @@ RMax = define(
 
         Numerics
         --------
-        Exact on the grid: with a very long tau_e, e is the derivative by w of the log-likelihood of the target's spikes,
-        where a step with hazard x = rho dt has a spike with probability 1 - exp(-x); so (S - rho) dt is x / (exp(x) - 1)
-        in a step with a spike, -x in one without. dw/dt is exact for a reward that is constant between settings; its
-        relative error grows as 1e-16 tau_e / ms. tau_m, tau_syn, c_m, delta_v and t_ref are those of the target. An
-        axonal delay of all but one step of the delay is needed, else eps comes early by the rest of the delay; adaptation
-        of the target is taken as given.
+        Exact on the grid: with a very long tau_e, e is the derivative by w of the log-likelihood of the target's
+        spikes, where a step with hazard x = rho dt has a spike with probability 1 - exp(-x); so (S - rho) dt is
+        x / (exp(x) - 1) in a step with a spike, -x in one without. dw/dt is exact for a reward that is constant between
+        settings, but for rounding, which grows as 1e-16 tau_e / ms. Give tau_m, tau_syn, c_m, delta_v and t_ref of the
+        target, and all of the delay but a step as axonal delay: eps comes early by the rest. Adaptation of the target
+        is taken as given.
         """,
         params=(
             Param("eta", "pA^2/ms", 1.0, "learning rate, for reward 1"),
@@ -121,7 +121,8 @@ RMax = define(
             Check(("w_min", "w_max"), lambda p: p.w_min <= p.w_max, "must be <= w_max"),
             Check(("tau_syn", "tau_m"), lambda p: p.tau_syn != p.tau_m, "must not be tau_m"),
             Check(
-                ("tau_e", "tau_m", "tau_syn"), lambda p: p.tau_e > max(p.tau_m, p.tau_syn),
+                ("tau_e", "tau_m", "tau_syn"),
+                lambda p: p.tau_e > max(p.tau_m, p.tau_syn),
                 "must be > tau_m and tau_syn",
             ),
         ),

@@ -29,7 +29,7 @@ def rule_of(projection: Projection) -> Rule:
     if p.plasticity and p.plasticity.spec.observer:
         raise ModelError(
             f"Projection {p.name!r}.plasticity: {p.plasticity!r} reads "
-            f"{', '.join(p.plasticity.spec.observer.reads)} of its targets at every step, which engine=\"event\" has "
+            f'{", ".join(p.plasticity.spec.observer.reads)} of its targets at every step, which engine="event" has '
             'not. Use engine="clock".'
         )
     for rule in (p.plasticity, p.short_term):
@@ -60,8 +60,8 @@ def one_modulator(projection: Projection, value: float | np.ndarray) -> None:
     """Refuse a modulator with a value for each target."""
     if np.ndim(value):
         raise ModelError(
-            f'Projection {projection.name!r}.modulator: must be one number with engine="event"; got {np.size(value)} of '
-            'them. Use engine="clock".'
+            f'Projection {projection.name!r}.modulator: must be one number with engine="event"; got {np.size(value)} '
+            'of them. Use engine="clock".'
         )
 
 

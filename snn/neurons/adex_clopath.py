@@ -51,8 +51,8 @@ AdExClopath = define(
     NeuronSpec(
         name="AdExClopath",
         doc="""
-        Adaptive exponential integrate-and-fire neuron with a depolarising spike after-current and an adaptive threshold,
-        as used with the voltage-based plasticity of :class:`plasticity.Clopath`.
+        Adaptive exponential integrate-and-fire neuron with a depolarising spike after-current and an adaptive
+        threshold, as used with the voltage-based plasticity of :class:`plasticity.Clopath`.
 
         Equations
         ---------
@@ -113,11 +113,15 @@ AdExClopath = define(
             Check(("v_reset", "v_peak"), lambda p: p.v_reset < p.v_peak, "must be below v_peak"),
             # exp(600) is finite with room for the products
             Check(
-                ("delta_t", "v_peak", "v_th"), lambda p: p.v_peak - p.v_th < 600.0 * p.delta_t,
+                ("delta_t", "v_peak", "v_th"),
+                lambda p: p.v_peak - p.v_th < 600.0 * p.delta_t,
                 "must be above (v_peak - v_th) / 600, lest the exponential overflow",
             ),
             Check(("v_th_max", "v_th"), lambda p: p.v_th_max >= p.v_th, "must be >= v_th"),
         ),
-        references=("Clopath, Büsing, Vasilaki & Gerstner 2010, doi:10.1038/nn.2479", "NEST 3.10, aeif_psc_delta_clopath"),
+        references=(
+            "Clopath, Büsing, Vasilaki & Gerstner 2010, doi:10.1038/nn.2479",
+            "NEST 3.10, aeif_psc_delta_clopath",
+        ),
     )
 )

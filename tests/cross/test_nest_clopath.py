@@ -1,13 +1,13 @@
 """Voltage-based STDP and its neuron against NEST's clopath_synapse on aeif_psc_delta_clopath.
 
-The same spikes come in on both sides; postsynaptic neurons compute their own potential. NEST approximates, and so do we:
+The same spikes come in on both sides; postsynaptic neurons compute their own potential. Both approximate:
 
 - NEST has a spike, its clamp and the jumps of w, z and the threshold within a step, we have them at its end, so the
   filtered potentials differ by up to a step of the clamp (dt / t_clamp = 5 % of a spike's share at 0.1 ms, either way);
 - NEST filters the potential as it moves within the step, by adaptive RKF45; we hold it as of the step's beginning.
 
-Both errors shrink with dt, as is tested. NEST changes weights when a presynaptic spike is sent, so all sources spike once
-more at the end.
+Both errors shrink with dt, as is tested. NEST changes weights when a presynaptic spike is sent, so all sources spike
+once more at the end.
 """
 
 import numpy as np

@@ -103,7 +103,7 @@ def test_weights_integrate_reward_times_eligibility(trains):
             change += eta * reward[s] * e * tau_e * (1.0 - fade)
             e = e * fade
         e = e + parts[-1]
-        np.testing.assert_allclose(elig[:, j], e, rtol=1e-8)
+        np.testing.assert_allclose(elig[:, j], e, rtol=1e-6)
         np.testing.assert_allclose(w[:, j] - 100.0, change, rtol=1e-4, atol=1e-12)
         assert np.abs(change).max() > 1e-8
 
