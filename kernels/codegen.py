@@ -200,6 +200,7 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
                             key = tables.key[p]
                             words = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, key)
 {dispatch}
+{observe}
                         at = compact(flags, flags8, hi - lo, lo, sync.spikes, at)
                     sync.counts[half, block, p, offset] = np.int64(at) - first
                 if probes.population.size > 0:
@@ -228,6 +229,13 @@ _CALL = """
                                 tables.par_f[p], tables.par_i[p], tables.het_f[p] + lo, tables.het_i[p] + lo, g, words,
                                 state.f, state.i, state.ring, state.current, state.words, constants, flags
                             """
+_OBSERVE = """\
+                        if plastic[{k}].target == p:
+                            x = plastic[{k}]
+                            observe_{k}(
+                                x.reads, x.observed, x.late, x.values, x.sums, x.sums_epoch, x.decay, x.constants,
+                                state.f, flags, x.n, x.span, x.dt, lo, hi - lo, step
+                            )"""
 _DRAIN = """\
                 drain(queue, state.ring, ring_slot, block, step & tables.queue_mask)"""
 _NEED = """\
@@ -281,19 +289,24 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
         title=f"Plasticity rule {spec.name}.", imports="from kernels.cpu.deliver import prefetch_row\n"
     )
     functions = spec.functions() | (short_term.functions() if short_term else {})
+    if spec.observer:
+        functions["observer_step"] = spec.observer.step
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
     parts = [header, _scalars(list(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
     return "\n\n".join(part for part in parts if part)
 
 
-def advance_source(updates: list[str], delivers: list[str], learns: list[str], queued: list[int]) -> str:
+def advance_source(
+    updates: list[str], delivers: list[str], learns: list[str], queued: list[int], observers: list[int]
+) -> str:
     """Source of a module with ``advance``, which calls the functions of the modules named.
 
-    ``queued``: numbers of the storage kinds whose events are queued.
+    ``queued``: numbers of the storage kinds whose events are queued; ``observers``: of the rules that observe.
     """
     imports = [f"from {name} import update as update_{k}" for k, name in enumerate(updates)]
     imports += [f"from {name} import deliver as deliver_{k}" for k, name in enumerate(delivers)]
     imports += [f"from {name} import learn as learn_{k}" for k, name in enumerate(learns)]
+    imports += [f"from {learns[k]} import observe as observe_{k}" for k in observers]
     imports += ["from kernels.cpu.deliver import chunks_needed, drain"] if queued else []
     imports += [
         "from kernels.cpu.inputs import any_active, apply, emit, words_of_step",
@@ -314,13 +327,16 @@ def advance_source(updates: list[str], delivers: list[str], learns: list[str], q
         f"\n            learn_{k}(tables, learned[{k}], plastic[{k}], state.ring, sync, half, block, begin, steps)"
         for k in range(len(learns))
     )
+    observe = "\n".join(_OBSERVE.format(k=k) for k in observers)
     header = HEADER.format(title="The loop over steps.", imports="\n".join(imports) + "\n")
     drain = need = ""
     if queued:
         drain = _DRAIN
         terms = [f"chunks_needed(places, edges[{k}], sync, half, block, steps)" for k in queued]
         need = _NEED.format(terms=" + ".join(terms))
-    return header + _ADVANCE.format(dispatch=dispatch or f"{indent}pass", deliver=calls, drain=drain, need=need)
+    return header + _ADVANCE.format(
+        dispatch=dispatch or f"{indent}pass", observe=observe, deliver=calls, drain=drain, need=need
+    )
 
 
 def build(variants: list[Variant], kinds: list[str], learns: list[str], precision: str) -> ModuleType:
@@ -332,7 +348,9 @@ def build(variants: list[Variant], kinds: list[str], learns: list[str], precisio
     updates = [load(update_source(v, precision)).__name__ for v in variants]
     delivers = [load(deliver_source(kind)).__name__ for kind in kinds]
     queued = [k for k, kind in enumerate(kinds) if kind[1] == "v"]
-    return load(advance_source(updates, delivers, [load(source).__name__ for source in learns], queued))
+    rules = [load(source) for source in learns]
+    observers = [k for k, module in enumerate(rules) if hasattr(module, "observe")]
+    return load(advance_source(updates, delivers, [module.__name__ for module in rules], queued, observers))
 
 
 def load(source: str) -> ModuleType:

@@ -215,6 +215,17 @@ class Plastic(NamedTuple):
     signal_now: Array  # (B, 2) at the next step: modulator but for jumps, sum
     signal_value: Array  # (B, 2 epochs) modulator at a step
     signal_sum: Array  # (B, 2 epochs) discounted integral from the beginning of the epoch
+    signal_each: Array  # (2, n) factor of the modulator for each target: of its value, of its integral
+    signal_set: Array  # (1,) int64, step at which it was last set in a way that settles all synapses
+    reads: Array  # (variables read,) where those of the target begin in State.f
+    observed: Array  # (variables, n) the observer's, as of the last step
+    late: Array  # (steps of delay, variables, n) the same in the last steps, in turn
+    span: int  # steps of observation that are kept, a power of two
+    values: Array  # (signals that on_pre or on_post takes * span * n,) at a step
+    sums: Array  # (integrals * span * n,) discounted integral from the beginning of the step's epoch to its end
+    sums_epoch: Array  # (integrals,) int64, steps, a power of two
+    sums_growth: Array  # (integrals, longest of these) 1 / discount after k steps
+    sums_across: Array  # (integrals,) discount of such an epoch
     waiting: Array  # (B, W) uint32, spikes of the source on their way along the axon, in turn; W a power of two
     waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
     short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants

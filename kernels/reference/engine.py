@@ -7,7 +7,8 @@ One step s, from t = s*dt to t + dt, in this order:
    spikes of the step.
 2. **Update** (reads slot s, currents, constants; writes state). The model's step function, neuron by neuron; the slot
    is cleared.
-3. **Collect** (writes spike lists). Neurons that fired, ascending; their time is t + dt. Due probes sample the state.
+3. **Collect** (writes spike lists). Neurons that fired, ascending; their time is t + dt. Observers of plasticity rules
+   read their targets' state. Due probes sample the state.
 
 After a window of min-delay steps:
 
@@ -82,7 +83,11 @@ class Engine:
                 fired += [(p, i) for i in self.emit(p, s)]
                 continue
             current = self.apply_inputs(p, s)
-            fired += [(p, i) for i in self.update(p, s, current)]
+            spikes = self.update(p, s, current)
+            for learner in self.learners:
+                if learner.plastic.target == p:
+                    learner.observe(s, spikes, self.state.f)
+            fired += [(p, i) for i in spikes]
         q = self.probes
         for k in range(q.population.size):
             if (s + 1) % q.every[k] == 0:
@@ -262,8 +267,8 @@ class Engine:
         """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
         return self.learners[number].weights(step)
 
-    def set_signal(self, number: int, step: int, value: float) -> None:
-        """Set the modulator of plastic projection ``number`` at ``step``."""
+    def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
+        """Set the modulator of plastic projection ``number`` at ``step``; an array: for each target."""
         self.learners[number].set_signal(step, value)
 
 

@@ -1,5 +1,6 @@
 """Neuron models, one a file."""
 
+from snn.neurons.adex_clopath import AdExClopath
 from snn.neurons.adex_cond_exp import AdExCondExp
 from snn.neurons.adex_psc_exp import AdExPscExp
 from snn.neurons.alif import ALIF
@@ -25,6 +26,7 @@ __all__ = [
     "IF",
     "QIF",
     "ALIFCondExp",
+    "AdExClopath",
     "AdExCondExp",
     "AdExPscExp",
     "CubaLIF",

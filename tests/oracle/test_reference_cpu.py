@@ -164,8 +164,11 @@ def test_poisson_segments_and_shared_train():
 
 def plastic_network(rule, seed=8):
     net = snn.Network(seed=seed)
-    a = net.population("a", 14, snn.LIFDelta(tau_m=20.0), init={"v": snn.uniform(-70.0, -55.0)})
-    b = net.population("b", 6, snn.LIFDelta(tau_m=20.0))
+    model = snn.LIFDelta(tau_m=20.0)
+    if rule.spec.name == "RMax":  # for a model with escape noise
+        model = snn.GIF(v_t_star=-60.0, delta_v=5.0, lambda_0=40.0, i_e=30.0)
+    a = net.population("a", 14, model, init={"v": snn.uniform(-70.0, -55.0)})
+    b = net.population("b", 6, model)
     net.input("noise", a, snn.Poisson(rate=3000.0), weight=0.9)
     net.input("more", b, snn.Poisson(rate=3000.0), weight=0.9)
     sign = 1.0 if rule.spec.bounds(SimpleNamespace(**rule.params))[1] > 0.0 else -1.0
@@ -187,9 +190,13 @@ def plastic_network(rule, seed=8):
 # with these parameters weights move far in 250 ms, and not all to a bound; other rules have their defaults
 STRONG = {
     "BCM": [{"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0}],
+    "Clopath": [
+        {"a_ltd": 0.03, "a_ltp": 0.03, "theta_plus": -58.0, "delay": 0.8, "u_ref_squared": 100.0, "w_max": 1.0}
+    ],
     "Covariance": [{"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0}],
     "DopamineSTDP": [{"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0}],
     "Jonke": [{"lambda_": 0.1, "alpha": 0.8, "w_max": 2.0}],
+    "RMax": [{"eta": 100.0, "tau_e": 50.0, "delta_v": 5.0, "w_max": 2.0}],
     "RewardSTDP": [{"gamma": 3.0, "w_max": 1.0}],
     "STDPNearestPreCentered": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
     "STDPNearestRestricted": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],

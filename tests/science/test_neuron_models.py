@@ -176,6 +176,18 @@ RK4 = {
         ],
         ("v", "w", "i_ex", "i_in"),
     ),
+    "AdExClopath": (
+        {"tau_w": 10.0, "tau_v_th": 5.0, "tau_z": 3.0},
+        {"z": 300.0, "v": -60.0, "w": 20.0, "v_t": -45.0},
+        300.0,
+        lambda v, w, z, s, i: [
+            (-30 * (v + 70.6) + 60 * np.exp((v - s) / 2) + z - w + i) / 281,
+            (4 * (v + 70.6) - w) / 10,
+            -z / 3,
+            (-50.4 - s) / 5,
+        ],
+        ("v", "w", "z", "v_t"),
+    ),
     "Izhikevich2007": (
         {"tau_syn_ex": 2.0, "tau_syn_in": 5.0},
         {"i_ex": 300.0, "i_in": -100.0, "v": -55.0, "u_m": 10.0},
@@ -283,6 +295,23 @@ def test_adex_refractory_holds_v_while_w_decays(name):
     # tau_w dw/dt = a (v_reset - e_l) - w has a closed form while v is held
     w, w_inf = trace["w"][held], 4.0 * (-60.0 + 70.6)
     np.testing.assert_allclose(w, w_inf + (w[0] - w_inf) * np.exp(-0.1 * np.arange(31) / 144.0), rtol=1e-12)
+
+
+def test_adex_clopath_after_a_spike():
+    """v is clamped and w held for t_clamp, then v is reset; z and the threshold jump and decay exactly."""
+    trace, fired = simulate(neurons.AdExClopath, 0.1, 400, {"i_stim": 900.0}, b=7.0)
+    spike = np.flatnonzero(fired)[0]
+    after = np.arange(spike, spike + 20)
+    assert (trace["v"][after] == 33.0).all() and trace["v"][spike + 20] == -60.0
+    assert np.ptp(trace["w"][spike : spike + 21]) == 0.0
+    assert trace["w"][spike] - trace["w"][spike - 1] == pytest.approx(7.0, abs=0.2)
+    s = np.arange(100) * 0.1
+    np.testing.assert_allclose(trace["z"][spike : spike + 100], 400.0 * np.exp(-s / 40.0), rtol=1e-12)
+    np.testing.assert_allclose(trace["v_t"][spike : spike + 100], -50.4 + 80.8 * np.exp(-s / 50.0), rtol=1e-12)
+    pulse = np.zeros(400)
+    pulse[spike + 5] = 10.0  # lost
+    again, _ = simulate(neurons.AdExClopath, 0.1, 400, {"i_stim": 900.0, "arrive_syn": pulse}, b=7.0)
+    np.testing.assert_array_equal(again["v"], trace["v"])
 
 
 # --- Izhikevich 2003 ---
@@ -655,6 +684,9 @@ BROKEN = [
             (model, {"delta_t": 0.05}, "delta_t"),
         )
     ],
+    (neurons.AdExClopath, {"v_reset": 33.0}, "v_reset"),
+    (neurons.AdExClopath, {"delta_t": 0.1}, "delta_t"),
+    (neurons.AdExClopath, {"v_th_max": -51.0}, "v_th_max"),
     (neurons.HodgkinHuxley, {"e_k": 50.0}, "e_k"),
     (neurons.CubaLIF, {"reset": 0.5}, "reset"),
     (neurons.CubaLIF, {"v_reset": 1.5}, "v_reset"),
