@@ -5,6 +5,7 @@ from plasticity.bcm import BCM
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
 from plasticity.e_prop import EProp
+from plasticity.hebbian_rewiring import HebbianRewiring
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
 from plasticity.reward_stdp import RewardSTDP
@@ -26,6 +27,7 @@ __all__ = [
     "DeepR",
     "DopamineSTDP",
     "EProp",
+    "HebbianRewiring",
     "Jonke",
     "Oja",
     "PlasticityRule",
