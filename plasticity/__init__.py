@@ -6,6 +6,7 @@ from plasticity.clopath import Clopath
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
 from plasticity.e_prop import EProp
+from plasticity.hebbian_rewiring import HebbianRewiring
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
 from plasticity.r_max import RMax
@@ -29,6 +30,7 @@ __all__ = [
     "DeepR",
     "DopamineSTDP",
     "EProp",
+    "HebbianRewiring",
     "Jonke",
     "Oja",
     "PlasticityRule",
