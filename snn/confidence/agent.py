@@ -183,14 +183,16 @@ class EarlyExit:
 
     def _rule(self, t_max: int, n_classes: int, first_step: int, bar: float | NDArray[np.float64]) -> Rule:
         self._ready()
+        if self.fingerprint is not None and self.fingerprint["t_max"] != t_max:
+            raise ModelError(
+                f"EarlyExit: was fitted on runs of {self.fingerprint['t_max']} steps; got {t_max}. Fit it anew."
+            )
         bar = np.asarray(bar, np.float64)
         if bar.ndim and bar.shape != (t_max,):
             raise ShapeError(f"EarlyExit.bar: must be a number or one a step, ({t_max},); got {bar.shape}.")
         scales = self.scales
         if scales is None:
             scales = np.full(t_max, 1.0 if self.scale is None else float(self.scale))
-        if scales.shape != (t_max,) or (self.levels is not None and self.levels.shape != (t_max,)):
-            raise ModelError(f"EarlyExit: was fitted for {scales.size} steps; got {t_max}. Fit it anew.")
         if self.floor is not None and len(self.floor) != n_classes:
             raise ShapeError(f"EarlyExit.floor: must be ({n_classes}, {n_classes}); got {self.floor.shape}.")
         t = np.arange(1, t_max + 1)
@@ -267,9 +269,9 @@ class EarlyExit:
         z = readouts(rule, trace)[0] / rule.scales[:, None, None]
         return np.asarray(np.exp(-surprise(z).min(axis=2)))
 
-    def stream(self, n_classes: int, t_max: int) -> Stream:
-        """A running inference whose outputs come step by step."""
-        return Stream(self, n_classes, t_max)
+    def stream(self, n_classes: int, t_max: int, first_step: int = 1) -> Stream:
+        """A running inference whose outputs come step by step; arguments as of :meth:`rule`."""
+        return Stream(self, n_classes, t_max, first_step)
 
     def sets(self, trace: Trace) -> NDArray[np.bool_]:
         """Sets of classes at the stop, (N, C); of score "setsize"."""
