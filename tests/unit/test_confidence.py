@@ -366,7 +366,7 @@ REFUSED = {
     "method": (lambda: fitted().certify(made(2), method="tune"), "certify.method: must be one of ltt, crc"),
     "risk": (lambda: fitted().certify(made(2), risk="loss"), "certify.risk: must be one of accuracy_gap"),
     "risk of sets": (lambda: fitted().certify(made(2), risk="miscoverage"), 'belongs to the score "setsize"'),
-    "own risk": (lambda: fitted().certify(made(2), risk=lambda t, y: 2.0 * (y == y)), "must give losses (12, 90) in [0"),
+    "own risk": (lambda: fitted().certify(made(2), risk=lambda t, y: 2.0 * (y == y)), "must give losses (12, 90)"),
     "conditional": (
         lambda: EarlyExit(bar=1.0).certify(made(2), method="conditional-ltt"), '"conditional-ltt" needs fit',
     ),
