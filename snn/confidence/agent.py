@@ -29,6 +29,7 @@ SCORES = {
 TARGETS = ("stability", "correct", "cost", "oct")
 METHODS = ("ltt", "crc", "ucb", "conditional-ltt")
 N_BARS = 200  # of the walk of a certificate
+N_LOWS = 21  # probabilities below which to give up that the walk tries
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +89,8 @@ class EarlyExit:
     max_steps : int, optional
         Stop here at the latest, with reason "budget".
     give_up : (t, p), optional
-        At steps >= t stop, with reason "hopeless", where P(right at T) as learned by :meth:`fit` is below p.
+        At steps >= t stop, with reason "hopeless", where P(right at T) as learned by :meth:`fit` is below p;
+        :meth:`certify` chooses another bound for it, at most p.
     span : float, optional
         Of "ema" and "window", steps.
     target : str
@@ -162,6 +164,7 @@ class EarlyExit:
         self.hope: NDArray[np.float64] | None = None
         self.levels: NDArray[np.float64] | None = None  # (T,) of sets
         self._grid: NDArray[np.float64] | None = None  # bars of the walk, falling
+        self._fit: Trace | None = None  # kept for the walk over pairs of bars
         self._used = {"fit": np.empty(0, np.int64), "certify": np.empty(0, np.int64)}
 
     def __repr__(self) -> str:
@@ -183,14 +186,16 @@ class EarlyExit:
 
     def _rule(self, t_max: int, n_classes: int, first_step: int, bar: float | NDArray[np.float64]) -> Rule:
         self._ready()
+        if self.fingerprint is not None and self.fingerprint["t_max"] != t_max:
+            raise ModelError(
+                f"EarlyExit: was fitted on runs of {self.fingerprint['t_max']} steps; got {t_max}. Fit it anew."
+            )
         bar = np.asarray(bar, np.float64)
         if bar.ndim and bar.shape != (t_max,):
             raise ShapeError(f"EarlyExit.bar: must be a number or one a step, ({t_max},); got {bar.shape}.")
         scales = self.scales
         if scales is None:
             scales = np.full(t_max, 1.0 if self.scale is None else float(self.scale))
-        if scales.shape != (t_max,) or (self.levels is not None and self.levels.shape != (t_max,)):
-            raise ModelError(f"EarlyExit: was fitted for {scales.size} steps; got {t_max}. Fit it anew.")
         if self.floor is not None and len(self.floor) != n_classes:
             raise ShapeError(f"EarlyExit.floor: must be ({n_classes}, {n_classes}); got {self.floor.shape}.")
         t = np.arange(1, t_max + 1)
@@ -267,9 +272,9 @@ class EarlyExit:
         z = readouts(rule, trace)[0] / rule.scales[:, None, None]
         return np.asarray(np.exp(-surprise(z).min(axis=2)))
 
-    def stream(self, n_classes: int, t_max: int) -> Stream:
-        """A running inference whose outputs come step by step."""
-        return Stream(self, n_classes, t_max)
+    def stream(self, n_classes: int, t_max: int, first_step: int = 1) -> Stream:
+        """A running inference whose outputs come step by step; arguments as of :meth:`rule`."""
+        return Stream(self, n_classes, t_max, first_step)
 
     def sets(self, trace: Trace) -> NDArray[np.bool_]:
         """Sets of classes at the stop, (N, C); of score "setsize"."""
@@ -332,6 +337,7 @@ class EarlyExit:
             self._grid = self._quantiles(self.follow(trace)[0])
         self.fingerprint = trace.fingerprint
         self._used["fit"] = trace.ids
+        self._fit = trace if self.give_up is not None else None
         return self
 
     def _goal(
@@ -429,7 +435,7 @@ class EarlyExit:
             threshold: float | NDArray[np.float64] = bars if np.isfinite(bars).any() else math.inf
             low: float | None = None
         else:
-            path, lows = self._walk()
+            path, lows = self._walk(risk)
             steps, hopeless = exits(scores, hopes, path, lows, self.max_steps)
             index = np.arange(trace.n)
             losses = np.array(
@@ -458,16 +464,28 @@ class EarlyExit:
             float(done.steps.mean()), trace.t_max, note, trace.fingerprint,
         )  # fmt: skip
 
-    def _walk(self) -> tuple[list[Any], list[float | None]]:
-        """Bars, and log odds below which to give up, from never stopping early on."""
+    def _walk(self, risk: str | Loss) -> tuple[list[Any], list[float | None]]:
+        """Bars, and log odds below which to give up, from never stopping early on; calibration data have no part."""
         if self.given_bar is not None:
-            path: list[Any] = [math.inf, self.given_bar]
-        else:
-            path = [] if self._grid is None else self._grid.tolist()
-        if self.give_up is None:
-            return path, [None] * len(path)
-        p = self.give_up[1] * np.arange(len(path)) / max(1, len(path) - 1)
-        return path, [logit(x) for x in p]
+            low = None if self.give_up is None else logit(self.give_up[1])
+            return [math.inf, self.given_bar], [None, low]
+        grid = np.array([math.inf]) if self._grid is None else self._grid
+        if self.give_up is None or self._fit is None:
+            return grid.tolist(), [None] * grid.size
+        # of all pairs of bars those that on the data of fit save most steps at their risk, by rising risk
+        scores, labels, hopes = self.follow(self._fit)
+        lost, hopeless_lost = losses_of(self._fit, labels, risk)
+        lows = [logit(p) for p in np.linspace(0.0, self.give_up[1], N_LOWS)]
+        pairs: list[tuple[float, float, float, float]] = []
+        for low in lows:
+            steps, hopeless = exits(scores, hopes, grid.tolist(), [low] * grid.size, self.max_steps)
+            at = np.where(hopeless, hopeless_lost, lost[steps - 1, np.arange(self._fit.n)])
+            pairs += zip(at.mean(axis=1), steps.mean(axis=1), grid, [low] * grid.size, strict=True)
+        front = [(0.0, math.inf, math.inf, -math.inf)]
+        for pair in sorted(pairs):
+            if pair[1] < front[-1][1]:
+                front.append(pair)
+        return [p[2] for p in front], [p[3] for p in front]
 
     def _certify_sets(self, trace: Trace, eps: float) -> Certificate:
         """Split-conformal levels at every step that may be the last, with Bonferroni's division by their number."""

@@ -12,25 +12,28 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special, stats
 
 Floats = NDArray[np.float64]
 
 
-def binomial_p(losses: float, n: int, eps: float) -> float:
-    """P(Binomial(n, eps) <= losses): p value of "the risk of a loss of 0 or 1 exceeds eps". Exact."""
-    return float(stats.binom.cdf(losses, n, eps))
+def binomial_p(losses: Any, n: Any, eps: float) -> Any:
+    """P(Binomial(n, eps) <= losses): p value of "the risk of a loss of 0 or 1 exceeds eps", elementwise."""
+    return stats.binom.cdf(losses, n, eps)
 
 
-def hoeffding_bentkus_p(mean: float, n: int, eps: float) -> float:
-    """P value of "the mean of losses in [0, 1] exceeds eps", from the mean of n of them.
+def hoeffding_bentkus_p(mean: Any, n: int, eps: float) -> Any:
+    """P value of "the mean of losses in [0, 1] exceeds eps", from the mean of n of them; arrays elementwise.
 
     min( exp(-n kl(min(mean, eps) || eps)), e P(Binomial(n, eps) <= ceil(n mean)) ); Bates et al. 2021,
     doi:10.1145/3478535.
     """
-    m = min(mean, eps)
-    kl = (m * math.log(m / eps) if m > 0 else 0.0) + ((1 - m) * math.log((1 - m) / (1 - eps)) if m < 1 else 0.0)
-    return min(1.0, math.exp(-n * kl), math.e * binomial_p(math.ceil(n * mean - 1e-9), n, eps))
+    m = np.minimum(mean, eps)
+    kl = special.rel_entr(m, eps) + special.rel_entr(1.0 - m, 1.0 - eps)
+    # the mean is a sum divided by n: what rounding adds to n mean is no loss
+    return np.minimum(
+        np.exp(-n * kl), np.minimum(1.0, math.e * binomial_p(np.ceil(n * np.asarray(mean) - 1e-9), n, eps))
+    )
 
 
 def ltt(losses: NDArray[Any], eps: float, delta: float, bounded: bool = False) -> int:
@@ -44,11 +47,16 @@ def ltt(losses: NDArray[Any], eps: float, delta: float, bounded: bool = False) -
     Angelopoulos et al. 2025, doi:10.1214/24-AOAS1998 (arXiv 2110.01052)
     """
     n = losses.shape[1]
-    for g, row in enumerate(losses):
-        p = hoeffding_bentkus_p(float(row.mean()), n, eps) if bounded else binomial_p(float(row.sum()), n, eps)
-        if p > delta:
-            return g - 1
-    return len(losses) - 1
+    if bounded:
+        p = hoeffding_bentkus_p(losses.mean(axis=1), n, eps)
+    else:
+        p = binomial_p(losses.sum(axis=1, dtype=np.int64), n, eps)
+    return _last(p <= delta)
+
+
+def _last(passed: NDArray[np.bool_]) -> int:
+    """Index of the last of those that passed before the first that did not; -1 where none did."""
+    return int(np.logical_and.accumulate(passed).sum()) - 1
 
 
 def crc(losses: NDArray[Any], eps: float) -> int:
@@ -68,23 +76,23 @@ def crc(losses: NDArray[Any], eps: float) -> int:
 
 
 def _bets(x: Floats, delta: float) -> Floats:
-    """Bets nu_i of `betting_bound`, each from the losses before."""
-    n = x.size
+    """Bets nu_i of `betting_bound`, each from the losses before; x of shape (.., n)."""
+    n = x.shape[-1]
     i = np.arange(1, n + 1)
-    mu = (0.5 + np.cumsum(x)) / (i + 1)
-    s2 = (0.25 + np.cumsum((x - mu) ** 2)) / (i + 1)
-    before = np.concatenate([[0.25], s2[:-1]])
+    mu = (0.5 + np.cumsum(x, axis=-1)) / (i + 1)
+    s2 = (0.25 + np.cumsum((x - mu) ** 2, axis=-1)) / (i + 1)
+    before = np.concatenate([np.full_like(s2[..., :1], 0.25), s2[..., :-1]], axis=-1)
     return np.asarray(np.minimum(1.0, np.sqrt(2.0 * math.log(1.0 / delta) / (n * before))))
 
 
-def _wealth(x: Floats, nu: Floats, m: float) -> float:
-    """Largest log wealth of bets that the mean is below m."""
+def _wealth(x: Floats, nu: Floats, m: float) -> Floats:
+    """Largest log wealth, (..), of bets that the mean is below m."""
     with np.errstate(divide="ignore"):
-        return float(np.cumsum(np.log1p(-nu * (x - m))).max())
+        return np.asarray(np.cumsum(np.log1p(-nu * (x - m)), axis=-1).max(axis=-1))
 
 
 def betting_bound(losses: NDArray[Any], delta: float) -> float:
-    """Upper bound of the mean of losses in [0, 1], right with probability >= 1 - delta, by betting.
+    """Upper bound of the mean of losses (n,) in [0, 1], right with probability >= 1 - delta, by betting.
 
     The root m of max_j sum_(i<=j) log(1 - nu_i (x_i - m)) = log(1 / delta); nu_i = min(1, sqrt(2 log(1/delta) /
     (n s_(i-1)^2))), with s_i^2 = (1/4 + sum (x - mu)^2) / (i + 1), mu_i = (1/2 + sum x) / (i + 1).
@@ -107,14 +115,10 @@ def betting_bound(losses: NDArray[Any], delta: float) -> float:
 def ucb(losses: NDArray[Any], eps: float, delta: float) -> int:
     """The last setting of those whose `betting_bound`, and all before, is below eps: P(risk > eps) <= delta.
 
-    "The bound is below eps" is a test at level delta, and the walk is that of `ltt`.
+    "The bound is below eps" is a test at level delta, and the walk is that of `ltt`. Losses in [0, 1].
     """
-    goal = math.log(1.0 / delta)
-    for g, row in enumerate(losses):
-        x = np.asarray(row, np.float64)
-        if _wealth(x, _bets(x, delta), eps) <= goal:
-            return g - 1
-    return len(losses) - 1
+    x = np.asarray(losses, np.float64)
+    return _last(_wealth(x, _bets(x, delta), eps) > math.log(1.0 / delta))
 
 
 def conditional_ltt(
@@ -153,7 +157,7 @@ def conditional_ltt(
         losses = loss[stop, np.arange(stop.size)]
         for end in range(t, len(s)):
             by = stop <= end
-            if binomial_p(float(losses[by].sum()), int(by.sum()), eps) > delta:
+            if binomial_p(losses[by].sum(), by.sum(), eps) > delta:
                 return out
         out = trial
     return out

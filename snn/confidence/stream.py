@@ -25,9 +25,9 @@ class Stream:
     probability, as learned, that its target does not hold.
     """
 
-    def __init__(self, agent: EarlyExit, n_classes: int, t_max: int) -> None:
+    def __init__(self, agent: EarlyExit, n_classes: int, t_max: int, first_step: int = 1) -> None:
         self.agent = agent
-        self._rule = agent.rule(t_max, count("stream.n_classes", n_classes, 2))
+        self._rule = agent.rule(t_max, count("stream.n_classes", n_classes, 2), first_step)
         self._total = np.zeros(n_classes)
         self._memory = np.zeros(decide.memory_size(self._rule, n_classes))
         self.reset()
