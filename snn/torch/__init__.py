@@ -1,0 +1,13 @@
+"""Training in torch, and networks from torch and snnTorch (extra ``torch``)."""
+
+from kernels.errors import BackendUnavailable
+
+try:
+    import snntorch as _snntorch  # noqa: F401
+    import torch as _torch  # noqa: F401
+except ImportError as error:
+    raise BackendUnavailable(f'snn.torch: {error}. Install the extra: pip install "volley-snn[torch]".') from error
+
+from snn.torch.neurons import Neurons
+
+__all__ = ["Neurons"]
