@@ -8,6 +8,8 @@ try:
 except ImportError as error:
     raise BackendUnavailable(f'snn.torch: {error}. Install the extra: pip install "volley-snn[torch]".') from error
 
+from snn.torch.activations import QCFS, QFFS
+from snn.torch.convert import Converted, from_snntorch, from_torch
 from snn.torch.neurons import Neurons
 
-__all__ = ["Neurons"]
+__all__ = ["QCFS", "QFFS", "Converted", "Neurons", "from_snntorch", "from_torch"]

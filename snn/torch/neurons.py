@@ -114,12 +114,26 @@ class Neurons(torch.nn.Module):
         values = {name: self._tensor(value, like) for name, value in self.values.items()}
         values |= {name: self._learned(name) for name, _ in self.named_parameters()}
         if not self.state or next(iter(self.state.values())).shape != like.shape:
-            first = {k: values[v] if isinstance(v, str) else self._tensor(v, like) for k, v in self.init.items()}
-            self.state = {k: torch.zeros_like(like) + v for k, v in first.items()}
+            self.state = self.start(like, values)
         values |= self.state | {f"arrive_{name}": value for name, value in arriving.items()} | {"i_stim": i_stim}
         *new, fired = self.step(*(values[a] for a in self.spec.arguments))
         self.state = dict(zip((s.name for s in self.spec.state), new, strict=True))
         return fired if torch.is_tensor(fired) else torch.full_like(like, float(fired))
+
+    def rests(self, n: int) -> bool:
+        """Whether ``n`` neurons without input stay as they are at the start."""
+        like = torch.zeros(1, n, dtype=torch.float64)
+        first = self.start(like, self.values | self.params())
+        self.state = dict(first)
+        fired = self({r.name: like for r in self.spec.receptors})
+        same = all(torch.equal(self.state[k], v) for k, v in first.items())
+        self.reset()
+        return same and not fired.any()
+
+    def start(self, like: Any, values: dict[str, Any]) -> dict[str, Any]:
+        """The state before the first step, in the shape and dtype of ``like``."""
+        first = {name: values[value] if isinstance(value, str) else value for name, value in self.init.items()}
+        return {name: torch.zeros_like(like) + self._tensor(value, like) for name, value in first.items()}
 
     def extra_repr(self) -> str:
         """What print shows."""
@@ -133,7 +147,9 @@ class Neurons(torch.nn.Module):
 
     @staticmethod
     def _tensor(value: Any, like: Any) -> Any:
-        return torch.as_tensor(value, dtype=like.dtype, device=like.device) if np.ndim(value) else value
+        if torch.is_tensor(value) or np.ndim(value) == 0:
+            return value
+        return torch.tensor(value, dtype=like.dtype, device=like.device)
 
 
 class _Needed(Values):

@@ -30,9 +30,10 @@ class _Math:
 def tensor_function(function: Callable[..., Any], surrogate: Callable[[Any], Any]) -> Callable[..., Any]:
     """``function`` for tensors of one floating dtype, or numbers, in each of its arguments.
 
-    The same operations in the same order, so that a step of arithmetic alone gives the same numbers. Conditions are 0 or
-    1 in the arguments' dtype. What a conditional expression chooses by carries no gradient, as in snnTorch; a comparison
-    that is returned has the gradient of ``surrogate``, a function x -> (x > 0) such as ``snntorch.surrogate.atan()``.
+    The same operations in the same order, so that a step of arithmetic alone gives the same numbers. Conditions are 0
+    or 1 in the arguments' dtype. What a conditional expression chooses by carries no gradient, as in snnTorch; a
+    comparison that is returned has the gradient of ``surrogate``, a function x -> (x > 0) such as
+    ``snntorch.surrogate.atan()``.
     """
 
     def compare(name: str, a: Any, b: Any) -> Any:
