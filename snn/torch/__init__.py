@@ -11,5 +11,6 @@ except ImportError as error:
 from snn.torch.activations import QCFS, QFFS
 from snn.torch.convert import Converted, from_snntorch, from_torch
 from snn.torch.neurons import Neurons
+from snn.torch.train import Unrolled, train
 
-__all__ = ["QCFS", "QFFS", "Converted", "Neurons", "from_snntorch", "from_torch"]
+__all__ = ["QCFS", "QFFS", "Converted", "Neurons", "Unrolled", "from_snntorch", "from_torch", "train"]

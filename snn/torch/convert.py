@@ -305,14 +305,14 @@ RATE = (QCFS, QFFS, nn.ReLU)
 def _rate_unit(layer: Any, shape: tuple[int, ...], thresholds: dict[int, float]) -> _Unit | str:
     n = prod(shape)
     if isinstance(layer, QFFS):
-        step = float(layer.step)
+        step = layer.step.item()
         if step <= 0:
             return f"has a step of {step:g}, which must be > 0; begin training with a larger one"
         th = step * layer.most
         both = np.repeat([1.0, -1.0], n)
         model = SignedIF(v_th=th, n_max=layer.most, sign=both)
         return _Unit(model, th * both, {"v": th / 2}, copies=2)
-    th = float(layer.threshold) if isinstance(layer, QCFS) else thresholds[id(layer)]
+    th = layer.threshold.item() if isinstance(layer, QCFS) else thresholds[id(layer)]
     if th <= 0:
         return f"has a threshold of {th:g}, which must be > 0; begin training with a larger one"
     return _Unit(SoftResetIF(v_th=th), np.full(n, th), {"v": th / 2})
