@@ -10,7 +10,8 @@ except ImportError as error:
 
 from snn.torch.activations import QCFS, QFFS
 from snn.torch.convert import Converted, from_snntorch, from_torch
+from snn.torch.export import to_snntorch
 from snn.torch.neurons import Neurons
 from snn.torch.train import Unrolled, train
 
-__all__ = ["QCFS", "QFFS", "Converted", "Neurons", "Unrolled", "from_snntorch", "from_torch", "train"]
+__all__ = ["QCFS", "QFFS", "Converted", "Neurons", "Unrolled", "from_snntorch", "from_torch", "to_snntorch", "train"]

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 snntorch = pytest.importorskip("snntorch", reason="needs the extra torch")
 
 import snn  # noqa: E402
-from snn.torch import Neurons, from_snntorch  # noqa: E402
+from snn.torch import Converted, Neurons, from_snntorch, to_snntorch  # noqa: E402
 
 nn = torch.nn
 STEPS = 60
@@ -232,3 +232,28 @@ def test_graded_spikes_and_a_summing_output():
     with torch.no_grad():
         sums = torch.cumsum(torch.stack([model(torch.tensor(step[None]))[0] for step in x]), 0).numpy()
     np.testing.assert_allclose(np.asarray(v)[made.depth :], sums, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", ["Leaky", "Synaptic", "Alpha", "RLeaky", "RSynaptic"])
+def test_to_snntorch_and_back(kind):
+    model, x = linear_model(kind, 2, "subtract"), samples(2, 20)
+    theirs, total = unroll(model, torch.tensor(x))
+    again, again_total = unroll(to_snntorch(from_snntorch(model, 20), spike_grad=spike), torch.tensor(x))
+    assert theirs.sum() > 20 and total == again_total
+    np.testing.assert_array_equal(again, theirs)
+
+
+def test_to_snntorch_of_a_drawn_network():
+    net = snn.Network(seed=3)
+    source = net.population("source", 12, snn.SpikeArray([]))
+    a = net.population("a", 15, snn.Leaky(beta=np.linspace(0.5, 0.9, 15), reset_mechanism=3))
+    b = net.population("output", 5, snn.Leaky(reset_delay=0))
+    net.connect(source, a, snn.fixed_indegree(6), weight=snn.normal(0.4, 0.3))
+    net.connect(a, a, snn.fixed_indegree(3), weight=-0.2)
+    net.connect(a, b, snn.fixed_indegree(8), weight=snn.uniform(0.0, 0.5))
+    net.input("bias", b, snn.StepCurrent(0.1, times=2.0))
+    x = (np.random.default_rng(1).random((STEPS, 12)) < 0.4).astype(float)
+    theirs, _ = unroll(to_snntorch(net, spike_grad=spike), torch.tensor(x))
+    kernels, _ = simulate(Converted(net, source, b, 2), spikes=x)
+    assert 0.05 < theirs.mean() < 0.95
+    np.testing.assert_array_equal(kernels, theirs)

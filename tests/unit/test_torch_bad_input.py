@@ -5,12 +5,13 @@ import re
 import numpy as np
 import pytest
 
+import plasticity
 import snn
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 snntorch = pytest.importorskip("snntorch", reason="needs the extra torch")
 
-from snn.torch import QCFS, QFFS, Neurons, Unrolled, from_snntorch, from_torch, train  # noqa: E402
+from snn.torch import QCFS, QFFS, Neurons, Unrolled, from_snntorch, from_torch, to_snntorch, train  # noqa: E402
 
 nn = torch.nn
 
@@ -129,3 +130,40 @@ def test_training():
     refused(snn.ModelError, "train.model: has no parameters.", train, nn.ReLU(), np.ones((2, 4)), [0, 1], epochs=1)
     text = "train.y: must be of shape (2,), one class a sample; got (3,)."
     refused(snn.ShapeError, text, train, LINEAR, np.ones((2, 4)), [0, 1, 1], epochs=1)
+
+
+def exported(**changes):
+    """A chain that can be exported, but for ``changes``."""
+    net = snn.Network()
+    a = net.population("a", 3, changes.get("first", snn.Leaky()), init=changes.get("init"))
+    b = net.population("b", 2, snn.Leaky())
+    net.connect(
+        a, b, snn.all_to_all(), weight=0.5, delay=changes.get("delay", 1.0), short_term=changes.get("short_term")
+    )
+    if "bias" in changes:
+        net.input("bias", b, changes["bias"])
+    if "more" in changes:
+        net.connect(*changes["more"], snn.all_to_all(), name="more")
+    return net
+
+
+EXPORTS = {
+    "model": ({"first": snn.CubaLIF()}, "Population 'a'.model: snnTorch has no counterpart; got CubaLIF()"),
+    "random": ({"first": snn.Leaky(beta=snn.uniform(0.1, 0.5))}, "Population 'a'.beta: must be a number or an array"),
+    "mixed": ({"first": snn.Leaky(reset_mechanism=np.array([0, 1, 0]))}, "Population 'a'.reset_mechanism: must be"),
+    "reset": ({"first": snn.Leaky(reset_mechanism=3)}, "Population 'a'.reset_mechanism: snnTorch's Leaky has 1"),
+    "init": ({"init": {"v": 0.5}}, "Population 'a'.init: snnTorch starts from 0; got {'v': 0.5}."),
+    "delay": ({"delay": 2.0}, "Projection 'a->b'.delay: must be one step, 1.0 ms; got up to 2.0."),
+    "plastic": ({"short_term": plasticity.TsodyksMarkram()}, "Projection 'a->b': is plastic; snnTorch"),
+    "pair": ({"more": ("a", "b")}, "Projection 'more': is the second one of its pair"),
+    "loop": ({"more": ("b", "a")}, "Network: populations must form a chain; got a->b, b->a."),
+    "bias": ({"bias": snn.StepCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
+    "noise": ({"bias": snn.NoiseCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EXPORTS)
+def test_exports(case):
+    changes, text = EXPORTS[case]
+    refused(snn.ExportError, text, to_snntorch, exported(**changes))
+    assert len(to_snntorch(exported())) == 3
