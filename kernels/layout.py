@@ -140,13 +140,15 @@ class Edges(NamedTuple):
     weight: Array  # (G,) F
     delay: Array  # (G,) steps
     rows: Array  # int64
-    targets: Array  # uint16 or uint32: receptor * (hi - lo) + acc offset + neuron, inside a block's slot
+    targets: (
+        Array  # uint16 or uint32: receptor * (hi - lo) + acc offset + neuron, inside a block's slot; none of a matrix
+    )
     weights: Array  # float32 or float64, empty if constant
     delays: Array  # uint8 or uint16, empty if constant
-    bits: Array  # uint32, 32 accumulators a word; empty but for dense groups, whose rows hold what repeats a bit
+    bits: Array  # uint32, 32 accumulators a word; empty but for groups of bits, whose rows hold what repeats a bit
     bits_at: Array  # (G, B) first word; row i is words[g, b] long and begins i times that further on
     words: Array  # (G, B)
-    base: Array  # (G, B) accumulator of a row's first bit
+    base: Array  # (G, B) accumulator of a row's first bit, or of a matrix's first column
     span: Array  # (G, B) accumulators from there on
     number: Array  # (B, longest row * 32) uint16, spikes of a step to each of them; zeros between steps
 

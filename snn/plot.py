@@ -23,7 +23,8 @@ RASTERISE = 100_000  # dots above which a vector figure holds a picture of them
 GREY = "#555555"
 
 
-def _axes(ax: Axes | None, width: float = 7.0, height: float = 3.6) -> Axes:
+def new_axes(ax: Axes | None, width: float = 7.0, height: float = 3.6) -> Axes:
+    """``ax``, or that of a new figure of this size in inches, in the style of this module."""
     if ax is None:
         import matplotlib.pyplot as plt
 
@@ -90,7 +91,7 @@ def raster(
     if max_neurons is not None and max_neurons < 1:
         raise ModelError(f"raster.max_neurons: must be >= 1 or None; got {max_neurons!r}.")
     start, stop = t or (min(r.t_start for r in records), max(r.t_stop for r in records))
-    ax = _axes(ax, 8.0, 2.2 + 0.45 * min(len(records), 10))
+    ax = new_axes(ax, 8.0, 2.2 + 0.45 * min(len(records), 10))
     total = max(1, sum(r.n_nodes for r in records))
     keep = min(1.0, (max_neurons or total) / total)
     least = max(1, int(0.04 * keep * total))
@@ -157,7 +158,7 @@ def isi(
 ) -> Axes:
     """Densities of inter-spike intervals in ms, all neurons of a population pooled, on a logarithmic axis."""
     records = _records(result, populations)
-    ax = _axes(ax)
+    ax = new_axes(ax)
     gaps = [r._intervals()[0] for r in records]
     gaps = [g[g > 0] for g in gaps]
     some = np.concatenate(gaps)
@@ -202,7 +203,7 @@ def _distribution(
 ) -> Axes:
     if kind not in ("box", "bar"):
         raise ConfigError(f'plot.kind: must be "box" or "bar"; got {kind!r}.')
-    ax = _axes(ax, 2.2 + 0.75 * len(records), 3.4)
+    ax = new_axes(ax, 2.2 + 0.75 * len(records), 3.4)
     colours = _colours(len(records))
     values = [v[np.isfinite(v)] for v in values]
     places = np.arange(len(records))
@@ -239,7 +240,7 @@ def rate_traces(
 ) -> Axes:
     """Population rate in Hz per neuron over time, in bins of ``bin_size`` ms."""
     records = _records(result, populations)
-    ax = _axes(ax, 8.0, 3.0)
+    ax = new_axes(ax, 8.0, 3.0)
     for record, colour in zip(records, _colours(len(records)), strict=True):
         counts = record.counts(bin_size)
         edges = record.t_start + bin_size * np.arange(counts.size + 1)
@@ -274,7 +275,7 @@ def traces(
     missing = [int(k) for k in wanted if k not in recorded]
     if missing:
         raise ConfigError(f"traces.ids: neurons {missing} of {population!r} were not recorded; recorded: {recorded}.")
-    ax = _axes(ax, 8.0, 3.0)
+    ax = new_axes(ax, 8.0, 3.0)
     values = record[variable]
     for node, colour in zip(wanted, _colours(wanted.size), strict=True):
         column = int(np.flatnonzero(recorded == node)[0])

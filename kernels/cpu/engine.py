@@ -75,7 +75,7 @@ class Engine:
             n_free=zeros(1, np.int64) + (chunks - 1),
         )
 
-    def _grow(self, thread: int) -> None:
+    def grow(self, thread: int) -> None:
         """Make the queue of ``thread`` large enough for the window that it wants to deliver."""
         old, wanted = self.queues[thread], int(self.sync.resume[thread, 2])
         chunks, n = len(old.following), int(old.n_free[0])
@@ -100,7 +100,7 @@ class Engine:
                 reached = advance(thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed)
                 if reached >= 0:
                     return int(reached)
-                self._grow(thread)
+                self.grow(thread)
                 resumed = True
         except BaseException:  # no memory left: release the threads that wait at the barrier, then say so
             self.sync.arrived[0] = 2**62

@@ -207,8 +207,8 @@ class Engine:
         """Add the spikes (step, population, neuron) of the window start .. stop-1 to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
             queued = kind[1] == "v"
-            if kind == "bc":
-                self.deliver_dense(e, fired)
+            if kind in ("bc", "mc"):
+                self.deliver_dense(e, fired) if kind == "bc" else self.deliver_matrix(e, fired)
                 continue
             for s, p, i in fired:
                 for b, ring in enumerate(self.ring):
@@ -241,6 +241,18 @@ class Engine:
                     slot = ring[(s + int(e.delay[g])) % self.slots]
                     for k, count in enumerate(number):
                         slot[int(e.base[g, b]) + k] += float(e.weight[g]) * count
+
+    def deliver_matrix(self, e: Edges, fired: list[tuple[int, int, int]]) -> None:
+        """Add rows of weights to neighbouring accumulators."""
+        for (s, p), members in itertools.groupby(fired, key=lambda spike: spike[:2]):
+            spikes = [i for _, _, i in members]
+            for g in range(e.by_source[p], e.by_source[p + 1]):
+                for b, ring in enumerate(self.ring):
+                    slot, n = ring[(s + int(e.delay[g])) % self.slots], int(e.span[g, b])
+                    for i in spikes:
+                        first = int(e.rows[e.at[g] + b * (e.n_source[g] + 1) + i])
+                        for k in range(n):
+                            slot[int(e.base[g, b]) + k] += float(e.weights[first + k])
 
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """Bring the synapses of plastic projection ``number`` up to date at ``step``."""

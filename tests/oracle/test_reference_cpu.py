@@ -44,6 +44,9 @@ def network(model, seed=3, current=True):
                     receptor=receptor, name=f"cv {receptor}")  # fmt: skip
         net.connect(src, b, snn.all_to_all(), weight=w * rng.random((5, 9)), delay=snn.uniform(0.4, 40.0),
                     receptor=receptor, name=f"vv {receptor}")  # fmt: skip
+        for k, target in enumerate((a, b)):
+            net.connect(src, target, snn.all_to_all(), weight=0.4 * w * rng.random((5, target.n)), delay=0.9 + k,
+                        receptor=receptor, name=f"mc {receptor} {k}")  # fmt: skip
         net.connect(given, a, snn.fixed_outdegree(6), weight=w, delay=0.4, receptor=receptor, name=f"given {receptor}")
     if current and "i_stim" in spec.arguments:
         net.input("ac", a, snn.ACCurrent(amplitude=50.0, frequency=40.0, offset=20.0))
@@ -80,7 +83,7 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_every_model(name):
     net = network(MODELS[name])
-    assert set(snn.Simulation(net, dt=DT, quiet=True).compiled.kinds) == {"bc", "cc", "vc", "cv", "vv"}
+    assert set(snn.Simulation(net, dt=DT, quiet=True).compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}
     reference = outcome(net, backend="reference")
     activity = reference[1]["a", "v"] if name in SILENT else [len(x.spikes[p]) for x in reference[0] for p in "ab"]
     assert np.sum(np.abs(activity)) > 0, "a silent network tests little"

@@ -1,0 +1,62 @@
+"""Checks of an agent's arguments."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels.errors import ModelError, ShapeError
+
+
+def logit(p: float) -> float:
+    """log p / (1 - p), infinite at 0 and 1."""
+    return -math.inf if p <= 0.0 else math.inf if p >= 1.0 else math.log(p / (1.0 - p))
+
+
+def one_of(name: str, value: Any, known: Any) -> Any:
+    """A text that is among ``known``."""
+    if not isinstance(value, str) or value not in known:
+        raise ModelError(f"EarlyExit.{name}: must be one of {', '.join(known)}; got {value!r}.")
+    return value
+
+
+def number(name: str, value: Any, low: float, high: float = math.inf, strict: bool = False) -> float:
+    """A finite number from ``low`` to ``high``, or between them."""
+    fine = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
+    if not fine or not low <= value <= high or (strict and value in (low, high)):
+        rule = f"{'>' if strict else '>='} {low:g}" + (
+            f" and {'<' if strict else '<='} {high:g}" if high < math.inf else ""
+        )
+        raise ModelError(f"EarlyExit.{name}: must be {rule}; got {value!r}.")
+    return float(value)
+
+
+def count(name: str, value: Any, least: int = 1) -> int:
+    """An integer of at least ``least``."""
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
+        raise ModelError(f"EarlyExit.{name}: must be an integer >= {least}; got {value!r}.")
+    return int(value)
+
+
+def as_bar(value: Any) -> float | NDArray[np.float64] | None:
+    """A number or a vector without NaN, or None."""
+    if value is None:
+        return None
+    try:
+        bar = np.array(value, np.float64)
+    except (TypeError, ValueError):
+        raise ModelError(f"EarlyExit.bar: must be a number or one a step; got {value!r}.") from None
+    if bar.ndim > 1 or np.isnan(bar).any():
+        raise ModelError(f"EarlyExit.bar: must be a number, or one a step, and not NaN; got {value!r}.")
+    return bar if bar.ndim else float(bar)
+
+
+def as_floor(value: ArrayLike) -> NDArray[np.float64]:
+    """A finite square matrix."""
+    floor = np.asarray(value, np.float64)
+    if floor.ndim != 2 or floor.shape[0] != floor.shape[1] or not np.isfinite(floor).all():
+        raise ShapeError(f"EarlyExit.floor: must be finite, of shape (C, C); got {floor.shape}.")
+    return floor
