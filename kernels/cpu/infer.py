@@ -7,8 +7,9 @@ computed for one that has ended.
 import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numba
 import numpy as np
 
 from kernels import codegen
@@ -18,6 +19,7 @@ from kernels.decide import Rule, memory_size
 from kernels.layout import Array, aligned, zeros
 
 PIECE = 64  # samples of a call
+_BATCH = np.float64, np.int64, np.int64, np.int32  # types of Batch
 
 
 class Batch(NamedTuple):
@@ -130,26 +132,45 @@ def source(advance: str) -> str:
     return codegen.HEADER.format(title="Inference.", imports=imports) + _INFER
 
 
-class Inference:
-    """Samples through a network compiled for one thread, on as many threads as there are copies of its state."""
+def _typed(kind: Any, value: Any) -> Any:
+    return np.ascontiguousarray(value, np.float64) if kind is np.ndarray else kind(value)
 
-    def __init__(self, net: CompiledNetwork, threads: int) -> None:
-        self.threads = threads
-        self.engines = [Engine(self._copy(net)) for _ in range(self.threads)]
-        self.module = codegen.load(source(self.engines[0].module.__name__))
-        self.cached = codegen.compiled_before(self.module, "infer")
 
-    @staticmethod
-    def _copy(net: CompiledNetwork) -> CompiledNetwork:
-        """The network with arrays of its own where they change."""
+class _Worker:
+    """What one thread works on: the network, with arrays of its own where they change."""
+
+    def __init__(self, net: CompiledNetwork) -> None:
         state = net.state._replace(**{name: aligned(array) for name, array in net.state._asdict().items()})
         inputs = net.inputs._replace(values=net.inputs.values.copy(), event_first=net.inputs.event_first.copy())
         edges = [e._replace(number=np.zeros_like(e.number)) for e in net.edges]
-        return dataclasses.replace(net, state=state, inputs=inputs, edges=edges)
+        self.engine = Engine(dataclasses.replace(net, state=state, inputs=inputs, edges=edges))
+        self.network = net.tables, net.constants, state
+        self.projections = tuple(edges), tuple(net.learned), tuple(net.plastic)
+
+
+class Inference:
+    """Samples through a network compiled for one thread, with a copy of its state for each thread."""
+
+    def __init__(self, net: CompiledNetwork, threads: int) -> None:
+        self.net, self.threads = net, threads
+        self.workers = [_Worker(net)]
+        self.module = codegen.load(source(self.workers[0].engine.module.__name__))
+        self.cached = codegen.compiled_before(self.module, "infer")
+        self._compiled: Any = None
+
+    def _infer(self, *args: Any) -> int:
+        """The compiled loop, whose arguments have the same types in every call. Numba would look at every array of
+        every tuple each time to find that out, which takes longer than a sample of a small network."""
+        if self._compiled is None:
+            infer, types = self.module.infer, tuple(numba.typeof(a) for a in args)
+            infer.compile(types)
+            self._compiled = infer.overloads[types].entry_point
+        return int(self._compiled(*args))
 
     def run(self, encode: Callable[[slice], Batch], samples: int, layout: Layout, rule: Rule, each_step: bool) -> Found:
         """What became of the samples that ``encode`` gives, in pieces; with ``each_step`` what was at each step."""
         rows = layout.t_max if each_step else 1
+        rule = Rule(*(_typed(kind, x) for kind, x in zip(Rule.__annotations__.values(), rule, strict=True)))
         found = Found(
             outputs=np.zeros((samples, rows, layout.classes)),
             **{name: np.zeros((samples, rows), np.int64) for name in ("spikes", "synops")},
@@ -158,34 +179,33 @@ class Inference:
         size = min(PIECE, max(1, samples // (4 * self.threads)))
         pieces = iter([slice(k, min(k + size, samples)) for k in range(0, samples, size)])
         workers = min(self.threads, samples // size)
+        self.workers += [_Worker(self.net) for _ in range(workers - len(self.workers))]
         if workers <= 1:
-            self._work(self.engines[0], pieces, encode, layout, rule, found)
+            self._work(self.workers[0], pieces, encode, layout, rule, found)
         else:
             with ThreadPoolExecutor(workers) as pool:
                 tasks = [
-                    pool.submit(self._work, e, pieces, encode, layout, rule, found) for e in self.engines[:workers]
+                    pool.submit(self._work, w, pieces, encode, layout, rule, found) for w in self.workers[:workers]
                 ]
                 for task in tasks:
                     task.result()
         return found
 
     def _work(
-        self, engine: Engine, pieces: Iterator[slice], encode: Callable[[slice], Batch], layout: Layout, rule: Rule,
+        self, worker: "_Worker", pieces: Iterator[slice], encode: Callable[[slice], Batch], layout: Layout, rule: Rule,
         found: Found,
     ) -> None:  # fmt: skip
-        net, infer = engine.net, self.module.infer
-        inputs = net.inputs
+        engine, inputs = worker.engine, worker.engine.net.inputs
         row, memory = zeros(layout.classes, np.float64), zeros(memory_size(rule, layout.classes), np.float64)
         for piece in pieces:
-            batch = encode(piece)
+            batch = Batch(*(np.ascontiguousarray(x, t) for x, t in zip(encode(piece), _BATCH, strict=True)))
             if not batch.currents.shape[1]:
                 weight = np.zeros(batch.step.size, inputs.event_weight.dtype)
                 inputs = inputs._replace(event_step=batch.step, event_id=batch.id, event_weight=weight)
-            begin, end = 0, piece.stop - piece.start
+            begin, end, part = 0, piece.stop - piece.start, Found(*(array[piece] for array in found))
             while begin < end:
-                begin = infer(
-                    begin, end, batch, layout, rule, Found(*(array[piece] for array in found)), row, memory, net.tables,
-                    net.constants, net.state, inputs, tuple(net.edges), tuple(net.learned), tuple(net.plastic),
+                begin = self._infer(
+                    begin, end, batch, layout, rule, part, row, memory, *worker.network, inputs, *worker.projections,
                     engine.queues[0], engine.probes, engine.sync, *engine.scratch,
                 )  # fmt: skip
                 if begin < end:
