@@ -262,6 +262,22 @@ class EarlyExit:
         online.look_all(rule, memory(rule, trace), trace.outputs, scores, labels, hopes)
         return scores, labels, hopes
 
+    def integer_bar(self) -> int:
+        """The bar for outputs that are integers: stop where the gap is > it, at the same steps as with the float.
+
+        Raises
+        ------
+        ModelError
+            Where the score is not the gap of sums, undivided, or the bar is infinite or one a step.
+        """
+        plain = self.score == "margin" and self.readout == "sum" and self.scale is None and self.scales is None
+        if not plain or not isinstance(self.bar, float) or not math.isfinite(self.bar):
+            raise ModelError(
+                'EarlyExit.integer_bar: needs the score "margin" of the readout "sum" without scale, and one finite bar; '
+                f"got {self!r}."
+            )
+        return math.floor(self.bar)
+
     @property
     def movable(self) -> bool:
         """Whether moving one bar trades accuracy for steps."""

@@ -143,6 +143,19 @@ def test_streams_traces_and_sweeps_decide_alike(name):
     assert (name == "budget") == (done.count("budget") > 0)
 
 
+def test_integer_bars_stop_at_the_same_steps():
+    trace = made(integers=True)
+    for bar in (0.0, 7.0, 7.3, 12.9, -1.5):
+        agent = EarlyExit(bar=bar)
+        gap = np.sort(trace.outputs, axis=2)
+        above = gap[..., -1] - gap[..., -2] > agent.integer_bar()
+        stop = np.where(above.any(axis=0), above.argmax(axis=0), T - 1) + 1
+        assert isinstance(agent.integer_bar(), int) and np.array_equal(agent.decide(trace).steps, stop)
+    for agent in (EarlyExit(bar=math.inf), EarlyExit(bar=1.0, scale=2.0), EarlyExit("maxprob", bar=0.5)):
+        with pytest.raises(ModelError, match="integer_bar: needs"):
+            agent.integer_bar()
+
+
 @pytest.mark.parametrize("name", AGENTS)
 def test_agents_survive_json(name):
     agent, trace = AGENTS[name], made(2)
