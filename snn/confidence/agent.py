@@ -188,6 +188,7 @@ class EarlyExit:
         first_step : int
             No earlier step is asked (the depth of a pipelined network).
         """
+        self._ready()
         if self.bar is None:
             raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")
         return self._rule(t_max, n_classes, first_step, self.bar)
@@ -273,7 +274,7 @@ class EarlyExit:
         plain = self.score == "margin" and self.readout == "sum" and self.scale is None and self.scales is None
         if not plain or not isinstance(self.bar, float) or not math.isfinite(self.bar):
             raise ModelError(
-                'EarlyExit.integer_bar: needs the score "margin" of the readout "sum" without scale, and one finite bar; '
+                'EarlyExit.integer_bar: needs the score "margin" of the readout "sum" without scale, one finite bar; '
                 f"got {self!r}."
             )
         return math.floor(self.bar)

@@ -307,6 +307,25 @@ def test_the_table_agrees_with_the_decisions():
     assert report.rows[0]["accuracy"] == pytest.approx(report.curves["maxprob"].at(row["mean_steps"]), abs=0.03)
 
 
+def test_plots_show_every_curve():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    report = compare(made(2), [AGENTS["auto"].fit(made(1)), EarlyExit("margin", bar=2.0), FixedT(5)])
+    ax = report.plot()
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown == ["fixed T", "maxprob", "margin", "oracle", "OCT"]
+    line = next(x for x in ax.lines if x.get_label() == "margin")
+    assert np.array_equal(line.get_ydata(), 100 * report.curves["margin"].accuracy)
+    ax = report.plot_calibration()
+    assert [t.get_text() for t in ax.get_legend().get_texts()] == [
+        f"maxprob, ECE {100 * report.calibration['maxprob'].ece:.1f} %"
+    ]
+    plt.close("all")
+
+
 def test_calibration_error():
     c = confidence.calibration([0.75, 0.75, 0.75, 0.75, 0.2], [1, 1, 1, 0, 1], bins=10)
     assert c.ece == pytest.approx(0.8 / 5)  # 0.75 is right 3 times of 4
@@ -374,6 +393,8 @@ REFUSED = {
     "patience": (lambda: confidence.Patience(0), "Patience.steps: must be an integer >= 1"),
     "sprt": (lambda: confidence.SPRT(0.7), "SPRT.error: must be > 0 and < 0.5"),
     "not fitted": (lambda: confidence.DynamicConfidence(0.6).decide(made()), "has seen none. Call fit"),
+    "not fitted: bars a step": (lambda: confidence.TopK().decide(made()), "'Top-K' learns from data and has seen none"),
+    "not fitted: gate": (lambda: EarlyExit("gate").follow(made()), "has seen none. Call fit"),
     "other steps": (lambda: fitted(bar=1.0, scale="auto").rule(5, C), "was fitted on runs of 12 steps; got 5"),
     "no labels to fit": (lambda: EarlyExit(scale="auto").fit(made(labels=None)), "needs labels, and the trace"),
     "one label": (lambda: EarlyExit(scale="auto").fit(made(labels=np.ones(N, int))), "all samples have the label"),
