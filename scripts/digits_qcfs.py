@@ -120,9 +120,12 @@ def simulate(
     return np.cumsum(out, axis=0), np.cumsum(spikes, axis=0), np.cumsum(synops, axis=0)
 
 
-def record(net: Net, x: np.ndarray, y: np.ndarray, t_max: int, seed: int, noisy: bool, repeats: int = 1) -> Trace:
-    """A trace of all samples; of Poisson input ``repeats`` runs each, whose ids then differ."""
-    parts = [simulate(net, x, t_max, np.random.default_rng((seed, k)) if noisy else None) for k in range(repeats)]
+def record(
+    net: Net, x: np.ndarray, y: np.ndarray, t_max: int, seed: int, noisy: bool, part: int = 0, repeats: int = 1
+) -> Trace:
+    """A trace of all samples; of Poisson input ``repeats`` runs each, whose ids then differ. Noise goes by part."""
+    generators = [np.random.default_rng((seed, part, k)) if noisy else None for k in range(repeats)]
+    parts = [simulate(net, x, t_max, generator) for generator in generators]
     outputs, spikes, synops = (np.concatenate(p, axis=1) for p in zip(*parts, strict=True))
     ids = np.concatenate([sample_ids(x) + k for k in range(repeats)])
     fingerprint = {
@@ -139,6 +142,6 @@ def traces(seed: int, noisy: bool, t_max: int | None = None) -> tuple[Net, list[
     with threadpool_limits(1):  # two threads on matrices of this size take many times as long
         net = train(x[splits[0]], y[splits[0]], SHALLOW if noisy else DEEP, seed)
         t_max = t_max or (64 if noisy else 32)
-        made = [record(net, x[s], y[s], t_max, seed, noisy) for s in splits]
+        made = [record(net, x[s], y[s], t_max, seed, noisy, k) for k, s in enumerate(splits)]
         right = forward(net, x[splits[2]])[0].argmax(axis=1) == y[splits[2]]
     return net, made, float(right.mean())

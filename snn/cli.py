@@ -10,14 +10,14 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from kernels.errors import ConfigError, SimError
+from kernels.errors import ConfigError, ModelError, SimError
 from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, nearest
 
 if TYPE_CHECKING:
@@ -396,6 +396,13 @@ def _draw(result: "Result", kind: Kind, path: Path, populations: Sequence[str] |
             plots.traces(result, name, variable, ax=ax)
     else:
         figure = getattr(plots, kind.value)(result, populations).figure
+    _save_picture(figure, path)
+
+
+def _save_picture(figure: Any, path: Path) -> None:
+    """Write a figure into a file beside ``path`` that gets its name when it is whole."""
+    from matplotlib import pyplot
+
     part = path.with_name(f"{path.name}.part")
     try:
         figure.savefig(part, format=path.suffix.lstrip(".").lower(), dpi=150)
@@ -403,6 +410,65 @@ def _draw(result: "Result", kind: Kind, path: Path, populations: Sequence[str] |
     finally:
         part.unlink(missing_ok=True)
         pyplot.close(figure)
+
+
+# ----------------------------------------------------------------------------------------------------- confidence
+
+
+@app.command()
+def confidence(
+    file: Path = typer.Argument(help="Trace (.h5); a third each to fit, certify and test, if no other is given."),
+    calibrate: Path | None = typer.Option(None, help="Trace to certify with; FILE is then split to fit and test."),
+    score: str = typer.Option("margin", help="margin, maxprob, entropy, patience, llr or gate."),
+    readout: str = typer.Option("sum", help="sum or mean."),
+    scale: str = typer.Option("none", help="none, auto, per-step or a number: outputs are divided by it."),
+    target: str = typer.Option("stability", help="What a gate learns: stability, correct or cost."),
+    risk: str = typer.Option("disagreement", help="disagreement, accuracy_gap or error."),
+    eps: float = typer.Option(0.02, help="Bound of the risk."),
+    delta: float = typer.Option(0.1, help="Chance that the calibration data mislead."),
+    method: str = typer.Option("ltt", help="ltt, crc, ucb or conditional-ltt."),
+    seed: int = typer.Option(0, help="Of the split."),
+    plot: Path | None = typer.Option(None, metavar="PNG", help="Draw accuracy against mean steps."),
+    certificate: Path | None = typer.Option(None, metavar="JSON", help="Write certificate and agent."),
+) -> None:
+    """Certify when inferences may stop early, and compare with other rules at as many steps."""
+    with _errors(WRONG):
+        import json
+
+        from snn.confidence import EarlyExit, FixedT, Trace, compare
+
+        if plot is not None:
+            _check_picture(plot)
+        divisor: float | str | None = scale
+        if scale not in ("auto", "per-step"):
+            try:
+                divisor = None if scale == "none" else float(scale)
+            except ValueError:
+                raise ConfigError(f"--scale: must be none, auto, per-step or a number; got {scale!r}.") from None
+        parts = Trace.load(file).split([0.5, 0.5] if calibrate else [1 / 3] * 3, seed)
+        fit, test = parts[0], parts[-1]
+        agent = EarlyExit(score, readout=readout, scale=divisor, target=target, name=f"{score}, certified").fit(fit)
+        calibration = Trace.load(calibrate) if calibrate else parts[1]
+        found = agent.certify(calibration, risk, eps, delta, method)
+        others = []
+        if found.ok:  # bars of the same mean cost on the data of fit; the certificate is the agent's alone
+            rules: list[tuple[str, str | None]] = [("margin", None), ("patience", None), ("gate", None)]
+            rules += [] if fit.labels is None else [("maxprob", "auto"), ("entropy", "auto")]
+            others = [EarlyExit(name, scale=a).fit(fit) for name, a in rules if name != score]
+            for other in others:
+                with suppress(ModelError):  # no bar of it stops that early: it has a curve, and no row
+                    other.for_budget(fit, mean_steps=found.expected_steps)
+        fixed = [FixedT(t) for t in sorted({round(found.expected_steps), test.t_max})]
+        report = compare(test, [agent, *others, *fixed])
+        print(f"{file}: {fit.n} samples to fit, {calibration.n} to certify, {test.n} to test\n")
+        print(f"{found.statement()}\n\n{report.table()}")
+        if certificate is not None:
+            document = {"certificate": found.to_dict(), "agent": agent.to_dict()}
+            certificate.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+            print(certificate)
+        if plot is not None:
+            _save_picture(report.plot().figure, plot)
+            print(plot)
 
 
 # --------------------------------------------------------------------------------------------------------- models

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernels import decide as online
 from kernels.decide import Rule
-from kernels.errors import ModelError, ShapeError
+from kernels.errors import FormatError, ModelError, ShapeError
 from snn.confidence import certify as tests
 from snn.confidence.certify import Certificate
-from snn.confidence.checks import as_bar, as_floor, count, logit, number, one_of
+from snn.confidence.checks import as_bar, as_floor, count, from_jsonable, jsonable, logit, number, one_of
 from snn.confidence.evaluate import Loss, exits, labels_of, losses_of, memory, readouts, surprise
 from snn.confidence.learn import fit_gate, fit_scale, oct_bars, step_costs
 from snn.confidence.stream import REASONS, Stream
@@ -29,6 +30,7 @@ SCORES = {
 TARGETS = ("stability", "correct", "cost", "oct")
 METHODS = ("ltt", "crc", "ucb", "conditional-ltt")
 N_BARS = 200  # of the walk of a certificate
+_STATE = ("bar", "low", "scales", "gate", "hope", "levels")  # what fit, certify and for_budget set
 N_LOWS = 21  # probabilities below which to give up that the walk tries
 
 
@@ -128,6 +130,11 @@ class EarlyExit:
         floor: ArrayLike | None = None,
         name: str | None = None,
     ) -> None:
+        self._arguments = {
+            "score": score, "bar": bar, "readout": readout, "scale": scale, "t_min": t_min, "check_every": check_every,
+            "max_steps": max_steps, "give_up": give_up, "span": span, "target": target, "cost": cost,
+            "tolerance": tolerance, "floor": floor, "name": name,
+        }  # fmt: skip
         self.score, self.readout = one_of("score", score, SCORES), one_of("readout", readout, READOUTS)
         self.target = one_of("target", target, TARGETS)
         if isinstance(scale, str):
@@ -164,6 +171,7 @@ class EarlyExit:
         self.hope: NDArray[np.float64] | None = None
         self.levels: NDArray[np.float64] | None = None  # (T,) of sets
         self._grid: NDArray[np.float64] | None = None  # bars of the walk, falling
+        self._sealed = False  # whether it came from a file, without the names of the samples that it has seen
         self._fit: Trace | None = None  # kept for the walk over pairs of bars
         self._used = {"fit": np.empty(0, np.int64), "certify": np.empty(0, np.int64)}
 
@@ -180,6 +188,7 @@ class EarlyExit:
         first_step : int
             No earlier step is asked (the depth of a pipelined network).
         """
+        self._ready()
         if self.bar is None:
             raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")
         return self._rule(t_max, n_classes, first_step, self.bar)
@@ -254,6 +263,22 @@ class EarlyExit:
         online.look_all(rule, memory(rule, trace), trace.outputs, scores, labels, hopes)
         return scores, labels, hopes
 
+    def integer_bar(self) -> int:
+        """The bar for outputs that are integers: stop where the gap is > it, at the same steps as with the float.
+
+        Raises
+        ------
+        ModelError
+            Where the score is not the gap of sums, undivided, or the bar is infinite or one a step.
+        """
+        plain = self.score == "margin" and self.readout == "sum" and self.scale is None and self.scales is None
+        if not plain or not isinstance(self.bar, float) or not math.isfinite(self.bar):
+            raise ModelError(
+                'EarlyExit.integer_bar: needs the score "margin" of the readout "sum" without scale, one finite bar; '
+                f"got {self!r}."
+            )
+        return math.floor(self.bar)
+
     @property
     def movable(self) -> bool:
         """Whether moving one bar trades accuracy for steps."""
@@ -285,6 +310,34 @@ class EarlyExit:
         z = readouts(rule, trace)[0][done.steps - 1, np.arange(trace.n)] / rule.scales[done.steps - 1, None]
         return np.asarray(surprise(z) <= rule.levels[done.steps - 1, None])
 
+    def to_dict(self) -> dict[str, Any]:
+        """Everything that :meth:`decide` and :meth:`stream` need, for JSON; see :meth:`from_dict`."""
+        out: dict[str, Any] = {"arguments": dict(self._arguments), "fingerprint": self.fingerprint}
+        for name in _STATE:
+            out[name] = getattr(self, name)
+        return dict(jsonable(out))
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> EarlyExit:
+        """The agent that :meth:`to_dict` described; it decides as that one, and cannot be fitted or certified again.
+
+        Raises
+        ------
+        FormatError
+            Where the document is none of :meth:`to_dict`.
+        """
+        try:
+            given = from_jsonable(dict(document))
+            agent = cls(**given["arguments"])
+            for name in _STATE:
+                value = given[name]
+                setattr(agent, name, np.array(value, np.float64) if isinstance(value, list) else value)
+            agent.fingerprint = given["fingerprint"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise FormatError(f"EarlyExit.from_dict: is no agent as to_dict describes it: {error!r}.") from None
+        agent._sealed = True
+        return agent
+
     # ------------------------------------------------------------------------------------------------ fitting
 
     def fit(self, trace: Trace) -> EarlyExit:
@@ -295,6 +348,8 @@ class EarlyExit:
         ModelError
             Where labels are needed and missing, all outputs are zero, or the data served a certificate.
         """
+        if self._sealed:
+            raise ModelError("EarlyExit.fit: the agent came from a document. Make a new agent.")
         if self._used["certify"].size:
             raise ModelError(
                 "EarlyExit.fit: the agent has a certificate, which new numbers would void. Make a new agent."
@@ -400,6 +455,10 @@ class EarlyExit:
             one_of("certify.risk", risk, [k for k in tests.RISKS if k != "custom"])
         if (self.score == "setsize") != (risk == "miscoverage"):
             raise ModelError('EarlyExit.certify.risk: "miscoverage" belongs to the score "setsize", and that to it.')
+        if self._sealed:
+            raise ModelError(
+                "EarlyExit.certify: the agent came from a document, which does not say what data it has seen."
+            )
         self._known(trace)
         for use, ids in self._used.items():
             again = np.intersect1d(trace.ids, ids).size
@@ -485,7 +544,7 @@ class EarlyExit:
         for pair in sorted(pairs):
             if pair[1] < front[-1][1]:
                 front.append(pair)
-        return [p[2] for p in front], [p[3] for p in front]
+        return [float(p[2]) for p in front], [p[3] for p in front]
 
     def _certify_sets(self, trace: Trace, eps: float) -> Certificate:
         """Split-conformal levels at every step that may be the last, with Bonferroni's division by their number."""

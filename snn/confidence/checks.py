@@ -1,4 +1,4 @@
-"""Checks of an agent's arguments."""
+"""Checks of an agent's arguments, and how they are written down."""
 
 from __future__ import annotations
 
@@ -60,3 +60,23 @@ def as_floor(value: ArrayLike) -> NDArray[np.float64]:
     if floor.ndim != 2 or floor.shape[0] != floor.shape[1] or not np.isfinite(floor).all():
         raise ShapeError(f"EarlyExit.floor: must be finite, of shape (C, C); got {floor.shape}.")
     return floor
+
+
+def jsonable(value: Any) -> Any:
+    """Lists for arrays, and texts for infinite numbers, which JSON has not."""
+    if isinstance(value, dict):
+        return {k: jsonable(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple, np.ndarray)):
+        return [jsonable(v) for v in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return str(value) if isinstance(value, float) and math.isinf(value) else value
+
+
+def from_jsonable(value: Any) -> Any:
+    """What `jsonable` was given, arrays as lists."""
+    if isinstance(value, dict):
+        return {k: from_jsonable(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [from_jsonable(v) for v in value]
+    return float(value) if value in ("inf", "-inf") else value

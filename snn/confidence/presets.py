@@ -20,7 +20,7 @@ def DynamicConfidence(bar: float | None = None, scale: float | str = "auto") -> 
     """Largest softmax of accumulated outputs over a scale, one bar.
 
     The authors choose the bar on the Pareto front of a calibration set; their public code has scale 30 and bar 0.6 for
-    CIFAR-10. Li, Jones & Furber 2023, doi:10.1109/ICCV51070.2023.01226.
+    CIFAR-10. Li, Jones & Furber 2023, arXiv 2303.10276.
     """
     return EarlyExit("maxprob", bar=bar, scale=scale, name="Dynamic Confidence")
 
@@ -44,7 +44,7 @@ def SEENN1(bar: float = 0.9, scale: float | str | None = None) -> EarlyExit:
 def DTSNN(bar: float | None = None, scale: float | str | None = None) -> EarlyExit:
     """One less the normalised entropy of the softmax of accumulated outputs, one bar.
 
-    Li et al. 2023, doi:10.1109/DAC56929.2023.10247869 (arXiv 2305.17346).
+    Li et al. 2023, arXiv 2305.17346.
     """
     return EarlyExit("entropy", bar=bar, scale=scale, name="DT-SNN")
 
@@ -61,7 +61,7 @@ def SPRT(error: float = 0.05, scale: float | str | None = None) -> EarlyExit:
 
     Outputs are log likelihoods of the classes, up to a common term and ``scale``; the error is then at most ``error``.
     With two classes Wald's test (1945, doi:10.1214/aoms/1177731118) with bars log((1 - error) / error) on both sides,
-    with more the MSPRT of Baum & Veeravalli 1994, doi:10.1109/18.340472.
+    with more the MSPRT of Baum & Veeravalli 1994, IEEE Trans. Inf. Theory 40(6), 1994-2007.
     """
     if not isinstance(error, float) or not 0.0 < error < 0.5:
         raise ModelError(f"SPRT.error: must be > 0 and < 0.5; got {error!r}.")

@@ -157,13 +157,15 @@ class Report:
             ax.plot(c.mean_steps, 100 * c.accuracy, color=colours[name], label=name)
         for r in self.rows:
             ax.plot(r["mean_steps"], 100 * r["accuracy"], "o", color=colours.get(r["agent"], GREY))
-            if r["agent"] not in colours:
+            if r["agent"] not in colours and not r["agent"].startswith("fixed T"):
                 ax.annotate(r["agent"], (r["mean_steps"], 100 * r["accuracy"]), fontsize="small")
         if self.labelled:
             ax.plot(self.oracle.mean_steps_t, 100 * self.oracle.accuracy, "*", color="black", label="oracle")
             ax.plot(self.oct, 100 * self.fixed[-1], "P", color="black", label="OCT")
         what = "accuracy (%)" if self.labelled else "agreement with step T (%)"
-        ax.set(xlabel="mean steps", ylabel=what, xscale="log", xlim=(1, self.fixed.size))
+        ax.set_xscale("log", base=2)
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.set(xlabel="mean steps", ylabel=what, xlim=(1, self.fixed.size))
         ax.legend(frameon=False, fontsize="small")
         return ax
 

@@ -58,6 +58,15 @@ def test_homeostasis():
     assert min(spikes[name].rates().mean() for name in ("scaled", "adapted")) > 3 * names["RHO0"]
 
 
+def test_confidence(capsys):
+    text = (ROOT / "docs" / "confidence.md").read_text()
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), names)
+    out = capsys.readouterr().out
+    assert names["certificate"].ok and names["certificate"].statement() in out
+    assert names["stream"].reason == "confident" and names["stream"].label == names["y"][0]
+
+
 @pytest.mark.parametrize("name", ["snn.network", "snn.simulation", "snn.connect"])
 def test_doctests(name):
     result = doctest.testmod(importlib.import_module(name))
