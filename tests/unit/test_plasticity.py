@@ -170,10 +170,10 @@ def test_modulators_of_neurons():
 
 def test_observers():
     rule = plasticity.define(spec(on_pre=observing, **observer()))()
-    net = network()
-    b = net.population("c", 2, snn.ResonateAndFire())
-    with pytest.raises(ModelError, match=r"'a->c'.plasticity: Own.* reads 'v' of its target; ResonateAndFire has "):
-        net.connect("a", b, snn.all_to_all(), weight=0.5, delay=1.5, plasticity=rule)
+    with pytest.raises(
+        ModelError, match=r"plasticity: RMax.* reads 'hazard' of its target; LIFDelta has v. Use a model"
+    ):
+        network(plasticity.RMax())
     with pytest.raises(ModelError, match=r"'a->b'.plasticity: Own.* reads v of its targets at every step, which en"):
         snn.Simulation(network(rule), engine="event", backend="reference")
     net = network(plasticity.RewardSTDP())
