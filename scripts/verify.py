@@ -34,12 +34,13 @@ from verify_statistics import (
     statistics_cuba,
     statistics_microcircuit,
 )
+from verify_voltage import clopath, r_max
 
 CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
-        kill, convergence, event_convergence, threads, ten_hours, distal_reward,
+        kill, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max,
     )
 }  # fmt: skip
 
