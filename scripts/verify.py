@@ -37,12 +37,13 @@ from verify_statistics import (
     statistics_microcircuit,
 )
 from verify_torch import torch_conversion, torch_training
+from verify_voltage import clopath, r_max
 
 CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
-        kill, convergence, event_convergence, threads, ten_hours, distal_reward, confidence_digits,
+        kill, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, confidence_digits,
         confidence_coverage, torch_training, torch_conversion,
     )
 }  # fmt: skip
