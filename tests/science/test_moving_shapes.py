@@ -1,4 +1,4 @@
-"""The task of moving shapes: what its pictures are, and that a network of integrate-and-fire neurons reads its events."""
+"""The task of moving shapes: what its events are, and that they tell the shapes apart."""
 
 import numpy as np
 import pytest
