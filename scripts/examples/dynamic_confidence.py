@@ -50,7 +50,7 @@ def shapes(seed: int) -> tuple[Any, np.ndarray, snn.Classifier, int]:
     for frame, (_, address) in zip(frames, x, strict=False):
         np.add.at(frame, address, 1.0 / steps)
     ann = nn.Sequential(
-        nn.Conv2d(2, 8, 5, padding=2), QCFS(8), nn.AvgPool2d(2), nn.Conv2d(8, 16, 3, padding=1), QCFS(8),
+        nn.Conv2d(2, 8, 5, padding=2), QCFS(8, 0.5), nn.AvgPool2d(2), nn.Conv2d(8, 16, 3, padding=1), QCFS(8, 0.5),
         nn.AvgPool2d(2), nn.Flatten(), nn.Linear(256, 4),
     )  # fmt: skip
     train(ann, frames.reshape(-1, 2, 16, 16), y[:3000], epochs=25, lr=5e-3, seed=seed)
