@@ -19,6 +19,7 @@ from typing import Any
 import llvmlite.binding
 import numba
 import platformdirs
+from numba.extending import intrinsic
 
 
 def _writable(folder: Path) -> bool:
@@ -80,6 +81,17 @@ def inlined(function: Callable[..., Any]) -> Any:
     pass; and for functions that take tuples of many arrays, which are copied word by word into a call.
     """
     return _compile(function, _nrt=False, forceinline=True, no_cpython_wrapper=True)
+
+
+@intrinsic
+def stay_apart(typing):  # type: ignore[no-untyped-def]
+    """Keep the function that calls this out of its compiled callers: a large one inside another takes a minute."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return numba.types.void(), generate
 
 
 def _compile(function: Callable[..., Any], **options: bool) -> Any:

@@ -140,13 +140,15 @@ class Edges(NamedTuple):
     weight: Array  # (G,) F
     delay: Array  # (G,) steps
     rows: Array  # int64
-    targets: Array  # uint16 or uint32: receptor * (hi - lo) + acc offset + neuron, inside a block's slot
+    targets: (
+        Array  # uint16 or uint32: receptor * (hi - lo) + acc offset + neuron, inside a block's slot; none of a matrix
+    )
     weights: Array  # float32 or float64, empty if constant
     delays: Array  # uint8 or uint16, empty if constant
-    bits: Array  # uint32, 32 accumulators a word; empty but for dense groups, whose rows hold what repeats a bit
+    bits: Array  # uint32, 32 accumulators a word; empty but for groups of bits, whose rows hold what repeats a bit
     bits_at: Array  # (G, B) first word; row i is words[g, b] long and begins i times that further on
     words: Array  # (G, B)
-    base: Array  # (G, B) accumulator of a row's first bit
+    base: Array  # (G, B) accumulator of a row's first bit, or of a matrix's first column
     span: Array  # (G, B) accumulators from there on
     number: Array  # (B, longest row * 32) uint16, spikes of a step to each of them; zeros between steps
 
@@ -213,6 +215,17 @@ class Plastic(NamedTuple):
     signal_now: Array  # (B, 2) at the next step: modulator but for jumps, sum
     signal_value: Array  # (B, 2 epochs) modulator at a step
     signal_sum: Array  # (B, 2 epochs) discounted integral from the beginning of the epoch
+    signal_each: Array  # (2, n) factor of the modulator for each target: of its value, of its integral
+    signal_set: Array  # (1,) int64, step at which it was last set in a way that settles all synapses
+    reads: Array  # (variables read,) where those of the target begin in State.f
+    observed: Array  # (variables, n) the observer's, as of the last step
+    late: Array  # (steps of delay, variables, n) the same in the last steps, in turn
+    span: int  # steps of observation that are kept, a power of two
+    values: Array  # (signals that on_pre or on_post takes * span * n,) at a step
+    sums: Array  # (integrals * span * n,) discounted integral from the beginning of the step's epoch to its end
+    sums_epoch: Array  # (integrals,) int64, steps, a power of two
+    sums_growth: Array  # (integrals, longest of these) 1 / discount after k steps
+    sums_across: Array  # (integrals,) discount of such an epoch
     waiting: Array  # (B, W) uint32, spikes of the source on their way along the axon, in turn; W a power of two
     waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
     short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants

@@ -261,7 +261,8 @@ class Trace:
 
 @dataclass(frozen=True)
 class Modulator:
-    """A signal that all synapses of a projection see, the third factor of a rule.
+    """A signal that all synapses of a projection see, the third factor of a rule; the user may set it to another value
+    for each target neuron.
 
     At a spike of the population that carries it, it jumps by ``jump``; between spikes it decays with time constant
     ``tau``, or stays where tau is None. Both name a parameter or derived constant. on_pre and on_post get its value,
@@ -274,6 +275,57 @@ class Modulator:
     tau: str | None = None
     jump: str | None = None  # None: only the user sets it
     discount: str | None = None
+
+
+@dataclass(frozen=True)
+class Integral:
+    """The integral over time of an observer's signal ``of``, times the trace "between" that ``discount`` names."""
+
+    name: str
+    of: str
+    discount: str
+
+
+@dataclass(frozen=True)
+class Observer:
+    """What a rule takes from each target neuron at every step: signals, such as a filtered membrane potential.
+
+    ``step(..)`` takes by name float state variables of the target's model (``reads``) as they are at the end of the
+    step, ``fired`` (1.0 or 0.0), variables of its own (``state``, float64; init is a number, or names a parameter or
+    one of ``reads``), the rule's parameters and derived constants; it returns the new variables of its own, then the
+    ``signals``, in declared order. on_pre and on_post get signals by name, as of that step; ``flow`` gets
+    ``integrals``, over the steps after the event before and up to the one at hand.
+
+    Parameters
+    ----------
+    delay : names a parameter in ms: ``step`` may then take ``<variable>_late`` too, what the observer's variable was
+        this long ago, at least one step
+    dendritic : a synapse sees the signals, as it sees postsynaptic spikes, the dendritic part of its delay late;
+        otherwise at once
+    """
+
+    reads: tuple[str, ...]
+    state: tuple[StateVar, ...]
+    step: Callable[..., Any]
+    signals: tuple[str, ...]
+    integrals: tuple[Integral, ...] = ()
+    delay: str | None = None
+    dendritic: bool = True
+
+    def check(self, owner: str, constants: tuple[str, ...], between: list[str]) -> None:
+        """Raise ModelError unless it fits a rule called ``owner``."""
+        names = [v.name for v in self.state]
+        late = [f"{name}_late" for name in names] if self.delay is not None else []
+        _check_names(f"{owner}.observer", ["fired", *self.reads, *names, *late, *self.signals, *constants])
+        _check_state(f"{owner}.observer", self.state, (*constants, *self.reads))
+        _check_function(owner, self.step, [*self.reads, "fired", *names, *late, *constants], [*names, *self.signals])
+        if self.delay is not None and self.delay not in constants:
+            raise ModelError(f"{owner}.observer.delay: names no parameter; got {self.delay!r}.")
+        for x in self.integrals:
+            if x.of not in self.signals or x.discount not in between:
+                raise ModelError(
+                    f"{owner}.observer.{x.name}: needs of, a signal, and discount, a trace 'between'; got {x}."
+                )
 
 
 @dataclass(frozen=True)
@@ -292,8 +344,9 @@ class RuleSpec:
     flow : ``flow(w, ..., h)``: the solution over h ms without events, from just after one event of the synapse (spike
         of either side) to just before the next; None: nothing changes in between. Of traces it takes those "between";
         of the modulator, the integral. It is called from event to event and never sooner, but where the rule has a
-        modulator, also at the ends of epochs: fixed times, some of discount's time constants apart
+        modulator or an observer, also at the ends of epochs: fixed times, some of discount's time constants apart
     modulator : see :class:`Modulator`; ``net.modulate`` connects it
+    observer : see :class:`Observer`; for the clock engine
     bounds : ``bounds(p)``: smallest and largest weight, kept by the functions
 
     A presynaptic spike meets the synapse when it arrives there, an axonal delay after it; a postsynaptic one is seen
@@ -314,18 +367,21 @@ class RuleSpec:
     state: tuple[StateVar, ...] = ()
     flow: Callable[..., Any] | None = None
     modulator: Modulator | None = None
+    observer: Observer | None = None
 
     def __post_init__(self) -> None:
         signals = (self.modulator,) if self.modulator else ()
+        observed = self.observer.signals if self.observer else ()
+        integrals = [x.name for x in self.observer.integrals] if self.observer else []
         names = [x.name for group in (self.state, self.traces, signals, self.params, self.derived) for x in group]
-        _check_names(self.name, ["w", "h", *names])
+        _check_names(self.name, ["w", "h", *names, *observed, *integrals])
         for trace in self.traces:
             if trace.side not in ("pre", "post", "between") or trace.tau not in self.constants:
                 raise ModelError(
                     f"{self.name}.{trace.name}: needs side 'pre', 'post' or 'between', and tau, a parameter; "
                     f"got {trace}."
                 )
-        _check_state(self.name, self.state, self.params)
+        _check_state(self.name, self.state, tuple(p.name for p in self.params))
         for attribute in ("tau", "jump"):
             value = getattr(self.modulator, attribute, None)
             if value is not None and value not in self.constants:
@@ -333,11 +389,13 @@ class RuleSpec:
         discount, between = getattr(self.modulator, "discount", None), [t.name for t in self.side("between")]
         if discount is not None and discount not in between:
             raise ModelError(f"{self.name}.modulator.discount: names no trace 'between'; got {discount!r}.")
+        if self.observer:
+            self.observer.check(self.name, self.constants, between)
         results = ["w", *(v.name for v in self.state)]
         common = [*results, *(m.name for m in signals), *self.constants]
         spikes = [t.name for t in (*self.side("pre"), *self.side("post"))]
         for name, function in self.functions().items():
-            known = [*common, *between, "h"] if name == "flow" else [*common, *spikes]
+            known = [*common, *between, *integrals, "h"] if name == "flow" else [*common, *spikes, *observed]
             _check_function(self.name, function, known, results)
         if not self.references:
             raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
@@ -378,7 +436,7 @@ class ShortTermSpec:
     def __post_init__(self) -> None:
         names = [x.name for group in (self.state, self.params, self.derived) for x in group]
         _check_names(self.name, ["h", *names])
-        _check_state(self.name, self.state, self.params)
+        _check_state(self.name, self.state, tuple(p.name for p in self.params))
         _check_function(self.name, self.on_spike, ["h", *names], [*(v.name for v in self.state), "factor"])
         if not self.references:
             raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
@@ -401,11 +459,11 @@ def _check_names(owner: str, names: list[str]) -> None:
             raise ModelError(f"{owner}: the name {name!r} is used twice, or taken. Rename one.")
 
 
-def _check_state(owner: str, state: tuple[StateVar, ...], params: tuple[Param, ...]) -> None:
+def _check_state(owner: str, state: tuple[StateVar, ...], known: tuple[str, ...]) -> None:
     for var in state:
         if var.dtype != "float":
             raise ModelError(f"{owner}.{var.name}: dtype must be 'float'; got {var.dtype!r}.")
-        if isinstance(var.init, str) and var.init not in {p.name for p in params}:
+        if isinstance(var.init, str) and var.init not in known:
             raise ModelError(f"{owner}.{var.name}: init names no parameter; got {var.init!r}.")
 
 

@@ -2,11 +2,14 @@
 
 from plasticity.base import PlasticityRule, ShortTerm, define
 from plasticity.bcm import BCM
+from plasticity.clopath import Clopath
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
 from plasticity.e_prop import EProp
+from plasticity.hebbian_rewiring import HebbianRewiring
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
+from plasticity.r_max import RMax
 from plasticity.reward_stdp import RewardSTDP
 from plasticity.stdp_nearest_pre_centered import STDPNearestPreCentered
 from plasticity.stdp_nearest_restricted import STDPNearestRestricted
@@ -22,13 +25,16 @@ from plasticity.vogels_sprekeler import VogelsSprekeler
 __all__ = [
     "BCM",
     "SET",
+    "Clopath",
     "Covariance",
     "DeepR",
     "DopamineSTDP",
     "EProp",
+    "HebbianRewiring",
     "Jonke",
     "Oja",
     "PlasticityRule",
+    "RMax",
     "RewardSTDP",
     "STDPNearestPreCentered",
     "STDPNearestRestricted",

@@ -11,11 +11,12 @@ Array = np.ndarray
 
 
 def free_pairs(
-    sources: Array, targets: Array, n: tuple[int, int], same: bool, k: int, rng: np.random.Generator
+    sources: Array, targets: Array, n: tuple[int, int], same: bool, k: int, rng: np.random.Generator, times: int = 1
 ) -> Array:
-    """``k`` different pairs, uniform among those not joined: numbers source * n[1] + target, int64, shape (k,).
+    """Different pairs, uniform among those not joined: numbers source * n[1] + target, int64, in random order.
 
-    ``same``: source and target are one population, and no neuron is joined to itself.
+    They are ``times`` k or, where fewer are free, all of them, but at least k. ``same``: source and target are one
+    population, and no neuron is joined to itself.
     """
     joined = np.unique(sources * n[1] + targets)
     loops = np.arange(n[0]) * (n[1] + 1) if same else np.empty(0, np.int64)
@@ -24,12 +25,12 @@ def free_pairs(
     if free < k:
         raise ModelError(f"rewire: {k} pairs are wanted and {free} are free. Give a sparser projection.")
     # the r-th free pair: as many taken ones lie before it as there are with taken[i] - i <= r
-    ranks = rng.choice(free, k, replace=False)
+    ranks = rng.choice(free, min(times * k, free), replace=False)
     return ranks + np.searchsorted(taken - np.arange(taken.size), ranks, side="right")
 
 
-class _Structural:
-    """``weight``: of new synapses."""
+class Structural:
+    """Base of the rules: ``weight`` is that of new synapses."""
 
     def __init__(self, weight: float) -> None:
         if not np.isfinite(weight):
@@ -49,7 +50,7 @@ class _Structural:
         return removed, pairs // n[1], pairs % n[1], np.full(removed.size, self.weight)
 
 
-class SET(_Structural):
+class SET(Structural):
     """Sparse evolutionary training: the ``fraction`` of synapses closest to 0 goes, random pairs are joined.
 
     Parameters
@@ -73,7 +74,7 @@ class SET(_Structural):
         return np.argsort(np.abs(weights), kind="stable")[: int(self.fraction * weights.size)]
 
 
-class DeepR(_Structural):
+class DeepR(Structural):
     """Deep rewiring: a synapse whose weight has come to 0, where its sign would change, goes; random pairs are joined.
 
     What moves the weights (a rule, noise, :meth:`snn.Simulation.set_weights`) is not part of it.

@@ -3,10 +3,11 @@
 from reservoir import measures, tasks
 from reservoir.base import Reservoir
 from reservoir.esn import EchoStateNetwork, spectral_radius
+from reservoir.force import FORCE
 from reservoir.readouts import NLMS, RLS, Readout, Ridge, Softmax
 from reservoir.spiking import SpikingReservoir, filtered, random_network
 
 __all__ = [
-    "EchoStateNetwork", "NLMS", "RLS", "Readout", "Reservoir", "Ridge", "Softmax", "SpikingReservoir", "filtered",
-    "measures", "random_network", "spectral_radius", "tasks",
+    "FORCE", "EchoStateNetwork", "NLMS", "RLS", "Readout", "Reservoir", "Ridge", "Softmax", "SpikingReservoir",
+    "filtered", "measures", "random_network", "spectral_radius", "tasks",
 ]  # fmt: skip

@@ -9,12 +9,12 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 from kernels import scalar
+from kernels.cpu.lanes import LANES, add_rows
 from kernels.cpu.sync import wait
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import inlined, kernel
 from reservoir.base import Reservoir, series
 
-LANES = 8  # rows that are summed side by side: a row's sum keeps its order, and no addition waits for another
 _THREADED = 100_000  # weights below which a barrier a step costs more than a second thread gives
 
 _decay = inlined(scalar.decay)
@@ -37,21 +37,7 @@ def _advance(u, states, z, sums, weights, columns, begin, rows, keep, leak, firs
     for t in range(np.uint64(len(u))):
         old, new = z[t & np.uint64(1)], z[(t + np.uint64(1)) & np.uint64(1)]
         for g in range(np.uint64(first), np.uint64(last)):
-            a0 = a1 = a2 = a3 = a4 = a5 = a6 = a7 = 0.0
-            for k in range(np.uint64(begin[g]), np.uint64(begin[g + np.uint64(1)])):
-                w, c = weights[k], columns[k]
-                a0 += w[0] * old[c[0]]
-                a1 += w[1] * old[c[1]]
-                a2 += w[2] * old[c[2]]
-                a3 += w[3] * old[c[3]]
-                a4 += w[4] * old[c[4]]
-                a5 += w[5] * old[c[5]]
-                a6 += w[6] * old[c[6]]
-                a7 += w[7] * old[c[7]]
-            s = np.uint64(LANES) * g
-            sums[s], sums[s + np.uint64(1)], sums[s + np.uint64(2)], sums[s + np.uint64(3)] = a0, a1, a2, a3
-            s += np.uint64(4)
-            sums[s], sums[s + np.uint64(1)], sums[s + np.uint64(2)], sums[s + np.uint64(3)] = a4, a5, a6, a7
+            add_rows(weights, columns, old, begin[g], begin[g + np.uint64(1)], sums, np.uint64(LANES) * g)
         for i in range(low, high):
             sums[i] = _tanh(sums[i])
         for i in range(low, high):

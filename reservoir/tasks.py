@@ -240,6 +240,57 @@ def spike_templates(
     return trains, labels
 
 
+SHAPES = ("disc", "square", "cross", "ring")
+
+
+def moving_shapes(
+    samples: int, steps: int = 32, size: int = 16, noise: float = 0.01, seed: int = 0
+) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """Shapes that move in front of an event camera; which of four it is, is to be told.
+
+    A disc, square, cross or ring of random size (radius 0.2 to 0.3 of the picture) goes round on a circle of radius
+    1.5 to 3 pixels about the middle of the picture (off by up to 1.5 pixels), one to two rounds in 32 steps, either way. A
+    pixel sends an event where it became covered (ON) or uncovered (OFF) since the step before, and, of either kind, by
+    chance.
+
+    Parameters
+    ----------
+    samples, steps, size : numbers of samples, of steps, and of pixels along an edge, at least 8
+    noise : probability of a chance event of each kind in a step at a pixel
+
+    Returns
+    -------
+    (events, labels): for each sample (steps, addresses), ascending, as :class:`snn.encode.Events` takes them, address =
+    size**2 * (1 if OFF) + size * y + x; and the number of its shape in ``SHAPES``, (samples,)
+
+    Examples
+    --------
+    >>> events, labels = moving_shapes(4, seed=1)
+    >>> len(events), sorted(labels.tolist()), events[0][1].max() < 512
+    (4, [0, 1, 2, 3], True)
+    """
+    samples, steps = _count("moving_shapes.samples", samples), _count("moving_shapes.steps", steps)
+    size = _count("moving_shapes.size", size, 8)
+    if not 0 <= noise <= 1:
+        raise ModelError(f"moving_shapes.noise: must be 0 to 1; got {noise!r}.")
+    rng = np.random.default_rng(seed)
+    labels = rng.permutation(samples) % len(SHAPES)
+    pixel, events = np.arange(size), []
+    for label in labels:
+        radius, angle, speed, path = rng.uniform((0.2, 0.0, 1 / 32, 1.5), (0.3, 1.0, 1 / 16, 3.0))
+        turn = 2 * np.pi * (angle + rng.choice((-1.0, 1.0)) * speed * np.arange(steps + 1))
+        at = size / 2 - 0.5 + rng.uniform(-1.5, 1.5, 2) + path * np.stack((np.cos(turn), np.sin(turn)), axis=1)
+        x, y = ((pixel - at[:, k, None]) / (radius * size) for k in (0, 1))  # from the centre, in radii
+        x, y = x[:, None, :], y[:, :, None]
+        distance, near, far = np.hypot(x, y), np.minimum(abs(x), abs(y)), np.maximum(abs(x), abs(y))
+        covered = (distance < 1.1, far < 0.95, (near < 0.35) & (far < 1.3), (distance < 1.3) & (distance > 0.7))[label]
+        on, off = covered[1:] & ~covered[:-1], covered[:-1] & ~covered[1:]
+        seen = np.stack((on, off), axis=1) | (rng.random((steps, 2, size, size)) < noise)
+        step, address = np.nonzero(seen.reshape(steps, -1))
+        events.append((step, address))
+    return events, labels
+
+
 def _count(owner: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")

@@ -15,7 +15,7 @@ from kernels.errors import (
     SimError,
     UnitError,
 )
-from snn import plot
+from snn import encode, plot
 from snn.connect import (
     all_to_all,
     distance_dependent,
@@ -29,6 +29,7 @@ from snn.connect import (
     pairwise_bernoulli,
 )
 from snn.distributions import exponential, lognormal, normal, uniform
+from snn.inference import Classifier
 from snn.inputs import ACCurrent, NoiseCurrent, OrnsteinUhlenbeck, Poisson, SpikeArray, StepCurrent
 from snn.network import Network, Population, Projection
 from snn.neurons import *  # noqa: F403
@@ -40,10 +41,11 @@ from snn.simulation import Simulation
 __version__ = "0.1.0"
 
 __all__ = [
-    "ACCurrent", "BackendUnavailable", "ConfigError", "ExportError", "FormatError", "ModelError", "Network",
+    "ACCurrent", "BackendUnavailable", "Classifier", "ConfigError", "ExportError", "FormatError", "ModelError",
+    "Network",
     "NeuronModel", "NoiseCurrent", "OrnsteinUhlenbeck", "Poisson", "Population", "Projection", "Result", "ShapeError",
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
-    "define", "distance_dependent", "exponential", "fixed_indegree", "fixed_outdegree", "fixed_total_number",
+    "define", "distance_dependent", "encode", "exponential", "fixed_indegree", "fixed_outdegree", "fixed_total_number",
     "from_arrays", "from_sonata", "from_sparse", "lognormal", "normal", "one_to_one", "pairwise_bernoulli", "plot",
     "uniform", *_models,
 ]  # fmt: skip

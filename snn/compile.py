@@ -8,7 +8,7 @@ import numpy as np
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
-from kernels.cpu.learn import RECENT, STATIC, TRACE_END, gathered, post_at_spike
+from kernels.cpu.learn import RECENT, STATIC, TRACE_END, gathered, post_at_spike, watched
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import (
@@ -38,6 +38,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
 EPOCH = 2**14  # steps after which all synapses of a rule with a modulator, but without discount, are settled
+OBSERVED = 2**10  # with an observer, they are after this many at most: what is observed is kept as long
 HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
@@ -119,10 +120,11 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     n_edges = sum(len(e.sources) for e in lists.values())
     edges, learned = lay_out(lists, net, index, tables, delays, most, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
+    plastic = [_plastic(p, e, index, tables, most, delays[p.name], state_f) for p, e in pairs]
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
         kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
-        learned=learned, plastic=[_plastic(p, e, index, tables, most, delays[p.name]) for p, e in pairs],
+        learned=learned, plastic=plastic,
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
         n_edges=n_edges,
     )  # fmt: skip
@@ -371,10 +373,12 @@ def _plastic(
     tables: Tables,
     most: np.ndarray,
     delays: tuple[int, int],
+    state_f: np.ndarray,
 ) -> Plastic:
     """State of a plastic projection before the first step.
 
-    ``most``: spikes a step of an element by population; ``delays``: the smallest and the largest, in steps.
+    ``most``: spikes a step of an element by population; ``delays``: the smallest and the largest, in steps;
+    ``state_f``: State.f.
     """
     rule, dt = rule_of(projection), tables.dt
     source, target = index[projection.source.name], index[projection.target.name]
@@ -398,7 +402,8 @@ def _plastic(
         slots=_power(longest + tables.window),
         origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
         constants=np.array([values[name] for name in rule.constants]),
-        decay=_decay_table(np.concatenate((taus["pre"], taus["between"])), dt), factor=np.exp(-dt / taus["post"]),
+        decay=_decay_table(taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
+        factor=np.exp(-dt / taus["post"]),
         learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
         fired=np.zeros((blocks, fired), np.uint32),
@@ -410,6 +415,7 @@ def _plastic(
         work=np.zeros((blocks, len(gathered(rule)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
         ends=np.zeros((blocks, RECENT), np.uint64),
         **_signal(projection, index, tables, values),
+        **_observed(projection, index, tables, values, longest, state_f),
         waiting=np.zeros((blocks, waiting), np.uint32),
         waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
         short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
@@ -423,13 +429,13 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
     signal, found = rule_of(projection).modulator, projection.modulation
     blocks, dt = len(tables.lo), tables.dt
     delay = round(found.delay / dt) if found and found.source else 0
-    now, rate, epoch, growth = np.zeros((blocks, 2)), 0.0, 1, np.ones(1)
+    now, rate, epoch, growth = np.zeros((blocks, 2)), 0.0, _epoch(rule_of(projection), values, dt), np.ones(1)
+    each = np.ones((2, projection.target.n))
     if signal and found:
-        now[:, 0] = found.value
+        now[:, 0] = 1.0 if np.ndim(found.value) else found.value
+        each[:] = found.value if np.ndim(found.value) else 1.0
         discount = [values[t.tau] for t in rule_of(projection).side("between") if t.name == signal.discount]
         rate = sum(1.0 / tau for tau in discount)
-        # sums lose digits where the discount has become small
-        epoch = _power(int(2.0 / rate / dt)) if discount else EPOCH
         growth = np.exp(np.arange(epoch) * dt * rate)
     decline = 1.0 / values[signal.tau] if signal and signal.tau else 0.0
     rate += decline
@@ -437,16 +443,65 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
         "signal": index[found.source.name] if found and found.source else -1, "signal_delay": delay,
         "signal_factor": math.exp(-dt * decline), "signal_gain": -math.expm1(-dt * rate) / rate if rate else dt,
         "signal_jump": values[signal.jump] if signal and signal.jump else 0.0,
-        "epoch": epoch, "signal_growth": growth, "signal_now": now,
+        "epoch": epoch, "signal_growth": growth, "signal_now": now, "signal_each": each,
+        "signal_set": np.full(1, -1, np.int64),
         "signal_jumps": np.zeros((blocks, _power(delay + tables.window)), np.int64),
         "signal_value": np.zeros((blocks, 2 * epoch)), "signal_sum": np.zeros((blocks, 2 * epoch)),
     }  # fmt: skip
 
 
-def _decay_table(taus: np.ndarray, dt: float) -> Any:
-    """exp(-k dt / tau), shape (taus, L), 0 at the end."""
-    length = int(max((math.ceil(-math.log(TRACE_END) * tau / dt) for tau in taus), default=0)) + 2
-    table = np.exp(-np.arange(length) * dt / taus[:, None])
+def _epoch(rule: RuleSpec, values: dict[str, float], dt: float) -> int:
+    """Steps after which all synapses are settled: a power of two; 1 where they never are."""
+    signal = rule.modulator.discount if rule.modulator else None
+    limits = [_sum_epoch(values[t.tau], dt) for t in rule.side("between") if t.name == signal]
+    limits += [OBSERVED] if rule.observer else []
+    limits += [EPOCH] if rule.modulator and not limits else []
+    return min(limits, default=1)
+
+
+def _sum_epoch(tau: float, dt: float) -> int:
+    """Steps of a sum that is discounted by ``tau``: it loses digits where the discount has become small."""
+    return _power(int(2.0 / (1.0 / tau) / dt))
+
+
+def _observed(
+    projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float], longest: int,
+    state_f: np.ndarray,
+) -> dict[str, Any]:  # fmt: skip
+    """The part of Plastic that holds the rule's observer."""
+    rule, spec, dt, n = rule_of(projection), projection.target.spec, tables.dt, projection.target.n
+    observer, target = rule.observer, index[projection.target.name]
+    if observer is None or spec is None:
+        none, array = np.zeros((0, 0)), np.zeros(0)
+        return {"reads": np.zeros(0, np.int64), "observed": none, "late": np.zeros((0, 0, 0)), "span": 1,
+                "values": array, "sums": array, "sums_epoch": np.zeros(0, np.int64), "sums_growth": none,
+                "sums_across": array}  # fmt: skip
+    names = [v.name for v in spec.state if v.dtype == "float"]
+    reads = {a: int(tables.state_f[target] + names.index(a) * tables.pad[target]) for a in observer.reads}
+    observed = np.empty((len(observer.state), n))
+    for k, var in enumerate(observer.state):
+        at = reads.get(str(var.init))
+        observed[k] = state_f[at : at + n] if at is not None else values.get(str(var.init), var.init)
+    late = 0 if observer.delay is None else max(1, round(values[observer.delay] / dt))
+    tau = {t.name: values[t.tau] for t in rule.side("between")}
+    span = _power(_epoch(rule, values, dt) + longest + 2 * tables.window)
+    rates = np.array([1.0 / tau[x.discount] for x in observer.integrals])
+    epochs = np.array([min(_sum_epoch(tau[x.discount], dt), OBSERVED) for x in observer.integrals], np.int64)
+    return {
+        "reads": np.array(list(reads.values()), np.int64), "observed": observed,
+        "late": np.tile(observed, (late, 1, 1)), "span": span,
+        "values": zeros(len(watched(rule)) * span * n, np.float64),
+        "sums": zeros(len(observer.integrals) * span * n, np.float64),
+        "sums_epoch": epochs, "sums_across": np.exp(-epochs * dt * rates),
+        # beyond its epoch a row is read where the result is not used
+        "sums_growth": np.exp(np.minimum(np.arange(epochs.max(initial=1)), epochs[:, None]) * dt * rates[:, None]),
+    }  # fmt: skip
+
+
+def _decay_table(pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) -> Any:
+    """exp(-k dt / tau), shape (taus, L), 0 at the end; those between events end with an epoch, if there are such."""
+    ends = [math.ceil(-math.log(TRACE_END) * tau / dt) for tau in (*pre, *(between if epoch == 1 else ()))]
+    table = np.exp(-np.arange(max([*ends, epoch]) + 2) * dt / np.concatenate((pre, between))[:, None])
     table[:, -1] = 0.0
     return table
 

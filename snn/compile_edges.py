@@ -9,7 +9,7 @@ import numpy as np
 from kernels import connectivity
 from kernels.layout import Edges, Tables, zeros
 from kernels.philox import stream_key
-from snn.connect import EdgeList, Pair
+from snn.connect import EdgeList, Pair, all_to_all
 from snn.distributions import Distribution
 from snn.network import Network, Projection
 
@@ -66,6 +66,9 @@ def lay_out(
             single.append((d_type, (same[0], 0.0, same[2]), p))
             continue
         store = ("c" if w_constant else "v") + ("c" if d_constant else "v"), w_type, d_type
+        if store[0] == "vc" and _receptor(p) is not None:  # a group by itself: its number in place of the weight
+            store = "mc", w_type, None
+            same = same[0], float(len(groups.get(store, {}))), same[2]
         groups.setdefault(store, {}).setdefault(same, []).append(p)
     plain = groups.get(("cc", None, None), {})
     dense = {same: members for same, members in plain.items() if _is_dense(members, lists, index, tables, most)}
@@ -77,8 +80,11 @@ def lay_out(
         ordered = sorted(members.items(), key=lambda item: item[0])
         if ordered:
             edges = _layout(net, index, tables, ordered, lists, w_type, d_type, precision, threads)
-            bits = kind == "bc"
-            result.append((kind, _with_bits(edges, tables, [m for _, m in ordered], index, threads) if bits else edges))
+            if kind == "bc":
+                edges = _with_bits(edges, tables, [m for _, m in ordered], index, threads)
+            elif kind == "mc":
+                edges = _as_matrices(edges, tables, [m[0] for _, m in ordered], index)
+            result.append((kind, edges))
     learned = [
         _layout(net, index, tables, [(same, [p])], lists, np.dtype(precision).type, d_type, precision, threads)
         for d_type, same, p in single
@@ -105,6 +111,28 @@ def _is_dense(
     # spikes of a step to one target are counted in 16 bits
     largest = sum(int(np.diff(lists[p.name].indptr).max(initial=0)) for p in projections)
     return edges > DENSE * source.n * (end - begin) and largest * int(most[index[source.name]]) < _U16
+
+
+def _receptor(projection: Projection) -> int | None:
+    """The receptor of all synapses of a projection that is stored as a matrix, None if it is not."""
+    p = projection
+    positive, negative = p.receptors
+    if not isinstance(p.rule, all_to_all) or (p.source is p.target and not p.rule.autapses):
+        return None
+    if positive == negative:
+        return positive
+    if isinstance(p.weight, Distribution):
+        return None
+    below = np.asarray(p.weight) < 0
+    return negative if below.all() else None if below.any() else positive
+
+
+def _as_matrices(edges: Edges, tables: Tables, groups: list[Projection], index: dict[str, int]) -> Edges:
+    """The same edges without lists of targets."""
+    targets = [index[p.target.name] for p in groups]
+    span = (tables.hi - tables.lo)[:, targets].T.copy()
+    base = tables.acc[:, targets].T + span * np.array([[_receptor(p)] for p in groups])
+    return edges._replace(targets=edges.targets[:0].copy(), base=base, span=span)
 
 
 def _with_bits(

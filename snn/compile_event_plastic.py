@@ -22,9 +22,16 @@ def rule_of(projection: Projection) -> Rule:
     Raises
     ------
     ModelError
-        Where its constants depend on a step, its modulator was never connected, or part of the delay is axonal.
+        Where its constants depend on a step, it observes its targets, its modulator was never connected or has a value
+        for each target, or part of the delay is axonal.
     """
     p = projection
+    if p.plasticity and p.plasticity.spec.observer:
+        raise ModelError(
+            f"Projection {p.name!r}.plasticity: {p.plasticity!r} reads "
+            f'{", ".join(p.plasticity.spec.observer.reads)} of its targets at every step, which engine="event" has '
+            'not. Use engine="clock".'
+        )
     for rule in (p.plasticity, p.short_term):
         if rule is not None and rule.constants(1.0) != rule.constants(0.5):
             raise ModelError(
@@ -42,9 +49,20 @@ def rule_of(projection: Projection) -> Rule:
             f"Projection {p.name!r}.modulator: {p.plasticity!r} needs {signal.name!r}, which was never connected. "
             f"Use net.modulate({p.name!r}, population) or net.modulate({p.name!r})."
         )
+    if p.modulation:
+        one_modulator(p, p.modulation.value)
     spec = p.plasticity.spec if p.plasticity else STATIC
     about = f"Projection {p.name!r}: {p.plasticity or p.short_term!r}"
     return Rule(p.name, spec, p.short_term.spec if p.short_term else None, about)
+
+
+def one_modulator(projection: Projection, value: float | np.ndarray) -> None:
+    """Refuse a modulator with a value for each target."""
+    if np.ndim(value):
+        raise ModelError(
+            f'Projection {projection.name!r}.modulator: must be one number with engine="event"; got {np.size(value)} '
+            'of them. Use engine="clock".'
+        )
 
 
 def plastic_projection(

@@ -16,6 +16,7 @@ from kernels.layout import Edges
 from snn.compile import compile_network, rule_of
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event import compile_event
+from snn.compile_event_plastic import one_modulator
 from snn.network import SPIKES, Network, Projection
 from snn.records import Recorder
 
@@ -149,7 +150,7 @@ class Clock:
         self.engine.sweep(number, self.at - 1, settle=True)
         self.compiled.plastic[number].learning[:] = on
 
-    def set_modulator(self, projection: Projection, value: float) -> None:
+    def set_modulator(self, projection: Projection, value: float | np.ndarray) -> None:
         """Set the modulator of the projection's rule from the next step on."""
         self.engine.set_signal(self.plastic_number(projection), self.at, value)
 
@@ -302,8 +303,9 @@ class Event:
         """Apply the projection's rule from now on, or not."""
         self.engine.learning(self.plastic_number(projection), self.at, on)
 
-    def set_modulator(self, projection: Projection, value: float) -> None:
+    def set_modulator(self, projection: Projection, value: float | np.ndarray) -> None:
         """Set the modulator of the projection's rule just after now."""
+        one_modulator(projection, value)
         self.engine.set_signal(self.plastic_number(projection), self.at, value)
 
     def _place(self, name: str, variable: str) -> tuple[int, int]:

@@ -78,10 +78,13 @@ class Modulation:
 
     source: Population | None  # None: only the user sets it
     delay: float
-    value: float
+    value: float | np.ndarray
 
     def __repr__(self) -> str:
-        return f"{self.source.name!r} after {self.delay:g} ms" if self.source else f"the user, {self.value:g} at first"
+        if self.source:
+            return f"{self.source.name!r} after {self.delay:g} ms"
+        value = f"{np.size(self.value)} values" if np.ndim(self.value) else f"{self.value:g}"
+        return f"the user, {value} at first"
 
 
 @dataclass(eq=False)
@@ -267,6 +270,13 @@ class Network:
         receptors = self._receptors(owner, post.spec, receptor, weight)
         if plasticity is not None:
             bounds = check_plastic(owner, plasticity, weight)
+            known = [v.name for v in post.spec.state if v.dtype == "float"]
+            reads = plasticity.spec.observer.reads if plasticity.spec.observer else ()
+            for variable in (v for v in reads if v not in known):
+                raise ModelError(
+                    f"{owner}.plasticity: {plasticity!r} reads {variable!r} of its target; {post.spec.name} has "
+                    f"{', '.join(known)}. Use a model that has it."
+                )
             # a weight may become 0, so the rule's bounds choose the receptor, not the sign of the first weight
             receptors = self._receptors(owner, post.spec, receptor, np.array(bounds))
             if bounds[0] < 0.0 < bounds[1] and receptors[0] != receptors[1]:
@@ -285,7 +295,7 @@ class Network:
         )
         return self.projections[name]
 
-    def modulate(self, projection: Any, source: Any = None, delay: Any = 1.0, value: float = 0.0) -> None:
+    def modulate(self, projection: Any, source: Any = None, delay: Any = 1.0, value: Any = 0.0) -> None:
         """Give the rule of ``projection`` its modulator.
 
         Parameters
@@ -294,7 +304,8 @@ class Network:
         source : Population or its name; each of its spikes makes the modulator jump, ``delay`` ms after it. None: only
             :meth:`snn.Simulation.set_modulator` changes it, which can be used with a source, too
         delay : [ms], at least one step of the simulation
-        value : of the modulator at the start
+        value : of the modulator at the start; an array of the target population's size gives each target neuron its
+            own, where there is no source
         """
         name = getattr(projection, "name", projection)
         if name not in self.projections:
@@ -307,12 +318,11 @@ class Network:
         population = None if source is None else self._population(source)
         if population is not None and signal.jump is None:
             raise ModelError(f"{owner}: {signal.name} of {found.plasticity!r} is set by the user; got {source!r}.")
-        delay, value = plain(delay, "ms", f"{owner}.delay"), plain(value, signal.unit, f"{owner}.value")
+        delay = plain(delay, "ms", f"{owner}.delay")
+        value = check_modulator(f"{owner}.value", found, population, plain(value, signal.unit, f"{owner}.value"))
         if np.ndim(delay) or not 0 < delay < np.inf:
             raise ModelError(f"{owner}.delay: must be a number > 0 ms; got {delay!r}.")
-        if np.ndim(value) or not np.isfinite(value):
-            raise ModelError(f"{owner}.value: must be a finite number; got {value!r}.")
-        found.modulation = Modulation(population, float(delay), float(value))
+        found.modulation = Modulation(population, float(delay), value)
 
     def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
         """Record ``"spikes"`` or a state variable.
@@ -422,6 +432,21 @@ class Network:
         first = positive if positive is not None else negative
         second = negative if negative is not None else positive
         return int(first or 0), int(second or 0)
+
+
+def check_modulator(owner: str, projection: Projection, source: Population | None, value: Any) -> float | np.ndarray:
+    """``value`` of a modulator: a finite number or, where no population is its source, an array of one a target."""
+    array, n = np.asarray(value), projection.target.n
+    if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
+        wanted = "finite numbers" if array.ndim else "a finite number"
+        raise ModelError(f"{owner}: must be {wanted}; got {value!r}.")
+    if array.ndim == 0:
+        return float(array)
+    if array.shape != (n,):
+        raise ShapeError(f"{owner}: must be a number or of shape {(n,)}, one a target neuron; got {array.shape}.")
+    if source is not None:
+        raise ModelError(f"{owner}: must be one number where spikes of {source.name!r} change it; got {n} of them.")
+    return array.astype(float)
 
 
 def check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:

@@ -19,7 +19,7 @@ import numpy as np
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from kernels.philox import stream_key
 from snn.drive import Clock, Event
-from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_plastic
+from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_modulator, check_plastic
 from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
@@ -232,17 +232,16 @@ class Simulation:
         self._drive.learning(found, bool(on))
 
     def set_modulator(self, projection: Projection | str, value: Any) -> None:
-        """Set the modulator of the rule of ``projection`` to a number, from the next step on.
+        """Set the modulator of the rule of ``projection`` to ``value``, from the next step on.
 
-        With engine="event": from just after :attr:`t` on.
+        ``value``: a number, or an array of the target population's size: each neuron's own value, for the synapses that
+        end there. With engine="event": a number, from just after :attr:`t` on.
         """
         found = self._plastic(projection)
         owner = f"Projection {found.name!r}.modulator"
         if found.modulation is None or found.plasticity is None:
             raise ModelError(f"{owner}: there is none; got {value!r}. Use net.modulate with a three-factor rule.")
-        if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not np.isfinite(value):
-            raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
-        self._drive.set_modulator(found, float(value))
+        self._drive.set_modulator(found, check_modulator(owner, found, found.modulation.source, value))
 
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.

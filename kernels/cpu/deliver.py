@@ -1,8 +1,10 @@
 """Deliver the spikes of a window (phase 4): one function for each storage kind.
 
-Names end in the storage of weight, then delay: c constant in a group, v one a synapse, b as c in dense groups. With a
-constant delay a row is added to one slot of the ring buffer, which stays in the cache. A dense group ("bc") is stored
-as bits: a spike is counted for 32 targets at once, and what is added is the number of a step's spikes times the weight.
+Names end in the storage of weight, then delay: c constant in a group, v one a synapse; b as c and m as v in dense
+groups. With a constant delay a row is added to one slot of the ring buffer, which stays in the cache. A dense group of
+one weight ("bc") is stored as bits: a spike is counted for 32 targets at once, and what is added is the number of a
+step's spikes times the weight. One that joins all pairs with weights of their own ("mc") is a matrix: its rows are
+weights alone, added to neighbouring accumulators.
 With delays of their own, a row's events go to the queues of their slots, which are written and read in order, and are
 added when their step comes: scattered additions to a ring of many slots miss the caches (38 ns an event in the
 full-scale microcircuit).
@@ -66,6 +68,20 @@ def row_vc(ring, base, targets, weights, lo, hi):  # type: ignore[no-untyped-def
     """Add each synapse's weight; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weights[k]
+
+
+@inner
+def add_rows(ring, base, weights, a, b, c, d, n):  # type: ignore[no-untyped-def]
+    """Add four rows of n weights from a, b, c, d on, in this order."""
+    for k in range(n):
+        ring[base + k] = ((ring[base + k] + weights[a + k]) + weights[b + k] + weights[c + k]) + weights[d + k]
+
+
+@inner
+def add_row(ring, base, weights, a, n):  # type: ignore[no-untyped-def]
+    """Add a row of n weights from a on."""
+    for k in range(n):
+        ring[base + k] += weights[a + k]
 
 
 @intrinsic
@@ -259,11 +275,51 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
                     add_numbers(ring, slot + base, number, edges.weight[g], np.uint64(edges.span[g, block]))
 '''
 
+_MATRIX = '''
+@inner
+def deliver(places, edges, ring, queue, sync, half, block, start, steps):
+    """Deliver all spikes of the window [start, start + steps) to ``block``."""
+    mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
+    spikes, weights, four = sync.spikes, edges.weights, np.uint64(4)
+    n_blocks, n_populations = places.lo.shape
+    for offset in range(steps):
+        for p in range(n_populations):
+            for g in range(edges.by_source[p], edges.by_source[p + 1]):
+                first_weight, n = np.uint64(edges.rows[row_table(edges, g, block)]), np.uint64(edges.span[g, block])
+                slot = (np.uint64(start + offset) + np.uint64(edges.delay[g])) & mask
+                to = origin + slot * stride + np.uint64(edges.base[g, block])
+                for b in range(n_blocks):
+                    where = places.spikes[b, p] + half * (sync.spikes.size // 2)
+                    j = np.uint64(where + (sync.counts[half, b, p, offset - 1] if offset > 0 else 0))
+                    last = np.uint64(where + sync.counts[half, b, p, offset])
+                    while j + four <= last:
+                        rows = (
+                            first_weight + np.uint64(spikes[j]) * n,
+                            first_weight + np.uint64(spikes[j + np.uint64(1)]) * n,
+                            first_weight + np.uint64(spikes[j + np.uint64(2)]) * n,
+                            first_weight + np.uint64(spikes[j + np.uint64(3)]) * n,
+                        )
+                        add_rows(ring, to, weights, rows[0], rows[1], rows[2], rows[3], n)
+                        j += four
+                    while j < last:
+                        add_row(ring, to, weights, first_weight + np.uint64(spikes[j]) * n, n)
+                        j += np.uint64(1)
+'''
+
+
+def names(kind: str) -> str:
+    """Functions of this module that the source of a storage kind calls."""
+    if kind == "mc":
+        return "add_row, add_rows, row_table"
+    return f"{'add_numbers, ' if kind == 'bc' else ''}prefetch, prefetch_row, row_{kind}, row_table"
+
 
 def source(kind: str) -> str:
     """Source text of ``deliver`` for a storage kind."""
     if kind == "bc":
         return _DENSE
+    if kind == "mc":
+        return _MATRIX
     arrays = ["targets"] + ["weights"] * (kind[0] == "v")
     lines = [f"prefetch_row({a}, first_next, last_next, np.uint64(64 // {a}.itemsize))" for a in arrays]
     ahead = _AHEAD.format(ahead=("\n" + " " * 28).join(lines))

@@ -75,7 +75,7 @@ class Engine:
             n_free=zeros(1, np.int64) + (chunks - 1),
         )
 
-    def _grow(self, thread: int) -> None:
+    def grow(self, thread: int) -> None:
         """Make the queue of ``thread`` large enough for the window that it wants to deliver."""
         old, wanted = self.queues[thread], int(self.sync.resume[thread, 2])
         chunks, n = len(old.following), int(old.n_free[0])
@@ -100,7 +100,7 @@ class Engine:
                 reached = advance(thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed)
                 if reached >= 0:
                     return int(reached)
-                self._grow(thread)
+                self.grow(thread)
                 resumed = True
         except BaseException:  # no memory left: release the threads that wait at the barrier, then say so
             self.sync.arrived[0] = 2**62
@@ -115,8 +115,8 @@ class Engine:
             names = (
                 "learning", "settled", "pre", "last", "done", "variables", "fired",
                 "fired_end", "seen", "swept", "recent", "history", "post",
-                "trace", "signal_jumps", "signal_now", "signal_value", "signal_sum", "waiting", "waiting_end", "short",
-                "rewired",
+                "trace", "signal_jumps", "signal_now", "signal_value", "signal_sum", "signal_each", "signal_set",
+                "observed", "late", "values", "sums", "waiting", "waiting_end", "short", "rewired",
             )  # fmt: skip
             out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
         return out
@@ -160,10 +160,14 @@ class Engine:
             array[...] = before
         return weights
 
-    def set_signal(self, number: int, step: int, value: float) -> None:
-        """Set the modulator of plastic projection ``number`` at ``step``, the next one."""
+    def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
+        """Set the modulator of plastic projection ``number`` at ``step``, the next one; an array: for each target."""
         x = self.net.plastic[number]
-        x.signal_now[:, 0] = value
+        if np.ndim(value) or np.any(x.signal_each != 1.0) or self.net.rules[number][0].observer:
+            self.sweep(number, step - 1)  # what has been before the step takes the old value
+            x.signal_each[0] = value if np.ndim(value) else 1.0
+            x.signal_set[0] = step
+        x.signal_now[:, 0] = 1.0 if np.ndim(value) else value
         x.signal_jumps[:, step & (x.signal_jumps.shape[1] - 1)] = 0
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:

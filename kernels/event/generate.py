@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from types import ModuleType
 
-from kernels.codegen import _HEADER, _function, _scalars, load
+from kernels.codegen import HEADER, _function, _scalars, load
 from kernels.event.layout import STATE
 from kernels.spec import ClosedForm, NeuronSpec
 
@@ -450,7 +450,7 @@ def model_source(form: Form) -> str:
     head, tail = _MODEL.split("@kernel\ndef peek", 1)
     body = head.format(**calls) + ("@kernel\ndef peek" + tail).format(**{**calls, "move_te": peek_move})
     constants = "SHORT = 1e-6  # ms\nMOST_AT_ONCE = 1000\n"
-    parts = [_HEADER.format(title=f"Events of {form.spec.name}.", imports=imports) + "\n" + constants]
+    parts = [HEADER.format(title=f"Events of {form.spec.name}.", imports=imports) + "\n" + constants]
     parts.append(_scalars(list(functions.values()), False))
     parts += [_function(f, name, False) for name, f in functions.items()]
     return "\n\n".join(part for part in (*parts, body) if part)
@@ -487,7 +487,7 @@ def loop_source(models: list[str], rules: list[str]) -> str:
     learn = "\n".join(
         f"                learn_{q}(net, block, queue, edges, plastic[{q}], t, spike, p, k)" for q in range(len(rules))
     )
-    header = _HEADER.format(title="The loop over windows.", imports="\n".join(imports) + "\n")
+    header = HEADER.format(title="The loop over windows.", imports="\n".join(imports) + "\n")
     return header + _LOOP.format(dispatch=dispatch or f"{indent}pass", full=full, learn=learn)
 
 

@@ -10,7 +10,7 @@ import inspect
 
 import numpy as np
 
-from kernels.codegen import _HEADER, _Exponents, _function, _scalars
+from kernels.codegen import HEADER, _Exponents, _function, _scalars
 from kernels.jit import kernel
 from kernels.spec import RuleSpec, ShortTermSpec
 
@@ -190,7 +190,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarr
     functions = spec.functions() | (short_term.functions() if short_term else {})
     exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
-    header = _HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=_IMPORTS)
+    header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=_IMPORTS)
     parts = [header, _scalars(list(functions.values()), False), *written, _text(spec, short_term)]
     return "\n\n".join(part for part in parts if part)
 

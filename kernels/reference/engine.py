@@ -7,7 +7,8 @@ One step s, from t = s*dt to t + dt, in this order:
    spikes of the step.
 2. **Update** (reads slot s, currents, constants; writes state). The model's step function, neuron by neuron; the slot
    is cleared.
-3. **Collect** (writes spike lists). Neurons that fired, ascending; their time is t + dt. Due probes sample the state.
+3. **Collect** (writes spike lists). Neurons that fired, ascending; their time is t + dt. Observers of plasticity rules
+   read their targets' state. Due probes sample the state.
 
 After a window of min-delay steps:
 
@@ -82,7 +83,11 @@ class Engine:
                 fired += [(p, i) for i in self.emit(p, s)]
                 continue
             current = self.apply_inputs(p, s)
-            fired += [(p, i) for i in self.update(p, s, current)]
+            spikes = self.update(p, s, current)
+            for learner in self.learners:
+                if learner.plastic.target == p:
+                    learner.observe(s, spikes, self.state.f)
+            fired += [(p, i) for i in spikes]
         q = self.probes
         for k in range(q.population.size):
             if (s + 1) % q.every[k] == 0:
@@ -207,8 +212,8 @@ class Engine:
         """Add the spikes (step, population, neuron) of the window start .. stop-1 to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
             queued = kind[1] == "v"
-            if kind == "bc":
-                self.deliver_dense(e, fired)
+            if kind in ("bc", "mc"):
+                self.deliver_dense(e, fired) if kind == "bc" else self.deliver_matrix(e, fired)
                 continue
             for s, p, i in fired:
                 for b, ring in enumerate(self.ring):
@@ -242,6 +247,18 @@ class Engine:
                     for k, count in enumerate(number):
                         slot[int(e.base[g, b]) + k] += float(e.weight[g]) * count
 
+    def deliver_matrix(self, e: Edges, fired: list[tuple[int, int, int]]) -> None:
+        """Add rows of weights to neighbouring accumulators."""
+        for (s, p), members in itertools.groupby(fired, key=lambda spike: spike[:2]):
+            spikes = [i for _, _, i in members]
+            for g in range(e.by_source[p], e.by_source[p + 1]):
+                for b, ring in enumerate(self.ring):
+                    slot, n = ring[(s + int(e.delay[g])) % self.slots], int(e.span[g, b])
+                    for i in spikes:
+                        first = int(e.rows[e.at[g] + b * (e.n_source[g] + 1) + i])
+                        for k in range(n):
+                            slot[int(e.base[g, b]) + k] += float(e.weights[first + k])
+
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """Bring the synapses of plastic projection ``number`` up to date at ``step``."""
         self.learners[number].sweep(step, settle)
@@ -250,8 +267,8 @@ class Engine:
         """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
         return self.learners[number].weights(step)
 
-    def set_signal(self, number: int, step: int, value: float) -> None:
-        """Set the modulator of plastic projection ``number`` at ``step``."""
+    def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
+        """Set the modulator of plastic projection ``number`` at ``step``; an array: for each target."""
         self.learners[number].set_signal(step, value)
 
 

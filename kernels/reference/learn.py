@@ -34,6 +34,59 @@ class Learner:
         self.sums: list[float] = []  # its discounted integral from the beginning of the epoch to each step
         self.signal_now = [float(x) for x in plastic.signal_now[0]]  # at the next step: modulator but for jumps, sum
         self.jumps: dict[int, int] = {}
+        # of each target at each step: signals of the observer, and integrals from the beginning of the epoch
+        self.signals: list[list[dict[str, float]]] = [[] for _ in range(plastic.n)]
+        self.totals: list[list[list[float]]] = [[] for _ in range(plastic.n)]
+
+    def observe(self, step: int, fired: list[int], state: np.ndarray) -> None:
+        """Move the observer of every target through ``step``; ``state``: State.f at its end."""
+        x, observer = self.plastic, self.rule.observer
+        if observer is None:
+            return
+        names = [v.name for v in observer.state]
+        for j in range(x.n):
+            given = {**self.constants, "fired": float(j in fired)}
+            given |= {name: float(state[at + j]) for name, at in zip(observer.reads, x.reads, strict=True)}
+            given |= dict(zip(names, x.observed[:, j].tolist(), strict=True))
+            if observer.delay is not None:
+                late = x.late[step % len(x.late), :, j].tolist()
+                given |= {f"{name}_late": value for name, value in zip(names, late, strict=True)}
+            result = observer.step(*(given[a] for a in inspect.signature(observer.step).parameters))
+            result = list(result) if isinstance(result, tuple) else [result]
+            x.observed[:, j] = result[: len(names)]
+            if observer.delay is not None:
+                x.late[step % len(x.late), :, j] = result[: len(names)]
+            signals = dict(zip(observer.signals, map(float, result[len(names) :]), strict=True))
+            between, totals = [t.name for t in self.rule.side("between")], []
+            for k, integral in enumerate(observer.integrals):
+                begin = step % int(x.sums_epoch[k])
+                discount = float(x.decay[len(self.rule.side("pre")) + between.index(integral.discount), begin])
+                before = self.totals[j][-1][k] if begin else 0.0
+                totals.append(before + signals[integral.of] * (discount * x.dt))
+            self.signals[j].append(signals)
+            self.totals[j].append(totals)
+
+    def observed(self, j: int, step: int, d: int) -> dict[str, float]:
+        """Signals of target ``j`` as a synapse with dendritic delay ``d`` sees them at ``step``."""
+        if self.rule.observer is None:
+            return {}
+        at = step - d if self.rule.observer.dendritic else step
+        return self.signals[j][at] if at >= 0 else dict.fromkeys(self.rule.observer.signals, 0.0)
+
+    def stretch(self, number: int, start: int, stop: int, j: int) -> float:
+        """Integral ``number`` of target ``j`` from after step ``start`` to the end of ``stop``, discount 1 at start."""
+        x = self.plastic
+
+        def total(step: int) -> float:
+            return self.totals[j][step][number] if step >= 0 else 0.0
+
+        epoch, factor, value = int(x.sums_epoch[number]), 1.0, -total(start)
+        end = start | (epoch - 1)
+        while end < stop and factor > TRACE_END:
+            value += factor * total(end)
+            factor *= float(x.sums_across[number])
+            end += epoch
+        return (value + factor * total(min(end, stop))) * float(x.sums_growth[number, start % epoch])
 
     def deliver(self, start: int, stop: int, fired: list[Spike], ring: list[list[list[float]]], slots: int) -> None:
         """Deliver the source's spikes that arrive in steps start .. stop-1, then note those of target and modulator."""
@@ -42,6 +95,8 @@ class Learner:
         for s in range(start, stop):
             if self.rule.modulator:
                 self.move_signal(s)
+            elif self.rule.observer and s % x.epoch == 0:
+                self.sweep(s, settle=True)
             for _, _, i in [spike for spike in self.waiting if spike[0] == s]:
                 self.arrive(i, s, ring, slots)
         self.waiting = [spike for spike in self.waiting if spike[0] >= stop]
@@ -61,8 +116,7 @@ class Learner:
         for b, k, j, d in self.synapses(i):
             if x.learning[0]:
                 w, *state = self.bring_up(i, j, d, self.read(k), s, settle=True)
-                traces = self.pre_at(i, s) | self.post_at(j, s - d)
-                self.write(b, k, s, self.call(self.rule.on_pre, [w, *state], traces, s))
+                self.write(b, k, s, self.call(self.rule.on_pre, [w, *state], self.seen(i, j, s, d), s, j))
             weight = float(self.edges.weights[k])
             ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
         old = self.pre_at(i, s)
@@ -75,8 +129,10 @@ class Learner:
         value = self.signal_now[0] + x.signal_jump * self.jumps.get(step, 0)
         self.signal.append(value)
         self.sums.append(self.signal_now[1])
-        if step % x.epoch == 0:
+        if step % x.epoch == 0 or step == x.signal_set[0]:
             self.sweep(step, settle=True)
+            x.signal_each[1] = x.signal_each[0]
+        if step % x.epoch == 0:
             self.sums[step] = self.signal_now[1] = 0.0
         names = [t.name for t in self.rule.side("between")]
         discount = 1.0
@@ -120,14 +176,18 @@ class Learner:
         """Postsynaptic traces of neuron ``j`` at ``step``, without a spike of that very step."""
         return self.post[j][max(step, 0)]
 
+    def seen(self, i: int, j: int, step: int, d: int) -> dict[str, float]:
+        """Traces and signals that a synapse with dendritic delay ``d`` sees at ``step``."""
+        return self.pre_at(i, step) | self.post_at(j, step - d) | self.observed(j, step, d)
+
     def call(
-        self, function: Callable[..., Any], before: list[float], traces: dict[str, float], step: int
+        self, function: Callable[..., Any], before: list[float], traces: dict[str, float], step: int, j: int
     ) -> list[float]:
         """Weight and state variables after one of the rule's functions."""
         given = {**self.constants, **traces}
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator and self.rule.modulator.name not in given:
-            given[self.rule.modulator.name] = self.signal[step]
+            given[self.rule.modulator.name] = self.signal[step] * float(self.plastic.signal_each[0, j])
         result = function(*(given[a] for a in inspect.signature(function).parameters))
         return list(result) if self.rule.state else [result]
 
@@ -160,13 +220,12 @@ class Learner:
         posts = [h + d for h in self.post_spikes[j]]
         now = max([t for t in (*posts, self.last[i]) if t <= self.done[i]] + [self.settled])
         for t in (t for t in posts if self.done[i] < t <= until):
-            values, now = self.flow(values, now, t), t
+            values, now = self.flow(values, now, t, j, d), t
             if self.rule.on_post:
-                traces = self.pre_at(i, t) | self.post_at(j, t - d)
-                values = self.call(self.rule.on_post, values, traces, t)
-        return self.flow(values, now, until) if settle else values
+                values = self.call(self.rule.on_post, values, self.seen(i, j, t, d), t, j)
+        return self.flow(values, now, until, j, d) if settle else values
 
-    def flow(self, values: list[float], start: int, stop: int) -> list[float]:
+    def flow(self, values: list[float], start: int, stop: int, j: int, d: int) -> list[float]:
         """Weight and state variables at ``stop`` if nothing happens after ``start``."""
         if self.rule.flow is None:
             return values
@@ -176,8 +235,13 @@ class Learner:
         given |= {t.name: float(x.decay[first + k, at]) for k, t in enumerate(self.rule.side("between"))}
         if self.rule.modulator:
             sums = [self.sums[t] if t >= 0 else 0.0 for t in (start, stop)]
-            given[self.rule.modulator.name] = (sums[1] - sums[0]) * float(x.signal_growth[start % x.epoch])
-        return self.call(self.rule.flow, values, given, stop)
+            integral = (sums[1] - sums[0]) * float(x.signal_growth[start % x.epoch])
+            given[self.rule.modulator.name] = integral * float(x.signal_each[1, j])
+        if self.rule.observer:
+            late = d if self.rule.observer.dendritic else 0
+            for k, integral_ in enumerate(self.rule.observer.integrals):
+                given[integral_.name] = self.stretch(k, start - late, stop - late, j)
+        return self.call(self.rule.flow, values, given, stop, j)
 
     def sweep(self, until: int, settle: bool) -> None:
         """Bring all synapses up to date at step ``until``."""
@@ -197,6 +261,11 @@ class Learner:
                 weights[k] = self.bring_up(i, j, d, self.read(k), until, settle=True)[0]
         return weights
 
-    def set_signal(self, step: int, value: float) -> None:
-        """Set the modulator to ``value`` at ``step``, the next one."""
-        self.signal_now[0], self.jumps[step] = value, 0
+    def set_signal(self, step: int, value: float | np.ndarray) -> None:
+        """Set the modulator to ``value`` at ``step``, the next one; an array: for each target."""
+        x = self.plastic
+        if np.ndim(value) or np.any(x.signal_each != 1.0) or self.rule.observer:
+            self.sweep(step - 1, settle=False)  # what has been before the step takes the old value
+            x.signal_each[0] = value if np.ndim(value) else 1.0
+            x.signal_set[0] = step
+        self.signal_now[0], self.jumps[step] = 1.0 if np.ndim(value) else float(value), 0

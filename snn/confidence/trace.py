@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,12 @@ KEYS = ("t_max", "encoder", "seed", "precision", "network", "latency", "depth") 
 LATENCIES = ("synchronous", "pipelined")
 
 
-def sample_ids(x: ArrayLike) -> NDArray[np.int64]:
-    """Ids of samples, shape (N,), from their content, ``x`` of shape (N, ...): equal inputs have equal ids.
+def sample_ids(x: Iterable[ArrayLike]) -> NDArray[np.int64]:
+    """Ids of samples, shape (N,), from their content, ``x`` of shape (N, ...), or N arrays: equal ones have equal ids.
 
     So that a sample is known again wherever it stands, and calibration data cannot be used twice by mistake.
     """
-    x = np.ascontiguousarray(x)
-    digests = (hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in x)
+    digests = (hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in x)
     return np.array([int.from_bytes(d, "little", signed=True) for d in digests], np.int64)
 
 

@@ -27,7 +27,7 @@ def gif_step(  # type: ignore[no-untyped-def]
     i_stc = i_stc + q_stc if fired else i_stc
     e_sfa = e_sfa + q_sfa if fired else e_sfa
     v = v_reset if fired else v
-    return v, i_ex, i_in, i_stc, e_sfa, refractory, fired
+    return v, i_ex, i_in, i_stc, e_sfa, hazard if free else 0.0, refractory, fired
 
 
 GIF = define(
@@ -58,6 +58,7 @@ GIF = define(
             StateVar("i_in", "pA", "inhibitory synaptic current"),
             StateVar("i_stc", "pA", "spike-triggered current"),
             StateVar("e_sfa", "mV", "shift of the threshold"),
+            StateVar("hazard", "1", "rate of firing in the last step, times dt; 0 in the refractory period"),
             StateVar("refractory", "step", "steps left of the refractory period", dtype="int"),
         ),
         params=(

@@ -7,7 +7,7 @@ import pytest
 
 import plasticity
 import snn
-from kernels.spec import Derived, Modulator, Param, RuleSpec, ShortTermSpec, StateVar, Trace
+from kernels.spec import Derived, Integral, Modulator, Observer, Param, RuleSpec, ShortTermSpec, StateVar, Trace
 
 
 def three_pre(w, c, post, a_minus):
@@ -22,6 +22,28 @@ def three_flow(w, c, dopa, fade, h, w_max):
     w = w + c * dopa + 1e-5 * h
     w = min(max(w, 0.0), w_max)
     return w, c * fade
+
+
+def watch(v, fired, slow, fast, slow_late, tau):
+    slow = slow + 0.1 * (v - slow) / tau
+    fast = fast + 0.3 * (v - fast)
+    return slow, fast, slow - slow_late, fast - slow - 0.5 * fired
+
+
+def watched_pre(w, c, change, post, a_minus):
+    return w - 1e-3 * a_minus * change, c + 0.1 - a_minus * post
+
+
+def watched_post(w, c, pre, change, depth, a_plus):
+    return w + 1e-3 * a_plus * pre * (change + depth), c
+
+
+def watched_flow(w, c, rise, lasting, fade, h, w_max):
+    return min(max(w + 2e-3 * c * (rise - 0.1 * lasting) + 1e-5 * h, 0.0), w_max), c * fade
+
+
+def gated_flow(w, c, dopa, rise, lasting, fade, w_max):
+    return min(max(w + 1e-2 * c * dopa * (rise - 0.1 * lasting), 0.0), w_max), c * fade
 
 
 PARAMS = (
@@ -56,11 +78,42 @@ def rules(monkeypatch):
                 }),
             )
         ),
+        "three of the user": plasticity.define(
+            RuleSpec(
+                "ThreeOfTheUser", on_pre=three_pre, on_post=three_post, flow=three_flow,
+                state=(StateVar("c", "1", "eligibility", "a_plus"),),
+                modulator=Modulator("dopa", "1", "dopamine", "tau_n", None, "fade"),
+                **(more | {
+                    "params": (*PARAMS, *times), "traces": (*TRACES, Trace("fade", "between", "tau_c")),
+                }),
+            )
+        ),
+        "watching": plasticity.define(watching(watched_flow, None, True, more, times)),
+        "watching, modulated": plasticity.define(
+            watching(gated_flow, Modulator("dopa", "1", "dopamine", "tau_n", discount="fade"), False, more, times)
+        ),
         "traces": plasticity.define(
             RuleSpec("AllTraces", on_pre=all_pre, on_post=all_post, state=(StateVar("n", "1", "count"),),
                      **(more | {"traces": TRACES + NEAREST}))
         ),
     }  # fmt: skip
+
+
+def watching(flow, modulator, dendritic, more, times):
+    """A rule with an observer that has all parts."""
+    integrals = (Integral("rise", "depth", "fade"), Integral("lasting", "change", "slow_fade"))
+    return RuleSpec(
+        f"Watching{dendritic}", on_pre=watched_pre, on_post=watched_post, flow=flow,
+        state=(StateVar("c", "1", "eligibility"),), modulator=modulator,
+        observer=Observer(
+            ("v",), (StateVar("slow", "mV", "filtered", "v"), StateVar("fast", "mV", "filtered", -60.0)), watch,
+            ("change", "depth"), integrals, delay="late", dendritic=dendritic,
+        ),
+        **(more | {
+            "params": (*PARAMS, *times, Param("late", "ms", 1.2, "delay"), Param("tau_s", "ms", 30.0, "integral")),
+            "traces": (*TRACES, Trace("fade", "between", "tau_c"), Trace("slow_fade", "between", "tau_s")),
+        }),
+    )  # fmt: skip
 
 
 def all_pre(w, n, pre, pre1, post, post1, a_minus):
@@ -105,8 +158,9 @@ def network(seed=8, modulate=False, fast=False, **plastic):
     net.connect(a, b, snn.fixed_indegree(9), weight=0.5, delay=1.5, **plastic)
     net.connect(b, a, snn.fixed_indegree(2), weight=-2.0, delay=snn.uniform(1.0, 2.0))
     if modulate:
-        net.modulate("a->a", d, delay=2.0)
-        net.modulate("a->b", d, delay=1.3, value=0.2)
+        jumps = plastic["plasticity"].spec.modulator.jump is not None
+        net.modulate("a->a", d if jumps else None, delay=2.0, value=0.0 if jumps else np.linspace(-1.0, 1.0, 14))
+        net.modulate("a->b", d if jumps else None, delay=1.3, value=0.2)
     for p in (a, b):
         net.record(p)
     return net
@@ -143,6 +197,23 @@ def test_modulator_of_spikes_and_of_the_user(rules):
         sim.set_modulator("a->b", 0.7)
 
     check(network(plasticity=rules["three"](), modulate=True), action)
+
+
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("name", ["watching", "watching, modulated"])
+def test_observer(rules, name, fast):
+    check(network(plasticity=rules[name](), modulate="modulated" in name, fast=fast, axonal_delay=0.4))
+
+
+def test_modulators_of_neurons(rules):
+    """A number, values of the targets' own, other ones twice in a step, and one number again."""
+
+    def action(sim, part):
+        for value in ((0.7,), (np.linspace(-1.0, 1.0, 6), np.linspace(0.0, 2.0, 6)), (0.3,))[part]:
+            sim.set_modulator("a->b", value)
+
+    for name in ("three of the user", "watching, modulated"):
+        check(network(plasticity=rules[name](), modulate=True), action)
 
 
 @pytest.mark.parametrize("name", ["three", "traces"])

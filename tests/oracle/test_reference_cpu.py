@@ -11,6 +11,7 @@ from snn.neurons.base import MODELS
 
 STEPS = 300
 DT = 0.1
+SILENT = ("Accumulator",)  # models that never fire
 
 
 def drive(spec):
@@ -43,6 +44,9 @@ def network(model, seed=3, current=True):
                     receptor=receptor, name=f"cv {receptor}")  # fmt: skip
         net.connect(src, b, snn.all_to_all(), weight=w * rng.random((5, 9)), delay=snn.uniform(0.4, 40.0),
                     receptor=receptor, name=f"vv {receptor}")  # fmt: skip
+        for k, target in enumerate((a, b)):
+            net.connect(src, target, snn.all_to_all(), weight=0.4 * w * rng.random((5, target.n)), delay=0.9 + k,
+                        receptor=receptor, name=f"mc {receptor} {k}")  # fmt: skip
         net.connect(given, a, snn.fixed_outdegree(6), weight=w, delay=0.4, receptor=receptor, name=f"given {receptor}")
     if current and "i_stim" in spec.arguments:
         net.input("ac", a, snn.ACCurrent(amplitude=50.0, frequency=40.0, offset=20.0))
@@ -79,9 +83,10 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_every_model(name):
     net = network(MODELS[name])
-    assert set(snn.Simulation(net, dt=DT, quiet=True).compiled.kinds) == {"bc", "cc", "vc", "cv", "vv"}
+    assert set(snn.Simulation(net, dt=DT, quiet=True).compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}
     reference = outcome(net, backend="reference")
-    assert sum(len(part.spikes[p]) for part in reference[0] for p in "ab") > 0, "a silent network tests little"
+    activity = reference[1]["a", "v"] if name in SILENT else [len(x.spikes[p]) for x in reference[0] for p in "ab"]
+    assert np.sum(np.abs(activity)) > 0, "a silent network tests little"
     for threads in (1, 2, 3, 4):
         assert_equal(reference, outcome(net, threads=threads))
 
@@ -161,8 +166,11 @@ def test_poisson_segments_and_shared_train():
 
 def plastic_network(rule, seed=8):
     net = snn.Network(seed=seed)
-    a = net.population("a", 14, snn.LIFDelta(tau_m=20.0), init={"v": snn.uniform(-70.0, -55.0)})
-    b = net.population("b", 6, snn.LIFDelta(tau_m=20.0))
+    model = snn.LIFDelta(tau_m=20.0)
+    if rule.spec.name == "RMax":  # for a model with escape noise
+        model = snn.GIF(v_t_star=-60.0, delta_v=5.0, lambda_0=40.0, i_e=30.0)
+    a = net.population("a", 14, model, init={"v": snn.uniform(-70.0, -55.0)})
+    b = net.population("b", 6, model)
     net.input("noise", a, snn.Poisson(rate=3000.0), weight=0.9)
     net.input("more", b, snn.Poisson(rate=3000.0), weight=0.9)
     sign = 1.0 if rule.spec.bounds(SimpleNamespace(**rule.params))[1] > 0.0 else -1.0
@@ -184,9 +192,13 @@ def plastic_network(rule, seed=8):
 # with these parameters weights move far in 250 ms, and not all to a bound; other rules have their defaults
 STRONG = {
     "BCM": [{"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0}],
+    "Clopath": [
+        {"a_ltd": 0.03, "a_ltp": 0.03, "theta_plus": -58.0, "delay": 0.8, "u_ref_squared": 100.0, "w_max": 1.0}
+    ],
     "Covariance": [{"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0}],
     "DopamineSTDP": [{"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0}],
     "Jonke": [{"lambda_": 0.1, "alpha": 0.8, "w_max": 2.0}],
+    "RMax": [{"eta": 100.0, "tau_e": 50.0, "delta_v": 5.0, "w_max": 2.0}],
     "RewardSTDP": [{"gamma": 3.0, "w_max": 1.0}],
     "STDPNearestPreCentered": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],
     "STDPNearestRestricted": [{"lambda_": 0.2, "mu_plus": 0.4, "mu_minus": 0.2, "w_max": 1.0}],

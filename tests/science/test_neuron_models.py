@@ -176,6 +176,18 @@ RK4 = {
         ],
         ("v", "w", "i_ex", "i_in"),
     ),
+    "AdExClopath": (
+        {"tau_w": 10.0, "tau_v_th": 5.0, "tau_z": 3.0},
+        {"z": 300.0, "v": -60.0, "w": 20.0, "v_t": -45.0},
+        300.0,
+        lambda v, w, z, s, i: [
+            (-30 * (v + 70.6) + 60 * np.exp((v - s) / 2) + z - w + i) / 281,
+            (4 * (v + 70.6) - w) / 10,
+            -z / 3,
+            (-50.4 - s) / 5,
+        ],
+        ("v", "w", "z", "v_t"),
+    ),
     "Izhikevich2007": (
         {"tau_syn_ex": 2.0, "tau_syn_in": 5.0},
         {"i_ex": 300.0, "i_in": -100.0, "v": -55.0, "u_m": 10.0},
@@ -283,6 +295,23 @@ def test_adex_refractory_holds_v_while_w_decays(name):
     # tau_w dw/dt = a (v_reset - e_l) - w has a closed form while v is held
     w, w_inf = trace["w"][held], 4.0 * (-60.0 + 70.6)
     np.testing.assert_allclose(w, w_inf + (w[0] - w_inf) * np.exp(-0.1 * np.arange(31) / 144.0), rtol=1e-12)
+
+
+def test_adex_clopath_after_a_spike():
+    """v is clamped and w held for t_clamp, then v is reset; z and the threshold jump and decay exactly."""
+    trace, fired = simulate(neurons.AdExClopath, 0.1, 400, {"i_stim": 900.0}, b=7.0)
+    spike = np.flatnonzero(fired)[0]
+    after = np.arange(spike, spike + 20)
+    assert (trace["v"][after] == 33.0).all() and trace["v"][spike + 20] == -60.0
+    assert np.ptp(trace["w"][spike : spike + 21]) == 0.0
+    assert trace["w"][spike] - trace["w"][spike - 1] == pytest.approx(7.0, abs=0.2)
+    s = np.arange(100) * 0.1
+    np.testing.assert_allclose(trace["z"][spike : spike + 100], 400.0 * np.exp(-s / 40.0), rtol=1e-12)
+    np.testing.assert_allclose(trace["v_t"][spike : spike + 100], -50.4 + 80.8 * np.exp(-s / 50.0), rtol=1e-12)
+    pulse = np.zeros(400)
+    pulse[spike + 5] = 10.0  # lost
+    again, _ = simulate(neurons.AdExClopath, 0.1, 400, {"i_stim": 900.0, "arrive_syn": pulse}, b=7.0)
+    np.testing.assert_array_equal(again["v"], trace["v"])
 
 
 # --- Izhikevich 2003 ---
@@ -583,10 +612,11 @@ def test_gif_adaptation_is_the_papers_update():
 # --- constants of arrays, refractory period, bounds and rules ---
 
 
-@pytest.mark.parametrize("model", BUILT_IN, ids=lambda m: m.__name__)
+@pytest.mark.parametrize("model", [m for m in BUILT_IN if m.spec.derived], ids=lambda m: m.__name__)
 def test_constants_of_arrays_are_those_of_their_entries(model):
     factors = (1.0, 1.1, 0.95)
-    varied = [p.name for p in model.spec.params if p.name not in ("consistent_integration", "reset")]
+    choices = ("consistent_integration", "reset", "reset_mechanism")
+    varied = [p.name for p in model.spec.params if p.name not in choices]
     entries = [constants(model, 0.1, **{k: x * model().params[k] for k in varied}) for x in factors]
     values = {k: np.array([e[k] for e in entries]) for k in model().params}
     for constant in model.spec.derived:
@@ -655,10 +685,20 @@ BROKEN = [
             (model, {"delta_t": 0.05}, "delta_t"),
         )
     ],
+    (neurons.AdExClopath, {"v_reset": 33.0}, "v_reset"),
+    (neurons.AdExClopath, {"delta_t": 0.1}, "delta_t"),
+    (neurons.AdExClopath, {"v_th_max": -51.0}, "v_th_max"),
     (neurons.HodgkinHuxley, {"e_k": 50.0}, "e_k"),
     (neurons.CubaLIF, {"reset": 0.5}, "reset"),
     (neurons.CubaLIF, {"v_reset": 1.5}, "v_reset"),
     (neurons.CubaLIF, {"reset": 1.0, "v_th": 0.0}, "v_th"),
+    (neurons.Leaky, {"reset_mechanism": 2.5}, "reset_mechanism"),
+    (neurons.Leaky, {"reset_delay": 0.5}, "reset_delay"),
+    (neurons.Synaptic, {"reset_mechanism": 1.5}, "reset_mechanism"),
+    (neurons.Synaptic, {"reset_delay": np.array([1.0, 0.5])}, "reset_delay"),
+    (neurons.Alpha, {"alpha": 0.8}, "alpha"),
+    (neurons.Alpha, {"reset_mechanism": 0.5}, "reset_mechanism"),
+    (neurons.SignedIF, {"sign": 0.0}, "sign"),
     (neurons.ResonateAndFire, {"v_reset": 1.5}, "v_reset"),
     (neurons.NIRCubaLIF, {"v_reset": 1.0}, "v_reset"),
     (neurons.QIF, {"e_l": -39.0}, "e_l"),

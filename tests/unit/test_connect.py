@@ -179,7 +179,7 @@ EMPTY = [
 
 
 @pytest.mark.parametrize("threads", [1, 3])
-@pytest.mark.parametrize("rule", EMPTY, ids=repr)
+@pytest.mark.parametrize("rule", EMPTY, ids=lambda rule: repr(rule).split("(")[0])
 def test_empty_projection(rule, threads):
     sim = simulation(rule, 6, threads=threads, positions=np.zeros((6, 2)))
     assert [len(x) for x in sim.connections("p")] == [0, 0, 0, 0] and sim.compiled.n_edges == 0

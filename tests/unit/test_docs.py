@@ -21,7 +21,7 @@ def test_model_of_your_own(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))  # no other test shall find it there
     module = importlib.import_module("my_model")
     assert "cells" in capsys.readouterr().out
-    assert module.cells.spec.name == "Leaky"
+    assert module.cells.spec.name == "Membrane"
 
 
 def test_rule_of_your_own(tmp_path, monkeypatch, capsys):

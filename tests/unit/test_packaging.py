@@ -66,6 +66,7 @@ def statements(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def named_after(path: Path, library: str) -> bool:
+    library = "torch" if library == "snntorch" else library  # one extra
     parts = path.relative_to(ROOT).with_suffix("").parts[1:]
     return any(part == library or part.startswith(library + "_") for part in parts)
 
@@ -137,6 +138,15 @@ def test_optional_packages_are_imported_late(path: Path) -> None:
     core = {re.split(r"[^A-Za-z0-9_-]", text)[0].replace("-", "_") for text in PROJECT["project"]["dependencies"]}
     unknown = used - core - set(LAYERS) - IMPLIED - set(sys.stdlib_module_names)
     assert not unknown, "not a core dependency in pyproject.toml"
+
+
+def test_snn_torch_without_torch_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\nimport snn\ntry:\n import snn.torch\n"
+        "except snn.BackendUnavailable as error: print(error)"
+    )
+    text = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert text.startswith("snn.torch: ") and 'pip install "volley-snn[torch]"' in text
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
+from plasticity.hebbian_rewiring import coactivity
 from plasticity.structural import free_pairs
 
 
@@ -125,6 +126,36 @@ def test_free_pairs_are_uniform():
     assert np.sum((free - expected) ** 2 / expected) < 26.1  # chi-square of 8 degrees, p = 0.001
 
 
+class Spikes:
+    def __init__(self, *trains):
+        self.times = np.concatenate([np.array(t, float) for t in trains])
+        self.ids = np.repeat(np.arange(len(trains)), [len(t) for t in trains])
+
+
+def test_coactivity_is_a_count_of_pairs():
+    """Against all differences, window edges on the grid included."""
+    rng = np.random.default_rng(5)
+    trains = [[np.sort(rng.choice(400, 60, replace=False)) * 0.1 for _ in range(n)] for n in (4, 3)]
+    trains[0][2] = np.empty(0)
+    sources, targets = np.divmod(np.arange(12), 3)
+    got = coactivity(Spikes(*trains[0]), Spikes(*trains[1]), sources, targets, (4, 3), 1.5, 1.0)
+    for s, t, c in zip(sources, targets, got, strict=True):
+        x, y = trains[0][s], trains[1][t]
+        steps = np.rint(10 * y)[None, :] - np.rint(10 * x)[:, None]
+        assert c == pytest.approx(np.sum(np.abs(steps - 15) <= 5) / 60.0 if x.size else 0.0)
+    same = coactivity(Spikes(*trains[1]), Spikes(*trains[1]), np.arange(3), np.arange(3), (3, 3), 0.0, 0.1)
+    np.testing.assert_allclose(same, 1.0)
+
+
+def test_the_correlated_pair_is_joined():
+    """One of 6 pairs coincides at lag 2; all free ones are candidates."""
+    pre, post = Spikes([1.0, 20.0], [5.0, 31.0]), Spikes([9.0], [7.0, 33.0], [4.0])
+    for k in range(5):
+        rule = plasticity.HebbianRewiring(pre, post, lag=2.0, fraction=0.5, weight=0.3)
+        given = rule(np.array([0, 0]), np.array([0, 2]), np.ones(2), (2, 3), False, np.random.default_rng(k))
+        assert [x.tolist() for x in given] == [[0], [1], [1], [0.3]]
+
+
 def bad(*given):
     return lambda *_: given
 
@@ -155,6 +186,20 @@ def test_refusals():
         plasticity.DeepR(weight=0.1, threshold=0.2)
     with pytest.raises(ModelError, match="rewire: 9 pairs are wanted and 8 are free. Give a sparser projection."):
         free_pairs(np.array([0]), np.array([1]), (3, 3), False, 9, np.random.default_rng(0))
+    none = Spikes([], [1.0])
+    for given, message in (
+        ({"lag": np.nan}, "HebbianRewiring.lag: must be finite, in ms; got nan."),
+        ({"lag": 1.0, "width": 0.0}, "HebbianRewiring.width: must be > 0 ms; got 0.0."),
+        ({"lag": 1.0, "fraction": -0.1}, r"HebbianRewiring.fraction: must be in \[0, 1\]; got -0.1."),
+        ({"lag": 1.0, "candidates": 0}, "HebbianRewiring.candidates: must be an integer >= 1; got 0."),
+    ):
+        with pytest.raises(ModelError, match=message):
+            plasticity.HebbianRewiring(none, none, **given)
+    one = np.zeros(1, np.int64)
+    with pytest.raises(ShapeError, match="coactivity.post: its ids must be from 0 to 0; got 1 to 1."):
+        coactivity(none, none, one, one, (2, 1), 1.0, 1.0)
+    with pytest.raises(ModelError, match="coactivity.pre: must have spikes as arrays times and ids; got 3."):
+        coactivity(3, none, one, one, (2, 2), 1.0, 1.0)
     sim = snn.Simulation(network(), engine="event", backend="reference")
     with pytest.raises(ModelError, match="'aa': rewire: the event engine has fixed connections"):
         sim.rewire("aa", plasticity.SET())

@@ -1,0 +1,252 @@
+"""Classification on the kernels: many samples through one network, each stopped as soon as an agent says so."""
+
+import hashlib
+import math
+import os
+import sys
+from typing import Any
+
+import numpy as np
+from scipy.sparse.csgraph import shortest_path
+
+from kernels.compiled import CompiledNetwork
+from kernels.cpu.infer import Batch, Found, Inference, Layout
+from kernels.errors import ModelError, ShapeError
+from snn.compile import compile_network, delay_steps
+from snn.compile_edges import draw_edges
+from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
+from snn.confidence.trace import LATENCIES, different
+from snn.encode import Direct, Encoder
+from snn.inputs import Poisson, SpikeArray, StepCurrent
+from snn.network import Network, Population
+from snn.neurons.base import NeuronModel
+
+
+class Classifier:
+    """A network that answers with one of C classes, with the encoder of its samples.
+
+    Samples run one after another on each thread, on the clock engine's kernels, from the network's initial state; so a
+    sample's result does not depend on the batch, its order or the threads. Every delay counts: a layer that a
+    projection of one step feeds is a step behind.
+
+    Parameters
+    ----------
+    network : Network
+        Static projections, no random input, no model that draws numbers.
+    encoder : from :mod:`snn.encode`
+    output : Population or str
+        Its neurons are the classes.
+    readout : "v" or "spikes"
+        Accumulated output S_t: the neurons' ``v``, as of an ``Accumulator``, or their numbers of spikes.
+    dt : ms a step
+    latency : "synchronous" or "pipelined"
+        Whether steps are counted from where the output first hears of the input, as if a step passed all layers, or
+        from the first.
+    precision : "float64" or "float32"
+    threads : number of threads; None takes the cores at hand
+
+    Raises
+    ------
+    ModelError
+        Where the network is not of that kind.
+
+    Examples
+    --------
+    >>> import numpy as np, snn
+    >>> net = snn.Network()
+    >>> hidden = net.population("hidden", 2, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1.0, reset=1))
+    >>> out = net.population("out", 2, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1e9))
+    >>> _ = net.input("x", hidden, snn.StepCurrent([[0.0, 0.0]]))
+    >>> _ = net.connect(hidden, out, snn.all_to_all(), weight=np.eye(2), delay=1.0)
+    >>> classifier = snn.Classifier(net, snn.encode.Direct("x", np.eye(2)), out, threads=1)
+    >>> classifier.predict([[0.9, 0.1], [0.2, 0.7]], t_max=8)
+    array([0, 1])
+    """
+
+    def __init__(
+        self, network: Network, encoder: Encoder, output: Population | str, readout: str = "v", dt: float = 1.0,
+        latency: str = "synchronous", precision: str = "float64", threads: int | None = None,
+    ) -> None:  # fmt: skip
+        self.network, self.encoder, self.readout, self.dt, self.precision = network, encoder, readout, dt, precision
+        self.latency = latency
+        if latency not in LATENCIES:
+            raise ModelError(f'Classifier.latency: must be "synchronous" or "pipelined"; got {latency!r}.')
+        self.output = self._population(output if isinstance(output, str) else output.name, "output")
+        if readout not in ("v", "spikes"):
+            raise ModelError(f'Classifier.readout: must be "v" or "spikes"; got {readout!r}.')
+        spec = self.output.spec
+        if readout == "v" and not (spec and any(s.name == "v" and s.dtype == "float" for s in spec.state)):
+            raise ModelError(f'Classifier.output: population {self.output.name!r} has no v. Use readout="spikes".')
+        if self.output.n < 2:
+            raise ModelError(f"Classifier.output: must have a neuron a class, two at least; got {self.output.n}.")
+        self._refuse()
+        entry = self._entry()
+        compiled = compile_network(network, dt, precision, 1)
+        self.network_hash = hashlib.sha256((compiled.digest(1) + encoder.digest()).encode()).hexdigest()[:32]
+        self.depth = 1 + self._distance(entry.name)
+        index = {name: k for k, name in enumerate(network.populations)}
+        self._layout = Layout(
+            input=self._number(compiled, index[entry.name]), output=index[self.output.name],
+            place=self._place(compiled, index[self.output.name]), classes=self.output.n, skip=0, t_max=0,
+            fan=self._fan(), f=compiled.state.f.copy(), i=compiled.state.i.copy(),
+        )  # fmt: skip
+        self._size = entry.n
+        self._inference = Inference(compiled, threads or len(os.sched_getaffinity(0)))
+
+    def record(self, x: Any, t_max: int, labels: Any = None, ids: Any = None) -> Trace:
+        """Run every sample for ``t_max`` steps and keep accumulated outputs, spikes and synaptic operations of each.
+
+        Parameters
+        ----------
+        x : (N, ...) samples, as the encoder takes them
+        labels : (N,) integers, the true classes
+        ids : (N,) integers that name the samples; None: :func:`snn.confidence.sample_ids`, from their content
+        """
+        never = EarlyExit(bar=math.inf)
+        found, ids = self._run(x, self._steps(t_max), ids, never, each_step=True)
+        return Trace(
+            np.ascontiguousarray(found.outputs.transpose(1, 0, 2)), ids, self.fingerprint(t_max),
+            None if labels is None else np.asarray(labels), found.spikes.T, found.synops.T,
+        )  # fmt: skip
+
+    def run(self, x: Any, agent: EarlyExit, t_max: int | None = None, ids: Any = None) -> Decisions:
+        """Run every sample until ``agent`` stops it; the decisions are those of the agent on a recorded trace.
+
+        Parameters
+        ----------
+        x, ids : as for :meth:`record`
+        t_max : int
+            Most steps; None: as the agent was fitted for.
+
+        Raises
+        ------
+        ModelError
+            Where the agent was fitted on another network or setting.
+        """
+        known = agent.fingerprint
+        if t_max is None and known is None:
+            raise ModelError("Classifier.run.t_max: is needed with an agent that was not fitted; got None.")
+        t_max = self._steps(known["t_max"] if t_max is None and known else t_max)
+        if known and (what := different(known, self.fingerprint(t_max))):
+            raise ModelError(
+                f"Classifier.run: the agent was fitted on another network or setting: {what}. Fit it on this."
+            )
+        found, _ = self._run(x, t_max, ids, agent, each_step=False)
+        return Decisions(found.steps, found.labels, found.reasons, found.spikes[:, 0], found.synops[:, 0])
+
+    def predict(self, x: Any, t_max: int) -> np.ndarray:
+        """Class of each sample after ``t_max`` steps, (N,) int64."""
+        return self.run(x, EarlyExit(bar=math.inf), t_max).labels
+
+    def fingerprint(self, t_max: int) -> dict[str, Any]:
+        """What a certificate of an agent on this classifier binds."""
+        return {
+            "t_max": t_max, "encoder": repr(self.encoder), "seed": self.encoder.keyed, "precision": self.precision,
+            "network": self.network_hash, "latency": self.latency, "depth": self.depth, "dt": self.dt,
+        }  # fmt: skip
+
+    def _steps(self, t_max: Any) -> int:
+        if isinstance(t_max, bool) or not isinstance(t_max, (int, np.integer)) or t_max < 1:
+            raise ModelError(f"Classifier.t_max: must be an integer >= 1; got {t_max!r}.")
+        if self.latency == "pipelined" and t_max < self.depth:
+            raise ModelError(
+                f"Classifier.t_max: the output hears of the input in step {self.depth}; got {t_max}. Raise it."
+            )
+        return int(t_max)
+
+    def _run(self, x: Any, t_max: int, ids: Any, agent: EarlyExit, each_step: bool) -> tuple[Found, np.ndarray]:
+        pipelined = self.latency == "pipelined"
+        skip = 0 if pipelined else self.depth - 1
+        rule = agent.rule(t_max, self.output.n, self.depth if pipelined else 1)
+        samples = self.encoder.check(x, self._size)
+        ids = sample_ids(x) if ids is None else np.asarray(ids)
+        if ids.shape != (len(samples),) or ids.dtype.kind not in "iu":
+            raise ShapeError(f"Classifier.ids: must be {len(samples)} integers; got {ids.dtype} of {ids.shape}.")
+        ids = ids.astype(np.int64)
+
+        def encode(piece: slice) -> Batch:
+            return self.encoder.encode(samples[piece], ids[piece], t_max + skip)
+
+        layout = self._layout._replace(skip=skip, t_max=t_max)
+        if not self._inference.cached:
+            models = ", ".join(sorted({p.spec.name for p in self.network.populations.values() if p.spec}))
+            print(f"compiling kernels for inference with {models}; kept for later runs", file=sys.stderr)
+            self._inference.cached = True
+        return self._inference.run(encode, len(samples), layout, rule, each_step), ids
+
+    def _population(self, name: str, what: str) -> Population:
+        if name not in self.network.populations:
+            known = ", ".join(self.network.populations)
+            raise ModelError(f"Classifier.{what}: no population {name!r}; there are {known}.")
+        return self.network.populations[name]
+
+    def _refuse(self) -> None:
+        """ModelError where samples could not be told apart from what came before them, or share random numbers."""
+        for p in self.network.projections.values():
+            if p.plastic:
+                raise ModelError(
+                    f"Projection {p.name!r}: changes as it runs; a classifier's are static. Read the learned weights "
+                    "with Simulation.connections and join the populations by from_arrays."
+                )
+        for entry in self.network.inputs.values():
+            if not isinstance(entry.source, StepCurrent):
+                raise ModelError(f"Input {entry.name!r}: must be a StepCurrent; got {entry.source!r}. Use an encoder.")
+        for pop in self.network.populations.values():
+            if isinstance(pop.model, Poisson) or (pop.spec and "u" in pop.spec.arguments):
+                raise ModelError(
+                    f"Population {pop.name!r}: draws random numbers, the same for every sample. Use an encoder."
+                )
+
+    def _entry(self) -> Population:
+        """The population that samples reach first."""
+        target = self.encoder.target
+        if isinstance(self.encoder, Direct):
+            if target not in self.network.inputs:
+                raise ModelError(f"{self.encoder!r}: no input {target!r}; there are {', '.join(self.network.inputs)}.")
+            given, driven = self.network.inputs[target].source, self.network.inputs[target].target
+            if not isinstance(given, StepCurrent) or np.shape(given.amplitudes) != (1, driven.n) or given.times[0] != 0:
+                raise ModelError(f"Input {target!r}: must be StepCurrent(zeros((1, {driven.n}))); got {given!r}.")
+            return driven
+        entry = self._population(target, "encoder")
+        sources = [p.name for p in self.network.populations.values() if not isinstance(p.model, NeuronModel)]
+        if sources != [target] or not isinstance(entry.model, SpikeArray):
+            raise ModelError(
+                f"{self.encoder!r}: population {target!r} must be the one of spike sources, SpikeArray([]); there are "
+                f"{', '.join(sources) or 'none'}."
+            )
+        return entry
+
+    def _number(self, compiled: CompiledNetwork, population: int) -> int:
+        """Number of the input that samples replace."""
+        if not isinstance(self.encoder, Direct):
+            return int(compiled.inputs.source[population])
+        mine = [
+            e.name for e in self.network.inputs.values() if e.target is self.network.inputs[self.encoder.target].target
+        ]
+        return int(compiled.inputs.first[population]) + mine.index(self.encoder.target)
+
+    def _place(self, compiled: CompiledNetwork, population: int) -> int:
+        if self.readout == "spikes" or self.output.spec is None:
+            return -1
+        names = [s.name for s in self.output.spec.state if s.dtype == "float"]
+        return int(compiled.tables.state_f[population] + names.index("v") * compiled.tables.pad[population])
+
+    def _fan(self) -> np.ndarray:
+        """Synapses of each neuron, by global id."""
+        fan = {name: np.zeros(p.n, np.int64) for name, p in self.network.populations.items()}
+        for p in self.network.projections.values():
+            fan[p.source.name] += np.bincount(draw_edges(self.network, p, 1).sources, minlength=p.source.n)
+        return np.concatenate(list(fan.values()))
+
+    def _distance(self, start: str) -> int:
+        """Steps of delay from a population to the output, the shortest way."""
+        index = {name: k for k, name in enumerate(self.network.populations)}
+        steps = np.zeros((len(index), len(index)))  # 0: not joined
+        for p in self.network.projections.values():
+            at = index[p.source.name], index[p.target.name]
+            delay = delay_steps(p, self.dt)[0]
+            steps[at] = min(delay, steps[at] or delay)
+        found = shortest_path(steps, indices=index[start])[index[self.output.name]]
+        if not np.isfinite(found):
+            raise ModelError(f"Classifier.output: nothing leads from {start!r} to {self.output.name!r}. Connect them.")
+        return int(found)

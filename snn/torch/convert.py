@@ -1,0 +1,340 @@
+"""Networks from torch: trained spiking models, and artificial networks converted to spikes."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+import snntorch
+import torch
+from torch import nn
+
+from kernels.errors import ModelError, ShapeError
+from snn.connect import from_sparse
+from snn.inputs import SpikeArray, StepCurrent
+from snn.network import Network, Population
+from snn.neurons import Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic
+from snn.neurons.base import NeuronModel
+from snn.torch.activations import QCFS, QFFS
+from snn.torch.affine import CONVERT, Affine, affine, array
+from snn.torch.neurons import Neurons
+
+Array = np.ndarray
+
+NEAREST = {
+    nn.MaxPool2d: "use nn.AvgPool2d",
+    nn.LayerNorm: "use nn.BatchNorm1d",
+    nn.Conv1d: "use nn.Conv2d with images of height 1",
+    nn.Softmax: "leave it out: the largest output is the answer",
+    nn.LogSoftmax: "leave it out: the largest output is the answer",
+    nn.LSTM: "use snntorch.RSynaptic",
+    nn.RNN: "use snntorch.RLeaky",
+}
+ADDS_CURRENT = (Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic)  # a current is as an arriving weight
+
+
+@dataclass(frozen=True)
+class Converted:
+    """A network made from torch, and how to drive and read it.
+
+    A spike takes one step from layer to layer. So layer l runs l steps behind the torch model, which passes all layers
+    within one step; its bias starts at its own first step, before which its state is as at the start. Hence equality is
+    exact after a shift: what the torch model's last layer does in step t, ``output`` does in step t + ``depth``.
+
+    Parameters
+    ----------
+    network : of populations "layer1", "layer2", .., "output"; to be simulated with steps of ``dt``
+    input : the population that is driven. With inputs="current", the first layer: a sample x is the current
+        ``weight @ x + bias``. With inputs="spikes", spike sources, whose model is to be replaced by the sample's
+        ``snn.SpikeArray``; what comes in the torch model's step t has the time (t + 1) dt, the end of that step
+    output : the last layer
+    depth : steps by which ``output`` runs behind the input
+    weight : of shape (neurons, inputs), an array or a ``scipy.sparse.csr_array``; None with inputs="spikes"
+    bias : of shape (neurons,); None with inputs="spikes"
+    dt : [ms]
+    """
+
+    network: Network
+    input: Population
+    output: Population
+    depth: int
+    weight: Any = None
+    bias: Array | None = None
+    dt: float = 1.0
+
+
+@dataclass
+class _Unit:
+    """What a layer of neurons becomes. ``scale``: what a spike of each neuron is worth. ``copies``: neurons a unit."""
+
+    model: NeuronModel
+    scale: Array
+    init: dict[str, float] = field(default_factory=dict)
+    recurrent: Affine | None = None
+    copies: int = 1
+    dt: float = 1.0
+
+
+ToUnit = Callable[[Any, tuple[int, ...]], _Unit | str]
+
+
+def from_snntorch(model: Any, input_shape: Any, inputs: str = "current") -> Converted:
+    """The network of a trained spiking model.
+
+    Parameters
+    ----------
+    model : an ``nn.Sequential`` or list of layers in order: snnTorch's ``Leaky``, ``Synaptic``, ``Alpha``, ``RLeaky``
+        and ``RSynaptic`` or :class:`Neurons`, and between them ``nn.Linear``, ``Conv2d``, ``AvgPool2d``, ``BatchNorm``
+        (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers after the last neurons become
+        an output that sums its input
+    input_shape : shape of a sample, e.g. (64,) or (1, 28, 28)
+    inputs : "current": a sample is given as current in each step; "spikes": it is spikes of an input population
+
+    Raises
+    ------
+    ModelError
+        where a layer cannot be converted: names its path in the model and the nearest option
+    """
+    return _build(list(_chain(model)), input_shape, inputs, _spiking_unit, tuple(SPIKING))
+
+
+def from_torch(
+    ann: Any, input_shape: Any, calibrate: Any = None, percentile: float = 99.9, inputs: str = "current"
+) -> Converted:
+    """Convert an artificial network to integrate-and-fire neurons with soft reset, v(0) = threshold / 2.
+
+    Parameters
+    ----------
+    ann : an ``nn.Sequential`` or list of layers in order: ``QCFS``, ``QFFS`` and ``nn.ReLU`` with the layers between
+        them that :func:`from_snntorch` takes. QCFS and ReLU become :class:`snn.SoftResetIF`, QFFS pairs of
+        :class:`snn.SignedIF`. Layers after the last activation become an output that sums its input: v of ``output``,
+        divided by the number of steps, goes to the network's output
+    input_shape : shape of a sample
+    calibrate : samples, shape (n, *input_shape), from which the thresholds of ``nn.ReLU`` are taken
+    percentile : of a layer's activations on ``calibrate``, the threshold
+    inputs : see :func:`from_snntorch`
+
+    Raises
+    ------
+    ModelError
+        where a layer cannot be converted: names its path in the model and the nearest option
+
+    References
+    ----------
+    Bu et al. 2022, doi:10.48550/arXiv.2303.04347; Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682
+    """
+    layers = list(_chain(ann))
+    thresholds = _balance(layers, calibrate, percentile)
+    return _build(layers, input_shape, inputs, lambda layer, shape: _rate_unit(layer, shape, thresholds), RATE)
+
+
+def _chain(model: Any, path: str = "") -> Iterator[tuple[str, nn.Module]]:
+    """(path, layer) in order."""
+    if isinstance(model, nn.Sequential):
+        for name, layer in model.named_children():
+            yield from _chain(layer, f"{path}.{name}" if path else name)
+    elif isinstance(model, (list, tuple)):
+        for k, layer in enumerate(model):
+            yield from _chain(layer, f"{path}[{k}]")
+    elif isinstance(model, nn.Module):
+        yield path or "model", model
+    else:
+        raise ModelError(f"{path or 'model'}: must be a torch module or a list of them; got {type(model).__name__}.")
+
+
+def _build(layers: Any, input_shape: Any, inputs: str, to_unit: ToUnit, neurons: tuple[Any, ...]) -> Converted:
+    if inputs not in ("current", "spikes"):
+        raise ModelError(f'inputs: must be "current" or "spikes"; got {inputs!r}.')
+    stages = _stages(layers, _shape(input_shape), to_unit, neurons, inputs)
+    dts = {unit.dt for _, unit in stages}
+    if len(dts) > 1:
+        raise ModelError(f"Neurons.dt: must be the same in all layers; got {sorted(dts)}.")
+    dt, net = dts.pop(), Network()
+    before, scale, weight, bias = None, np.ones(prod(_shape(input_shape))), None, None
+    if inputs == "spikes":
+        before = net.population("input", scale.size, SpikeArray([]))
+    for k, (path, unit) in enumerate(stages):
+        name = "output" if k == len(stages) - 1 else f"layer{k + 1}"
+        pop = net.population(name, unit.scale.size, unit.model, init=unit.init)
+        matrix = scipy.sparse.vstack([path.matrix] * unit.copies)
+        offset = np.tile(path.offset, unit.copies)
+        if unit.recurrent is not None:
+            offset = offset + unit.recurrent.offset
+            _connect(net, pop, pop, unit.recurrent.matrix, unit.scale, dt)
+        if before is None:
+            weight = matrix.tocsr() if matrix.nnz < 0.5 * prod(matrix.shape) else matrix.toarray()
+            bias = offset
+        else:
+            _connect(net, before, pop, scipy.sparse.hstack([matrix] * (scale.size // matrix.shape[1])), scale, dt)
+            if np.any(offset):
+                first = (k + (inputs == "spikes")) * dt
+                net.input(f"bias {name}", pop, StepCurrent(offset[None], times=[first]))
+        before, scale = pop, unit.scale
+    first_layer, output = next(iter(net.populations.values())), list(net.populations.values())[-1]
+    return Converted(net, first_layer, output, len(net.populations) - 1, weight, bias, dt)
+
+
+def _connect(net: Network, source: Population, target: Population, matrix: Any, scale: Array, dt: float) -> None:
+    matrix = scipy.sparse.coo_array(matrix)
+    entries = (matrix.data * scale[matrix.col], (matrix.col, matrix.row))
+    rule, weight = from_sparse(scipy.sparse.coo_array(entries, shape=matrix.shape[::-1]))
+    net.connect(source, target, rule, weight=weight, delay=dt)
+
+
+def _shape(shape: Any) -> tuple[int, ...]:
+    sizes = tuple(shape) if isinstance(shape, (list, tuple, torch.Size)) else (shape,)
+    if not sizes or not all(isinstance(n, (int, np.integer)) and n > 0 for n in sizes):
+        raise ShapeError(f"input_shape: must be integers > 0, the shape of a sample; got {shape!r}.")
+    return tuple(int(n) for n in sizes)
+
+
+def _stages(
+    layers: Any, shape: tuple[int, ...], to_unit: ToUnit, neurons: tuple[Any, ...], inputs: str
+) -> list[tuple[Affine, _Unit]]:
+    """(what lies before it, unit) for each layer of neurons."""
+    known = (*neurons, *(kind for group in CONVERT for kind in (group if isinstance(group, tuple) else (group,))))
+    bad = [f"{path}: {_refusal(layer, neurons)}" for path, layer in layers if not isinstance(layer, known)]
+    if bad:
+        raise ModelError("\n".join(bad))
+    stages: list[tuple[Affine, _Unit]] = []
+    now, open_end = Affine.identity(shape), False
+    for path, layer in layers:
+        made = affine(layer, now)
+        if isinstance(made, Affine):
+            open_end |= made.matrix is not now.matrix
+            now = made
+            continue
+        unit = made or to_unit(layer, now.shape)
+        if isinstance(unit, str):
+            raise ModelError(f"{path}: {type(layer).__name__} {unit}.")
+        late = len(stages) + (inputs == "spikes")
+        if not isinstance(unit.model, ADDS_CURRENT) and (now.offset.any() or not late):
+            raise ModelError(
+                f"{path}: a bias or input current is no arriving weight for {type(unit.model).__name__}. Use "
+                'bias=False and inputs="spikes".'
+            )
+        if late and not Neurons(unit.model, init=unit.init, dt=unit.dt).rests(unit.scale.size):
+            raise ModelError(
+                f"{path}: {unit.model!r} does not stay as it is until the first input reaches it, {late} steps after "
+                "the start. Start it at rest."
+            )
+        stages.append((now, unit))
+        now, open_end = Affine.identity(now.shape), False
+    if not stages:
+        raise ModelError("model: has no layer of neurons or activations that can be converted; add snn.torch.QCFS().")
+    if open_end:
+        stages.append((now, _Unit(Accumulator(), np.ones(now.offset.size), dt=stages[0][1].dt)))
+    return stages
+
+
+def _refusal(layer: nn.Module, neurons: tuple[Any, ...]) -> str:
+    name = type(layer).__name__
+    hint = next((text for kind, text in NEAREST.items() if isinstance(layer, kind)), None)
+    if hint is None and any(True for _ in layer.children()):
+        hint = "give its layers in order, as a list or nn.Sequential"
+    if hint is None:
+        hint = f"use {' or '.join(kind.__name__ for kind in neurons)}"
+    return f"{name} cannot be converted; {hint}."
+
+
+# spiking models ---------------------------------------------------------------------------------------------------
+
+SPIKING = {
+    snntorch.Leaky: Leaky, snntorch.RLeaky: Leaky, snntorch.Synaptic: Synaptic, snntorch.RSynaptic: Synaptic,
+    snntorch.Alpha: Alpha, Neurons: None,
+}  # fmt: skip
+
+
+def _spiking_unit(layer: Any, shape: tuple[int, ...]) -> _Unit | str:
+    if isinstance(layer, Neurons):
+        params = {k: _each(v, shape) for k, v in layer.params().items()}
+        default = {s.name: s.init for s in layer.spec.state}
+        changed = {k: _each(v, shape) for k, v in layer.init.items() if v is not default[k]}
+        return _Unit(type(layer.model)(**params), np.ones(prod(shape)), changed, dt=layer.dt)
+    recurs = isinstance(layer, (snntorch.RLeaky, snntorch.RSynaptic))
+    if layer.inhibition:
+        return "has inhibition=True, which no neuron model has; connect the layer to itself by a recurrent weight"
+    if layer.state_quant:
+        return "has state_quant; leave it out, and quantise the network"
+    delayed = getattr(layer, "reset_delay", True)
+    if not delayed and isinstance(layer, snntorch.RSynaptic):
+        return "has reset_delay=False, with which snnTorch fails, too; use reset_delay=True"
+    params = {
+        name: _each(np.clip(array(value), 0.0, 1.0) if name != "threshold" else array(value), shape)
+        for name in ("alpha", "beta", "threshold")
+        if (value := getattr(layer, name, None)) is not None
+    }
+    params["reset_mechanism"] = {"subtract": 0, "zero": 3 if isinstance(layer, snntorch.RLeaky) else 1, "none": 2}[
+        layer.reset_mechanism
+    ]
+    if not isinstance(layer, snntorch.Alpha):
+        params["reset_delay"] = int(delayed)
+    scale = np.broadcast_to(array(layer.graded_spikes_factor), shape).ravel()
+    recurrent = _recurrent(layer, shape) if recurs else None
+    if isinstance(recurrent, str):
+        return recurrent
+    return _Unit(SPIKING[type(layer)](**params), scale, recurrent=recurrent)  # type: ignore[misc]
+
+
+def _recurrent(layer: Any, shape: tuple[int, ...]) -> Affine | str:
+    before, inner = Affine.identity(shape), layer.recurrent
+    if not layer.all_to_all:
+        return before.then(scipy.sparse.diags_array(_full(array(inner.V), shape)), 0.0 * before.offset, shape)
+    made = affine(inner, before)
+    if isinstance(made, Affine) and made.shape != shape:
+        return f"has a recurrent layer that changes the shape from {shape} to {made.shape}; use an odd kernel_size"
+    return made or "has a recurrent layer that cannot be converted; use linear_features or conv2d_channels"
+
+
+def _each(value: Any, shape: tuple[int, ...]) -> Any:
+    """A number, or one number a neuron."""
+    return float(value) if np.ndim(value) == 0 else _full(value, shape)
+
+
+def _full(value: Any, shape: tuple[int, ...]) -> Array:
+    return np.broadcast_to(np.asarray(value, float), shape).ravel()
+
+
+# artificial networks ----------------------------------------------------------------------------------------------
+
+RATE = (QCFS, QFFS, nn.ReLU)
+
+
+def _rate_unit(layer: Any, shape: tuple[int, ...], thresholds: dict[int, float]) -> _Unit | str:
+    n = prod(shape)
+    if isinstance(layer, QFFS):
+        step = layer.step.item()
+        if step <= 0:
+            return f"has a step of {step:g}, which must be > 0; begin training with a larger one"
+        th = step * layer.most
+        both = np.repeat([1.0, -1.0], n)
+        model = SignedIF(v_th=th, n_max=layer.most, sign=both)
+        return _Unit(model, th * both, {"v": th / 2}, copies=2)
+    th = layer.threshold.item() if isinstance(layer, QCFS) else thresholds[id(layer)]
+    if th <= 0:
+        return f"has a threshold of {th:g}, which must be > 0; begin training with a larger one"
+    return _Unit(SoftResetIF(v_th=th), np.full(n, th), {"v": th / 2})
+
+
+def _balance(layers: list[tuple[str, nn.Module]], calibrate: Any, percentile: float) -> dict[int, float]:
+    """Thresholds of the ReLUs, by id: a percentile of their activations."""
+    relus = [path for path, layer in layers if isinstance(layer, nn.ReLU)]
+    if not relus:
+        return {}
+    if calibrate is None:
+        raise ModelError(f"{relus[0]}: ReLU has no threshold of its own; give calibrate=<samples>, or use QCFS.")
+    if not 0 < percentile <= 100:
+        raise ModelError(f"percentile: must be > 0 and <= 100; got {percentile!r}.")
+    found: dict[int, float] = {}
+    parameter = next((p for _, layer in layers for p in layer.parameters()), torch.zeros(0))
+    x = torch.as_tensor(calibrate).to(parameter.dtype)
+    with torch.no_grad():
+        for _, layer in layers:
+            training = layer.training
+            x = layer.eval()(x)
+            layer.train(training)
+            if isinstance(layer, nn.ReLU):
+                found[id(layer)] = float(np.percentile(array(x), percentile))
+    return found

@@ -1,0 +1,130 @@
+"""A model's scalar step function made into one of tensors, with surrogate gradients at its comparisons."""
+
+import ast
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from kernels.errors import ModelError
+from kernels.spec import scalar_functions, source_tree
+
+COMPARISONS = {
+    ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+}  # fmt: skip
+
+
+class _Math:
+    """``math`` for numbers, torch's function of the same name for tensors."""
+
+    def __getattr__(self, name: str) -> Any:
+        plain = getattr(math, name)
+        if not callable(plain):
+            return plain
+        return lambda x: getattr(torch, name)(x) if torch.is_tensor(x) else plain(x)
+
+
+def tensor_function(function: Callable[..., Any], surrogate: Callable[[Any], Any]) -> Callable[..., Any]:
+    """``function`` for tensors of one floating dtype, or numbers, in each of its arguments.
+
+    The same operations in the same order, so that a step of arithmetic alone gives the same numbers. Conditions are 0
+    or 1 in the arguments' dtype. What a conditional expression chooses by carries no gradient, as in snnTorch; a
+    comparison that is returned has the gradient of ``surrogate``, a function x -> (x > 0) such as
+    ``snntorch.surrogate.atan()``.
+    """
+
+    def compare(name: str, a: Any, b: Any) -> Any:
+        test = getattr(operator, name)
+        if not (torch.is_tensor(a) or torch.is_tensor(b)):
+            return test(a, b)
+        x = b - a if name in ("lt", "le") else a - b
+        fired = test(a, b).to(x.dtype)
+        if not x.requires_grad or name in ("eq", "ne"):
+            return fired
+        spike = surrogate(x).to(x.dtype)  # snnTorch's give float32
+        return spike + (fired - spike).detach()
+
+    names = {
+        "_compare": compare, "_where": _where, "_or": _or, "_and": lambda a, b: a * b, "_not": lambda a: 1 - a,
+        "math": _Math(), "min": _least, "max": _most,
+        "decay": lambda x: torch.exp(-x) if torch.is_tensor(x) else math.exp(-x),
+    }  # fmt: skip
+    _define(function, names)
+    return names[function.__name__]  # type: ignore[return-value]
+
+
+def _define(function: Callable[..., Any], names: dict[str, Any]) -> None:
+    tree = _Tensors().visit(source_tree(function))
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.If, ast.BoolOp)):
+            raise ModelError(
+                f"{function.__name__}: cannot work on tensors: {type(node).__name__} in line {node.lineno}. Use "
+                "conditional expressions, & and |."
+            )
+        called = node.func if isinstance(node, ast.Call) else None
+        if isinstance(called, ast.Name) and called.id not in names and called.id in scalar_functions():
+            _define(scalar_functions()[called.id], names)
+    module = ast.fix_missing_locations(ast.Module([tree], []))
+    exec(compile(module, f"<{function.__name__} for tensors>", "exec"), names)
+
+
+class _Tensors(ast.NodeTransformer):
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
+        root = node.value
+        return ast.Name(node.attr, node.ctx) if isinstance(root, ast.Name) and root.id == "scalar" else node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
+        return self._call("_where", node.test, node.body, node.orelse)
+
+    def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        parts = [node.left, *node.comparators]
+        tests = [
+            self._call("_compare", ast.Constant(COMPARISONS[type(op)].__name__), a, b)
+            for op, a, b in zip(node.ops, parts[:-1], parts[1:], strict=True)
+        ]
+        result = tests[0]
+        for test in tests[1:]:
+            result = ast.Call(ast.Name("_and", ast.Load()), [result, test], [])
+        return result
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        kinds: dict[type, str] = {ast.BitAnd: "_and", ast.BitOr: "_or"}
+        if type(node.op) in kinds:
+            return self._call(kinds[type(node.op)], node.left, node.right)
+        return self.generic_visit(node)
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        return self._call("_not", node.operand) if isinstance(node.op, ast.Not) else self.generic_visit(node)
+
+    def _call(self, name: str, *arguments: ast.expr) -> ast.Call:
+        return ast.Call(ast.Name(name, ast.Load()), [self.visit(a) for a in arguments], [])
+
+
+def _where(condition: Any, a: Any, b: Any) -> Any:
+    if not torch.is_tensor(condition):
+        return a if condition else b
+    a, b = (torch.as_tensor(x, dtype=condition.dtype, device=condition.device) for x in (a, b))
+    return torch.where(condition > 0.5, a, b)
+
+
+def _or(a: Any, b: Any) -> Any:
+    return a + b - a * b
+
+
+def _least(a: Any, b: Any) -> Any:
+    return _where_less(a, b, a, b)
+
+
+def _most(a: Any, b: Any) -> Any:
+    return _where_less(a, b, b, a)
+
+
+def _where_less(a: Any, b: Any, yes: Any, no: Any) -> Any:
+    if not (torch.is_tensor(a) or torch.is_tensor(b)):
+        return yes if a < b else no
+    like = a if torch.is_tensor(a) else b
+    yes, no = (torch.as_tensor(x, dtype=like.dtype, device=like.device) for x in (yes, no))
+    return torch.where(torch.as_tensor(a < b), yes, no)

@@ -1,0 +1,259 @@
+"""Networks of snnTorch: its own modules, ours from the step functions, and the converted network on the kernels.
+
+One step of the kernels is one call of the modules; layer l runs l steps behind. float64, so no spike may differ.
+"""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra torch")
+snntorch = pytest.importorskip("snntorch", reason="needs the extra torch")
+
+import snn  # noqa: E402
+from snn.torch import Converted, Neurons, from_snntorch, to_snntorch  # noqa: E402
+
+nn = torch.nn
+STEPS = 60
+MECHANISMS = {"subtract": 0, "zero": 1, "none": 2}
+
+
+@pytest.fixture(autouse=True)
+def one_thread_and_float64():
+    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_num_threads(1)
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_num_threads(threads)
+    torch.set_default_dtype(dtype)
+
+
+def spike(x):
+    """snnTorch's own surrogates give float32, which float64 layers refuse."""
+    return (x > 0).to(x.dtype)
+
+
+def neuron(kind, n, seed, **options):
+    rng = np.random.default_rng(seed)
+    beta = torch.tensor(rng.uniform(0.5, 0.95, n))
+    threshold = torch.tensor(rng.uniform(0.5, 1.0, n))
+    common = {"beta": beta, "threshold": threshold, "init_hidden": True, "spike_grad": spike} | options
+    if kind in ("Synaptic", "RSynaptic"):
+        common["alpha"] = torch.tensor(rng.uniform(0.3, 0.8, n))
+    if kind == "Alpha":
+        common["alpha"] = common["beta"] + 0.04
+    if kind in ("RLeaky", "RSynaptic") and "all_to_all" not in options:
+        common["linear_features"] = n
+    return getattr(snntorch, kind)(**common)
+
+
+def linear_model(kind, seed, mechanism="subtract", **options):
+    torch.manual_seed(seed)
+    sizes = (20, 30, 25, 6)
+    layers = []
+    for k, (a, b) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        layer = nn.Linear(a, b)
+        nn.init.normal_(layer.weight, 0.2 if kind == "Alpha" else 0.05, (4.0 if kind == "Alpha" else 1.5) / a**0.5)
+        layers += [layer, neuron(kind, b, 10 * seed + k, reset_mechanism=mechanism, **options)]
+    return nn.Sequential(*layers)
+
+
+def reset(model):
+    for layer in model:
+        for name in ("reset_mem", "reset"):
+            if callable(getattr(layer, name, None)):
+                getattr(layer, name)()
+
+
+def unroll(model, x):
+    """Spikes of the last layer, shape (steps, n), and the number of all spikes of layers of neurons."""
+    reset(model)
+    counts = []
+    hooks = [
+        layer.register_forward_hook(lambda _, __, out: counts.append(float(out.sum())))
+        for layer in model
+        if isinstance(layer, (snntorch.SpikingNeuron, Neurons))
+    ]
+    with torch.no_grad():
+        out = torch.stack([model(step[None])[0].flatten() for step in x]).numpy()
+    for hook in hooks:
+        hook.remove()
+    return out, sum(counts)
+
+
+def simulate(made, x=None, spikes=None, **options):
+    """Spikes of the converted network's output, shifted back, shape (steps, n), and the number of all spikes."""
+    net = made.network
+    for population in net.populations.values():
+        net.record(population)
+    if x is None:
+        step, ids = np.nonzero(spikes)
+        made.input.model = snn.SpikeArray((step + 1) * made.dt, ids)  # at the step's end
+    else:
+        net.input("drive", made.input, snn.StepCurrent(x @ made.weight.T + made.bias, np.arange(len(x)) * made.dt))
+    steps = STEPS + made.depth
+    result = snn.Simulation(net, dt=made.dt, quiet=True, **options).run(steps * made.dt)
+    record = result.spikes["output"]
+    out = np.zeros((steps, made.output.n))
+    out[np.rint(record.times / made.dt).astype(int) - 1, record.ids] = 1.0
+    counted = sum(len(r.times[r.ids >= 0]) for name, r in result.spikes.items() if name != "input")
+    return out[made.depth :], counted
+
+
+def own(model):
+    """The same network of our modules; recurrent layers are not among them."""
+    layers = []
+    for layer in model:
+        if isinstance(layer, snntorch.SpikingNeuron):
+            names = ("alpha", "beta", "threshold")
+            params = {n: getattr(layer, n).numpy() for n in names if hasattr(layer, n)}
+            if hasattr(layer, "reset_delay"):
+                params["reset_delay"] = float(layer.reset_delay)
+            params["reset_mechanism"] = MECHANISMS[layer.reset_mechanism]
+            layers.append(Neurons(getattr(snn, type(layer).__name__)(**params)))
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers)
+
+
+def samples(seed, *shape):
+    return np.random.default_rng(seed + 100).normal(0.3, 0.8, (STEPS, *shape))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["Leaky", "Synaptic", "Alpha"])
+def test_same_spikes(kind, seed):
+    mechanism = list(MECHANISMS)[(seed + (kind == "Alpha")) % 3]
+    options = {} if kind == "Alpha" else {"reset_delay": seed != 1}
+    model, x = linear_model(kind, seed, mechanism, **options), samples(seed, 20)
+    theirs, total = unroll(model, torch.tensor(x))
+    ours, our_total = unroll(own(model), torch.tensor(x))
+    kernels, _ = simulate(from_snntorch(model, 20), x)
+    again, _ = simulate(from_snntorch(own(model), 20), x)
+    assert 0.05 < theirs.mean() < 0.95
+    assert np.sum(ours != theirs) == 0 and our_total == total
+    assert np.sum(kernels != theirs) == 0
+    assert np.sum(again != theirs) == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["RLeaky", "RSynaptic"])
+def test_same_spikes_of_recurrent_layers(kind, seed):
+    options = [{}, {"all_to_all": False, "V": torch.tensor(-0.4)}, {}][seed]
+    mechanism = ["subtract", "none", "zero"][seed]
+    model, x = linear_model(kind, seed, mechanism, **options), samples(seed, 20)
+    theirs, _ = unroll(model, torch.tensor(x))
+    kernels, _ = simulate(from_snntorch(model, 20), x)
+    assert 0.05 < theirs.mean() < 0.95
+    assert np.sum(kernels != theirs) == 0
+
+
+def image_model(seed, kind="Leaky"):
+    torch.manual_seed(seed)
+    recurrent = {"conv2d_channels": 4, "kernel_size": 3, "all_to_all": True} if kind == "RLeaky" else {}
+    first = neuron(kind, (4, 1, 1), seed, **recurrent) if recurrent else neuron(kind, (4, 1, 1), seed)
+    model = nn.Sequential(
+        nn.Conv2d(2, 4, 3, padding=1), nn.BatchNorm2d(4), first, nn.AvgPool2d(2),
+        nn.Conv2d(4, 6, 2, stride=2, groups=2), neuron("Leaky", (6, 1, 1), seed + 1), nn.Dropout(0.5), nn.Flatten(),
+        nn.Linear(24, 5), neuron("Leaky", 5, seed + 2),
+    )  # fmt: skip
+    for layer in model:
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.normal_(layer.weight, 0.1, 1.2 / layer.weight[0].numel() ** 0.5)
+    model[1].train()
+    model[1](torch.randn(64, 4, 8, 8) * 0.7 + 0.2)  # running statistics that are not trivial
+    return model.eval()
+
+
+@pytest.mark.parametrize(("seed", "kind"), [(0, "Leaky"), (1, "Leaky"), (2, "RLeaky")])
+def test_same_spikes_of_convolutions(seed, kind):
+    model, x = image_model(seed, kind), samples(seed, 2, 8, 8)
+    theirs, _ = unroll(model, torch.tensor(x))
+    made = from_snntorch([model[:5], list(model[5:])], (2, 8, 8))
+    kernels, _ = simulate(made, x.reshape(STEPS, -1))
+    assert 0.03 < theirs.mean() < 0.95
+    assert np.sum(kernels != theirs) == 0
+    assert made.depth == 2 and [len(p) for p in made.network.populations.values()] == [256, 24, 5]
+
+
+def test_same_spikes_from_spikes():
+    model = linear_model("Leaky", 5)
+    x = (np.random.default_rng(1).random((STEPS, 20)) < 0.3).astype(float)
+    theirs, _ = unroll(model, torch.tensor(x))
+    kernels, _ = simulate(from_snntorch(model, 20, inputs="spikes"), spikes=x)
+    assert 0.05 < theirs.mean() < 0.95
+    assert np.sum(kernels != theirs) == 0
+
+
+def test_same_bits_where_sums_are_exact():
+    """Weights and factors of few bits: sums in any order are exact, so potentials are equal, too."""
+    model = linear_model("Leaky", 7)
+    with torch.no_grad():
+        for layer in model:
+            for p in [*layer.parameters(), *(b for n, b in layer.named_buffers() if n in ("beta", "threshold"))]:
+                p.copy_(torch.round(p * 64) / 64)
+    model[1].beta.fill_(0.5), model[3].beta.fill_(0.5), model[5].beta.fill_(0.5)
+    x = np.round(samples(7, 20)[:20] * 16) / 16
+    made = from_snntorch(model, 20)
+    made.network.record(made.output, "v")
+    made.network.input("drive", made.input, snn.StepCurrent(x @ made.weight.T + made.bias, np.arange(20.0)))
+    v = snn.Simulation(made.network, dt=1.0, quiet=True).run(20.0 + made.depth).states["output"]["v"]
+    reset(model)
+    with torch.no_grad():
+        theirs = np.array([(model(torch.tensor(step[None])), model[-1].mem)[1][0].numpy() for step in x])
+    np.testing.assert_array_equal(np.asarray(v)[made.depth :], theirs)
+
+
+@pytest.mark.parametrize("kind", ["Leaky", "Synaptic", "Alpha"])
+@pytest.mark.parametrize("mechanism", MECHANISMS)
+def test_same_gradients(kind, mechanism):
+    """With the reset in the next step; without delay, snnTorch sends gradients through the reset, and we do not."""
+    surrogate = snntorch.surrogate.atan()
+    model = nn.Sequential(neuron(kind, 7, 3, reset_mechanism=mechanism, spike_grad=lambda x: surrogate(x).to(x.dtype)))
+    same, x, factor = own(model), torch.randn(40, 4, 7) * 0.5 + 0.1, torch.randn(40, 4, 7)
+    gradients = []
+    for layers in (model, same):
+        given = x.clone().requires_grad_()
+        out = torch.stack([layers(step) for step in given])
+        (out * factor).sum().backward()
+        gradients.append(given.grad.numpy())
+    assert out.sum() > 20 and np.abs(gradients[0]).max() > 0.5
+    np.testing.assert_allclose(*gradients, rtol=0, atol=1e-13)
+
+
+def test_graded_spikes_and_a_summing_output():
+    torch.manual_seed(3)
+    first = neuron("Leaky", 12, 3, graded_spikes_factor=2.5)
+    model, x = nn.Sequential(nn.Linear(20, 12), first, nn.Linear(12, 4)), samples(3, 20)
+    made = from_snntorch(model, 20)
+    made.network.record(made.output, "v")
+    made.network.input("drive", made.input, snn.StepCurrent(x @ made.weight.T + made.bias, np.arange(1.0 * STEPS)))
+    v = snn.Simulation(made.network, dt=1.0, quiet=True).run(STEPS + made.depth).states["output"]["v"]
+    reset(model)
+    with torch.no_grad():
+        sums = torch.cumsum(torch.stack([model(torch.tensor(step[None]))[0] for step in x]), 0).numpy()
+    np.testing.assert_allclose(np.asarray(v)[made.depth :], sums, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", ["Leaky", "Synaptic", "Alpha", "RLeaky", "RSynaptic"])
+def test_to_snntorch_and_back(kind):
+    model, x = linear_model(kind, 2, "subtract"), samples(2, 20)
+    theirs, total = unroll(model, torch.tensor(x))
+    again, again_total = unroll(to_snntorch(from_snntorch(model, 20), spike_grad=spike), torch.tensor(x))
+    assert theirs.sum() > 20 and total == again_total
+    np.testing.assert_array_equal(again, theirs)
+
+
+def test_to_snntorch_of_a_drawn_network():
+    net = snn.Network(seed=3)
+    source = net.population("source", 12, snn.SpikeArray([]))
+    a = net.population("a", 15, snn.Leaky(beta=np.linspace(0.5, 0.9, 15), reset_mechanism=3))
+    b = net.population("output", 5, snn.Leaky(reset_delay=0))
+    net.connect(source, a, snn.fixed_indegree(6), weight=snn.normal(0.4, 0.3))
+    net.connect(a, a, snn.fixed_indegree(3), weight=-0.2)
+    net.connect(a, b, snn.fixed_indegree(8), weight=snn.uniform(0.0, 0.5))
+    net.input("bias", b, snn.StepCurrent(0.1, times=2.0))
+    x = (np.random.default_rng(1).random((STEPS, 12)) < 0.4).astype(float)
+    theirs, _ = unroll(to_snntorch(net, spike_grad=spike), torch.tensor(x))
+    kernels, _ = simulate(Converted(net, source, b, 2), spikes=x)
+    assert 0.05 < theirs.mean() < 0.95
+    np.testing.assert_array_equal(kernels, theirs)

@@ -1,0 +1,238 @@
+"""snn.torch: modules against the step functions, training on digits, conversion against what the papers promise."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra torch")
+snntorch = pytest.importorskip("snntorch", reason="needs the extra torch")
+pytest.importorskip("sklearn", reason="needs scikit-learn for its digits")
+
+import snn  # noqa: E402
+from kernels.errors import ModelError  # noqa: E402
+from snn.neurons.base import MODELS, Values  # noqa: E402
+from snn.torch import QCFS, QFFS, Neurons, Unrolled, from_snntorch, from_torch, train  # noqa: E402
+
+nn = torch.nn
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+# the modules ------------------------------------------------------------------------------------------------------
+
+STRENGTH = {"mV": 3.0, "pA": 300.0, "nS": 15.0, "1": 0.5, "ms": 4.0}
+CURRENT = {"pA": 1500.0, "1": 0.1, "1/ms": 0.2}
+INEXACT = {"HodgkinHuxley": 1e-9, "ALIFCondExp": 1e-9}  # functions whose last bits differ between torch and math
+REFUSED = {"GIF": "fires at random", "QIF": "cannot work on tensors: If"}
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_module_is_the_step_function(name):
+    model, spec = MODELS[name](), MODELS[name].spec
+    if name in REFUSED:
+        with pytest.raises(ModelError, match=REFUSED[name]):
+            Neurons(model)
+        return
+    dt, steps, n, rng = 1.0 if spec.current_unit == "1" else 0.1, 300, 2, np.random.default_rng(1)
+    values = dict(model.params)
+    for constant in spec.derived:
+        value = constant.compute(Values(values), dt)
+        values[constant.name] = int(value) if constant.dtype == "int" else float(value)
+    state = [{s.name: values.get(s.init, s.init) for s in spec.state} for _ in range(n)]
+    module, fired = Neurons(model, dt=dt), 0
+    for _ in range(steps):
+        arriving = {}
+        for r in spec.receptors:
+            x = (rng.random(n) < 0.4) * rng.standard_normal(n) * 2.0 * STRENGTH[r.unit]
+            arriving[r.name] = np.abs(x) * (1.0 if r.sign > 0 else -0.1) if r.sign else x + 0.1 * STRENGTH[r.unit]
+        current = CURRENT[spec.current_unit] * rng.uniform(0.5, 1.5, n)
+        given = {k: torch.tensor(v[None]) for k, v in arriving.items()}
+        spikes = module(given, torch.tensor(current[None]))[0].numpy()
+        for k in range(n):
+            here = values | state[k] | {f"arrive_{r}": v[k] for r, v in arriving.items()} | {"i_stim": current[k]}
+            *new, spike = spec.step(*(here[a] for a in spec.arguments))
+            state[k] = dict(zip(state[k], new, strict=True))
+            fired += spike
+            assert spikes[k] == spike
+            for variable, value in state[k].items():
+                assert module.state[variable][0, k].item() == pytest.approx(value, rel=INEXACT.get(name, 0), abs=0)
+    assert fired > 0 or name in ("Accumulator", "SignedIF")
+
+
+def test_learned_parameters_have_gradients_and_keep_their_bounds():
+    layer = Neurons(snn.Leaky(beta=0.5, threshold=np.array([1.0, 0.5])), learn=["beta", "threshold"])
+    out = sum(layer(torch.full((3, 2), 0.4)) for _ in range(5))
+    out.sum().backward()
+    assert layer.beta.grad.abs() > 0 and layer.threshold.grad.shape == (2,)
+    with torch.no_grad():
+        layer.beta += 2.0
+    assert layer.params()["beta"] == 1.0 and layer.model.params["beta"] == 1.0
+    np.testing.assert_array_equal(layer.params()["threshold"], [1.0, 0.5])
+
+
+# training ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """(x, y) for training and for testing, pixels in [0, 1]."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
+    x, y = load_digits(return_X_y=True)
+    xa, xb, ya, yb = train_test_split(x / 16.0, y, train_size=1248, stratify=y, random_state=0)
+    return xa, ya, xb, yb
+
+
+def test_training_of_our_modules_and_snntorchs(digits):
+    """The same losses, as forward and gradients are the same; 60 epochs reach more (scripts/verify.py)."""
+    x, y, x_test, y_test = digits
+    losses = []
+    for make in (
+        lambda: snntorch.Leaky(beta=0.9, init_hidden=True),
+        lambda: Neurons(snn.Leaky(beta=0.9)),
+    ):
+        torch.manual_seed(0)
+        model = Unrolled(nn.Sequential(nn.Linear(64, 100), make(), nn.Linear(100, 10), make()), steps=8)
+        losses.append(train(model, x, y, epochs=7, lr=4e-3))
+        with torch.no_grad():
+            right = model(torch.tensor(x_test, dtype=torch.float32)).argmax(1).numpy() == y_test
+        assert right.mean() >= 0.95
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+    made, same = from_snntorch(model.layers, 64), 0
+    for sample, answer in zip(x_test[:50], y_test[:50], strict=True):  # float32 in torch: a spike may differ
+        made.network.inputs.pop("drive", None)
+        drive(made, sample)
+        spikes = snn.Simulation(made.network, dt=1.0, quiet=True, threads=1).run(8.0 + made.depth).spikes["output"]
+        counts = np.bincount(spikes.ids[spikes.times > made.depth], minlength=10)
+        same += counts.argmax() == answer
+    assert same >= 45
+
+
+def drive(made, sample):
+    if not any(p.population is made.output for p in made.network.probes):
+        made.network.record(made.output)
+        made.network.record(made.output, "v")
+    made.network.input("drive", made.input, snn.StepCurrent((sample @ made.weight.T + made.bias)[None]))
+
+
+# conversion -------------------------------------------------------------------------------------------------------
+
+
+def converted_outputs(made, samples, steps):
+    """v of the output after each step, shape (samples, steps, outputs)."""
+    result = []
+    for sample in samples:
+        made.network.inputs.pop("drive", None)
+        drive(made, sample)
+        run = snn.Simulation(made.network, dt=made.dt, quiet=True, threads=1).run(steps * made.dt + made.depth)
+        result.append(np.asarray(run.states["output"]["v"])[made.depth :])
+    return np.array(result)
+
+
+def rate_network(activation, sizes, seed=0):
+    torch.manual_seed(seed)
+    layers = []
+    for a, b in itertools.pairwise(sizes):
+        layers += [nn.Linear(a, b), activation()]
+        nn.init.kaiming_normal_(layers[-2].weight)
+    return nn.Sequential(*layers[:-1])
+
+
+def test_conversion_of_digits(digits):
+    x, y, x_test, y_test = digits
+    x, y, x_test, y_test = x[:700], y[:700], x_test[:300], y_test[:300]
+    ann = rate_network(lambda: QCFS(levels=4, threshold=2.0), (64, 128, 128, 10))
+    train(ann, x, y, epochs=40)
+    with torch.no_grad():
+        quantised = np.mean(ann(torch.tensor(x_test, dtype=torch.float32)).argmax(1).numpy() == y_test)
+    outputs = converted_outputs(from_torch(ann, 64), x_test, 32)
+    right = (outputs.argmax(2) == y_test[:, None]).mean(0)
+    print(f"quantised {quantised:.4f}, spiking after 1, 4, 32 steps: {right[0]:.4f} {right[3]:.4f} {right[31]:.4f}")
+    assert right[31] >= 0.96
+    assert right[31] >= quantised - 0.01
+    assert right[0] < right[3]
+
+
+@pytest.mark.parametrize("levels", [1, 4, 7])
+def test_spikes_of_constant_input_are_the_qcfs_activation(levels):
+    """Bu et al. 2022, theorem 2 for one layer: with v(0) = threshold / 2 and T = L, exactly."""
+    threshold = 1.5
+    z = np.linspace(-1.0, 2.5, 97)  # no ties of the floor
+    layer = nn.Sequential(nn.Linear(97, 97, bias=False), QCFS(levels, threshold), nn.Linear(97, 97, bias=False))
+    with torch.no_grad():
+        layer[0].weight.copy_(torch.eye(97)), layer[2].weight.copy_(torch.eye(97))
+        expected = layer.double()(torch.tensor(z)).numpy()
+    v = converted_outputs(from_torch(layer, 97), [z], levels)[0]
+    np.testing.assert_allclose(v[-1] / levels, expected, rtol=0, atol=1e-12)
+    assert len(np.unique(expected)) == levels + 1
+
+
+def test_qffs_neurons_take_spikes_back():
+    """One layer sends the quantised activation in 2^bits - 1 steps, and what follows is a network with signs."""
+    activation = QFFS(bits=2, step=0.4)
+    z = np.linspace(0.0, 2.0, 89)
+    layer = nn.Sequential(nn.Identity(), activation, nn.Linear(89, 89, bias=False)).double()
+    with torch.no_grad():
+        layer[2].weight.copy_(torch.eye(89))
+        expected = layer(torch.tensor(z)[None])[0].numpy()
+    v = converted_outputs(from_torch(layer, 89), [z], 3)[0]
+    np.testing.assert_allclose(v[-1] / 3.0, expected, rtol=0, atol=1e-12)
+
+    # z and then -z: everything is taken back, and no more
+    made = from_torch(layer, 89)
+    made.network.record(made.output, "v")
+    made.network.record(made.input)
+    made.network.input("drive", made.input, snn.StepCurrent([np.tile(z, 2), -np.tile(z, 2)], times=[0.0, 6.0]))
+    run = snn.Simulation(made.network, dt=1.0, quiet=True).run(31.0)
+    ids = run.spikes["layer1"].ids
+    assert np.sum(ids >= 89) == np.sum(ids < 89) > 100  # as many negative spikes as positive ones
+    np.testing.assert_allclose(run.states["output"]["v"][-1], 0.0, atol=1e-12)
+
+
+def test_qffs_network_equals_its_definition():
+    """Three layers, against the neuron written with signed spikes, one array a layer."""
+    ann = rate_network(lambda: QFFS(bits=2, step=0.5), (12, 20, 15, 4), seed=3).double()
+    samples = np.random.default_rng(2).random((12, 12))
+    for m in ann:
+        if isinstance(m, nn.Linear):
+            nn.init.normal_(m.bias, 0.1, 0.2)
+    weights = [m.weight.detach().numpy() for m in ann if isinstance(m, nn.Linear)]
+    biases = [m.bias.detach().numpy() for m in ann if isinstance(m, nn.Linear)]
+    negative = 0
+    outputs = converted_outputs(from_torch(ann, 12), samples, 12)
+    for sample, found in zip(samples, outputs, strict=True):
+        v, sent, total = [np.full(n, 0.75) for n in (20, 15)], [np.zeros(n) for n in (20, 15)], np.zeros(4)
+        for step in range(12):
+            x = sample
+            for k in range(2):
+                v[k] += weights[k] @ x + biases[k]
+                spike = np.where((v[k] >= 1.5) & (sent[k] < 3), 1.0, np.where((v[k] < 0) & (sent[k] > 0), -1.0, 0.0))
+                v[k] -= 1.5 * spike
+                sent[k] += spike
+                negative += np.sum(spike < 0)
+                x = 1.5 * spike
+            total += weights[2] @ x + biases[2]
+            np.testing.assert_allclose(found[step], total, rtol=0, atol=1e-11)
+    assert negative > 20
+
+
+def test_thresholds_of_relus_are_percentiles():
+    ann = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Dropout(0.5), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3))
+    x = torch.randn(200, 6)
+    made = from_torch(ann, 6, calibrate=x, percentile=90.0)
+    with torch.no_grad():
+        first = torch.relu(ann[0](x))
+        second = torch.relu(ann[3](first))
+    thresholds = [made.network.populations[f"layer{k}"].model.params["v_th"] for k in (1, 2)]
+    np.testing.assert_allclose(thresholds, [np.percentile(a.numpy(), 90.0) for a in (first, second)], rtol=1e-6)
+    assert made.network.populations["layer1"].init["v"] == thresholds[0] / 2
+    assert ann[2].training

@@ -1,0 +1,169 @@
+"""What snn.torch refuses, and in which words."""
+
+import re
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+
+torch = pytest.importorskip("torch", reason="needs the extra torch")
+snntorch = pytest.importorskip("snntorch", reason="needs the extra torch")
+
+from snn.torch import QCFS, QFFS, Neurons, Unrolled, from_snntorch, from_torch, to_snntorch, train  # noqa: E402
+
+nn = torch.nn
+
+
+def refused(kind, text, function, *args, **kwargs):
+    with pytest.raises(kind, match=re.escape(text)) as caught:
+        function(*args, **kwargs)
+    return str(caught.value)
+
+
+class Own(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(4, 3)
+
+
+def leaky(**options):
+    return snntorch.Leaky(beta=0.9, init_hidden=True, **options)
+
+
+LINEAR = nn.Linear(4, 3)
+CONVERSIONS = {
+    "max pool": (from_torch, [nn.Conv2d(1, 2, 3), QCFS(), nn.MaxPool2d(2)], (1, 8, 8),
+                 "[2]: MaxPool2d cannot be converted; use nn.AvgPool2d."),
+    "path": (from_snntorch, nn.Sequential(nn.Sequential(LINEAR, nn.LayerNorm(3)), leaky()), 4,
+             "0.1: LayerNorm cannot be converted; use nn.BatchNorm1d."),
+    "activation": (from_torch, [LINEAR, nn.Sigmoid()], 4, "[1]: Sigmoid cannot be converted; use QCFS or QFFS"),
+    "activation in a spiking model": (from_snntorch, [LINEAR, QCFS()], 4, "[1]: QCFS cannot be converted; use Leaky"),
+    "forward of its own": (from_snntorch, Own(), 4, "model: Own cannot be converted; give its layers in order"),
+    "no module": (from_torch, [LINEAR, "relu"], 4, "[1]: must be a torch module or a list of them; got str."),
+    "no neurons": (from_torch, [LINEAR], 4, "model: has no layer of neurons or activations"),
+    "linear on images": (from_torch, [LINEAR, QCFS()], (1, 2, 2), "[0]: Linear takes a sample of shape (4,)"),
+    "linear of another size": (from_torch, [nn.Flatten(), LINEAR, QCFS()], 5, "[1]: Linear takes a sample"),
+    "channels": (from_torch, [nn.Conv2d(3, 2, 3), QCFS()], (1, 8, 8), "[0]: Conv2d takes 3 channels of images"),
+    "padding": (from_torch, [nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), QCFS()], (1, 8, 8), 'zeros"'),
+    "ceil": (from_torch, [nn.AvgPool2d(2, ceil_mode=True), QCFS()], (1, 7, 7), "[0]: AvgPool2d must have ceil_mode"),
+    "flatten": (from_torch, [nn.Flatten(2), QCFS()], (1, 7, 7), "[0]: Flatten must flatten the whole sample"),
+    "statistics": (from_torch, [LINEAR, nn.BatchNorm1d(3, track_running_stats=False), QCFS()], 4, "[1]: BatchNorm1d"),
+    "features": (from_torch, [LINEAR, nn.BatchNorm1d(4), QCFS()], 4, "[1]: BatchNorm1d takes 4 channels, but gets"),
+    "relu": (from_torch, [LINEAR, nn.ReLU()], 4, "[1]: ReLU has no threshold of its own; give calibrate=<samples>"),
+    "inhibition": (from_snntorch, [LINEAR, leaky(inhibition=True)], 4, "[1]: Leaky has inhibition=True"),
+    "quantised": (from_snntorch, [LINEAR, leaky(state_quant=lambda x: x)], 4, "[1]: Leaky has state_quant"),
+    "reset of RSynaptic": (
+        from_snntorch, [LINEAR, snntorch.RSynaptic(0.5, 0.5, linear_features=3, reset_delay=False)], 4,
+        "[1]: RSynaptic has reset_delay=False, with which snnTorch fails, too",
+    ),
+    "recurrent kernel": (
+        from_snntorch, [snntorch.RLeaky(0.5, conv2d_channels=1, kernel_size=2)], (1, 4, 4),
+        "[0]: RLeaky has a recurrent layer that changes the shape",
+    ),
+    "threshold": (from_snntorch, [LINEAR, leaky(threshold=-1.0)], 4, "Leaky.threshold: must be >= 0; got -1.0."),
+    "bias of another model": (
+        from_snntorch, [LINEAR, leaky(), nn.Linear(3, 3), Neurons(snn.LIFDelta())], 4,
+        "[3]: a bias or input current is no arriving weight for LIFDelta. Use bias=False",
+    ),
+    "restless": (
+        from_snntorch, [LINEAR, leaky(), nn.Linear(3, 3), Neurons(snn.Leaky(), init={"v": 0.5})], 4,
+        "does not stay as it is until the first input reaches it, 1 steps after the start",
+    ),
+    "dt": (
+        from_snntorch, [LINEAR, Neurons(snn.Leaky()), nn.Linear(3, 3), Neurons(snn.Leaky(), dt=0.5)], 4,
+        "Neurons.dt: must be the same in all layers; got [0.5, 1.0].",
+    ),
+    "shape": (from_torch, [LINEAR, QCFS()], (4, 0), "input_shape: must be integers > 0"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:Inhibition is an unstable feature")
+@pytest.mark.parametrize("case", CONVERSIONS)
+def test_conversions(case):
+    function, model, shape, text = CONVERSIONS[case]
+    refused(snn.SimError, text, function, model, shape)
+
+
+def test_every_layer_that_cannot_be_converted_is_named():
+    text = refused(snn.ModelError, "[0]: Tanh", from_torch, [nn.Tanh(), LINEAR, nn.Softmax(1), QCFS()], 4)
+    assert "\n[2]: Softmax cannot be converted; leave it out: the largest output is the answer." in text
+
+
+def test_other_arguments():
+    refused(
+        snn.ModelError, 'inputs: must be "current" or "spikes"; got', from_torch, [LINEAR, QCFS()], 4, inputs="rate"
+    )
+    relu = [LINEAR, nn.ReLU()]
+    refused(snn.ModelError, "percentile: must be > 0 and <= 100; got 0.", from_torch, relu, 4, np.ones((2, 4)), 0.0)
+    dead = "[1]: ReLU has a threshold of 0, which must be > 0"
+    with torch.no_grad():
+        LINEAR.bias.fill_(-9.0)
+    refused(snn.ModelError, dead, from_torch, relu, 4, np.ones((2, 4)))
+    learned = QCFS()
+    with torch.no_grad():
+        learned.threshold.fill_(-1.0)
+    refused(snn.ModelError, "[1]: QCFS has a threshold of -1, which must be > 0", from_torch, [LINEAR, learned], 4)
+
+
+def test_modules():
+    refused(snn.ModelError, "QCFS.levels: must be an integer >= 1; got 0.", QCFS, 0)
+    refused(snn.ModelError, "QCFS.threshold: must be > 0; got nan.", QCFS, 4, float("nan"))
+    refused(snn.ModelError, "QFFS.bits: must be an integer >= 1; got 1.5.", QFFS, 1.5)
+    refused(snn.ModelError, "QFFS.step: must be > 0; got 0.", QFFS, 2, 0.0)
+    refused(snn.ModelError, "Neurons.model: must be a neuron model such as snn.Leaky(); got 3.", Neurons, 3)
+    drawn = snn.Leaky(beta=snn.uniform(0.0, 1.0))
+    refused(snn.ModelError, "Neurons(Leaky).beta: must be a number or an array; got", Neurons, drawn)
+    refused(snn.ModelError, "Neurons(Leaky).learn: no parameter 'betta'.", Neurons, snn.Leaky(), learn=["betta"])
+    text = "Neurons(Alpha).learn: 'alpha' enters derived constants, so it cannot be trained."
+    refused(snn.ModelError, text, Neurons, snn.Alpha(), learn=["alpha"])
+    refused(snn.ModelError, "Neurons(Leaky).init: no state variable 'u'", Neurons, snn.Leaky(), init={"u": 0.0})
+    text = "Neurons(LIFExp): needs one input for each receptor: ex, in; got one tensor."
+    refused(snn.ShapeError, text, Neurons(snn.LIFExp()), torch.zeros(1, 3))
+    text = "Neurons(Leaky): needs tensors of floating dtype; got Tensor."
+    refused(snn.ShapeError, text, Neurons(snn.Leaky()), torch.zeros(1, 3, dtype=torch.int64))
+
+
+def test_training():
+    refused(snn.ModelError, "Unrolled.steps: must be an integer >= 1; got 0.", Unrolled, LINEAR, 0)
+    refused(snn.ModelError, "train.model: has no parameters.", train, nn.ReLU(), np.ones((2, 4)), [0, 1], epochs=1)
+    text = "train.y: must be of shape (2,), one class a sample; got (3,)."
+    refused(snn.ShapeError, text, train, LINEAR, np.ones((2, 4)), [0, 1, 1], epochs=1)
+
+
+def exported(**changes):
+    """A chain that can be exported, but for ``changes``."""
+    net = snn.Network()
+    a = net.population("a", 3, changes.get("first", snn.Leaky()), init=changes.get("init"))
+    b = net.population("b", 2, snn.Leaky())
+    net.connect(
+        a, b, snn.all_to_all(), weight=0.5, delay=changes.get("delay", 1.0), short_term=changes.get("short_term")
+    )
+    if "bias" in changes:
+        net.input("bias", b, changes["bias"])
+    if "more" in changes:
+        net.connect(*changes["more"], snn.all_to_all(), name="more")
+    return net
+
+
+EXPORTS = {
+    "model": ({"first": snn.CubaLIF()}, "Population 'a'.model: snnTorch has no counterpart; got CubaLIF()"),
+    "random": ({"first": snn.Leaky(beta=snn.uniform(0.1, 0.5))}, "Population 'a'.beta: must be a number or an array"),
+    "mixed": ({"first": snn.Leaky(reset_mechanism=np.array([0, 1, 0]))}, "Population 'a'.reset_mechanism: must be"),
+    "reset": ({"first": snn.Leaky(reset_mechanism=3)}, "Population 'a'.reset_mechanism: snnTorch's Leaky has 1"),
+    "init": ({"init": {"v": 0.5}}, "Population 'a'.init: snnTorch starts from 0; got {'v': 0.5}."),
+    "delay": ({"delay": 2.0}, "Projection 'a->b'.delay: must be one step, 1.0 ms; got up to 2.0."),
+    "plastic": ({"short_term": plasticity.TsodyksMarkram()}, "Projection 'a->b': is plastic; snnTorch"),
+    "pair": ({"more": ("a", "b")}, "Projection 'more': is the second one of its pair"),
+    "loop": ({"more": ("b", "a")}, "Network: populations must form a chain; got a->b, b->a."),
+    "bias": ({"bias": snn.StepCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
+    "noise": ({"bias": snn.NoiseCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", EXPORTS)
+def test_exports(case):
+    changes, text = EXPORTS[case]
+    refused(snn.ExportError, text, to_snntorch, exported(**changes))
+    assert len(to_snntorch(exported())) == 3
