@@ -171,6 +171,7 @@ class EarlyExit:
         self.hope: NDArray[np.float64] | None = None
         self.levels: NDArray[np.float64] | None = None  # (T,) of sets
         self._grid: NDArray[np.float64] | None = None  # bars of the walk, falling
+        self._made: tuple[tuple[int, int, int], tuple[Any, ...], Rule] | None = None  # see rule
         self._sealed = False  # whether it came from a file, without the names of the samples that it has seen
         self._fit: Trace | None = None  # kept for the walk over pairs of bars
         self._used = {"fit": np.empty(0, np.int64), "certify": np.empty(0, np.int64)}
@@ -188,10 +189,19 @@ class EarlyExit:
         first_step : int
             No earlier step is asked (the depth of a pipelined network).
         """
-        self._ready()
-        if self.bar is None:
-            raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")
-        return self._rule(t_max, n_classes, first_step, self.bar)
+        # kept, because making it anew would take a large part of a single short inference
+        made_of = (self.bar, self.low, self.scales, self.gate, self.hope, self.levels, self.fingerprint)
+        size = (t_max, n_classes, first_step)
+        if (
+            self._made is None
+            or size != self._made[0]
+            or any(a is not b for a, b in zip(made_of, self._made[1], strict=True))
+        ):
+            self._ready()
+            if self.bar is None:
+                raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")
+            self._made = size, made_of, self._rule(t_max, n_classes, first_step, self.bar)
+        return self._made[2]
 
     def _rule(self, t_max: int, n_classes: int, first_step: int, bar: float | NDArray[np.float64]) -> Rule:
         self._ready()
