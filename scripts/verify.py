@@ -24,7 +24,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from verify_common import Line, Options
-from verify_confidence import confidence_coverage, confidence_digits
+from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
 from verify_records import kill, streaming
@@ -41,7 +41,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
         kill, convergence, event_convergence, threads, ten_hours, distal_reward, confidence_digits,
-        confidence_coverage,
+        confidence_coverage, confidence_runs,
     )
 }  # fmt: skip
 
