@@ -497,8 +497,10 @@ class EarlyExit:
         scores, labels, hopes = self.follow(trace)
         lost, hopeless_lost = losses_of(trace, labels, risk)
         if method == "conditional-ltt":
-            if self.give_up is not None or self._grid is None or callable(risk):
-                raise ModelError('EarlyExit.certify.method: "conditional-ltt" needs fit, a named risk, and no give_up.')
+            if self.give_up is not None or self.max_steps is not None or self._grid is None or callable(risk):
+                raise ModelError(
+                    'EarlyExit.certify.method: "conditional-ltt" needs fit, a named risk, and no give_up or max_steps.'
+                )
             first = np.arange(trace.n) % 2 == 0
             bars = tests.conditional_ltt(scores, lost, self._grid, eps, delta, first)
             threshold: float | NDArray[np.float64] = bars if np.isfinite(bars).any() else math.inf
@@ -559,10 +561,12 @@ class EarlyExit:
     def _certify_sets(self, trace: Trace, eps: float) -> Certificate:
         """Split-conformal levels at every step that may be the last, with Bonferroni's division by their number."""
         y = labels_of(trace, "EarlyExit.certify of sets")
+        if self.max_steps is not None and self.max_steps < trace.t_max:
+            raise ModelError(
+                f"EarlyExit.max_steps: of sets must be t_max, {trace.t_max}; got {self.max_steps}. Record fewer steps."
+            )
         self.levels = np.full(trace.t_max, np.inf)
         rule = self.rule(trace.t_max, trace.n_classes, trace.first_step)
-        if self.max_steps is not None and self.max_steps < trace.t_max:
-            raise ModelError("EarlyExit.max_steps: sets run to t_max at most; got less. Record a shorter trace.")
         checks = np.isfinite(rule.bars)
         checks[-1] = True
         k = int(checks.sum())
@@ -571,7 +575,11 @@ class EarlyExit:
         u = surprise(z)[:, np.arange(trace.n), y]
         ok = rank <= trace.n
         if ok:
-            self.levels[checks] = np.sort(u[checks], axis=1)[:, rank - 1]
+            level = np.sort(u[checks], axis=1)[:, rank - 1]
+            # a little more, so that rounding excludes no class whose -log p is equal
+            levels = np.full(trace.t_max, np.inf)
+            levels[checks] = level + 1e-9 * (1.0 + np.abs(level))
+            self.levels = levels
         done = self.decide(trace)
         missed = u[done.steps - 1, np.arange(trace.n)] > self.levels[done.steps - 1]
         needed = math.ceil(k / eps - 1.0 - 1e-9)
