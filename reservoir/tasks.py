@@ -249,9 +249,9 @@ def moving_shapes(
     """Shapes that move in front of an event camera; which of four it is, is to be told.
 
     A disc, square, cross or ring of random size (radius 0.2 to 0.3 of the picture) goes round on a circle of radius
-    1.5 to 3 pixels about the middle of the picture (off by up to 1.5 pixels), one to two rounds in 32 steps, either way. A
-    pixel sends an event where it became covered (ON) or uncovered (OFF) since the step before, and, of either kind, by
-    chance.
+    1.5 to 3 pixels about the middle of the picture (off by up to 1.5 pixels), one to two rounds in 32 steps, either
+    way. A pixel sends an event where it became covered (ON) or uncovered (OFF) since the step before, and, of either
+    kind, by chance.
 
     Parameters
     ----------

@@ -8,7 +8,8 @@ These are no unit tests: each takes minutes, writes a figure into the folder and
 table.csv): what, against what, statistic, bound with its reason, pass or fail. The exit code is 1 where any line fails.
 A statistical check also shows that it can fail: the same network with its inhibition wrong by 5 % must be told apart.
 
-The statistics need NEST and Brian2 (the ``peers`` extra), ``streaming`` needs libsonata.
+The statistics need NEST and Brian2 (the ``peers`` extra), ``streaming`` needs libsonata, ``torch_training``
+and ``torch_conversion`` the ``torch`` extra and scikit-learn.
 """
 
 from __future__ import annotations
@@ -35,13 +36,15 @@ from verify_statistics import (
     statistics_cuba,
     statistics_microcircuit,
 )
+from verify_torch import torch_conversion, torch_training
+from verify_voltage import clopath, r_max
 
 CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
-        kill, convergence, event_convergence, threads, ten_hours, distal_reward, confidence_digits,
-        confidence_coverage, confidence_runs,
+        kill, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, confidence_digits,
+        confidence_coverage, confidence_runs, torch_training, torch_conversion,
     )
 }  # fmt: skip
 

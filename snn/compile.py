@@ -38,7 +38,7 @@ from snn.neurons.base import NeuronModel, Values, check_rules
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
 EPOCH = 2**14  # steps after which all synapses of a rule with a modulator, but without discount, are settled
-OBSERVED = 2**10  # with an observer, they are after this many at most: what is observed is kept as long
+OBSERVED = 2**9  # with an observer, they are after this many at most: what is observed is kept as long
 HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses

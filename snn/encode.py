@@ -90,6 +90,11 @@ class Direct(Encoder):
             if not np.all(np.isfinite(array)):
                 raise ModelError(f"Direct.{name}: must be finite; got {float(array[~np.isfinite(array)][0])}.")
 
+    @property
+    def weight(self) -> Any:
+        """The weights: an array, or a scipy.sparse one where they were given as such."""
+        return self._rows.T if self._columns is None else self._columns
+
     def digest(self) -> str:
         """See :class:`Encoder`."""
         c = self._columns

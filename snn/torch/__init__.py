@@ -9,9 +9,9 @@ except ImportError as error:
     raise BackendUnavailable(f'snn.torch: {error}. Install the extra: pip install "volley-snn[torch]".') from error
 
 from snn.torch.activations import QCFS, QFFS
-from snn.torch.convert import Converted, from_snntorch, from_torch
+from snn.torch.convert import from_snntorch, from_torch
 from snn.torch.export import to_snntorch
 from snn.torch.neurons import Neurons
 from snn.torch.train import Unrolled, train
 
-__all__ = ["QCFS", "QFFS", "Converted", "Neurons", "Unrolled", "from_snntorch", "from_torch", "to_snntorch", "train"]
+__all__ = ["QCFS", "QFFS", "Neurons", "Unrolled", "from_snntorch", "from_torch", "to_snntorch", "train"]

@@ -1,4 +1,9 @@
-"""Networks from torch: trained spiking models, and artificial networks converted to spikes."""
+"""Networks from torch: trained spiking models, and artificial networks converted to spikes.
+
+A spike takes one step from layer to layer. So layer l runs l steps behind the torch model, which passes all layers
+within one step; its bias starts at its own first step, before which its state is as at the start. Hence equality is
+exact after a shift by the layers passed, which is what a :class:`snn.Classifier` of latency "synchronous" undoes.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,7 +17,9 @@ import torch
 from torch import nn
 
 from kernels.errors import ModelError, ShapeError
-from snn.connect import from_sparse
+from snn.connect import all_to_all, from_sparse
+from snn.encode import Direct, Encoder
+from snn.inference import Classifier
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Network, Population
 from snn.neurons import Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic
@@ -35,36 +42,6 @@ NEAREST = {
 ADDS_CURRENT = (Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic)  # a current is as an arriving weight
 
 
-@dataclass(frozen=True)
-class Converted:
-    """A network made from torch, and how to drive and read it.
-
-    A spike takes one step from layer to layer. So layer l runs l steps behind the torch model, which passes all layers
-    within one step; its bias starts at its own first step, before which its state is as at the start. Hence equality is
-    exact after a shift: what the torch model's last layer does in step t, ``output`` does in step t + ``depth``.
-
-    Parameters
-    ----------
-    network : of populations "layer1", "layer2", .., "output"; to be simulated with steps of ``dt``
-    input : the population that is driven. With inputs="current", the first layer: a sample x is the current
-        ``weight @ x + bias``. With inputs="spikes", spike sources, whose model is to be replaced by the sample's
-        ``snn.SpikeArray``; what comes in the torch model's step t has the time (t + 1) dt, the end of that step
-    output : the last layer
-    depth : steps by which ``output`` runs behind the input
-    weight : of shape (neurons, inputs), an array or a ``scipy.sparse.csr_array``; None with inputs="spikes"
-    bias : of shape (neurons,); None with inputs="spikes"
-    dt : [ms]
-    """
-
-    network: Network
-    input: Population
-    output: Population
-    depth: int
-    weight: Any = None
-    bias: Array | None = None
-    dt: float = 1.0
-
-
 @dataclass
 class _Unit:
     """What a layer of neurons becomes. ``scale``: what a spike of each neuron is worth. ``copies``: neurons a unit."""
@@ -80,8 +57,10 @@ class _Unit:
 ToUnit = Callable[[Any, tuple[int, ...]], _Unit | str]
 
 
-def from_snntorch(model: Any, input_shape: Any, inputs: str = "current") -> Converted:
-    """The network of a trained spiking model.
+def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, **options: Any) -> Classifier:
+    """The network of a trained spiking model, as a classifier; ``classifier.network`` is an ordinary network.
+
+    Its populations are "layer1", "layer2", .., "output".
 
     Parameters
     ----------
@@ -90,20 +69,25 @@ def from_snntorch(model: Any, input_shape: Any, inputs: str = "current") -> Conv
         (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers after the last neurons become
         an output that sums its input
     input_shape : shape of a sample, e.g. (64,) or (1, 28, 28)
-    inputs : "current": a sample is given as current in each step; "spikes": it is spikes of an input population
+    encoder : None: a sample is the model's input in every step (:class:`snn.encode.Direct`). One of spikes, with
+        target "input", such as ``snn.encode.Rate("input")``: the first layer gets the spikes of a population "input"
+    options : of :class:`snn.Classifier`: latency, precision, threads
 
     Raises
     ------
     ModelError
         where a layer cannot be converted: names its path in the model and the nearest option
     """
-    return _build(list(_chain(model)), input_shape, inputs, _spiking_unit, tuple(SPIKING))
+    return _build(list(_chain(model)), input_shape, encoder, _spiking_unit, tuple(SPIKING), options)
 
 
 def from_torch(
-    ann: Any, input_shape: Any, calibrate: Any = None, percentile: float = 99.9, inputs: str = "current"
-) -> Converted:
+    ann: Any, input_shape: Any, calibrate: Any = None, percentile: float = 99.9, encoder: Encoder | None = None,
+    **options: Any,
+) -> Classifier:  # fmt: skip
     """Convert an artificial network to integrate-and-fire neurons with soft reset, v(0) = threshold / 2.
+
+    The result is a classifier; ``classifier.network`` is an ordinary network.
 
     Parameters
     ----------
@@ -114,7 +98,7 @@ def from_torch(
     input_shape : shape of a sample
     calibrate : samples, shape (n, *input_shape), from which the thresholds of ``nn.ReLU`` are taken
     percentile : of a layer's activations on ``calibrate``, the threshold
-    inputs : see :func:`from_snntorch`
+    encoder, options : see :func:`from_snntorch`
 
     Raises
     ------
@@ -127,7 +111,8 @@ def from_torch(
     """
     layers = list(_chain(ann))
     thresholds = _balance(layers, calibrate, percentile)
-    return _build(layers, input_shape, inputs, lambda layer, shape: _rate_unit(layer, shape, thresholds), RATE)
+    to_unit: ToUnit = lambda layer, shape: _rate_unit(layer, shape, thresholds)  # noqa: E731
+    return _build(layers, input_shape, encoder, to_unit, RATE, options)
 
 
 def _chain(model: Any, path: str = "") -> Iterator[tuple[str, nn.Module]]:
@@ -144,16 +129,17 @@ def _chain(model: Any, path: str = "") -> Iterator[tuple[str, nn.Module]]:
         raise ModelError(f"{path or 'model'}: must be a torch module or a list of them; got {type(model).__name__}.")
 
 
-def _build(layers: Any, input_shape: Any, inputs: str, to_unit: ToUnit, neurons: tuple[Any, ...]) -> Converted:
-    if inputs not in ("current", "spikes"):
-        raise ModelError(f'inputs: must be "current" or "spikes"; got {inputs!r}.')
-    stages = _stages(layers, _shape(input_shape), to_unit, neurons, inputs)
+def _build(
+    layers: Any, input_shape: Any, encoder: Encoder | None, to_unit: ToUnit, neurons: tuple[Any, ...],
+    options: dict[str, Any],
+) -> Classifier:  # fmt: skip
+    stages = _stages(layers, _shape(input_shape), to_unit, neurons, encoder is not None)
     dts = {unit.dt for _, unit in stages}
     if len(dts) > 1:
         raise ModelError(f"Neurons.dt: must be the same in all layers; got {sorted(dts)}.")
     dt, net = dts.pop(), Network()
-    before, scale, weight, bias = None, np.ones(prod(_shape(input_shape))), None, None
-    if inputs == "spikes":
+    before, scale = None, np.ones(prod(_shape(input_shape)))
+    if encoder is not None:
         before = net.population("input", scale.size, SpikeArray([]))
     for k, (path, unit) in enumerate(stages):
         name = "output" if k == len(stages) - 1 else f"layer{k + 1}"
@@ -164,23 +150,26 @@ def _build(layers: Any, input_shape: Any, inputs: str, to_unit: ToUnit, neurons:
             offset = offset + unit.recurrent.offset
             _connect(net, pop, pop, unit.recurrent.matrix, unit.scale, dt)
         if before is None:
-            weight = matrix.tocsr() if matrix.nnz < 0.5 * prod(matrix.shape) else matrix.toarray()
-            bias = offset
+            net.input("sample", pop, StepCurrent(np.zeros((1, pop.n))))
+            encoder = Direct("sample", matrix.toarray() if _is_dense(matrix) else matrix, offset)
         else:
             _connect(net, before, pop, scipy.sparse.hstack([matrix] * (scale.size // matrix.shape[1])), scale, dt)
             if np.any(offset):
-                first = (k + (inputs == "spikes")) * dt
+                first = (len(net.populations) - 1) * dt
                 net.input(f"bias {name}", pop, StepCurrent(offset[None], times=[first]))
         before, scale = pop, unit.scale
-    first_layer, output = next(iter(net.populations.values())), list(net.populations.values())[-1]
-    return Converted(net, first_layer, output, len(net.populations) - 1, weight, bias, dt)
+    readout = "v" if isinstance(stages[-1][1].model, Accumulator) else "spikes"
+    return Classifier(net, encoder, "output", readout=readout, dt=dt, **options)  # type: ignore[arg-type]
 
 
 def _connect(net: Network, source: Population, target: Population, matrix: Any, scale: Array, dt: float) -> None:
-    matrix = scipy.sparse.coo_array(matrix)
-    entries = (matrix.data * scale[matrix.col], (matrix.col, matrix.row))
-    rule, weight = from_sparse(scipy.sparse.coo_array(entries, shape=matrix.shape[::-1]))
+    weights = scipy.sparse.coo_array((matrix @ scipy.sparse.diags_array(scale)).T)
+    rule, weight = (all_to_all(), weights.toarray()) if _is_dense(weights) else from_sparse(weights)
     net.connect(source, target, rule, weight=weight, delay=dt)
+
+
+def _is_dense(matrix: Any) -> bool:
+    return bool(matrix.nnz > 0.5 * prod(matrix.shape))
 
 
 def _shape(shape: Any) -> tuple[int, ...]:
@@ -191,7 +180,7 @@ def _shape(shape: Any) -> tuple[int, ...]:
 
 
 def _stages(
-    layers: Any, shape: tuple[int, ...], to_unit: ToUnit, neurons: tuple[Any, ...], inputs: str
+    layers: Any, shape: tuple[int, ...], to_unit: ToUnit, neurons: tuple[Any, ...], spikes: bool
 ) -> list[tuple[Affine, _Unit]]:
     """(what lies before it, unit) for each layer of neurons."""
     known = (*neurons, *(kind for group in CONVERT for kind in (group if isinstance(group, tuple) else (group,))))
@@ -209,11 +198,11 @@ def _stages(
         unit = made or to_unit(layer, now.shape)
         if isinstance(unit, str):
             raise ModelError(f"{path}: {type(layer).__name__} {unit}.")
-        late = len(stages) + (inputs == "spikes")
+        late = len(stages) + spikes
         if not isinstance(unit.model, ADDS_CURRENT) and (now.offset.any() or not late):
             raise ModelError(
                 f"{path}: a bias or input current is no arriving weight for {type(unit.model).__name__}. Use "
-                'bias=False and inputs="spikes".'
+                "bias=False, and an encoder of spikes."
             )
         if late and not Neurons(unit.model, init=unit.init, dt=unit.dt).rests(unit.scale.size):
             raise ModelError(

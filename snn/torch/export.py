@@ -10,23 +10,24 @@ from torch import nn
 
 from kernels.errors import ExportError
 from snn.distributions import Distribution
+from snn.encode import Direct
+from snn.inference import Classifier
 from snn.inputs import CurrentInput, StepCurrent
 from snn.network import Network, Population, Projection
 from snn.simulation import Simulation
-from snn.torch.convert import Converted
 
 MECHANISMS = ("subtract", "zero", "none", "zero")  # by Leaky.reset_mechanism; the last is RLeaky's
 
 
 def to_snntorch(
-    network: Network | Converted, dt: float = 1.0, spike_grad: Callable[[Any], Any] | None = None
+    network: Network | Classifier, dt: float = 1.0, spike_grad: Callable[[Any], Any] | None = None
 ) -> nn.Sequential:
     """The network as snnTorch modules with ``init_hidden=True``, dense ``nn.Linear`` between them, to train further.
 
     Populations form a chain, each but the first fed by the one before with a delay of one step; one may feed itself,
-    too. A layer of the module and its population differ by the steps that :class:`Converted` describes. A first
-    population of spike sources gives way to the module's input; a first population of neurons gets the module's input
-    as current, through ``weight`` and ``bias`` where ``network`` is a :class:`Converted`. A last
+    too. A layer of the module runs ahead of its population by the layers passed. A first population of spike sources
+    gives way to the module's input; a first population of neurons gets the module's input as current, through the
+    weights of the encoder where ``network`` is a :class:`snn.Classifier` with :class:`snn.encode.Direct`. A last
     :class:`snn.Accumulator` is left out: the sum of the module's outputs over the steps is its v.
 
     Parameters
@@ -45,14 +46,14 @@ def to_snntorch(
     ExportError
         where the network has no counterpart
     """
-    made = network if isinstance(network, Converted) else None
-    net = network.network if isinstance(network, Converted) else network
-    dt = made.dt if made else dt
+    net, layers = network.network if isinstance(network, Classifier) else network, list[nn.Module]()
+    if isinstance(network, Classifier):
+        dt = network.dt
+        if isinstance(network.encoder, Direct):
+            weight = network.encoder.weight
+            layers.append(_linear(weight if isinstance(weight, np.ndarray) else weight.toarray(), network.encoder.bias))
     chain, between = _order(net)
     sim = Simulation(net, dt=dt, backend="reference", quiet=True)
-    layers: list[nn.Module] = []
-    if made and made.weight is not None:
-        layers.append(_linear(made.weight if isinstance(made.weight, np.ndarray) else made.weight.toarray(), made.bias))
     for k, population in enumerate(chain):
         before = between.get((chain[k - 1].name, population.name)) if k else None
         bias = _bias(net, population, k * dt, bool(k))

@@ -90,11 +90,12 @@ def trains(rng, n, gap, rate, stop):
 
 @pytest.mark.parametrize("homeostasis", [False, True])
 def test_random_trains(homeostasis):
-    """Rates of 10 to 40 Hz, delays of their own; the error falls with dt."""
+    """Rates of 10 to 30 Hz, delays of their own; the error falls with dt. Gaps are long enough for every kick to fire,
+    as the threshold is high after a spike."""
     rng = np.random.default_rng(3)
     stop, n, m = 2000.0, 6, 4
     pre = [np.append(t, stop + 60.0 + k) for k, t in enumerate(trains(rng, n, 1.0, 30.0, stop))]
-    post = [trains(rng, 1, 8.0, rate, stop)[0] for rate in (10.0, 20.0, 30.0, 40.0)]
+    post = [trains(rng, 1, 15.0, rate, stop)[0] for rate in (10.0, 20.0, 25.0, 30.0)]
     source, target = (x.ravel() for x in np.meshgrid(np.arange(n), np.arange(m), indexing="ij"))
     delay = rng.integers(1, 60, source.size) * 0.1
     synapses = (source, target, np.full(source.size, 0.3), delay)
@@ -104,7 +105,7 @@ def test_random_trains(homeostasis):
     for dt in (0.1, 0.02):
         ours, spikes = our_weights(pre, post, synapses, stop + 100.0, dt, **more)
         expected, nest_spikes = nest_weights(pre, post, synapses, stop + 100.0, dt, **nest_more)
-        assert [len(t) for t in spikes] == [len(t) for t in nest_spikes]
+        assert [len(t) for t in spikes] == [len(t) for t in nest_spikes] == [len(t) for t in post]
         assert np.ptp(expected) > 0.05
         errors.append(np.abs(ours - expected).max() / np.abs(expected - 0.3).max())
-    assert errors[0] < 0.02 and errors[1] < 0.004, "found: 0.014 and 0.002"
+    assert errors[0] < 0.005 and errors[1] < 0.0012, "found: 0.0031 and 0.0006"

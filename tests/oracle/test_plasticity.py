@@ -38,6 +38,10 @@ def watched_post(w, c, pre, change, depth, a_plus):
     return w + 1e-3 * a_plus * pre * (change + depth), c
 
 
+def gated_post(w, c, pre, change, depth, dopa, a_plus):
+    return w + 1e-3 * a_plus * pre * (change + depth) + 1e-3 * dopa, c
+
+
 def watched_flow(w, c, rise, lasting, fade, h, w_max):
     return min(max(w + 2e-3 * c * (rise - 0.1 * lasting) + 1e-5 * h, 0.0), w_max), c * fade
 
@@ -78,19 +82,11 @@ def rules(monkeypatch):
                 }),
             )
         ),
-        "three of the user": plasticity.define(
-            RuleSpec(
-                "ThreeOfTheUser", on_pre=three_pre, on_post=three_post, flow=three_flow,
-                state=(StateVar("c", "1", "eligibility", "a_plus"),),
-                modulator=Modulator("dopa", "1", "dopamine", "tau_n", None, "fade"),
-                **(more | {
-                    "params": (*PARAMS, *times), "traces": (*TRACES, Trace("fade", "between", "tau_c")),
-                }),
-            )
-        ),
-        "watching": plasticity.define(watching(watched_flow, None, True, more, times)),
+        "watching": plasticity.define(watching(watched_post, watched_flow, None, True, more, times)),
         "watching, modulated": plasticity.define(
-            watching(gated_flow, Modulator("dopa", "1", "dopamine", "tau_n", discount="fade"), False, more, times)
+            watching(
+                gated_post, gated_flow, Modulator("dopa", "1", "dopamine", "tau_n", discount="fade"), False, more, times
+            )
         ),
         "traces": plasticity.define(
             RuleSpec("AllTraces", on_pre=all_pre, on_post=all_post, state=(StateVar("n", "1", "count"),),
@@ -99,11 +95,11 @@ def rules(monkeypatch):
     }  # fmt: skip
 
 
-def watching(flow, modulator, dendritic, more, times):
+def watching(on_post, flow, modulator, dendritic, more, times):
     """A rule with an observer that has all parts."""
     integrals = (Integral("rise", "depth", "fade"), Integral("lasting", "change", "slow_fade"))
     return RuleSpec(
-        f"Watching{dendritic}", on_pre=watched_pre, on_post=watched_post, flow=flow,
+        f"Watching{dendritic}", on_pre=watched_pre, on_post=on_post, flow=flow,
         state=(StateVar("c", "1", "eligibility"),), modulator=modulator,
         observer=Observer(
             ("v",), (StateVar("slow", "mV", "filtered", "v"), StateVar("fast", "mV", "filtered", -60.0)), watch,
@@ -212,8 +208,7 @@ def test_modulators_of_neurons(rules):
         for value in ((0.7,), (np.linspace(-1.0, 1.0, 6), np.linspace(0.0, 2.0, 6)), (0.3,))[part]:
             sim.set_modulator("a->b", value)
 
-    for name in ("three of the user", "watching, modulated"):
-        check(network(plasticity=rules[name](), modulate=True), action)
+    check(network(plasticity=rules["watching, modulated"](), modulate=True), action)
 
 
 @pytest.mark.parametrize("name", ["three", "traces"])

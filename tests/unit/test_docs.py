@@ -43,6 +43,17 @@ def test_event_engine(capsys):
     assert capsys.readouterr().out.startswith("[")
 
 
+def test_observing_rules(capsys):
+    """Voltage-based STDP moves weights; R-max parts those of rewarded and punished neurons."""
+    text = (ROOT / "docs" / "observing_rules.md").read_text()
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(code, {})
+    clopath, r_max = capsys.readouterr().out.splitlines()
+    assert abs(float(clopath) - 1.0) > 0.01
+    rewarded, punished = map(float, r_max.split())
+    assert rewarded > 65.0 > 55.0 > punished
+
+
 def test_homeostasis():
     """Both groups of cells come to the target rate, from rates several times as high, and without it they would not."""
     text = (ROOT / "docs" / "homeostasis.md").read_text()

@@ -1,11 +1,12 @@
 """What plasticity refuses, and says: definitions of rules, modulators, delays, numbers that are none."""
 
+import numpy as np
 import pytest
 
 import plasticity
 import snn
-from kernels.errors import ModelError, SimError
-from kernels.spec import Modulator, Param, RuleSpec, ShortTermSpec, StateVar, Trace
+from kernels.errors import ModelError, ShapeError, SimError
+from kernels.spec import Integral, Modulator, Observer, Param, RuleSpec, ShortTermSpec, StateVar, Trace
 
 PARAMS = (Param("tau", "ms", 20.0, "of the trace", gt=0), Param("a", "1", 0.1, "rate"))
 
@@ -32,6 +33,22 @@ def flow_of_traces(w, post, h):
 
 def on_spike(u, h, a):
     return u, a * h
+
+
+def observe(v, fired, u, u_late, a):
+    return u + a * (v - u), v - u_late + fired
+
+
+def observing(w, depth):
+    return w + depth
+
+
+def observer(**changes):
+    given = {
+        "reads": ("v",), "state": (StateVar("u", "mV", "filtered", "v"),), "step": observe, "signals": ("depth",),
+        "delay": "tau",
+    }  # fmt: skip
+    return {"observer": Observer(**(given | changes))}
 
 
 def spec(**changes):
@@ -69,6 +86,16 @@ C = StateVar("c", "1", "eligibility")
         ({"traces": (Trace("post", "between", "tau"),)}, "unknown argument 'post'"),
         ({"modulator": Modulator("reward", "1", "r", discount="post")}, "modulator.discount: names no trace 'between'"),
         ({"references": ()}, "a rule cites its source"),
+        (observer(step=on_spike), "Own.on_spike: unknown argument 'h'"),
+        (observer(step=observing), "Own.observing: unknown argument 'w'"),
+        (observer(reads=("u",)), "Own.observer: the name 'u' is used twice, or taken"),
+        (observer(state=(StateVar("u", "mV", "filtered", "w"),)), "Own.observer.u: init names no parameter; got 'w'"),
+        (observer(signals=()), "Own.observe: must return u; got"),
+        (observer(signals=("post",)), "the name 'post' is used twice, or taken"),
+        (observer(delay=None), "Own.observe: unknown argument 'u_late'"),
+        (observer(delay="late"), "Own.observer.delay: names no parameter; got 'late'"),
+        (observer(integrals=(Integral("all", "u", "tau"),)), "Own.observer.all: needs of, a signal, and discount"),
+        ({"on_pre": observing}, "Own.observing: unknown argument 'depth'"),
     ],
 )
 def test_definitions(changes, text):
@@ -120,6 +147,43 @@ def test_modulators():
         net.modulate("a->b", delay=0.0)
     with pytest.raises(ModelError, match="its rule takes none"):
         network(plasticity.STDPPair()).modulate("a->b")
+
+
+def test_modulators_of_neurons():
+    net = network(three())
+    with pytest.raises(
+        ShapeError, match=r"value: must be a number or of shape \(2,\), one a target neuron; got \(3,\)"
+    ):
+        net.modulate("a->b", value=np.ones(3))
+    with pytest.raises(ModelError, match="value: must be finite numbers; got"):
+        net.modulate("a->b", value=[1.0, float("inf")])
+    net.modulate("a->b", value=[1.0, 2.0])
+    assert "modulated by the user, 2 values at first" in repr(net.projections["a->b"])
+    sim = snn.Simulation(net, backend="reference")
+    with pytest.raises(ShapeError, match=r"'a->b'.modulator: must be a number or of shape \(2,\)"):
+        sim.set_modulator("a->b", np.ones((2, 2)))
+    with pytest.raises(ModelError, match="'a->b'.modulator: must be a finite number; got True"):
+        sim.set_modulator("a->b", True)
+    with pytest.raises(ModelError, match="must be one number where spikes of 'a' change it; got 2 of them"):
+        network(plasticity.DopamineSTDP()).modulate("a->b", "a", value=[1.0, 2.0])
+
+
+def test_observers():
+    rule = plasticity.define(spec(on_pre=observing, **observer()))()
+    with pytest.raises(
+        ModelError, match=r"plasticity: RMax.* reads 'hazard' of its target; LIFDelta has v. Use a model"
+    ):
+        network(plasticity.RMax())
+    with pytest.raises(ModelError, match=r"'a->b'.plasticity: Own.* reads v of its targets at every step, which en"):
+        snn.Simulation(network(rule), engine="event", backend="reference")
+    net = network(plasticity.RewardSTDP())
+    net.modulate("a->b", value=[1.0, 2.0])
+    with pytest.raises(ModelError, match="'a->b'.modulator: must be one number with engine=\"event\"; got 2 of them"):
+        snn.Simulation(net, engine="event", backend="reference")
+    net.modulate("a->b", value=1.0)
+    sim = snn.Simulation(net, engine="event", backend="reference")
+    with pytest.raises(ModelError, match="'a->b'.modulator: must be one number with engine=\"event\"; got 2 of them"):
+        sim.set_modulator("a->b", [1.0, 2.0])
 
 
 def test_between_runs():

@@ -92,9 +92,8 @@ def test_every_layer_that_cannot_be_converted_is_named():
 
 
 def test_other_arguments():
-    refused(
-        snn.ModelError, 'inputs: must be "current" or "spikes"; got', from_torch, [LINEAR, QCFS()], 4, inputs="rate"
-    )
+    text, rate = "Classifier.encoder: no population 'inputs'", snn.encode.Rate("inputs")
+    refused(snn.ModelError, text, from_torch, [LINEAR, QCFS()], 4, encoder=rate)
     relu = [LINEAR, nn.ReLU()]
     refused(snn.ModelError, "percentile: must be > 0 and <= 100; got 0.", from_torch, relu, 4, np.ones((2, 4)), 0.0)
     dead = "[1]: ReLU has a threshold of 0, which must be > 0"
