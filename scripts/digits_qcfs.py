@@ -3,7 +3,7 @@
 A small task whose traces are real: a multilayer perceptron with QCFS activations (Bu et al. 2022, arXiv 2303.04347) is
 trained on the digits of scikit-learn and simulated as a spiking network with soft reset. Two regimes: *direct*, where
 the image is the same current in every step, and *Poisson*, where a pixel fires with probability pixel / 16 in each.
-It shares no code with the package's kernels, so that it can be a peer of theirs.
+The simulation shares no code with the package's kernels: it is a peer of theirs, see `classifier`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+import snn
 from snn.confidence import Trace, sample_ids
 
 LEVELS = 4  # L of QCFS
@@ -145,3 +146,23 @@ def traces(seed: int, noisy: bool, t_max: int | None = None) -> tuple[Net, list[
         made = [record(net, x[s], y[s], t_max, seed, noisy, k) for k, s in enumerate(splits)]
         right = forward(net, x[splits[2]])[0].argmax(axis=1) == y[splits[2]]
     return net, made, float(right.mean())
+
+
+def classifier(net: Net, threads: int | None = None) -> snn.Classifier:
+    """The network of constant input on the package's kernels; counts its steps as `simulate` does.
+
+    A projection takes a step, so that layer k, and its bias, begin k steps late; the classifier counts from the step in
+    which the output first hears of the input.
+    """
+    model = snn.Network()
+    hidden = [
+        model.population(f"layer {k}", b.size, snn.SoftResetIF(v_th=float(lam)), init={"v": float(lam) / 2})
+        for k, (b, lam) in enumerate(zip(net.biases, net.thresholds, strict=False))
+    ]
+    layers = [*hidden, model.population("out", net.biases[-1].size, snn.Accumulator())]
+    model.input("image", layers[0], snn.StepCurrent(np.zeros((1, layers[0].n))))
+    for k, lam in enumerate(net.thresholds, 1):
+        model.connect(layers[k - 1], layers[k], snn.all_to_all(), weight=float(lam) * net.weights[k], delay=1.0)
+        model.input(f"bias {k}", layers[k], snn.StepCurrent(net.biases[k][None], times=[float(k)]))
+    encoder = snn.encode.Direct("image", net.weights[0].T, net.biases[0])
+    return snn.Classifier(model, encoder, "out", dt=1.0, threads=threads)

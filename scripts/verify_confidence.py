@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from digits_qcfs import SHALLOW, digits, record, traces, train
+from digits_qcfs import DEEP, SHALLOW, classifier, digits, record, traces, train
 from threadpoolctl import threadpool_limits
 from verify_common import Line, Options, axes, save
 
@@ -277,4 +279,85 @@ def confidence_coverage(options: Options) -> list[Line]:
                     "> 20 %: it must show" if n == 500 else "reported", n != 500 or wrong > 0.2,
                 )
             )  # fmt: skip
+    return lines
+
+
+def ratio(first: Callable[[], object], second: Callable[[], object], rounds: int) -> tuple[float, float, float]:
+    """Seconds of both, the least of rounds in turns, and their ratio."""
+    best = [np.inf, np.inf]
+    for _ in range(rounds):
+        for k, call in enumerate((first, second)):
+            begin = time.perf_counter()
+            call()
+            best[k] = min(best[k], time.perf_counter() - begin)
+    return best[0], best[1], best[0] / best[1]
+
+
+def confidence_runs(options: Options) -> list[Line]:
+    """Early termination on the kernels: equal to the NumPy simulation and to the trace, in any batch; wall clock."""
+    x, y, (fit, calibrate, test) = digits(0)
+    lines = []
+    for name, sizes in (("64-128x4-10", DEEP), ("64-512-512-10", (64, 512, 512, 10))):
+        with threadpool_limits(1):
+            net = train(x[fit], y[fit], sizes, 0)
+            peer = record(net, x[test], y[test], 32, 0, False)
+        runner = classifier(net, options.threads)
+        trace = runner.record(x[test], 32, y[test])
+        apart = float(np.abs(trace.outputs - peer.outputs).max())
+        differ = int(np.sum(trace.outputs.argmax(axis=2) != peer.outputs.argmax(axis=2)))
+        lines.append(
+            Line(
+                f"{name}, 32 steps on the kernels", "NumPy", f"outputs differ by {apart:.1e} at most, {differ} of "
+                f"{32 * trace.n} decisions", "1e-9; 0", apart <= 1e-9 and differ == 0,
+            )
+        )  # fmt: skip
+    others = np.concatenate([calibrate, test])
+    tile = np.tile(x[others], (1 if options.quick else 4, 1))  # 4,388 samples
+    whole = runner.record(x[others], 32, y[others])
+    agent = EarlyExit("margin").for_budget(whole, mean_steps=4.42)
+    done, expected = runner.run(tile, agent, 32), agent.decide(whole)
+    n, repeats = len(tile), len(tile) // whole.n
+    same = np.array_equal(done.steps, np.tile(expected.steps, repeats)) and np.array_equal(
+        done.labels, np.tile(expected.labels, repeats)
+    )
+    few = np.random.default_rng(0).permutation(n)[:200]
+    single = [runner.run(tile[k : k + 1], agent, 32) for k in few]
+    alone = sum(s.steps[0] != done.steps[k] or s.labels[0] != done.labels[k] for s, k in zip(single, few, strict=True))
+    full = runner.run(tile, EarlyExit(bar=np.inf), 32)
+    if done.spikes is None or full.spikes is None:
+        raise AssertionError("no spikes")
+    lines.append(
+        Line(
+            f"64-512-512-10, {n} samples in a batch, mean {done.steps.mean():.2f} of 32 steps",
+            "trace; 200 of them alone",
+            f"{'equal to the trace' if same else 'NOT as on the trace'}, {alone} differ alone; spikes "
+            f"{done.spikes.mean():.0f} of {full.spikes.mean():.0f} a sample", "equal, 0", same and alone == 0,
+        )
+    )  # fmt: skip
+    slow, fast, times = ratio(lambda: runner.predict(tile, 32), lambda: runner.run(tile, agent, 32), 5)
+    lines.append(
+        Line(
+            f"64-512-512-10, batch of {n}: wall clock", f"all 32 steps, {options.threads} threads",
+            f"{slow:.2f} s and {fast:.2f} s: {times:.1f} times", ">= 4", times >= 4.0,
+        )
+    )  # fmt: skip
+    some = np.argsort(done.steps, kind="stable")[n // 200 :: n // 100][:100]  # their mean is that of all
+
+    def one_by_one(call: Callable[[np.ndarray], object]) -> Callable[[], None]:
+        def run() -> None:
+            for k in some:
+                call(tile[k : k + 1])
+
+        return run
+
+    slow, fast, times = ratio(
+        one_by_one(lambda a: runner.predict(a, 32)), one_by_one(lambda a: runner.run(a, agent, 32)), 30
+    )
+    lines.append(
+        Line(
+            f"64-512-512-10, batches of 1: wall clock, mean {done.steps[some].mean():.2f} steps", "all 32 steps",
+            f"{1e6 * slow / some.size:.0f} us and {1e6 * fast / some.size:.0f} us: {times:.1f} times",
+            ">= 4", times >= 4.0,
+        )
+    )  # fmt: skip
     return lines

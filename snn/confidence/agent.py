@@ -171,6 +171,7 @@ class EarlyExit:
         self.hope: NDArray[np.float64] | None = None
         self.levels: NDArray[np.float64] | None = None  # (T,) of sets
         self._grid: NDArray[np.float64] | None = None  # bars of the walk, falling
+        self._made: tuple[tuple[int, int, int], tuple[Any, ...], Rule] | None = None  # see rule
         self._sealed = False  # whether it came from a file, without the names of the samples that it has seen
         self._fit: Trace | None = None  # kept for the walk over pairs of bars
         self._used = {"fit": np.empty(0, np.int64), "certify": np.empty(0, np.int64)}
@@ -188,10 +189,19 @@ class EarlyExit:
         first_step : int
             No earlier step is asked (the depth of a pipelined network).
         """
-        self._ready()
-        if self.bar is None:
-            raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")
-        return self._rule(t_max, n_classes, first_step, self.bar)
+        # kept, because making it anew would take a large part of a single short inference
+        made_of = (self.bar, self.low, self.scales, self.gate, self.hope, self.levels, self.fingerprint)
+        size = (t_max, n_classes, first_step)
+        if (
+            self._made is None
+            or size != self._made[0]
+            or any(a is not b for a, b in zip(made_of, self._made[1], strict=True))
+        ):
+            self._ready()
+            if self.bar is None:
+                raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")
+            self._made = size, made_of, self._rule(t_max, n_classes, first_step, self.bar)
+        return self._made[2]
 
     def _rule(self, t_max: int, n_classes: int, first_step: int, bar: float | NDArray[np.float64]) -> Rule:
         self._ready()
@@ -487,8 +497,10 @@ class EarlyExit:
         scores, labels, hopes = self.follow(trace)
         lost, hopeless_lost = losses_of(trace, labels, risk)
         if method == "conditional-ltt":
-            if self.give_up is not None or self._grid is None or callable(risk):
-                raise ModelError('EarlyExit.certify.method: "conditional-ltt" needs fit, a named risk, and no give_up.')
+            if self.give_up is not None or self.max_steps is not None or self._grid is None or callable(risk):
+                raise ModelError(
+                    'EarlyExit.certify.method: "conditional-ltt" needs fit, a named risk, and no give_up or max_steps.'
+                )
             first = np.arange(trace.n) % 2 == 0
             bars = tests.conditional_ltt(scores, lost, self._grid, eps, delta, first)
             threshold: float | NDArray[np.float64] = bars if np.isfinite(bars).any() else math.inf
@@ -549,10 +561,12 @@ class EarlyExit:
     def _certify_sets(self, trace: Trace, eps: float) -> Certificate:
         """Split-conformal levels at every step that may be the last, with Bonferroni's division by their number."""
         y = labels_of(trace, "EarlyExit.certify of sets")
+        if self.max_steps is not None and self.max_steps < trace.t_max:
+            raise ModelError(
+                f"EarlyExit.max_steps: of sets must be t_max, {trace.t_max}; got {self.max_steps}. Record fewer steps."
+            )
         self.levels = np.full(trace.t_max, np.inf)
         rule = self.rule(trace.t_max, trace.n_classes, trace.first_step)
-        if self.max_steps is not None and self.max_steps < trace.t_max:
-            raise ModelError("EarlyExit.max_steps: sets run to t_max at most; got less. Record a shorter trace.")
         checks = np.isfinite(rule.bars)
         checks[-1] = True
         k = int(checks.sum())
@@ -561,7 +575,11 @@ class EarlyExit:
         u = surprise(z)[:, np.arange(trace.n), y]
         ok = rank <= trace.n
         if ok:
-            self.levels[checks] = np.sort(u[checks], axis=1)[:, rank - 1]
+            level = np.sort(u[checks], axis=1)[:, rank - 1]
+            # a little more, so that rounding excludes no class whose -log p is equal
+            levels = np.full(trace.t_max, np.inf)
+            levels[checks] = level + 1e-9 * (1.0 + np.abs(level))
+            self.levels = levels
         done = self.decide(trace)
         missed = u[done.steps - 1, np.arange(trace.n)] > self.levels[done.steps - 1]
         needed = math.ceil(k / eps - 1.0 - 1e-9)

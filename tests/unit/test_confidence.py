@@ -418,7 +418,14 @@ REFUSED = {
     "risk of sets": (lambda: fitted().certify(made(2), risk="miscoverage"), 'belongs to the score "setsize"'),
     "own risk": (lambda: fitted().certify(made(2), risk=lambda t, y: 2.0 * (y == y)), "must give losses (12, 90)"),
     "conditional": (
-        lambda: EarlyExit(bar=1.0).certify(made(2), method="conditional-ltt"), '"conditional-ltt" needs fit',
+        lambda: EarlyExit(bar=1.0).certify(made(2), method="conditional-ltt"), '"conditional-ltt" needs fit, a named',
+    ),
+    "conditional with a budget": (
+        lambda: fitted(max_steps=5).certify(made(2), method="conditional-ltt"), "no give_up or max_steps",
+    ),
+    "sets with a budget": (
+        lambda: EarlyExit("setsize", bar=-1.5, max_steps=5).certify(made(2), risk="miscoverage"),
+        "EarlyExit.max_steps: of sets must be t_max, 12; got 5",
     ),
     "levels": (lambda: confidence.SpikeCP(scale=1.0).decide(made()), 'Call certify(trace, risk="miscoverage")'),
     "budget": (lambda: fitted().for_budget(made(2), mean_steps=0.5), "no bar gets below 1; got 0.5"),
