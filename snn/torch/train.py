@@ -40,9 +40,8 @@ def train(
 ) -> list[float]:  # fmt: skip
     """Train a classifier with Adam and a cosine schedule on the cross entropy.
 
-    It begins with the weights that ``model`` has: for QCFS, QFFS and ReLU those of ``nn.init.kaiming_normal_`` reach
-    several points more than torch's default. ``seed`` gives the order of samples. For anything else write the loop:
-    models here are ordinary torch modules.
+    It begins with the weights that ``model`` has; for QCFS, QFFS and ReLU give it those of ``nn.init.kaiming_normal_``.
+    ``seed`` gives the order of samples. For anything else write the loop: models here are ordinary torch modules.
 
     Parameters
     ----------
