@@ -238,6 +238,8 @@ SPIKING = {
 
 def _spiking_unit(layer: Any, shape: tuple[int, ...]) -> _Unit | str:
     if isinstance(layer, Neurons):
+        if len(layer.spec.receptors) > 1:
+            return f"of {layer.spec.name} has several receptors, which no layer before it feeds; use a model with one"
         params = {k: _each(v, shape) for k, v in layer.params().items()}
         default = {s.name: s.init for s in layer.spec.state}
         changed = {k: _each(v, shape) for k, v in layer.init.items() if v is not default[k]}

@@ -36,18 +36,17 @@ class Unrolled(nn.Module):
 
 def train(
     model: nn.Module, x: Any, y: Any, *, epochs: int, batch: int = 64, lr: float = 2e-3, weight_decay: float = 1e-4,
-    seed: int = 0, scale: float = 1.0,
+    seed: int = 0,
 ) -> list[float]:  # fmt: skip
-    """Train a classifier with Adam and a cosine schedule on the cross entropy of ``scale * model(x)``.
+    """Train a classifier with Adam and a cosine schedule on the cross entropy.
 
-    Weights are those of ``model`` at the call; ``seed`` gives the order of samples. For anything else write the loop:
-    models here are ordinary torch modules.
+    It begins with the weights that ``model`` has; for QCFS, QFFS and ReLU give it those of ``nn.init.kaiming_normal_``.
+    ``seed`` gives the order of samples. For anything else write the loop: models here are ordinary torch modules.
 
     Parameters
     ----------
     model : gives one output a class: an artificial network, or :class:`Unrolled`
     x : samples, array or tensor of shape (n, *sample);  y : classes, integers of shape (n,)
-    scale : factor of the outputs, e.g. 0.2 where they count spikes
 
     Returns
     -------
@@ -69,7 +68,7 @@ def train(
     for _ in range(epochs):
         total = 0.0
         for chosen in torch.randperm(len(x), generator=generator).split(batch):
-            loss = nn.functional.cross_entropy(scale * model(x[chosen]), y[chosen])
+            loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -80,7 +80,7 @@ def unroll(model, x):
     return out, sum(counts)
 
 
-def simulate(made, x=None, spikes=None, variable=None):
+def simulate(made, x=None, spikes=None, variable=None, **options):
     """Spikes (or ``variable``) of the converted network's output, shifted back, shape (steps, n)."""
     net = made.network
     net.record("output", *([variable] if variable else []))
@@ -92,7 +92,7 @@ def simulate(made, x=None, spikes=None, variable=None):
         net.inputs["sample"].source = snn.StepCurrent(currents, np.arange(1.0 * len(x)))
     lag = made.depth - 1
     steps = len(spikes if x is None else x) + lag
-    result = snn.Simulation(net, dt=1.0, quiet=True).run(1.0 * steps)
+    result = snn.Simulation(net, dt=1.0, quiet=True, **options).run(1.0 * steps)
     if variable:
         return np.asarray(result.states["output"][variable])[lag:]
     record = result.spikes["output"]
@@ -203,6 +203,20 @@ def test_same_bits_where_sums_are_exact():
     np.testing.assert_array_equal(kernels, theirs)
 
 
+def test_same_spikes_of_models_in_continuous_time():
+    torch.manual_seed(1)
+    lif = snn.LIFDelta(tau_m=np.linspace(8.0, 20.0, 9), e_l=0.0, v_reset=0.0, v_th=2.0)
+    alif = snn.ALIF(tau_m=10.0, tau_a=50.0, v_th=0.5, t_ref=2.0)
+    layers = [nn.Linear(20, 30, bias=False), Neurons(alif), nn.Linear(30, 9, bias=False), Neurons(lif)]
+    for layer in layers[::2]:
+        nn.init.normal_(layer.weight, 0.2, 0.7)
+    x = (np.random.default_rng(1).random((STEPS, 20)) < 0.3).astype(float)
+    theirs, _ = unroll(nn.Sequential(*layers), torch.tensor(x))
+    ours = simulate(from_snntorch(layers, 20, snn.encode.Events("input")), spikes=x, backend="reference")
+    assert 0.05 < theirs.mean() < 0.95
+    np.testing.assert_array_equal(ours, theirs)
+
+
 @pytest.mark.parametrize("kind", ["Leaky", "Synaptic", "Alpha"])
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 def test_same_gradients(kind, mechanism):
@@ -240,11 +254,6 @@ def test_to_snntorch_of_a_drawn_network():
     net.input("bias", b, snn.StepCurrent(0.1, times=2.0))
     x = (np.random.default_rng(1).random((STEPS, 12)) < 0.4).astype(float)
     theirs, _ = unroll(to_snntorch(net, spike_grad=spike), torch.tensor(x))
-    net.record(b)
-    step, ids = np.nonzero(x)
-    source.model = snn.SpikeArray(step + 1.0, ids)
-    record = snn.Simulation(net, dt=1.0, backend="reference").run(STEPS + 2.0).spikes["output"]
-    ours = np.zeros((STEPS + 2, 5))
-    ours[np.rint(record.times).astype(int) - 1, record.ids] = 1.0
+    ours = simulate(snn.Classifier(net, snn.encode.Events("input"), b, "spikes"), spikes=x, backend="reference")
     assert 0.05 < theirs.mean() < 0.95
-    np.testing.assert_array_equal(ours[2:], theirs)
+    np.testing.assert_array_equal(ours, theirs)

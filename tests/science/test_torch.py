@@ -1,6 +1,8 @@
 """snn.torch: modules against the step functions, training on digits, conversion against what the papers promise."""
 
 import itertools
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -130,12 +132,16 @@ def test_conversion_of_digits(digits):
     train(ann, x, y, epochs=40)
     with torch.no_grad():
         quantised = np.mean(ann(torch.tensor(x_test, dtype=torch.float32)).argmax(1).numpy() == y_test)
-    outputs = from_torch(ann, 64).record(x_test, 32).outputs
+    made = from_torch(ann, 64)
+    outputs = made.record(x_test, 32).outputs
     right = (outputs.argmax(2) == y_test).mean(1)
     print(f"quantised {quantised:.4f}, spiking after 1, 4, 32 steps: {right[0]:.4f} {right[3]:.4f} {right[31]:.4f}")
     assert right[31] >= 0.96
     assert right[31] >= quantised - 0.01
     assert right[0] < right[3]
+    # tensors are samples, and results are tensors without a copy
+    again = torch.from_dlpack(made.record(torch.tensor(x_test), 32).outputs)
+    np.testing.assert_array_equal(again.numpy(), outputs)
 
 
 def simulate(made, sample, steps):
@@ -221,3 +227,10 @@ def test_thresholds_of_relus_are_percentiles():
     np.testing.assert_allclose(thresholds, [np.percentile(a.numpy(), 90.0) for a in (first, second)], rtol=1e-6)
     assert made.network.populations["layer1"].init["v"] == thresholds[0] / 2
     assert ann[2].training
+
+
+def test_example_of_the_documentation(capsys):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "torch.md").read_text()
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {})
+    network, early, late = (float(x) for x in re.findall(r"0\.\d+", capsys.readouterr().out))
+    assert late >= network - 0.01 and late >= 0.95 and early > 0.9

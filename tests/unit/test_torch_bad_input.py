@@ -67,6 +67,7 @@ CONVERSIONS = {
         from_snntorch, [LINEAR, leaky(), nn.Linear(3, 3), Neurons(snn.LIFDelta())], 4,
         "[3]: a bias or input current is no arriving weight for LIFDelta. Use bias=False",
     ),
+    "receptors": (from_snntorch, [LINEAR, Neurons(snn.LIFExp())], 4, "[1]: Neurons of LIFExp has several receptors"),
     "restless": (
         from_snntorch, [LINEAR, leaky(), nn.Linear(3, 3), Neurons(snn.Leaky(), init={"v": 0.5})], 4,
         "does not stay as it is until the first input reaches it, 1 steps after the start",
