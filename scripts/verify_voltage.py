@@ -20,7 +20,7 @@ def clopath(options: Options) -> list[Line]:
         same = [len(times) for times in spikes] == [len(times) for times in others]
         moved = np.abs(expected - 0.3).max()
         errors.append(np.abs(ours - expected).max() / moved)
-        bound = 0.05 * dt
+        bound = 1e-3 + 0.05 * dt  # the first: some spikes come a step apart where the threshold is still high
         text = f"{'as many' if same else 'other'} spikes; largest difference {errors[-1]:.2%} of the largest change"
         what = f"Clopath, {len(ours)} synapses, {stop / 1e3:g} s, dt = {dt:g} ms"
         lines.append(Line(what, "NEST clopath_synapse", text, f"< {bound:.2%}", bool(same and errors[-1] < bound)))
