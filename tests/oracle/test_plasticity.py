@@ -240,8 +240,9 @@ def test_learning_switch(rules, name):
     assert np.any(out[5] != out[11]), "the other projection learns"
 
 
-def test_reading_weights_changes_nothing(rules):
-    net = network(plasticity=rules["three"](), modulate=True)
+@pytest.mark.parametrize("name", ["three", "watching, modulated"])
+def test_reading_weights_changes_nothing(rules, name):
+    net = network(plasticity=rules[name](), modulate=True)
     whole, cut = (snn.Simulation(net, quiet=True, threads=2) for _ in range(2))
     whole.run(100.0)
     for _ in range(10):
@@ -251,7 +252,7 @@ def test_reading_weights_changes_nothing(rules):
         np.testing.assert_array_equal(whole.connections(name)[2], cut.connections(name)[2])
 
 
-@pytest.mark.parametrize("name", ["three", "traces"])
+@pytest.mark.parametrize("name", ["three", "traces", "watching, modulated"])
 def test_checkpoint(rules, short_term, name, tmp_path):
     more = {"short_term": short_term} if name == "traces" else {"modulate": True}
     net = network(plasticity=rules[name](), axonal_delay=0.7, **more)
@@ -260,6 +261,8 @@ def test_checkpoint(rules, short_term, name, tmp_path):
         sim.run(60.0)
         if name == "three":
             sim.set_modulator("a->a", 0.4)
+        if name == "watching, modulated":
+            sim.set_modulator("a->a", np.linspace(0.0, 1.0, 14))
         sim.learning("a->b", False)
     first.checkpoint(tmp_path / "c.h5")
     second = snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True)

@@ -107,6 +107,18 @@ def test_reward_turns_eligibility_into_weight():
     assert reverse == pytest.approx(-0.1 * 0.8 * math.exp(-3.0 / 23.0), rel=1e-9)
 
 
+def test_reward_of_one_neuron():
+    """Given as an array, the reward counts from the same step on."""
+    rng = np.random.default_rng(5)
+    pre, post = (np.sort(rng.choice(3_900, 40, replace=False)) * 0.1 + 1.0 for _ in range(2))
+    rewards = [(0.0, 0.3), (105.3, -0.5), (210.0, 1.0), (333.3, 0.2), (400.0, None)]
+    expected = rewarded(pre, post, rewards)
+    assert abs(expected) > 0.01
+    arrays = [(time, None if reward is None else np.array([reward])) for time, reward in rewards]
+    for given in (arrays, [rewards[0], arrays[1], rewards[2], *arrays[3:]]):
+        assert rewarded(pre, post, given) == pytest.approx(expected, rel=1e-11)
+
+
 def test_reward_stdp_is_the_limit_of_small_steps():
     rng = np.random.default_rng(3)
     pre, post = (np.sort(rng.choice(9_000, 80, replace=False)) * 0.1 + 1.0 for _ in range(2))
