@@ -1,0 +1,89 @@
+"""The checks of verify.py on reservoirs: FORCE learning after Nicola & Clopath (2017)."""
+
+from __future__ import annotations
+
+import time
+
+import nicola_clopath_2017 as paper
+import numpy as np
+from verify_common import Line, Options, axes, save, say
+
+import reservoir
+
+
+def force_sine(options: Options) -> list[Line]:
+    """FORCE: 5 Hz by 1,000 LIF, theta and Izhikevich neurons, seeds of each; 2,000 Izhikevich neurons in a minute."""
+    seeds = range(1, 2 if options.quick else 6)
+    figure, panels = axes(len(paper.SINE_OPTIONS), 1, 6.0, 1.8)
+    lines = []
+    for panel, (name, changes) in zip(panels[:, 0], paper.SINE_OPTIONS.items(), strict=True):
+        make = getattr(reservoir.FORCE, name)
+        make(10, **changes).generate(1.0)  # compiles
+        found, seconds = [], []
+        for seed in seeds:
+            begin = time.perf_counter()
+            net = make(1000, seed=seed, **changes).fit(paper.sine(15_000.0, make(10, **changes).dt), washout=5000.0)
+            z = net.generate(5000.0)[:, 0]
+            seconds.append(time.perf_counter() - begin)
+            found.append(paper.sine_errors(z, net.dt))
+            say(f"{name}, seed {seed}: {found[-1]}, {seconds[-1]:.1f} s")
+            panel.plot(net.dt * 1e-3 * np.arange(len(z))[::20], z[::20], lw=0.6)
+        panel.set(title=name, xlabel="time (s)", ylabel="z")
+        f, rms, shape = np.array(found).T
+        off = np.abs(f / paper.FREQUENCY - 1.0).max()
+        text = (
+            f"frequency off by {100 * off:.2f} %, shape {shape.min():.3f} to {shape.max():.3f} (fitted sine of 5 s "
+            f"{rms.min():.3f} to {rms.max():.3f}), {max(seconds):.1f} s"
+        )
+        passed = bool(off <= 0.01 and shape.max() <= 0.06 and max(seconds) <= 30.0)
+        what = f"FORCE, {name}, n = 1,000, 10 s learned, {len(seeds)} seeds"
+        lines.append(Line(what, "a sine of 5 Hz", text, "1 %; 0.06; 30 s", passed))
+    net = reservoir.FORCE.izhikevich(2000, seed=1)
+    begin = time.perf_counter()
+    net.fit(paper.sine(10_000.0, net.dt), washout=5000.0)
+    f, rms, shape = paper.sine_errors(net.generate(5000.0)[:, 0], net.dt)
+    took = time.perf_counter() - begin
+    text = f"{took:.1f} s; frequency {f:.3f} Hz, shape {shape:.3f}"
+    passed = bool(took <= 60.0 and abs(f / paper.FREQUENCY - 1.0) <= 0.01 and shape <= 0.06)
+    what = "FORCE, izhikevich, n = 2,000: 15 s, of which 5 learned, one thread"
+    lines.append(Line(what, "a sine of 5 Hz", text, "60 s; 1 %; 0.06", passed))
+    save(figure, options, "force_sine")
+    return lines
+
+
+def force_signals(options: Options) -> list[Line]:
+    """FORCE: Ode to Joy with a clock by 1,000 Izhikevich neurons, and the Lorenz attractor by 2,000 LIF neurons."""
+    figure, panels = axes(1, 3, 3.2, 3.0)
+    net = reservoir.FORCE.izhikevich(1000, seed=1, **paper.SONG_OPTIONS)
+    song, clock = paper.ode_to_joy(net.dt)
+    net.fit(np.tile(song, (10, 1)), np.tile(clock, (10, 1)))
+    z = net.generate(3 * 4000.0, np.tile(clock, (3, 1)))
+    error, right = np.sqrt(np.mean((z - np.tile(song, (3, 1))) ** 2)), paper.right_notes(z, np.tile(song, (3, 1)))
+    text = f"right notes {100 * right:.1f} % of the time, RMSE {error:.3f} (song {song.std():.3f})"
+    passed = bool(right > 0.98 and error < 0.06)
+    lines = [Line("FORCE, Ode to Joy, 10 repetitions learned, 3 played", "the song", text, "98 %; 0.06", passed)]
+    for k in range(len(paper.NOTES)):
+        panels[0, 0].plot(net.dt * 1e-3 * np.arange(len(song))[::50], k + z[: len(song) : 50, k], lw=0.7)
+    panels[0, 0].set(xlabel="time (s)", yticks=range(len(paper.NOTES)), yticklabels=paper.NOTES)
+    true = paper.lorenz(200_000.0, 1.0)
+    known = paper.maxima(true, 1.0)
+    for seed in range(1, 2 if options.quick else 3):
+        net = reservoir.FORCE.lif(2000, seed=seed, **paper.LORENZ_OPTIONS)
+        net.fit(paper.lorenz(35_000.0, net.dt), washout=5000.0)
+        z = net.generate(20_000.0)
+        found = paper.maxima(z, net.dt)
+        error, shuffled = paper.lorenz_map(found, known)
+        size, pace = z.std(axis=0) / true.std(axis=0), len(found) / 20.0 / (len(known) / 200.0)
+        text = (
+            f"SD {size.min():.2f} to {size.max():.2f} of theirs, maxima {pace:.2f} times as often; each from the one "
+            f"before by their map: RMSE {error:.3f}, shuffled {shuffled:.3f}"
+        )
+        passed = bool(np.all(np.abs(size - 1.0) < 0.15) and abs(pace - 1.0) < 0.15 and error < 0.8 * shuffled)
+        what = f"FORCE, Lorenz, 30 s learned, 20 s alone, seed {seed}"
+        lines.append(Line(what, "the equations", text, "15 %; 15 %; 0.8 of shuffled", passed))
+    step = round(5.0 / net.dt)
+    for panel, x, title in zip(panels[0, 1:], (true[:20_000:5], z[::step]), ("equations", "network"), strict=True):
+        panel.plot(x[:, 0], x[:, 2], lw=0.3)
+        panel.set(title=title, xlabel="x", ylabel="z")
+    save(figure, options, "force_signals")
+    return lines
