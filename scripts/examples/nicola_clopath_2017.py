@@ -160,8 +160,8 @@ def main(arguments: list[str] | None = None) -> None:
     errors = [np.sqrt(np.mean(e**2)) for e in np.split(net.outputs - np.tile(song, (10, 1)), 10)]
     z = net.generate(4000.0, clock)
     played, right = np.sqrt(np.mean((z - song) ** 2)), right_notes(z, song)
-    print(f"\nOde to Joy: RMSE {errors[0]:.3f} in the first repetition, {errors[-1]:.3f} in the tenth, {played:.3f} played; "
-          f"right notes {100 * right:.1f} %")  # fmt: skip
+    print(f"\nOde to Joy: RMSE {errors[0]:.3f} in the first repetition, {errors[-1]:.3f} in the tenth, {played:.3f} "
+          f"played; right notes {100 * right:.1f} %")  # fmt: skip
     ax, every = next(flat), round(1.0 / net.dt)
     for k in range(len(NOTES)):
         ax.plot(1e-3 * np.arange(4000), k + z[::every, k][:4000], lw=0.8)
