@@ -40,9 +40,7 @@ def _advance(u, states, z, sums, weights, columns, begin, rows, keep, leak, firs
         for g in range(np.uint64(first), np.uint64(last)):
             add_rows(weights, columns, old, begin[g], begin[g + np.uint64(1)], sums, np.uint64(LANES) * g)
         for i in range(low, high):
-            sums[i] = _tanh(sums[i])
-        for i in range(low, high):
-            new[i] = keep[i] * old[i] + leak[i] * sums[i]
+            new[i] = keep[i] * old[i] + leak[i] * _tanh(sums[i])
         state = states[t]
         for i in range(low, min(high, n)):
             state[rows[i]] = new[i]
