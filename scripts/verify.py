@@ -27,7 +27,7 @@ from verify_common import Line, Options
 from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
 from verify_records import kill, streaming
-from verify_reservoirs import force_signals, force_sine
+from verify_reservoirs import force_signals, force_sine, force_song
 from verify_statistics import (
     microcircuit_full,
     statistics_brunel,
@@ -41,7 +41,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
         kill, convergence, event_convergence, threads, ten_hours, distal_reward,
-        force_sine, force_signals,
+        force_sine, force_signals, force_song,
     )
 }  # fmt: skip
 

@@ -74,15 +74,17 @@ def sine_errors(z: np.ndarray, dt: float) -> tuple[float, float, float]:
     return f, float(np.sqrt(np.mean((z - fitted(f)[0]) ** 2))), float(np.sqrt(np.mean(shapes)))
 
 
+def note(name: str, beats: float, dt: float) -> np.ndarray:
+    """A half wave in the column of the note, shape (steps, 5)."""
+    steps = round(beats * BEAT / dt)
+    out = np.zeros((steps, len(NOTES)))
+    out[:, NOTES.index(name)] = np.sin(np.pi * np.arange(steps) / steps)
+    return out
+
+
 def ode_to_joy(dt: float) -> tuple[np.ndarray, np.ndarray]:
-    """One song of 4 s: the notes, a half wave each, shape (steps, 5), and the clock, shape (steps, PULSES)."""
-    notes = []
-    for name, beats in SONG:
-        steps = round(beats * BEAT / dt)
-        note = np.zeros((steps, len(NOTES)))
-        note[:, NOTES.index(name)] = np.sin(np.pi * np.arange(steps) / steps)
-        notes.append(note)
-    song = np.concatenate(notes)
+    """One song of 4 s: the notes, shape (steps, 5), and the clock, shape (steps, PULSES)."""
+    song = np.concatenate([note(name, beats, dt) for name, beats in SONG])
     place = np.arange(len(song)) / len(song) * PULSES
     clock = np.abs(np.sin(np.pi * place))[:, None] * (place.astype(int)[:, None] == np.arange(PULSES))
     return song, clock
