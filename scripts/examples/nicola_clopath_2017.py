@@ -25,6 +25,7 @@ import numpy as np
 import scipy.ndimage
 import scipy.optimize
 import scipy.signal
+import scipy.spatial
 
 import reservoir
 
@@ -105,6 +106,13 @@ def lorenz(duration: float, dt: float) -> np.ndarray:
     ]
 
 
+def distances(z: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """Mean distance of states from the attractor ``true``, and the same for normal numbers of equal covariance."""
+    tree = scipy.spatial.cKDTree(true)
+    normal = np.random.default_rng(0).multivariate_normal(z.mean(axis=0), np.cov(z.T), 4000)
+    return float(tree.query(z)[0].mean()), float(tree.query(normal)[0].mean())
+
+
 def maxima(z: np.ndarray, dt: float) -> np.ndarray:
     """Maxima of the third variable, a mean over 20 ms: at least a quarter of a turn (0.19 units of time) apart, and 0.1
     above what lies between them."""
@@ -175,8 +183,10 @@ def main(arguments: list[str] | None = None) -> None:
     z, true = net.generate(20_000.0), lorenz(200_000.0, 1.0)
     found, known = maxima(z, net.dt), maxima(true, 1.0)
     error, shuffled = lorenz_map(found, known)
-    print(f"Lorenz: SD {np.round(z.std(axis=0), 3)} (equations {np.round(true.std(axis=0), 3)}), {len(found) / 20:.2f} "
-          f"maxima/s ({len(known) / 200:.2f}), error of the map {error:.3f} (shuffled {shuffled:.3f})")  # fmt: skip
+    near, far = distances(z[:: round(5.0 / net.dt)], true)
+    print(f"Lorenz: SD {np.round(z.std(axis=0), 3)} (equations {np.round(true.std(axis=0), 3)}); "
+          f"{len(found) / 20:.2f} maxima/s ({len(known) / 200:.2f}); {near:.3f} from the attractor (normal numbers of the "
+          f"same covariance {far:.3f}); error of the map {error:.3f} (maxima shuffled {shuffled:.3f})")  # fmt: skip
     every = round(5.0 / net.dt)
     for ax, x, title in zip(flat, (lorenz(20_000.0, 5.0), z[::every]), ("equations", "network"), strict=True):
         ax.plot(x[:, 0], x[:, 2], lw=0.4)
