@@ -185,8 +185,8 @@ def main(arguments: list[str] | None = None) -> None:
     error, shuffled = lorenz_map(found, known)
     near, far = distances(z[:: round(5.0 / net.dt)], true)
     print(f"Lorenz: SD {np.round(z.std(axis=0), 3)} (equations {np.round(true.std(axis=0), 3)}); "
-          f"{len(found) / 20:.2f} maxima/s ({len(known) / 200:.2f}); {near:.3f} from the attractor (normal numbers of the "
-          f"same covariance {far:.3f}); error of the map {error:.3f} (maxima shuffled {shuffled:.3f})")  # fmt: skip
+          f"{len(found) / 20:.2f} maxima/s ({len(known) / 200:.2f}); {near:.3f} from the attractor (normal numbers of "
+          f"the same covariance {far:.3f}); error of the map {error:.3f} (maxima shuffled {shuffled:.3f})")  # fmt: skip
     every = round(5.0 / net.dt)
     for ax, x, title in zip(flat, (lorenz(20_000.0, 5.0), z[::every]), ("equations", "network"), strict=True):
         ax.plot(x[:, 0], x[:, 2], lw=0.4)
