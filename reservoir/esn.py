@@ -15,7 +15,8 @@ from kernels.errors import ModelError, ShapeError
 from kernels.jit import inlined, kernel
 from reservoir.base import Reservoir, series
 
-_THREADED = 100_000  # weights below which a barrier a step costs more than a second thread gives
+_UNIT = 7  # weights that take the time of one unit
+_THREADED = 60_000  # weights, with those for units, below which a barrier a step costs more than a second thread gives
 
 _decay = inlined(scalar.decay)
 
@@ -39,9 +40,7 @@ def _advance(u, states, z, sums, weights, columns, begin, rows, keep, leak, firs
         for g in range(np.uint64(first), np.uint64(last)):
             add_rows(weights, columns, old, begin[g], begin[g + np.uint64(1)], sums, np.uint64(LANES) * g)
         for i in range(low, high):
-            sums[i] = _tanh(sums[i])
-        for i in range(low, high):
-            new[i] = keep[i] * old[i] + leak[i] * sums[i]
+            new[i] = keep[i] * old[i] + leak[i] * _tanh(sums[i])
         state = states[t]
         for i in range(low, min(high, n)):
             state[rows[i]] = new[i]
@@ -71,7 +70,7 @@ class EchoStateNetwork(Reservoir):
     bias : number or array of shape (n,)
     leak : number or array of shape (n,), > 0 and <= 1
     readout : such as :class:`reservoir.Ridge`; None: states only
-    threads : None: one below 100,000 weights, else one for each core
+    threads : None: one for each core, or one where a step takes less than some 10 us
 
     :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, ``x``; :meth:`reset` returns to rest.
 
@@ -114,7 +113,7 @@ class EchoStateNetwork(Reservoir):
         self._weights, self._columns, self._begin, self._rows = _lanes(matrix)
         self._leak = np.append(self.leak[self._rows], np.ones(-self.n % LANES))
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.threads = threads if threads is not None else cores if matrix.nnz >= _THREADED else 1
+        self.threads = threads if threads is not None else cores if matrix.nnz + _UNIT * self.n >= _THREADED else 1
         self.reset()
 
     @classmethod

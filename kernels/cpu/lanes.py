@@ -1,4 +1,4 @@
-"""Sums of sparse rows side by side, one a lane of a vector: the one place that tells the compiler what to vectorise.
+"""Sums of sparse rows side by side, one a lane of a vector: here the compiler is told what to vectorise.
 
 Left to itself it adds lane after lane: three loads a weight, where here there is little more than one.
 """

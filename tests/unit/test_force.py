@@ -1,5 +1,10 @@
 """FORCE networks: against the equations in plain Python, cut anywhere, saved, and given bad input."""
 
+import doctest
+import importlib
+import re
+from pathlib import Path
+
 import h5py
 import numpy as np
 import pytest
@@ -183,3 +188,14 @@ def test_a_network_that_cannot_learn_says_so():
     busy = reservoir.FORCE(snn.LIFDelta(i_e=1e5), 10)
     with pytest.warns(RuntimeWarning, match="Hz; lower gain, feedback or i_e"):
         busy.generate(100.0)
+
+
+def test_documentation(tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "force.md").read_text()
+    names = {}
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), names)
+    assert names["wave"].max() > 0.5 and names["wave"].min() < -0.5
+    np.testing.assert_array_equal(names["net"].generate(100.0), names["again"])
+    result = doctest.testmod(importlib.import_module("reservoir.force"))
+    assert result.attempted > 0 and result.failed == 0
