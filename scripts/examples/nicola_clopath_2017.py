@@ -15,6 +15,10 @@ the output drifts against the clock, as it must.
 
 from __future__ import annotations
 
+import argparse
+import time
+from pathlib import Path
+
 import numpy as np
 import scipy.optimize
 
