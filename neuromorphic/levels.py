@@ -1,4 +1,4 @@
-"""How many steps a population runs behind the network's inputs: where the steps that its connections take are counted."""
+"""How many steps a population runs behind the network's inputs."""
 
 from collections.abc import Iterable
 

@@ -115,9 +115,7 @@ def check_nir(graph: Any, run: Any) -> dict[str, int]:
     if text is None:
         raise ModelError("check_nir.graph: has no check in its metadata. Write it by to_nir(net, dt, check=100).")
     kept = json.loads(text)
-    given, wanted = (
-        {k: _dense(x, kept["steps"]) for k, x in kept[side].items()} for side in ("inputs", "outputs")
-    )
+    given, wanted = ({k: _dense(x, kept["steps"]) for k, x in kept[side].items()} for side in ("inputs", "outputs"))
     found = run(given)
     for name, x in wanted.items():
         if np.shape(found.get(name)) != x.shape:
@@ -160,9 +158,14 @@ def _latency(net: Network, dt: float) -> tuple[dict[str, int], dict[str, int]]:
         if not _is_bias(net, q.source):
             edges.append((q.source.name, q.target.name, delay_steps(q, dt)[0] + lateness(q.target)))
     least = {p.name: lateness(p) for p in net.populations.values()}
+    arrival: dict[str, int] = {}
+    for i in net.inputs.values():
+        if i.receptor >= 0:  # values of an Input node, which from_nir makes, come a step later, as spikes would
+            first = lateness(i.target) + (getattr(i.source, "weights", None) is not None)
+            arrival[i.target.name] = min(first, arrival.get(i.target.name, first))
+            least[i.target.name] = max(first, least[i.target.name])
     hops = [(a, b, 1 + lateness(net.populations[b])) for a, b, _ in edges]
     level, cycle = levels(net.populations, hops, least)
-    arrival = {i.target.name: lateness(i.target) for i in net.inputs.values() if i.receptor >= 0}
     moved = True
     while moved:  # levels only fall
         moved = False
@@ -259,7 +262,7 @@ class _Build:
         if self.problems:
             raise ExportError("to_nir:\n  " + "\n  ".join(dict.fromkeys(self.problems)))
         for name, form in forms.items():
-            self.start(nodes[self.names[name]], form, notes, self.names[name])
+            self.start(name, nodes[self.names[name]], form, notes)
         metadata = {
             "writer": "volley-snn", "dt": seconds, "time_unit": "s", "discretisation": DISCRETISATION,
             "delays": "0 between layers, 1 step within a cycle; Delay nodes add to it", "notes": json.dumps(notes),
@@ -287,12 +290,20 @@ class _Build:
         common = {"tau_syn": dt / form.loss_u, "tau_mem": dt / loss, "w_in": 1.0 / form.loss_u, **leak}
         return nir.CubaLIF(v_threshold=form.theta, v_reset=zero, **common) if form.spiking else nir.CubaLI(**common)
 
-    def start(self, node: Any, form: Discrete, notes: dict[str, str], name: str) -> None:
-        """Keep initial values other than NIR's readers take."""
-        rest = getattr(node, "v_leak", np.zeros_like(form.v))
-        if np.any(form.v != rest) or np.any(form.u):
-            node.metadata = {"v0": form.v, "i0": form.u}
-            notes[name] = "starts from v0, i0 in the node's metadata, not from v_leak"
+    def start(self, name: str, node: Any, form: Discrete, notes: dict[str, str]) -> None:
+        """Keep initial values other than NIR's readers take: those of the population's own first step."""
+        u, v, fired = form.u, form.v, False
+        rest = getattr(node, "v_leak", np.zeros_like(v))
+        bias = form.bias if np.any(form.loss_v) else 0.0  # else it is an offset, from that step on
+        for _ in range(self.level[name]):
+            u = (1.0 - form.loss_u) * u
+            v = (1.0 - form.loss_v) * v + u + bias
+            fired |= bool(np.any(v > form.theta))
+        if fired or np.any(rest > form.theta):
+            notes[self.names[name]] = "fires without input: begins elsewhere by up to its latency otherwise than here"
+        elif np.any(np.abs(v - rest) > 1e-12 * (1.0 + np.abs(rest))) or np.any(u):
+            node.metadata = {"v0": v, "i0": u}
+            notes[self.names[name]] = "starts from v0, i0 in the node's metadata, not from v_leak"
 
     def links(self, q: Any, form: Discrete) -> list[_Link]:
         owner = f"Projection {q.name!r}"
@@ -320,7 +331,9 @@ class _Build:
         steps = np.rint(edge_values(self.net, q, edges, 1, "float64") / self.dt)
         first = self.level[q.target.name] - form.late
         if q.plastic or np.any(steps != first):
-            raise ExportError(f"Projection {q.name!r}: an offset must be static, with a delay of {first * self.dt:g} ms.")
+            raise ExportError(
+                f"Projection {q.name!r}: an offset must be static, with a delay of {first * self.dt:g} ms."
+            )
         np.add.at(total, targets, edge_values(self.net, q, edges, 0, "float64") * form.factor[targets])
 
     def current(self, i: Input, total: np.ndarray, form: Discrete) -> None:

@@ -2,15 +2,15 @@
 
 A step dt turns NIR's differential equations into Euler's method, as snnTorch and Norse do:
 
-====================  =======================================================================================
-NIR                   here, a ``CubaLIF`` with X the sum of the weights that arrive in the step
-====================  =======================================================================================
-LIF                   alpha = 0, beta = 1 - dt / tau, gain = r dt / tau
-CubaLIF               alpha = 1 - dt / tau_syn, w_in = w_in dt / tau_syn, beta = 1 - dt / tau_mem, gain = r dt / tau_mem
-IF                    alpha = 0, beta = 1, gain = r dt
-Threshold             alpha = 0, beta = 0
-LI, CubaLI, I         as LIF, CubaLIF, IF, with a threshold that is never reached
-====================  =======================================================================================
+=============  ==============================================================================================
+NIR            here, a ``CubaLIF`` with X the sum of the weights that arrive in the step
+=============  ==============================================================================================
+LIF            alpha = 0, beta = 1 - dt / tau, gain = r dt / tau
+CubaLIF        alpha = 1 - dt / tau_syn, w_in = w_in dt / tau_syn, beta = 1 - dt / tau_mem, gain = r dt / tau_mem
+IF             alpha = 0, beta = 1, gain = r dt
+Threshold      alpha = 0, beta = 0
+LI, CubaLI, I  as LIF, CubaLIF, IF, with a threshold that is never reached
+=============  ==============================================================================================
 
 NIR counts time in seconds; spikes are 1 in a step. Potentials start at v_leak (I, IF: 0). A spike takes steps here where
 such tools let it pass all layers in one: a population's ``level`` is the largest number of connections from an input to
@@ -19,7 +19,6 @@ levels take their difference, connections within a cycle one step; NIR's Delay i
 """
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,8 +48,7 @@ def nir_package() -> Any:
     try:
         import nir
     except ImportError as error:
-        raise BackendUnavailable('NIR: the package nir is missing. Install the extra: pip install "volley-snn[nir]".') \
-            from error  # fmt: skip
+        raise BackendUnavailable(f'NIR: {error}. Install the extra: pip install "volley-snn[nir]".') from error
     return nir
 
 
@@ -109,7 +107,7 @@ def from_nir(graph: Any, dt: float | None = None, inputs: dict[str, Any] | None 
 def _read(path: str | os.PathLike[str]) -> Any:
     nir = nir_package()
     try:
-        return nir.read(path)
+        return nir.read(path, type_check=False)  # shapes are inferred here
     except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
         raise FormatError(f"{path}: cannot be read as a NIR file ({error}).") from error
 
@@ -174,7 +172,7 @@ class _Build:
         level, cycle = levels(order, edges, {n: int(self.kind[n] != "Input") for n in order})
         populations: dict[str, Population] = {}
         for name in heads:
-            populations.update(self._population(net, name))
+            populations.update(self._population(net, name, level[name]))
         for name in readouts:
             n = int(np.prod(self.shapes[name]))
             populations[name] = net.population(name, n, CubaLIF(alpha=0.0, beta=0.0, v_th=NO_THRESHOLD))
@@ -289,7 +287,7 @@ class _Build:
 
     # populations and projections -------------------------------------------------------------------------------------
 
-    def _population(self, net: Network, name: str) -> dict[str, Population]:
+    def _population(self, net: Network, name: str, level: int) -> dict[str, Population]:
         n = int(np.prod(self.shapes[name]))
         if self.kind[name] == "Input":
             given = self.inputs.get(name)
@@ -297,9 +295,10 @@ class _Build:
                 return {name: net.population(name, n, given or SpikeArray([]))}
             values = np.asarray(given, float)
             if values.shape[1:] != self.shapes[name] or not np.all(np.isfinite(values)):
+                sizes = ", ".join(map(str, self.shapes[name]))
                 raise ShapeError(
-                    f"from_nir.inputs[{name!r}]: must be finite, of shape (steps, {', '.join(map(str, self.shapes[name]))}"
-                    f"), or a SpikeArray; got {values.shape}."
+                    f"from_nir.inputs[{name!r}]: must be finite, of shape (steps, {sizes}), or a SpikeArray; got "
+                    f"{values.shape}."
                 )
             return {}
         node = self.nodes[name]
@@ -307,9 +306,8 @@ class _Build:
         if isinstance(model, str):
             self.problems.append(f"Node {name!r} ({self.kind[name]}){model}")
             return {}
-        for key, value in (("v", "v0"), ("i", "i0")):
-            if value in (node.metadata or {}):
-                start[key] = np.asarray(node.metadata[value], float).ravel()
+        if "v0" in (node.metadata or {}):
+            start = _earlier(model, np.asarray(node.metadata["v0"]), np.asarray(node.metadata["i0"]), level)
         try:
             return {name: net.population(name, n, CubaLIF(**model), init=start)}
         except (ModelError, ShapeError) as error:
@@ -387,6 +385,16 @@ def _inlined(graph: Any, prefix: str = "") -> tuple[dict[str, Any], list[tuple[s
     return nodes, edges
 
 
+def _earlier(model: dict[str, Any], v: Any, i: Any, steps: int) -> dict[str, Any]:
+    """The state that becomes (v, i) within ``steps`` without input; what has no effect on it is 0."""
+    alpha, beta, leak = (np.broadcast_to(model.get(k, 0.0), v.shape) for k in ("alpha", "beta", "v_leak"))
+    for _ in range(steps):
+        moved = v - (1.0 - beta) * leak - model["gain"] * i
+        v = np.divide(moved, beta, out=np.zeros_like(v), where=beta > 0)
+        i = np.divide(i, alpha, out=np.zeros_like(i), where=alpha > 0)
+    return {"v": v, "i": i}
+
+
 def _free(name: str, taken: Any) -> str:
     while name in taken:
         name += "_"
@@ -422,8 +430,8 @@ def _model(node: Any, dt: float, n: int) -> tuple[Any, dict[str, Any]]:
     for name in ("tau", "tau_mem", "tau_syn"):
         if hasattr(node, name) and np.any(of(name) < dt * (1 - 1e-9)):
             return (
-                f".{name}: must be at least a step, {dt * 1e3:g} ms, for Euler's method; got {of(name).min() * 1e3:g} ms. "
-                "Use a smaller dt."
+                f".{name}: must be at least a step, {dt * 1e3:g} ms, for Euler's method; got {of(name).min() * 1e3:g} "
+                "ms. Use a smaller dt."
             ), {}
     params: dict[str, Any] = {"alpha": 0.0}
     if kind in ("CubaLI", "CubaLIF"):

@@ -24,7 +24,7 @@ def sliding(
     reach = [d * (k - 1) + 1 for d, k in zip(spread, weight.shape[2:], strict=True)]
     if any(r > side for r, side in zip(reach, places.shape[1:], strict=True)):
         raise ValueError(f"a kernel that spans {reach} does not fit an image of {list(places.shape[1:])}")
-    seen = np.lib.stride_tricks.sliding_window_view(places, reach, axis=(1, 2))
+    seen: np.ndarray = np.lib.stride_tricks.sliding_window_view(places, reach, axis=(1, 2))  # type: ignore[call-overload]
     seen = seen[:, :: steps[0], :: steps[1], :: spread[0], :: spread[1]]  # [channel, y, x, place in the kernel]
     out, sides = weight.shape[0], seen.shape[1:3]
     positions = sides[0] * sides[1]
