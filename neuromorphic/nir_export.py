@@ -185,7 +185,8 @@ def _is_bias(net: Network, p: Population) -> bool:
         return False
     given, wanted = p.model.params, bias_neuron().params  # type: ignore[union-attr]
     same = all(not isinstance(given[k], Distribution) and np.array_equal(given[k], wanted[k]) for k in wanted)
-    return same and not any(q.target is p for q in [*net.projections.values(), *net.inputs.values()])
+    driven = [q.target for q in net.projections.values()] + [i.target for i in net.inputs.values()]
+    return same and not any(target is p for target in driven)
 
 
 @dataclass

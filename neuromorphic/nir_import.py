@@ -12,7 +12,7 @@ Threshold      alpha = 0, beta = 0
 LI, CubaLI, I  as LIF, CubaLIF, IF, with a threshold that is never reached
 =============  ==============================================================================================
 
-NIR counts time in seconds; spikes are 1 in a step. Potentials start at v_leak (I, IF: 0). A spike takes steps here where
+NIR counts time in seconds; spikes are 1 in a step. Potentials start at v_leak (I, IF: 0). A spike takes steps where
 such tools let it pass all layers in one: a population's ``level`` is the largest number of connections from an input to
 it, those within a cycle not counted, and what NIR does in step t, it does in step t + level. Connections between
 levels take their difference, connections within a cycle one step; NIR's Delay is added.
@@ -32,13 +32,14 @@ from snn.connect import all_to_all, from_arrays
 from snn.inputs import SpikeArray
 from snn.network import Network, Population
 from snn.neurons import CubaLIF
+from snn.neurons.base import NeuronModel
 
 NEURONS = ("CubaLI", "CubaLIF", "I", "IF", "LI", "LIF", "Threshold")
 READ_BY_V = ("CubaLI", "I", "LI")  # what they send is their potential
 NO_THRESHOLD = float(np.finfo(np.float64).max)
 
 
-def bias_neuron() -> CubaLIF:
+def bias_neuron() -> NeuronModel:
     """A neuron that fires in every step: its weights are the offsets of the layers."""
     return CubaLIF(alpha=0.0, beta=0.0, v_leak=1.0, v_th=0.5)
 
@@ -260,7 +261,7 @@ class _Build:
             return None
         if before.offset.size != made.matrix.shape[1]:
             self.problems.append(
-                f"Node {name!r} ({self.kind[name]}): takes {made.matrix.shape[1]} values, but gets {before.offset.size}."
+                f"Node {name!r} ({self.kind[name]}): takes {made.matrix.shape[1]} values; gets {before.offset.size}."
             )
             return None
         if self.kind[name] == FLATTEN:
