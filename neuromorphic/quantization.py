@@ -1,7 +1,7 @@
 """Float networks as integer networks of Loihi's LIF, scaled so that no current can wrap, with a report of what it cost.
 
-Both models are brought to the form  u <- k_u u + x,  v <- k_v v + u + b,  spike where v > theta, there v <- 0,  with v
-counted from v_reset. A population gets one scale S (integer units of u and v for one float unit), the largest for which
+Models are brought to the form of :mod:`neuromorphic.discrete`. A population gets one scale S (integer units of u and v
+for one float unit), the largest for which
 
 - |u| < 2^23 whatever the spikes are: |u| <= 64 A / (1 - k_u^interval), A the larger sum of a neuron's stored weights of
   one sign (times 2^exponent); this holds for all spike trains with at least ``interval`` steps between two spikes;
@@ -18,6 +18,7 @@ import numpy as np
 
 from kernels.errors import ExportError, ModelError
 from kernels.philox import stream_key
+from neuromorphic.discrete import Discrete, discrete
 from neuromorphic.fixed_point import (
     EXCITATORY,
     INHIBITORY,
@@ -29,7 +30,6 @@ from neuromorphic.fixed_point import (
     IntegerProjection,
     IntegerSource,
 )
-from snn.compile import initial_values, resolve_parameters
 from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
 from snn.inputs import SpikeArray
@@ -114,20 +114,6 @@ def _span(x: np.ndarray) -> str:
 
 
 @dataclass
-class _Form:
-    """A population in the form above, in float: arrays of shape (n,). ``late``: steps from arrival to effect."""
-
-    loss_u: np.ndarray  # 1 - k_u
-    loss_v: np.ndarray
-    factor: np.ndarray  # of arriving weights
-    bias: np.ndarray
-    theta: np.ndarray
-    u: np.ndarray
-    v: np.ndarray
-    late: int
-
-
-@dataclass
 class _Synapses:
     """Synapses of a projection or direct input, each pair once; ``x`` in units of the target's v."""
 
@@ -140,7 +126,7 @@ class _Synapses:
 
 
 def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
-    """Integers for a network of ``CubaLIF`` (reset 0) and ``LIFExp`` (t_ref = 0), driven by ``SpikeArray``.
+    """Integers for a network of the models of :mod:`neuromorphic.discrete` that spike, driven by ``SpikeArray``.
 
     Step t of the integer network is the float network's step that ends at t dt. Weights are stored in 8 bits.
 
@@ -170,7 +156,7 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
         raise ModelError(f"quantize.interval: must be an integer >= 1; got {interval!r}.")
     problems: list[str] = []
-    forms: dict[str, _Form] = {}
+    forms: dict[str, Discrete] = {}
     sources: dict[str, IntegerSource] = {}
 
     def attempt(call: Any, *args: Any) -> Any:
@@ -222,47 +208,17 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     )
 
 
-def _form(net: Network, p: Population, dt: float) -> _Form:
-    if p.spec is None:  # pragma: no cover - callers pass neurons
-        raise ExportError(f"Population {p.name!r}: has no model.")
-    owner, model = f"Population {p.name!r}", p.spec.name
-    if model not in ("CubaLIF", "LIFExp"):
-        raise ExportError(f"{owner}.model: must be CubaLIF or LIFExp; got {model}.")
-    values = resolve_parameters(net, p, dt)
-
-    def of(name: str) -> np.ndarray:
-        return np.broadcast_to(np.asarray(values[name], float), (p.n,))
-
-    start = {s.name: initial_values(net, p, s, values) for s in p.spec.state}
-    if model == "CubaLIF":
-        if np.any(of("reset") != 0):
-            raise ExportError(f"{owner}.reset: must be 0 (Loihi's LIF resets to a value); got {of('reset').max():g}.")
-        loss_u, loss_v, factor, late = 1.0 - of("alpha"), 1.0 - of("beta"), of("w_in") * of("gain"), 0
-        bias = of("offset") - loss_v * of("v_reset")
-        u = of("gain") * start["i"]
-    else:
-        if np.any(of("n_ref") != 0):
-            raise ExportError(
-                f"{owner}.t_ref: must be 0 ms (Lava's fixed-point LIF has no refractory period); got "
-                f"{of('t_ref').max():g}. Use t_ref=0."
-            )
-        if np.any(of("tau_syn_ex") != of("tau_syn_in")):
-            raise ExportError(f"{owner}.tau_syn_in: must equal tau_syn_ex (Loihi's LIF has one current); it does not.")
-        if np.any(start["i_ex"]) or np.any(start["i_in"]):
-            raise ExportError(f"{owner}.init: currents must start at 0 pA.")
-        loss_u, loss_v, factor, late = 1.0 - of("p_ex"), 1.0 - of("p_vv"), of("p_v_ex"), 1
-        bias = loss_v * (of("v_inf") - of("v_reset"))
-        u = np.zeros(p.n)
-    theta = of("v_th") - of("v_reset")
-    if np.any(theta <= 0):
-        raise ExportError(f"{owner}.v_th: must be above v_reset; got a distance of {theta.min():g}.")
-    if np.any(loss_u * 4096 < 0.5) or np.any((loss_v > 0) & (loss_v * 4096 < 0.5)):
-        slowest = "the current" if np.any(loss_u * 4096 < 0.5) else "the potential"
+def _form(net: Network, p: Population, dt: float) -> Discrete:
+    form, owner = discrete(net, p, dt), f"Population {p.name!r}"
+    if not form.spiking:
+        raise ExportError(f"{owner}.v_th: must be finite; {form.theta.max():g} is never reached. Let it spike.")
+    if np.any(form.loss_u * 4096 < 0.5) or np.any((form.loss_v > 0) & (form.loss_v * 4096 < 0.5)):
+        slowest = "the current" if np.any(form.loss_u * 4096 < 0.5) else "the potential"
         raise ExportError(
             f"{owner}: {slowest} must lose at least 1/8192 in a step, the smallest that 12 bits can stand for. "
             "Shorten the time constant, or use a larger dt."
         )
-    return _Form(loss_u, loss_v, factor, bias, theta, u, start["v"] - of("v_reset"), late)
+    return form
 
 
 def _source(owner: str, model: Any, dt: float, n: int, shift: int, interval: int) -> IntegerSource:
@@ -285,7 +241,7 @@ def _source(owner: str, model: Any, dt: float, n: int, shift: int, interval: int
     return IntegerSource(n, steps, ids)
 
 
-def _synapses(net: Network, q: Any, dt: float, form: _Form) -> _Synapses:
+def _synapses(net: Network, q: Any, dt: float, form: Discrete) -> _Synapses:
     owner = f"Projection {q.name!r}"
     if q.plasticity is not None:
         raise ExportError(
@@ -310,7 +266,7 @@ def _synapses(net: Network, q: Any, dt: float, form: _Form) -> _Synapses:
     )
 
 
-def _direct(net: Network, i: Input, form: _Form) -> _Synapses:
+def _direct(net: Network, i: Input, form: Discrete) -> _Synapses:
     weight = i.weight
     if isinstance(weight, Distribution):
         weight = weight.draw(i.target.n, stream_key(net.seed, "input weight", i.name))
@@ -321,7 +277,7 @@ def _direct(net: Network, i: Input, form: _Form) -> _Synapses:
 
 
 def _population(
-    name: str, form: _Form, into: dict[str, _Synapses], dt: float, interval: int
+    name: str, form: Discrete, into: dict[str, _Synapses], dt: float, interval: int
 ) -> tuple[IntegerLIF, dict[str, IntegerProjection], PopulationReport, dict[str, ProjectionReport]]:
     n = len(form.theta)
     du = np.clip(np.rint(4096 * form.loss_u) - 1, 0, 4095).astype(np.int64)

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-import torch
 from torch import nn
+
+from snn.sliding import sliding
 
 Array = np.ndarray
 
@@ -70,7 +71,7 @@ def _conv(layer: Any, before: Affine) -> Affine | str:
     if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
         return 'pads otherwise than by a number of zeros; use padding=<number>, padding_mode="zeros"'
     weight = array(layer.weight)
-    matrix, shape = _sliding(before.shape, weight, layer.groups, layer.stride, layer.padding, layer.dilation)
+    matrix, shape = sliding(before.shape, weight, layer.groups, layer.stride, layer.padding, layer.dilation)
     bias = np.zeros(shape[0]) if layer.bias is None else array(layer.bias)
     return before.then(matrix, np.repeat(bias, shape[1] * shape[2]), shape)
 
@@ -84,7 +85,7 @@ def _average(layer: Any, before: Affine) -> Affine | str:
     kernel, stride = _pair(layer.kernel_size), _pair(layer.stride)
     channels = before.shape[0]
     weight = np.full((channels, 1, *kernel), 1.0 / prod(kernel))
-    matrix, shape = _sliding(before.shape, weight, channels, stride, padding, (1, 1))
+    matrix, shape = sliding(before.shape, weight, channels, stride, padding, (1, 1))
     return before.then(matrix, np.zeros(prod(shape)), shape)
 
 
@@ -98,29 +99,6 @@ def _batch_norm(layer: Any, before: Affine) -> Affine | str:
     shift = -array(layer.running_mean) * scale + (0.0 if layer.bias is None else array(layer.bias))
     each = prod(before.shape[1:])
     return before.then(scipy.sparse.diags_array(np.repeat(scale, each)), np.repeat(shift, each), before.shape)
-
-
-def _sliding(
-    shape: tuple[int, ...], weight: Array, groups: int, stride: Any, padding: Any, dilation: Any
-) -> tuple[Any, tuple[int, ...]]:
-    """(matrix, shape of the result) of a convolution with ``weight``, shape (out, in per group, height, width)."""
-    n = prod(shape)
-    places = torch.arange(1.0, n + 1, dtype=torch.float64).reshape(1, *shape)  # 0 is the padding
-    size = weight.shape[2:]
-    unfolded = nn.functional.unfold(places, size, dilation=dilation, padding=padding, stride=stride)[0]
-    out, positions = weight.shape[0], unfolded.shape[1]
-    seen = unfolded.numpy().astype(np.int64).reshape(groups, -1, positions)  # [group, place in the kernel, position]
-    rows, columns, values = [], [], []
-    for k in range(out):
-        inputs = seen[k // (out // groups)]
-        place, position = np.nonzero(inputs)
-        rows.append(k * positions + position)
-        columns.append(inputs[place, position] - 1)
-        values.append(weight[k].ravel()[place])
-    entries = (np.concatenate(values), (np.concatenate(rows), np.concatenate(columns)))
-    matrix = scipy.sparse.csr_array(entries, shape=(out * positions, n))
-    sides = zip(shape[1:], size, *(_pair(x) for x in (stride, padding, dilation)), strict=True)
-    return matrix, (out, *((a + 2 * p - d * (k - 1) - 1) // s + 1 for a, k, s, p, d in sides))
 
 
 def _pair(value: Any) -> tuple[int, int]:

@@ -1,0 +1,454 @@
+"""NIR graphs as networks of this package.
+
+A step dt turns NIR's differential equations into Euler's method, as snnTorch and Norse do:
+
+=============  ==============================================================================================
+NIR            here, a ``CubaLIF`` with X the sum of the weights that arrive in the step
+=============  ==============================================================================================
+LIF            alpha = 0, beta = 1 - dt / tau, gain = r dt / tau
+CubaLIF        alpha = 1 - dt / tau_syn, w_in = w_in dt / tau_syn, beta = 1 - dt / tau_mem, gain = r dt / tau_mem
+IF             alpha = 0, beta = 1, gain = r dt
+Threshold      alpha = 0, beta = 0
+LI, CubaLI, I  as LIF, CubaLIF, IF, with a threshold that is never reached
+=============  ==============================================================================================
+
+NIR counts time in seconds; spikes are 1 in a step. Potentials start at v_leak (I, IF: 0). A spike takes steps where
+such tools let it pass all layers in one: a population's ``level`` is the largest number of connections from an input to
+it, those within a cycle not counted, and what NIR does in step t, it does in step t + level. Connections between
+levels take their difference, connections within a cycle one step; NIR's Delay is added.
+"""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
+from neuromorphic.levels import levels
+from neuromorphic.nir_maps import FLATTEN, Affine, linear_map
+from snn.connect import all_to_all, from_arrays
+from snn.inputs import SpikeArray
+from snn.network import Network, Population
+from snn.neurons import CubaLIF
+from snn.neurons.base import NeuronModel
+
+NEURONS = ("CubaLI", "CubaLIF", "I", "IF", "LI", "LIF", "Threshold")
+READ_BY_V = ("CubaLI", "I", "LI")  # what they send is their potential
+NO_THRESHOLD = float(np.finfo(np.float64).max)
+
+
+def bias_neuron() -> NeuronModel:
+    """A neuron that fires in every step: its weights are the offsets of the layers."""
+    return CubaLIF(alpha=0.0, beta=0.0, v_leak=1.0, v_th=0.5)
+
+
+def nir_package() -> Any:
+    """The package ``nir``."""
+    try:
+        import nir
+    except ImportError as error:
+        raise BackendUnavailable(f'NIR: {error}. Install the extra: pip install "volley-snn[nir]".') from error
+    return nir
+
+
+def from_nir(graph: Any, dt: float | None = None, inputs: dict[str, Any] | None = None) -> Network:
+    """The network of a NIR graph.
+
+    Populations have the names of the graph's nodes ("." in place of "/" for nodes of subgraphs). What leads to an
+    Output node is recorded: spikes, or v of units that do not fire. Where linear nodes lie before an Output, a
+    population with the Output's name holds their result as v.
+
+    Parameters
+    ----------
+    graph : nir.NIRGraph, or the path of a file
+    dt : [ms], the length of a step; None: as the graph's metadata say, which :func:`neuromorphic.to_nir` writes
+    inputs : by name of Input nodes, a ``SpikeArray``, or an array of shape (steps, \\*shape) of values, such as
+        currents. Input nodes that are not named become populations of ``SpikeArray([])``, whose model can be replaced.
+        What comes in step t has the time (t + 1) dt
+
+    Raises
+    ------
+    ModelError
+        With everything that cannot be expressed: names node, parameter and the nearest option.
+    FormatError
+        Where the file cannot be read.
+
+    References
+    ----------
+    Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9
+
+    Examples
+    --------
+    >>> import nir, numpy as np, snn
+    >>> from neuromorphic import from_nir
+    >>> one = np.ones(1)
+    >>> lif = nir.LIF(tau=0.01 * one, r=one, v_leak=0 * one, v_threshold=0.5 * one)
+    >>> nodes = {"in": nir.Input([1]), "w": nir.Linear(8.0 * np.eye(1)), "lif": lif, "out": nir.Output([1])}
+    >>> graph = nir.NIRGraph(nodes, [("in", "w"), ("w", "lif"), ("lif", "out")])
+    >>> net = from_nir(graph, dt=1.0, inputs={"in": snn.SpikeArray([1.0, 6.0], [0, 0])})
+    >>> snn.Simulation(net, dt=1.0, backend="reference").run(10.0).spikes["lif"].times
+    array([2., 7.])
+    """
+    graph = _read(graph) if isinstance(graph, (str, os.PathLike)) else graph
+    nir = nir_package()
+    if not isinstance(graph, nir.NIRGraph):
+        raise ModelError(f"from_nir.graph: must be a nir.NIRGraph or a path; got {type(graph).__name__}.")
+    if dt is None:
+        seconds = (graph.metadata or {}).get("dt")
+        if seconds is None:
+            raise ModelError("from_nir.dt: is needed, in ms: NIR has no step, and this graph's metadata name none.")
+        dt = float(seconds) * 1e3
+    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not 0 < dt < np.inf:
+        raise ModelError(f"from_nir.dt: must be a time > 0 ms; got {dt!r}.")
+    return _Build(graph, float(dt), inputs or {}).network()
+
+
+def _read(path: str | os.PathLike[str]) -> Any:
+    nir = nir_package()
+    try:
+        return nir.read(path, type_check=False)  # shapes are inferred here
+    except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
+        raise FormatError(f"{path}: cannot be read as a NIR file ({error}).") from error
+
+
+@dataclass
+class _Term:
+    """What reaches a node from one neuron node or Input: ``matrix`` times its output, ``steps`` later."""
+
+    source: str
+    matrix: Any  # scipy.sparse.csr_array
+    steps: int
+
+
+@dataclass
+class _Signal:
+    """What a node puts out: the sum of ``terms`` and ``offset``, on flattened samples."""
+
+    terms: list[_Term]
+    offset: np.ndarray
+
+
+class _Build:
+    def __init__(self, graph: Any, dt: float, inputs: dict[str, Any]) -> None:
+        self.dt, self.seconds, self.inputs = dt, dt / 1e3, inputs
+        self.problems: list[str] = []
+        self.nodes, self.edges = _inlined(graph)
+        self.kind = {name: type(node).__name__ for name, node in self.nodes.items()}
+        self.before: dict[str, list[str]] = {name: [] for name in self.nodes}
+        for a, b in dict.fromkeys(self.edges):
+            if a not in self.nodes or b not in self.nodes:
+                self.problems.append(f"Edge ({a!r}, {b!r}): names a node that is not there.")
+            else:
+                self.before[b].append(a)
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.maps: dict[str, Affine | None] = {}
+        self.signals: dict[str, _Signal | None] = {}
+
+    def network(self) -> Network:
+        self._propagate()
+        heads = [n for n, k in self.kind.items() if k in (*NEURONS, "Input")]
+        targets = {n: self._signal(n, ()) for n, k in self.kind.items() if k in NEURONS and n in self.shapes}
+        outputs = {n: self._signal(n, ()) for n, k in self.kind.items() if k == "Output" and n in self.shapes}
+        readouts = {n: s for n, s in outputs.items() if s is not None and not self._direct(n)}
+        joined = {n: s for n, s in (targets | readouts).items() if s is not None}
+        for name in self.inputs:
+            if self.kind.get(name) != "Input":
+                known = ", ".join(n for n, k in self.kind.items() if k == "Input")
+                self.problems.append(f"from_nir.inputs: no Input node {name!r}; there are {known}.")
+        for name, signal in joined.items():
+            for term in signal.terms:
+                if self.kind[term.source] in READ_BY_V:
+                    self.problems.append(
+                        f"Node {term.source!r} ({self.kind[term.source]}): sends its potential to {name!r}; here "
+                        "neurons send spikes. Use LIF, or let it lead straight to an Output."
+                    )
+        if self.problems:
+            raise ModelError("from_nir:\n  " + "\n  ".join(dict.fromkeys(self.problems)))
+
+        net = Network()
+        order = [*heads, *readouts]
+        edges = [(t.source, name, 1) for name, s in joined.items() for t in s.terms]
+        level, cycle = levels(order, edges, {n: int(self.kind[n] != "Input") for n in order})
+        populations: dict[str, Population] = {}
+        for name in heads:
+            populations.update(self._population(net, name, level[name]))
+        for name in readouts:
+            n = int(np.prod(self.shapes[name]))
+            populations[name] = net.population(name, n, CubaLIF(alpha=0.0, beta=0.0, v_th=NO_THRESHOLD))
+        if self.problems:
+            raise ModelError("from_nir:\n  " + "\n  ".join(self.problems))
+        self._connect(net, populations, joined, level, cycle)
+        for name in outputs:
+            for source in [name] if name in readouts else self.before[name]:
+                if self.kind[source] != "Input":
+                    fires = self.kind[source] in NEURONS and self.kind[source] not in READ_BY_V
+                    net.record(populations[source], "spikes" if fires else "v")
+        return net
+
+    def _direct(self, output: str) -> bool:
+        """Whether an Output is fed by neurons or Inputs alone."""
+        return all(self.kind[b] in (*NEURONS, "Input") for b in self.before[output])
+
+    # shapes ----------------------------------------------------------------------------------------------------------
+
+    def _propagate(self) -> None:
+        """Shapes and matrices of all nodes, from the Inputs and from neurons with parameters of more than one entry."""
+        for name, node in self.nodes.items():
+            if self.kind[name] == "Input":
+                shape = _shape(node.output_type["output"])
+                self.shapes[name] = shape
+            elif self.kind[name] in NEURONS and _parameters(node)[0].size > 1:
+                self.shapes[name] = _parameters(node)[0].shape
+        waiting = [n for n in self.nodes if n not in self.shapes]
+        while waiting:
+            ready = [n for n in waiting if any(b in self.shapes for b in self.before[n])]
+            if not ready:
+                break
+            for name in ready:
+                given = next(self.shapes[b] for b in self.before[name] if b in self.shapes)
+                if self.kind[name] in (*NEURONS, "Output"):
+                    self.shapes[name] = given
+                    continue
+                made = linear_map(self.nodes[name], given)
+                self.maps[name] = None if isinstance(made, str) else made
+                if isinstance(made, str):
+                    self.problems.append(f"Node {name!r} ({self.kind[name]}): {made}.")
+                    self.shapes[name] = ()
+                else:
+                    self.shapes[name] = made.shape
+            waiting = [n for n in waiting if n not in self.shapes]
+        for name in waiting:
+            self.problems.append(f"Node {name!r} ({self.kind[name]}): nothing leads to it from an Input. Remove it.")
+
+    # what reaches a node ---------------------------------------------------------------------------------------------
+
+    def _signal(self, name: str, path: tuple[str, ...]) -> _Signal | None:
+        """The sum of what the nodes before ``name`` put out."""
+        found = [self._output(b, (*path, name)) for b in self.before[name]]
+        outs = [out for out in found if out is not None]
+        if len(outs) < len(found):
+            return None
+        sizes = {out.offset.size for out in outs} or {int(np.prod(self.shapes[name]))}
+        if self.kind[name] in (*NEURONS, "Output"):
+            sizes.add(int(np.prod(self.shapes[name])))
+        if len(sizes) > 1:
+            counts = " and ".join(map(str, sorted(sizes)))
+            self.problems.append(f"Node {name!r} ({self.kind[name]}): {counts} values meet; they must be as many.")
+            return None
+        return _Signal([t for out in outs for t in out.terms], sum((o.offset for o in outs), np.zeros(sizes.pop())))
+
+    def _output(self, name: str, path: tuple[str, ...]) -> _Signal | None:
+        if name not in self.shapes:
+            return None
+        if self.kind[name] in (*NEURONS, "Input"):
+            n = int(np.prod(self.shapes[name]))
+            return _Signal([_Term(name, scipy.sparse.eye_array(n, format="csr"), 0)], np.zeros(n))
+        if name in path:
+            self.problems.append(f"Node {name!r} ({self.kind[name]}): lies on a cycle without a neuron. Break it.")
+            return None
+        if name not in self.signals:
+            before = self._signal(name, path)
+            self.signals[name] = None if before is None else self._apply(name, before)
+        return self.signals[name]
+
+    def _apply(self, name: str, before: _Signal) -> _Signal | None:
+        if self.kind[name] == "Delay":
+            return self._delayed(name, before)
+        made = self.maps.get(name)
+        if made is None:
+            return None
+        if before.offset.size != made.matrix.shape[1]:
+            self.problems.append(
+                f"Node {name!r} ({self.kind[name]}): takes {made.matrix.shape[1]} values; gets {before.offset.size}."
+            )
+            return None
+        if self.kind[name] == FLATTEN:
+            return before
+        terms = [_Term(t.source, scipy.sparse.csr_array(made.matrix @ t.matrix), t.steps) for t in before.terms]
+        return _Signal(terms, made.matrix @ before.offset + made.offset)
+
+    def _delayed(self, name: str, before: _Signal) -> _Signal | None:
+        n = before.offset.size
+        given = np.asarray(self.nodes[name].delay, float).ravel()
+        delay = np.broadcast_to(given, n) if given.size == 1 else given
+        steps = np.rint(delay / self.seconds)
+        if delay.size != n or np.any(delay < 0) or np.any(np.abs(steps * self.seconds - delay) > 1e-6 * self.seconds):
+            self.problems.append(
+                f"Node {name!r} (Delay).delay: must be >= 0, whole steps of {self.dt:g} ms, one or {n} values; got "
+                f"{given.size} from {given.min() * 1e3:g} to {given.max() * 1e3:g} ms. Use a dt that divides them."
+            )
+            return None
+        terms = []
+        for s in np.unique(steps):
+            keep = scipy.sparse.diags_array((steps == s).astype(float))
+            terms += [_Term(t.source, scipy.sparse.csr_array(keep @ t.matrix), t.steps + int(s)) for t in before.terms]
+        return _Signal(terms, before.offset)
+
+    # populations and projections -------------------------------------------------------------------------------------
+
+    def _population(self, net: Network, name: str, level: int) -> dict[str, Population]:
+        n = int(np.prod(self.shapes[name]))
+        if self.kind[name] == "Input":
+            given = self.inputs.get(name)
+            if given is None or isinstance(given, SpikeArray):
+                return {name: net.population(name, n, given or SpikeArray([]))}
+            values = np.asarray(given, float)
+            if values.shape[1:] != self.shapes[name] or not np.all(np.isfinite(values)):
+                sizes = ", ".join(map(str, self.shapes[name]))
+                raise ShapeError(
+                    f"from_nir.inputs[{name!r}]: must be finite, of shape (steps, {sizes}), or a SpikeArray; got "
+                    f"{values.shape}."
+                )
+            return {}
+        node = self.nodes[name]
+        model, start = _model(node, self.seconds, n)
+        if isinstance(model, str):
+            self.problems.append(f"Node {name!r} ({self.kind[name]}){model}")
+            return {}
+        if "v0" in (node.metadata or {}):
+            start = _earlier(model, np.asarray(node.metadata["v0"]), np.asarray(node.metadata["i0"]), level)
+        try:
+            return {name: net.population(name, n, CubaLIF(**model), init=start)}
+        except (ModelError, ShapeError) as error:
+            self.problems.append(f"Node {name!r} ({self.kind[name]}): {error}")
+            return {}
+
+    def _connect(
+        self, net: Network, populations: dict[str, Population], joined: dict[str, _Signal], level: dict[str, int],
+        cycle: dict[str, int],
+    ) -> None:  # fmt: skip
+        biased = {name: s.offset for name, s in joined.items() if np.any(s.offset)}
+        if biased:
+            title = _free("bias", populations)
+            ones = net.population(title, 1, bias_neuron())
+        for name, signal in joined.items():
+            by_source: dict[str, list[tuple[Any, int]]] = {}
+            for term in signal.terms:
+                inside = cycle[term.source] == cycle[name]
+                steps = term.steps + (1 if inside else level[name] - level[term.source])
+                by_source.setdefault(term.source, []).append((term.matrix, steps))
+            for source, terms in by_source.items():
+                if source in populations:
+                    self._project(net, populations[source], populations[name], terms)
+                else:
+                    self._inject(net, source, populations[name], terms)
+            if name in biased:
+                weight = biased[name][None]
+                net.connect(ones, populations[name], all_to_all(), weight=weight, delay=level[name] * self.dt)
+
+    def _project(self, net: Network, source: Population, target: Population, terms: list[tuple[Any, int]]) -> None:
+        matrix, steps = terms[0]
+        if len(terms) == 1 and matrix.nnz > 0.5 * matrix.shape[0] * matrix.shape[1]:
+            net.connect(source, target, all_to_all(), weight=matrix.toarray().T, delay=steps * self.dt)
+            return
+        parts = [(m.tocoo(), s) for m, s in terms]
+        sources, targets = (np.concatenate([getattr(m, k) for m, _ in parts]).astype(np.int64) for k in ("col", "row"))
+        weights = np.concatenate([m.data for m, _ in parts])
+        delays = np.concatenate([np.full(m.nnz, s * self.dt) for m, s in parts])
+        if weights.size:
+            same = delays.min() == delays.max()
+            delay = float(delays[0]) if same else delays
+            net.connect(source, target, from_arrays(sources, targets), weight=weights, delay=delay)
+
+    def _inject(self, net: Network, source: str, target: Population, terms: list[tuple[Any, int]]) -> None:
+        """Values of an Input: spikes with weights of their own, straight to ``target``."""
+        values = np.asarray(self.inputs[source], float).reshape(len(self.inputs[source]), -1)
+        for k, (matrix, steps) in enumerate(terms):
+            arriving = (matrix @ values.T).T
+            when, ids = np.nonzero(arriving)
+            spikes = SpikeArray((when + steps + 1) * self.dt, ids, arriving[when, ids])
+            net.input(f"{source}->{target.name}" + (f" {k + 1}" if k else ""), target, spikes)
+
+
+def _inlined(graph: Any, prefix: str = "") -> tuple[dict[str, Any], list[tuple[str, str]]]:
+    """Nodes and edges with those of subgraphs, whose Input and Output nodes are passed over."""
+    nodes: dict[str, Any] = {}
+    edges: list[tuple[str, str]] = []
+    ends: dict[str, tuple[list[str], list[str]]] = {}  # of a subgraph: what follows its Inputs, what its Outputs follow
+    for name, node in graph.nodes.items():
+        full = f"{prefix}{name}".replace("/", ".")
+        if type(node).__name__ == "NIRGraph":
+            inner, joined = _inlined(node, f"{full}.")
+            virtual = [n for n, x in node.nodes.items() if type(x).__name__ in ("Input", "Output")]
+            passed = {f"{full}.{n}".replace("/", ".") for n in virtual}
+            first = [b for a, b in joined if a in passed]
+            last = [a for a, b in joined if b in passed]
+            ends[full] = first, last
+            nodes.update({n: x for n, x in inner.items() if n not in passed})
+            edges += [(a, b) for a, b in joined if a not in passed and b not in passed]
+        else:
+            nodes[full] = node
+    for a, b in graph.edges:
+        start, stop = (f"{prefix}{x}".replace("/", ".") for x in (a, b))
+        edges += [(x, y) for x in ends.get(start, ([], [start]))[1] for y in ends.get(stop, ([stop], []))[0]]
+    return nodes, edges
+
+
+def _earlier(model: dict[str, Any], v: Any, i: Any, steps: int) -> dict[str, Any]:
+    """The state that becomes (v, i) within ``steps`` without input; what has no effect on it is 0."""
+    alpha, beta, leak = (np.broadcast_to(model.get(k, 0.0), v.shape) for k in ("alpha", "beta", "v_leak"))
+    for _ in range(steps):
+        moved = v - (1.0 - beta) * leak - model["gain"] * i
+        v = np.divide(moved, beta, out=np.zeros_like(v), where=beta > 0)
+        i = np.divide(i, alpha, out=np.zeros_like(i), where=alpha > 0)
+    return {"v": v, "i": i}
+
+
+def _free(name: str, taken: Any) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(int(x) for x in np.atleast_1d(np.asarray(value)))
+
+
+def _parameters(node: Any) -> list[np.ndarray]:
+    """Parameters of a neuron node as arrays."""
+    names = ("tau_syn", "tau_mem", "tau", "r", "v_leak", "v_threshold", "threshold", "v_reset", "w_in")
+    arrays = [np.asarray(getattr(node, x), float) for x in names if getattr(node, x, None) is not None]
+    return sorted(arrays, key=lambda a: -a.size)
+
+
+def _model(node: Any, dt: float, n: int) -> tuple[Any, dict[str, Any]]:
+    """(parameters of CubaLIF, initial values); in place of the parameters a text that says why there are none."""
+
+    def of(name: str) -> np.ndarray:
+        value = np.asarray(getattr(node, name), float).ravel()
+        return np.broadcast_to(value, n).copy() if value.size == 1 else value
+
+    kind = type(node).__name__
+    for array in _parameters(node):
+        if array.size not in (1, n):
+            return f": parameters must be one or {n}, as what it gets; got {array.size}.", {}
+        if not np.all(np.isfinite(array)):
+            return ": parameters must be finite.", {}
+    if kind == "Threshold":
+        return {"alpha": 0.0, "beta": 0.0, "v_th": of("threshold")}, {}
+    for name in ("tau", "tau_mem", "tau_syn"):
+        if hasattr(node, name) and np.any(of(name) < dt * (1 - 1e-9)):
+            return (
+                f".{name}: must be at least a step, {dt * 1e3:g} ms, for Euler's method; got {of(name).min() * 1e3:g} "
+                "ms. Use a smaller dt."
+            ), {}
+    params: dict[str, Any] = {"alpha": 0.0}
+    if kind in ("CubaLI", "CubaLIF"):
+        loss = np.minimum(dt / of("tau_syn"), 1.0)
+        params |= {"alpha": 1.0 - loss, "w_in": of("w_in") * loss}
+    if kind in ("I", "IF"):
+        params |= {"beta": 1.0, "gain": of("r") * dt}
+    else:
+        loss = np.minimum(dt / of("tau_mem" if kind.startswith("Cuba") else "tau"), 1.0)
+        params |= {"beta": 1.0 - loss, "gain": of("r") * loss, "v_leak": of("v_leak")}
+    fires = kind in ("CubaLIF", "IF", "LIF")
+    params["v_th"] = of("v_threshold") if fires else NO_THRESHOLD
+    if fires and getattr(node, "v_reset", None) is not None:
+        params["v_reset"] = of("v_reset")
+    start = {"v": params["v_leak"]} if "v_leak" in params and np.any(params["v_leak"]) else {}
+    return params, start
+
+
+__all__ = ["bias_neuron", "from_nir", "nir_package"]
