@@ -48,7 +48,7 @@ class QFFS(torch.nn.Module):
     """Activation quantised to ``bits`` with a learned step (LSQ), for conversion to neurons with negative spikes.
 
     h(z) = step round(clip(z / step, 0, 2^bits - 1)), with the gradient of the rounding taken as 1, and that of the step
-    divided by sqrt(elements of a sample (2^bits - 1)).
+    divided by sqrt(elements of a sample (2^bits - 1)). Converted, it is right for input of about 2^bits - 1 steps.
 
     Parameters
     ----------

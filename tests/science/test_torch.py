@@ -145,10 +145,11 @@ def test_conversion_of_digits(digits):
 
 
 def simulate(made, sample, steps):
-    """v of the output after each step in which it hears of the input."""
+    """v of the output after each step in which it hears of the input; a sample is one array, or one for each step."""
     made.network.record("layer1")
     made.network.record("output", "v")
-    made.network.inputs["sample"].source = snn.StepCurrent((made.encoder.weight @ sample + made.encoder.bias)[None])
+    currents = np.atleast_2d(sample) @ made.encoder.weight.T + made.encoder.bias
+    made.network.inputs["sample"].source = snn.StepCurrent(currents, np.arange(1.0 * len(currents)))
     run = snn.Simulation(made.network, dt=1.0, quiet=True, threads=1).run(steps + made.depth - 1.0)
     return np.asarray(run.states["output"]["v"])[made.depth - 1 :]
 
@@ -190,9 +191,9 @@ def test_qffs_neurons_take_spikes_back():
 
 
 def test_qffs_network_equals_its_definition():
-    """Three layers, against the neuron written with signed spikes, one array a layer."""
+    """Three layers and input that changes, against the neuron written with signed spikes, one array a layer."""
     ann = rate_network(lambda: QFFS(bits=2, step=0.5), (12, 20, 15, 4), seed=3).double()
-    samples = np.random.default_rng(2).random((12, 12))
+    samples = np.random.default_rng(2).normal(0.5, 0.7, (8, 12, 12))  # (samples, steps, inputs)
     for m in ann:
         if isinstance(m, nn.Linear):
             nn.init.normal_(m.bias, 0.1, 0.2)
@@ -203,7 +204,7 @@ def test_qffs_network_equals_its_definition():
         found = simulate(from_torch(ann, 12), sample, 12)
         v, sent, total = [np.full(n, 0.75) for n in (20, 15)], [np.zeros(n) for n in (20, 15)], np.zeros(4)
         for step in range(12):
-            x = sample
+            x = sample[step]
             for k in range(2):
                 v[k] += weights[k] @ x + biases[k]
                 spike = np.where((v[k] >= 1.5) & (sent[k] < 3), 1.0, np.where((v[k] < 0) & (sent[k] > 0), -1.0, 0.0))
