@@ -293,7 +293,7 @@ class FORCE:
         return self
 
     def _series(self, owner: str, target: Any, inputs: Any) -> tuple[np.ndarray, np.ndarray]:
-        target = series(f"FORCE.{owner}.target", target, self.n_outputs)
+        target = np.ascontiguousarray(series(f"FORCE.{owner}.target", target, self.n_outputs))
         return target, self._inputs(owner, inputs, len(target))
 
     def _inputs(self, owner: str, inputs: Any, steps: int) -> np.ndarray:
@@ -303,7 +303,7 @@ class FORCE:
             raise ShapeError(
                 f"FORCE.{owner}.inputs: there are n_inputs = {self.n_inputs}; got {type(inputs).__name__}."
             )
-        given: np.ndarray = series(f"FORCE.{owner}.inputs", inputs, self.n_inputs)
+        given = np.ascontiguousarray(series(f"FORCE.{owner}.inputs", inputs, self.n_inputs))
         if len(given) != steps:
             raise ShapeError(f"FORCE.{owner}.inputs: must have {steps} steps; got {len(given)}.")
         return given
