@@ -78,6 +78,11 @@ fi
 
 say "installing the project into .venv (extras: ${want:-none}). This can take a few minutes."
 rm -f "$stamp"
+if [[ ",$want," == *,torch,* && "$(uname -s)" == Linux ]] && ! "$python" -c 'import torch' 2>/dev/null; then
+    # PyPI's torch for Linux brings gigabytes of CUDA; builds for the CPU have an index of their own
+    "$python" -m pip install --quiet --quiet --disable-pip-version-check --retries 0 \
+        --extra-index-url https://download.pytorch.org/whl/cpu "torch==2.13.0"
+fi
 "$python" -m pip install --quiet --quiet --disable-pip-version-check --editable ".${want:+[$want]}"
 printf '%s\n%s\n' "$key" "$want" >"$stamp.new"
 mv "$stamp.new" "$stamp"
