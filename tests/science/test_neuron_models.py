@@ -178,7 +178,7 @@ RK4 = {
     ),
     "AdExClopath": (
         {"tau_w": 10.0, "tau_v_th": 5.0, "tau_z": 3.0},
-        {"z": 300.0, "v": -60.0, "w": 20.0, "v_t": -45.0},
+        {"z": 600.0, "v": -60.0, "w": 20.0, "v_t": -45.0},
         300.0,
         lambda v, w, z, s, i: [
             (-30 * (v + 70.6) + 60 * np.exp((v - s) / 2) + z - w + i) / 281,
@@ -304,7 +304,8 @@ def test_adex_clopath_after_a_spike():
     after = np.arange(spike, spike + 20)
     assert (trace["v"][after] == 33.0).all() and trace["v"][spike + 20] == -60.0
     assert np.ptp(trace["w"][spike : spike + 21]) == 0.0
-    assert trace["w"][spike] - trace["w"][spike - 1] == pytest.approx(7.0, abs=0.2)
+    without, _ = simulate(neurons.AdExClopath, 0.1, 400, {"i_stim": 900.0}, b=0.0)
+    assert trace["w"][spike] - without["w"][spike] == pytest.approx(7.0, rel=1e-12)
     s = np.arange(100) * 0.1
     np.testing.assert_allclose(trace["z"][spike : spike + 100], 400.0 * np.exp(-s / 40.0), rtol=1e-12)
     np.testing.assert_allclose(trace["v_t"][spike : spike + 100], -50.4 + 80.8 * np.exp(-s / 50.0), rtol=1e-12)
