@@ -46,7 +46,7 @@ def trained(task: str, conversion: str, seed: int) -> tuple[snn.Classifier, Any,
         np.add.at(frame, address, 1.0 / steps)
 
     def unit() -> nn.Module:
-        return QCFS(8) if conversion == "QCFS" else QFFS(6, 0.02)
+        return QCFS(8, 1.0) if conversion == "QCFS" else QFFS(6, 0.02)
 
     ann = nn.Sequential(
         nn.Conv2d(2, 8, 5, padding=2), unit(), nn.AvgPool2d(2), nn.Conv2d(8, 16, 3, padding=1), unit(),
