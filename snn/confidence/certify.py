@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import special
 
 Floats = NDArray[np.float64]
 
 
 def binomial_p(losses: Any, n: Any, eps: float) -> Any:
     """P(Binomial(n, eps) <= losses): p value of "the risk of a loss of 0 or 1 exceeds eps", elementwise."""
-    return stats.binom.cdf(losses, n, eps)
+    return special.bdtr(losses, n, eps)
 
 
 def hoeffding_bentkus_p(mean: Any, n: int, eps: float) -> Any:

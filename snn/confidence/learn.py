@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import scipy.optimize
 import scipy.special
 from numpy.typing import NDArray
 
@@ -32,7 +31,9 @@ def fit_scale(z: Floats, y: NDArray[np.int64]) -> float:
         b = np.exp(log_b) / unit
         return float(scipy.special.logsumexp(b * gap, axis=1).mean() - b * slack)
 
-    done = scipy.optimize.minimize_scalar(loss, bounds=(-7.0, 7.0), method="bounded", options={"xatol": 1e-4})
+    from scipy.optimize import minimize_scalar  # here, so that `import snn` stays light
+
+    done = minimize_scalar(loss, bounds=(-7.0, 7.0), method="bounded", options={"xatol": 1e-4})
     return float(unit / np.exp(done.x))
 
 
@@ -55,9 +56,9 @@ def fit_gate(x: Floats, goal: NDArray[np.bool_], balanced: bool = False) -> Floa
         value = np.mean(weight * (np.logaddexp(0.0, z) - y * z)) + 0.5e-4 * theta @ theta
         return float(value), np.append(a.T @ error, error.sum()) + 1e-4 * theta
 
-    done = scipy.optimize.minimize(
-        loss, np.zeros(a.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500}
-    )
+    from scipy.optimize import minimize
+
+    done = minimize(loss, np.zeros(a.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500})
     w = done.x[:-1] / size
     return np.append(w, done.x[-1] - mean @ w)
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -156,6 +155,8 @@ class Trace:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an HDF5 file, which appears whole or not at all; an existing one is replaced."""
+        import h5py  # here, so that `import snn` stays light
+
         path = Path(path)
         part = path.with_name(path.name + ".part")
         try:
@@ -179,6 +180,8 @@ class Trace:
         FormatError
             Where the file is missing, no trace, of another version, or broken.
         """
+        import h5py
+
         path = Path(path)
         if not path.exists():
             raise FormatError(f"{path}: no such file. Check the name.")
