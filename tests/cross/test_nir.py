@@ -88,7 +88,7 @@ def test_norse_reads_recurrent_graphs():
 
 
 def test_the_check_flags_snntorchs_reading_of_recurrent_graphs():
-    """snnTorch 1.0 feeds the input through the recurrent matrix. If this fails, it has been mended: test for equality."""
+    """snnTorch 1.0 feeds the input through the recurrent matrix. If this fails it is mended: test for equality."""
     graph = to_nir(network(True, *PAIRS["CubaLIF"]), DT, check=STEPS)
     assert check_nir(graph, snntorch_reads(graph))["output"] > 100
 
