@@ -104,7 +104,9 @@ def cost(net: IntegerNetwork, result: IntegerResult, steps: int, chip: str = "lo
     updates = steps * int(sum(p.n for p in net.populations.values()))
     energy = {}
     if mapping.chip is CHIPS["loihi1"]:
-        for name, p in PROFILES.items():
-            picojoule = synops * p.synop + (updates - fired) * p.quiet + fired * p.fired + messages * p.message
+        for name, each in PROFILES.items():
+            picojoule = (
+                synops * each.synop + (updates - fired) * each.quiet + fired * each.fired + messages * each.message
+            )
             energy[name] = picojoule * 1e-3
     return Cost(mapping, steps, {k: int(c.sum()) for k, c in counts.items()}, synops, messages, energy)

@@ -148,17 +148,17 @@ def map_network(net: IntegerNetwork, chip: str = "loihi2", chips: int = 1) -> Ma
     cores, last = len(used), int(chips) * (limits.cores.value or 1)
     if cores > last:
         first = np.searchsorted(core, last)
+        place, need = first - int(np.sum(sizes[: owner[first]])), math.ceil(cores / (limits.cores.value or 1))
         problems.append(
-            f"Population {names[owner[first]]!r}: neuron {first - int(np.sum(sizes[: owner[first]]))} is the first that "
-            f"finds no core: the network needs {cores:,} cores, {chips} x {limits.name} have {last:,}. Use "
-            f"chips={math.ceil(cores / (limits.cores.value or 1))}."
+            f"Population {names[owner[first]]!r}: neuron {place} is the first that finds no core: the network needs "
+            f"{cores:,} cores, {chips} x {limits.name} have {last:,}. Use chips={need}."
         )
     if problems:
         raise ExportError("map_network:\n  " + "\n  ".join(problems))
     begin = np.cumsum([0, *sizes])
-    return Mapping(
-        limits, {name: core[begin[k] : begin[k + 1]] for k, name in enumerate(names)}, *used.T, axons, reached
-    )
+    neurons, memory, axons_in = used.T
+    places = {name: core[begin[k] : begin[k + 1]] for k, name in enumerate(names)}
+    return Mapping(limits, places, neurons, memory, axons_in, axons, reached)
 
 
 _WHAT = (
@@ -233,7 +233,8 @@ class _Rows:
         pairs = np.unique(np.stack((self.of_target, core[self.target])), axis=1)
         lists = np.bincount(pairs[0], minlength=self.count)
         axons = np.zeros(len(core))
-        reached = {k: np.zeros(x.n, np.int64) for k, x in [*self.net.populations.items(), *self.net.sources.items()]}
+        reached = {k: np.zeros(p.n, np.int64) for k, p in self.net.populations.items()}
+        reached |= {k: np.zeros(s.n, np.int64) for k, s in self.net.sources.items()}
         for name, sources, at in self.owners:
             mine = lists[at : at + len(sources)]
             reached[name][sources] += mine
