@@ -1,23 +1,30 @@
 """Ways to neuromorphic hardware: quantisation, constraints of targets, and exports."""
 
+from neuromorphic.costs import Cost, cost
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerResult, IntegerSource
 from neuromorphic.lava import LavaRun, export_lava, run_lava
 from neuromorphic.nir_export import check_nir, latency, to_nir
 from neuromorphic.nir_import import from_nir
 from neuromorphic.quantization import Quantized, quantize
+from neuromorphic.targets import CHIPS, Mapping, map_network
 
 __all__ = [
+    "CHIPS",
+    "Cost",
     "IntegerLIF",
     "IntegerNetwork",
     "IntegerProjection",
     "IntegerResult",
     "IntegerSource",
     "LavaRun",
+    "Mapping",
     "Quantized",
     "check_nir",
+    "cost",
     "export_lava",
     "from_nir",
     "latency",
+    "map_network",
     "quantize",
     "run_lava",
     "to_nir",

@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 the run failed, 2 wrong usage, configuration or file, 130 interrupted.
 """
 
+import importlib
 import inspect
 import os
 import re
@@ -89,6 +90,14 @@ def _version(value: bool) -> None:
 
         print(f"volley-snn {snn.__version__}")
         raise typer.Exit
+
+
+class Target(str, Enum):
+    """What ``snn export`` writes."""
+
+    nir = "nir"
+    lava = "lava"
+    report = "report"
 
 
 @app.callback()
@@ -342,6 +351,39 @@ def _validate_record(file: Path) -> None:
                     problems.append(f"spikes of {name!r}: must lie within {span}; got {first:g} to {last:g}.")
     if problems:
         raise listed(file, problems)
+
+
+# --------------------------------------------------------------------------------------------------------- export
+
+
+@app.command()
+def export(
+    target: Target = typer.Argument(help="nir: a NIR file; lava: a folder for Lava; report: cost on a chip."),
+    file: Path = typer.Argument(help="TOML file."),
+    out: Path | None = typer.Option(None, help="File or folder to write [default: results/NAME.nir or .lava]."),
+    set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value; lists by number, from 0."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing NIR file."),
+    check: int = typer.Option(0, metavar="STEPS", help="nir: keep random input and the spikes expected of it."),
+    interval: int = typer.Option(1, help="lava, report: fewest steps between two spikes of a neuron."),
+    chip: str = typer.Option("loihi2", help="report: loihi1 or loihi2."),
+    chips: int = typer.Option(1, help="report: how many there are."),
+    allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
+) -> None:
+    """Hand a network over to other simulators and chips; dt and duration are the file's."""
+    with _errors(WRONG):
+        # a layer above this one, so by name: only this command reaches up
+        command = importlib.import_module("neuromorphic.command")
+        experiment = _experiment(file, set_, {}, allow_code)
+        net, dt = experiment.network(), experiment.simulation.dt
+        steps = round(experiment.simulation.duration / dt)
+        if out is None and target is not Target.report:
+            out = _default_output(file).with_suffix(f".{target.value}")
+        if target is Target.nir:
+            print(command.write_nir(net, dt, check, out, overwrite))
+        elif target is Target.lava:
+            print(command.write_lava(net, dt, interval, steps, out))
+        else:
+            print(command.describe(net, dt, interval, steps, chip, chips))
 
 
 # ----------------------------------------------------------------------------------------------------------- plot

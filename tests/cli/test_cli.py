@@ -349,6 +349,51 @@ def test_plot(net):
     assert not list(Path().glob("*.part"))
 
 
+# --------------------------------------------------------------------------------------------------------- export
+
+EXPORTED = """
+[simulation]
+duration = 50.0
+dt = 1.0
+[populations.stimulus]
+n = 3
+model = "SpikeArray"
+times = [2.0, 5.0, 9.0]
+ids = [0, 1, 2]
+[populations.out]
+n = 4
+model = "CubaLIF"
+params = {alpha = 0.5, beta = 0.875}
+[[projections]]
+source = "stimulus"
+target = "out"
+rule = "all_to_all"
+weight = 0.6
+delay = 1.0
+"""
+
+
+def test_export(tmp_path, monkeypatch):
+    nir = pytest.importorskip("nir", reason="needs the extra nir")
+    monkeypatch.chdir(tmp_path)
+    Path("net.toml").write_text(EXPORTED)
+    done = command("export", "nir", "net.toml")
+    assert done.exit_code == 0, done.output
+    graph = nir.read("results/net.nir")
+    assert graph.metadata["dt"] == 1e-3 and "stimulus_to_out" in graph.nodes
+    assert "1 Input, 1 CubaLIF, 1 Linear, 1 Output" in done.stdout
+    assert command("export", "nir", "net.toml").exit_code == 2
+    assert command("export", "nir", "net.toml", "--overwrite", "--set", "simulation.dt=0.5").exit_code == 0
+    assert nir.read("results/net.nir").metadata["dt"] == 5e-4
+    done = command("export", "lava", "net.toml", "--out", "bundle")
+    assert done.exit_code == 0 and Path("bundle/run_lava.py").exists() and "headroom" in done.stdout
+    done = command("export", "report", "net.toml", "--chip", "loihi1")
+    assert done.exit_code == 0 and "50 steps: 12 synaptic operations" in done.stdout
+    assert "energy (davies2018)" in done.stdout
+    done = command("export", "nir", "net.toml", "--out", "no.nir", "--set", "populations.out.params.reset=1")
+    assert done.exit_code == 2 and "'out'.reset: must be 0" in done.stderr and not Path("no.nir").exists()
+
+
 # ---------------------------------------------------------------------------------------------- models, usage
 
 

@@ -2,8 +2,10 @@
 
 import doctest
 import importlib
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -370,6 +372,14 @@ def test_networks_that_nir_cannot_hold():
 def test_nir_is_imported_only_when_asked():
     code = "import sys, neuromorphic, snn; print(*({'nir', 'torch', 'lava'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
+
+
+def test_the_documentations_example_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "neuromorphic.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (block,) = [b for b in re.findall(r"```python\n(.*?)```", text, re.S) if "from_nir" in b]
+    exec(block, {})
+    assert int(capsys.readouterr().out.split()[0]) > 100
 
 
 @pytest.mark.parametrize("name", ["neuromorphic.nir_import", "neuromorphic.nir_export"])

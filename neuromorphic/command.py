@@ -1,0 +1,37 @@
+"""What ``snn export`` does, target by target: writes files and returns what is to be printed."""
+
+from pathlib import Path
+
+from kernels.errors import ExportError
+from neuromorphic.costs import cost
+from neuromorphic.lava import export_lava
+from neuromorphic.nir_export import latency, to_nir
+from neuromorphic.nir_import import nir_package
+from neuromorphic.quantization import quantize
+from snn.network import Network
+
+
+def write_nir(net: Network, dt: float, check: int, out: Path, overwrite: bool) -> str:
+    """Write a NIR file."""
+    nir = nir_package()
+    if out.exists() and not overwrite:
+        raise ExportError(f"{out}: exists already. Name another, or give --overwrite.")
+    graph = to_nir(net, dt, check)
+    nir.write(out, graph)
+    kinds = [type(node).__name__ for node in graph.nodes.values()]
+    counts = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
+    behind = ", ".join(f"{name} {steps}" for name, steps in latency(net, dt).items())
+    return f"{counts}\nsteps by which populations run behind their nodes: {behind}\nwritten to {out}"
+
+
+def write_lava(net: Network, dt: float, interval: int, steps: int, out: Path) -> str:
+    """Quantise, and write a bundle for Lava."""
+    quantized = quantize(net, dt, interval)
+    export_lava(quantized.network, out, steps)
+    return f"{quantized}\nwritten to {out}; run it: python {out / 'run_lava.py'}"
+
+
+def describe(net: Network, dt: float, interval: int, steps: int, chip: str, chips: int) -> str:
+    """Quantise, run, and say what it costs on a chip."""
+    quantized = quantize(net, dt, interval)
+    return f"{quantized}\n{cost(quantized.network, quantized.network.run(steps), steps, chip, chips)}"
