@@ -41,9 +41,9 @@ else # NumPy for Python 3.10 has older annotations: ndarray without type argumen
     summary+=("skipped mypy (needs Python 3.11 or newer)")
 fi
 stage "import layers" .venv/bin/lint-imports
-# A process a core, each with whole files, whose tests share compiled kernels.
+# A process a core; each begins with neighbouring tests, which share compiled kernels.
 # pyproject.toml adds -ra: every skipped test is listed with its reason
-stage "tests" "$python" -m pytest --durations=15 --numprocesses=auto --dist=loadfile "$@"
+stage "tests" "$python" -m pytest --durations=15 --numprocesses=auto --dist=worksteal "$@"
 
 echo
 echo "== summary"
