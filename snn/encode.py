@@ -19,7 +19,7 @@ class Encoder:
     """Base of encoders. ``target`` names what samples drive: an input (currents) or a population of spike sources."""
 
     target: str
-    keyed = "no random numbers"  # how they are
+    seed: int | None = None  # of random numbers, keyed by (seed, sample id, source, step); None: there are none
 
     def digest(self) -> str:
         """Hash of what is no part of the text that stands for the encoder."""
@@ -177,7 +177,6 @@ class Rate(_Spikes):
     def __init__(self, target: str, gain: float = 1.0, seed: int = 0) -> None:
         super().__init__(target)
         self.gain, self.seed = float(gain), int(seed)
-        self.keyed = f"({self.seed}, sample, source, step)"
         if not (np.isfinite(self.gain) and self.gain > 0):
             raise ModelError(f"Rate.gain: must be > 0; got {gain!r}.")
 

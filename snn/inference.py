@@ -127,7 +127,8 @@ class Classifier:
         if t_max is None and known is None:
             raise ModelError("Classifier.run.t_max: is needed with an agent that was not fitted; got None.")
         t_max = self._steps(known["t_max"] if t_max is None and known else t_max)
-        if known and (what := different(known, self.fingerprint(t_max))):
+        if known and known != (mine := self.fingerprint(t_max)):
+            what = different(known, mine)
             raise ModelError(
                 f"Classifier.run: the agent was fitted on another network or setting: {what}. Fit it on this."
             )
@@ -140,8 +141,10 @@ class Classifier:
 
     def fingerprint(self, t_max: int) -> dict[str, Any]:
         """What a certificate of an agent on this classifier binds."""
+        seed = self.encoder.seed
         return {
-            "t_max": t_max, "encoder": repr(self.encoder), "seed": self.encoder.keyed, "precision": self.precision,
+            "t_max": t_max, "encoder": repr(self.encoder), "precision": self.precision,
+            "seed": "no random numbers" if seed is None else f"({seed}, sample, source, step)",
             "network": self.network_hash, "latency": self.latency, "depth": self.depth, "dt": self.dt,
         }  # fmt: skip
 
@@ -159,7 +162,9 @@ class Classifier:
         skip = 0 if pipelined else self.depth - 1
         rule = agent.rule(t_max, self.output.n, self.depth if pipelined else 1)
         samples = self.encoder.check(x, self._size)
-        ids = sample_ids(x) if ids is None else np.asarray(ids)
+        if ids is None:  # a name matters to a trace and to random numbers
+            ids = sample_ids(x) if each_step or self.encoder.seed is not None else np.zeros(len(samples), np.int64)
+        ids = np.asarray(ids)
         if ids.shape != (len(samples),) or ids.dtype.kind not in "iu":
             raise ShapeError(f"Classifier.ids: must be {len(samples)} integers; got {ids.dtype} of {ids.shape}.")
         ids = ids.astype(np.int64)
