@@ -2,9 +2,9 @@
 
     python scripts/bench/inference.py [--rounds 5] [--threads 2] [--hidden 512]
 
-A network of integrate-and-fire neurons 64 - hidden - hidden - 10 with random weights, direct input, soft reset, runs 32
-steps in all of them, snnTorch and SpikingJelly in float32 as their users run them. Labels are compared. Then an agent
-stops samples at a mean of about 4.4 steps.
+Integrate-and-fire neurons with random weights, direct input, soft reset: a network 64 - hidden - hidden - 10 and a
+small one of convolutions run 32 steps in all of them, in float32. Labels are compared. Then an agent stops samples of
+the first at a mean of about 4.4 steps.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import importlib.metadata
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -41,48 +42,92 @@ def classifier(w: list[np.ndarray], threads: int) -> snn.Classifier:
     return snn.Classifier(net, snn.encode.Direct("x", w[0]), out, precision="float32", threads=threads)
 
 
-def snntorch_runner(w: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """The same in snnTorch: Leaky with beta 1, reset in the step of the spike."""
-    import snntorch
+def peers_of(layers: list[Any], threads: int) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
+    """The same in snnTorch (Leaky with beta 1, reset in the step of the spike) and SpikingJelly (IFNode, soft reset).
+
+    ``layers``: torch modules; "neurons" stands for neurons. The first module is computed once, its result is a current.
+    """
     import torch
 
-    linear = [torch.from_numpy(x) for x in w]
-    cells = [snntorch.Leaky(beta=1.0, threshold=1.0, reset_mechanism="subtract", reset_delay=False) for _ in range(2)]
+    torch.set_num_threads(threads)
+    found: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
+    try:
+        import snntorch
+
+        def make() -> Any:
+            return snntorch.Leaky(1.0, reset_mechanism="subtract", reset_delay=False, init_hidden=True)
+
+        cells = [make() if layer == "neurons" else layer for layer in layers]
+        found[f"snnTorch {importlib.metadata.version('snntorch')}"] = runner(cells)
+    except ImportError as error:
+        print(f"snnTorch: not measured, {error}")
+    try:
+        from spikingjelly.activation_based import neuron
+
+        cells = [neuron.IFNode(1.0, None).eval() if layer == "neurons" else layer for layer in layers]
+        found[f"SpikingJelly {importlib.metadata.version('spikingjelly')}"] = runner(cells)
+    except ImportError as error:
+        print(f"SpikingJelly: not measured, {error}")
+    return found
+
+
+def runner(layers: list[Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """Labels by these layers, whose neurons begin at half of the threshold."""
+    import torch
+
+    def reset(layer: Any, shape: Any) -> None:
+        if hasattr(layer, "reset_mem"):
+            layer.mem = torch.full(shape, 0.5)
+        elif hasattr(layer, "v_threshold"):
+            layer.reset()
+            layer.v = torch.full(shape, 0.5)
 
     @torch.no_grad()
     def run(x: np.ndarray) -> np.ndarray:
-        current = torch.from_numpy(x) @ linear[0].T
-        mem = [torch.full((len(x), len(w[0])), 0.5) for _ in range(2)]
-        total = torch.zeros(len(x), 10)
-        for _ in range(STEPS):
-            spikes, mem[0] = cells[0](current, mem[0])
-            spikes, mem[1] = cells[1](spikes @ linear[1].T, mem[1])
-            total += spikes @ linear[2].T
-        return total.argmax(1).numpy()
+        current = layers[0](torch.from_numpy(x))
+        total: Any = 0.0
+        for step in range(STEPS):
+            value = current
+            for layer in layers[1:]:
+                if step == 0:
+                    reset(layer, value.shape)
+                value = layer(value)
+            total = total + value
+        return np.asarray(total.argmax(1).numpy())
 
     return run
 
 
-def spikingjelly_runner(w: list[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
-    """The same in SpikingJelly: IFNode with soft reset."""
+def dense(w: list[np.ndarray]) -> list[Any]:
+    """Layers of torch with these weights."""
     import torch
-    from spikingjelly.activation_based import functional, neuron
+    from torch import nn
 
-    linear = [torch.from_numpy(x) for x in w]
-    cells = [neuron.IFNode(v_threshold=1.0, v_reset=None).eval() for _ in range(2)]
+    linear = [nn.Linear(x.shape[1], x.shape[0], bias=False) for x in w]
+    with torch.no_grad():
+        for layer, x in zip(linear, w, strict=True):
+            layer.weight.copy_(torch.from_numpy(x))
+    return [linear[0], "neurons", linear[1], "neurons", linear[2]]
 
-    @torch.no_grad()
-    def run(x: np.ndarray) -> np.ndarray:
-        current = torch.from_numpy(x) @ linear[0].T
-        total = torch.zeros(len(x), 10)
-        for cell in cells:
-            functional.reset_net(cell)
-            cell.v = torch.full((len(x), len(w[0])), 0.5)
-        for _ in range(STEPS):
-            total += cells[1](cells[0](current) @ linear[1].T) @ linear[2].T
-        return total.argmax(1).numpy()
 
-    return run
+def convolutional(threads: int) -> tuple[snn.Classifier, list[Any]]:
+    """A small network of convolutions for 8 x 8 pixels, random weights: ours, converted, and layers of torch."""
+    import torch
+    from torch import nn
+
+    from snn.torch import QCFS, from_torch
+
+    torch.manual_seed(0)
+    one, two, out = nn.Conv2d(1, 16, 3, padding=1), nn.Conv2d(16, 32, 3, padding=1), nn.Linear(128, 10)
+    with torch.no_grad():
+        for layer in (one, two):
+            layer.weight.mul_(1.5)
+            layer.bias.zero_()
+    ours = from_torch(
+        nn.Sequential(one, QCFS(8, 1.0), nn.AvgPool2d(2), two, QCFS(8, 1.0), nn.AvgPool2d(2), nn.Flatten(), out),
+        (1, 8, 8), precision="float32", threads=threads,
+    )  # fmt: skip
+    return ours, [one, "neurons", nn.AvgPool2d(2), two, "neurons", nn.AvgPool2d(2), nn.Flatten(), out]
 
 
 def seconds(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -97,6 +142,26 @@ def seconds(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, flo
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
+def compare(
+    title: str, ours: snn.Classifier, peers: dict[str, Callable[[np.ndarray], np.ndarray]], x: np.ndarray,
+    args: argparse.Namespace,
+) -> None:  # fmt: skip
+    """Print the rows of one network."""
+    expected = ours.predict(x[:256], STEPS)
+    trace = ours.record(x[:256], STEPS)
+    print(
+        f"\n{title}: spikes a sample {trace.spikes[-1].mean():.0f}, synaptic operations {trace.synops[-1].mean():.3g}; "
+        + ", ".join(f"{name} has {np.mean(run(x[:256]) == expected):.1%} of our labels" for name, run in peers.items())
+    )
+    print(f"| batch | Volley, {args.threads} threads, us a sample | " + " | ".join(peers) + " (times ours) |")
+    for batch in (1, 256):
+        runs: dict[str, Callable[[], object]] = {"": lambda b=batch: ours.predict(x[:b], STEPS)}
+        runs |= {name: lambda run=run, b=batch: run(x[:b]) for name, run in peers.items()}
+        found = seconds(runs, args.rounds if batch > 1 else 10 * args.rounds)
+        ratios = " | ".join(f"{found[name] / found['']:.1f}" for name in peers)
+        print(f"| {batch} | {found[''] / batch * 1e6:.1f} | {ratios} |")
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -107,30 +172,10 @@ def main() -> None:
     w = weights(args.hidden)
     x = np.random.default_rng(1).random((4388, 64)).astype(np.float32)
     ours = classifier(w, args.threads)
-    peers: dict[str, Callable[[np.ndarray], np.ndarray]] = {}
-    for name, package, make in (
-        ("snnTorch", "snntorch", snntorch_runner), ("SpikingJelly", "spikingjelly", spikingjelly_runner),
-    ):  # fmt: skip
-        try:
-            peers[f"{name} {importlib.metadata.version(package)}"] = make(w)
-        except ImportError as error:
-            print(f"{name}: not measured, {error}")
-    if peers:
-        import torch
-
-        torch.set_num_threads(args.threads)
-    expected = ours.predict(x[:256], STEPS)
-    for name, run in peers.items():
-        print(f"{name}: {np.mean(run(x[:256]) == expected):.1%} of labels are ours (float32, other orders of sums)")
+    compare(f"64-{args.hidden}-{args.hidden}-10", ours, peers_of(dense(w), args.threads), x, args)
+    small, layers = convolutional(args.threads)
+    compare("8 x 8, 16 and 32 channels, 10", small, peers_of(layers, args.threads), x.reshape(-1, 1, 8, 8), args)
     trace = ours.record(x, STEPS)
-    print(f"spikes a sample {trace.spikes[-1].mean():.0f}, synaptic operations {trace.synops[-1].mean():.3g}")
-    print(f"\n| batch | Volley, {args.threads} threads, us a sample | " + " | ".join(peers) + " (times ours) |")
-    for batch in (1, 256):
-        runs: dict[str, Callable[[], object]] = {"": lambda b=batch: ours.predict(x[:b], STEPS)}
-        runs |= {name: lambda run=run, b=batch: run(x[:b]) for name, run in peers.items()}
-        found = seconds(runs, args.rounds if batch > 1 else 10 * args.rounds)
-        ratios = " | ".join(f"{found[name] / found['']:.1f}" for name in peers)
-        print(f"| {batch} | {found[''] / batch * 1e6:.1f} | {ratios} |")
     agent = EarlyExit("margin").for_budget(trace, mean_steps=4.42)
     expected_steps = agent.decide(trace)
     stopped = ours.run(x, agent, STEPS)
