@@ -174,6 +174,8 @@ class Rate(_Spikes):
         Numbers are keyed by (seed, sample's id, source, step).
     """
 
+    seed: int
+
     def __init__(self, target: str, gain: float = 1.0, seed: int = 0) -> None:
         super().__init__(target)
         self.gain, self.seed = float(gain), int(seed)

@@ -16,7 +16,7 @@ from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.engine import Engine
 from kernels.decide import Rule, memory_size
-from kernels.layout import Array, aligned, zeros
+from kernels.layout import Array, aligned
 
 PIECE = 64  # samples of a call
 _BATCH = np.float64, np.int64, np.int64, np.int32  # types of Batch
@@ -157,6 +157,7 @@ class Inference:
         self.module = codegen.load(source(self.workers[0].engine.module.__name__))
         self.cached = codegen.compiled_before(self.module, "infer")
         self._compiled: Any = None
+        self._rule: Any = None, None  # the last one given, and with the types that the compiled loop takes
 
     def _infer(self, *args: Any) -> int:
         """The compiled loop, whose arguments have the same types in every call. Numba would look at every array of
@@ -170,7 +171,10 @@ class Inference:
     def run(self, encode: Callable[[slice], Batch], samples: int, layout: Layout, rule: Rule, each_step: bool) -> Found:
         """What became of the samples that ``encode`` gives, in pieces; with ``each_step`` what was at each step."""
         rows = layout.t_max if each_step else 1
-        rule = Rule(*(_typed(kind, x) for kind, x in zip(Rule.__annotations__.values(), rule, strict=True)))
+        if rule is not self._rule[0]:  # an agent gives the same rule as long as nothing about it changes
+            kinds = Rule.__annotations__.values()
+            self._rule = rule, Rule(*(_typed(kind, x) for kind, x in zip(kinds, rule, strict=True)))
+        rule = self._rule[1]
         found = Found(
             outputs=np.zeros((samples, rows, layout.classes)),
             **{name: np.zeros((samples, rows), np.int64) for name in ("spikes", "synops")},
@@ -196,7 +200,7 @@ class Inference:
         found: Found,
     ) -> None:  # fmt: skip
         engine, inputs = worker.engine, worker.engine.net.inputs
-        row, memory = zeros(layout.classes, np.float64), zeros(memory_size(rule, layout.classes), np.float64)
+        row, memory = np.zeros(layout.classes), np.zeros(memory_size(rule, layout.classes))
         for piece in pieces:
             batch = Batch(*(np.ascontiguousarray(x, t) for x, t in zip(encode(piece), _BATCH, strict=True)))
             if not batch.currents.shape[1]:

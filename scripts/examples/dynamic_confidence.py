@@ -44,7 +44,7 @@ def digits(seed: int) -> tuple[Any, np.ndarray, snn.Classifier, int]:
 
 def shapes(seed: int) -> tuple[Any, np.ndarray, snn.Classifier, int]:
     """As :func:`digits`; trained on the numbers of events of the first 3,000."""
-    steps = 64
+    steps = 128
     x, y = tasks.moving_shapes(6000, steps=steps, seed=seed)
     frames = np.zeros((3000, 512))
     for frame, (_, address) in zip(frames, x, strict=False):
