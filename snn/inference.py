@@ -2,8 +2,6 @@
 
 import hashlib
 import math
-import os
-import sys
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from snn.encode import Direct, Encoder
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Network, Population
 from snn.neurons.base import NeuronModel
+from snn.simulation import cores, to_stderr
 
 
 class Classifier:
@@ -69,6 +68,8 @@ class Classifier:
     ) -> None:  # fmt: skip
         self.network, self.encoder, self.readout, self.dt, self.precision = network, encoder, readout, dt, precision
         self.latency = latency
+        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
+            raise ModelError(f"Classifier.threads: must be an integer >= 1, or None; got {threads!r}.")
         if latency not in LATENCIES:
             raise ModelError(f'Classifier.latency: must be "synchronous" or "pipelined"; got {latency!r}.')
         self.output = self._population(output if isinstance(output, str) else output.name, "output")
@@ -91,7 +92,7 @@ class Classifier:
             fan=self._fan(), f=compiled.state.f.copy(), i=compiled.state.i.copy(),
         )  # fmt: skip
         self._size = entry.n
-        self._inference = Inference(compiled, threads or len(os.sched_getaffinity(0)))
+        self._inference = Inference(compiled, cores() if threads is None else threads)
 
     def record(self, x: Any, t_max: int, labels: Any = None, ids: Any = None) -> Trace:
         """Run every sample for ``t_max`` steps and keep accumulated outputs, spikes and synaptic operations of each.
@@ -175,7 +176,7 @@ class Classifier:
         layout = self._layout._replace(skip=skip, t_max=t_max)
         if not self._inference.cached:
             models = ", ".join(sorted({p.spec.name for p in self.network.populations.values() if p.spec}))
-            print(f"compiling kernels for inference with {models}; kept for later runs", file=sys.stderr)
+            to_stderr(f"compiling kernels for inference with {models}; kept for later runs")
             self._inference.cached = True
         return self._inference.run(encode, len(samples), layout, rule, each_step), ids
 

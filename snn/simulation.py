@@ -82,7 +82,7 @@ class Simulation:
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
         self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
-        self._say = (lambda text: None) if quiet else _to_stderr
+        self._say = (lambda text: None) if quiet else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         begin = time.perf_counter()
         self._drive: Any
@@ -416,14 +416,19 @@ def _deferred_interrupt() -> Iterator[list[int]]:
         raise KeyboardInterrupt
 
 
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _choose_threads(net: Network) -> int:
     neurons = sum(p.n for p in net.populations.values() if p.spec)
     synapses = sum(p.rule.expected(p.source.n, p.target.n) for p in net.projections.values())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if neurons >= 2000 or synapses >= 1_000_000 else 1
+    return cores() if neurons >= 2000 or synapses >= 1_000_000 else 1
 
 
-def _to_stderr(text: str) -> None:
+def to_stderr(text: str) -> None:
+    """Say something to the user."""
     print(f"snn: {text}", file=sys.stderr, flush=True)
 
 

@@ -188,6 +188,7 @@ def other_network():
     [
         (lambda: snn.Classifier(direct(), DIRECT, "none"), snn.ModelError, "no population 'none'"),
         (lambda: snn.Classifier(direct(), DIRECT, "out", readout="u"), snn.ModelError, "readout"),
+        (lambda: snn.Classifier(direct(), DIRECT, "out", threads=0), snn.ModelError, "threads: must be an integer"),
         (lambda: snn.Classifier(plastic(), DIRECT, "out"), snn.ModelError, "static"),
         (lambda: snn.Classifier(noisy(), DIRECT, "out"), snn.ModelError, "Use an encoder"),
         (lambda: snn.Classifier(direct(), snn.encode.Direct("y", W[0]), "out"), snn.ModelError, "no input 'y'"),
