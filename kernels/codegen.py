@@ -149,7 +149,8 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
             counts, normals, resumed):
     """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
 
-    Returns -1 where the thread's queue could overflow in a window's delivery: call again with a larger one, resumed.
+    Returns -1 where the thread's queue could overflow in a window's delivery: call again with a larger one, resumed;
+    EXCHANGE where the window's spikes are to be exchanged with other processes: call again, resumed.
     Phases as numbered in kernels/reference/engine.py.
     """
     stay_apart()
@@ -161,8 +162,8 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
     scratch = counts[thread]
     room = sync.record.size - sync.spikes.size
     places = Places(
-        tables.ring_mask, tables.queue_mask, tables.gid, tables.recorded, tables.lo, tables.stride, tables.ring,
-        tables.spikes
+        tables.ring_mask, tables.queue_mask, tables.first_block, tables.gid, tables.recorded, tables.lo,
+        tables.stride, tables.ring, tables.spikes
     )
     half_size = sync.spikes.size // 2
     begin = start
@@ -208,6 +209,9 @@ def advance(thread, start, stop, tables, constants, state, inputs, edges, learne
         if not resumed:
             if thread == 0 and sync.record_size[0] > room:
                 sync.stop[0] = begin + steps
+            if tables.shared:
+                sync.resume[thread, 0], sync.resume[thread, 1] = begin, window_number
+                return EXCHANGE
             if n_threads > 1:
                 wait(sync.arrived, (window_number + 1) * n_threads)
 {need}
@@ -313,7 +317,7 @@ def advance_source(
         "from kernels.cpu.record import compact, record_window, sample",
         "from kernels.cpu.sync import wait",
         "from kernels.jit import stay_apart",
-        "from kernels.layout import Places",
+        "from kernels.layout import EXCHANGE, Places",
     ]
     indent = " " * 24
     dispatch = "\n".join(

@@ -14,6 +14,7 @@ Array = np.ndarray
 LINE = 16  # elements: slices begin at multiples of this, so that two threads never write to one cache line
 
 
+EXCHANGE = -2  # what ``advance`` returns instead of a step
 CHUNK_BITS = 8  # a chunk of a queue holds 256 events
 
 
@@ -66,7 +67,8 @@ class Tables(NamedTuple):
     spikes: Array  # (B, P) offset in the spike buffer
     spike_capacity: int  # most spikes of a window
     recorded: Array  # (P,) 1 where spikes are recorded
-    first_block: Array  # (threads + 1,) blocks of a thread
+    first_block: Array  # (threads + 1,) blocks of a thread; those of this process, of all B
+    shared: int  # 1 where other processes hold the other blocks: spikes are exchanged with them once a window
 
 
 class Places(NamedTuple):
@@ -75,6 +77,7 @@ class Places(NamedTuple):
 
     ring_mask: int
     queue_mask: int
+    first_block: Array
     gid: Array
     recorded: Array
     lo: Array

@@ -34,6 +34,7 @@ from snn.distributions import Distribution
 from snn.inputs import Encoded
 from snn.network import SPIKES, Input, Network, Population, Projection
 from snn.neurons.base import NeuronModel, Values, check_rules
+from snn.ranks import Ranks
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
@@ -45,8 +46,14 @@ SHORT_ROW = 32  # synapses
 _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
 
 
-def compile_network(net: Network, dt: float, precision: str, threads: int) -> CompiledNetwork:
-    """Compile ``net`` for a grid of ``dt`` ms into blocks for ``threads`` threads."""
+def compile_network(
+    net: Network, dt: float, precision: str, threads: int, ranks: Ranks | None = None
+) -> CompiledNetwork:
+    """Compile ``net`` for a grid of ``dt`` ms into blocks for ``threads`` threads of each rank.
+
+    Edges are drawn and laid out where their targets are; all ranks compile at the same time.
+    """
+    ranks = ranks or Ranks()
     if not net.populations:
         raise ModelError("Network: has no population. Add one with net.population(name, n, model).")
     float_type = np.dtype(precision).type
@@ -59,8 +66,13 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
     window = min([reaction_steps(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
 
-    lists = {p.name: draw_edges(net, p, threads) for p in net.projections.values()}
-    blocks = _block_count(sizes * receptors, _mean_row(net, lists), threads)
+    lists, totals = {}, {}
+    for q in net.projections.values():
+        lists[q.name] = draw_edges(net, q, threads, ranks.part(q.target.n) if ranks.size > 1 else None)
+        totals[q.name] = _totals(lists[q.name], q.target.n, ranks)
+    workers = threads * ranks.size
+    n_edges = sum(n for n, _ in totals.values())
+    blocks = _block_count(sizes * receptors, _mean_row(net, n_edges), workers)
     lo, hi = _slices(sizes, blocks)
     acc = np.zeros((blocks, len(pops)), np.int64)
     acc[:, 1:] = np.cumsum((hi - lo) * receptors, axis=1)[:, :-1]
@@ -110,15 +122,15 @@ def compile_network(net: Network, dt: float, precision: str, threads: int) -> Co
         receptors=receptors, current=np.array([int(p.name in currents) for p in pops], np.int64), uniform=uniform,
         key=keys, lo=lo, hi=hi, acc=acc, stride=stride, ring=ring, spikes=spikes,
         spike_capacity=int(capacity.sum()), recorded=recorded,
-        first_block=np.array([blocks * t // threads for t in range(threads + 1)], np.int64),
+        first_block=np.array([blocks * (ranks.rank * threads + t) // workers for t in range(threads + 1)], np.int64),
+        shared=int(ranks.size > 1),
     )  # fmt: skip
     state = State(
         f=state_f, i=state_i, ring=zeros(int(np.sum(stride * slots)), float_type),
         current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
         words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
-    n_edges = sum(len(e.sources) for e in lists.values())
-    edges, learned = lay_out(lists, net, index, tables, delays, most, precision, threads)
+    edges, learned = lay_out(lists, totals, net, index, tables, delays, most, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
     plastic = [_plastic(p, e, index, tables, most, delays[p.name], state_f) for p, e in pairs]
     return CompiledNetwork(
@@ -147,10 +159,18 @@ def _block_count(accumulators: np.ndarray, row: float, threads: int) -> int:
     return threads * max(1, min(wanted, int(row / (threads * SHORT_ROW))))
 
 
-def _mean_row(net: Network, lists: dict[str, EdgeList]) -> float:
+def _totals(edges: EdgeList, n: int, ranks: Ranks) -> tuple[int, int]:
+    """Edges of a whole projection to ``n`` targets, and most of one target, from the ranks' parts."""
+    first, last = (n * (ranks.rank + k) // ranks.size for k in (0, 1))
+    degrees = np.diff(edges.indptr[first : last + 1])
+    found = ranks.gather((int(degrees.sum()), int(degrees.max(initial=0))))
+    return sum(number for number, _ in found), max(most for _, most in found)
+
+
+def _mean_row(net: Network, n_edges: int) -> float:
     """Mean number of targets of a neuron that has any."""
     sources = {p.source.name: p.source.n for p in net.projections.values()}
-    return sum(len(e.sources) for e in lists.values()) / max(sum(sources.values()), 1)
+    return n_edges / max(sum(sources.values()), 1)
 
 
 def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:

@@ -17,12 +17,13 @@ _U16 = 2**16
 DENSE = 1 / 16  # of all pairs: from here on, bits take less time than lists of targets
 
 
-def draw_edges(net: Network, projection: Projection, threads: int) -> EdgeList:
-    """The edges of a projection: a function of seed, name, sizes and rule alone."""
+def draw_edges(net: Network, projection: Projection, threads: int, targets: tuple[int, int] | None = None) -> EdgeList:
+    """The edges of a projection, or those to a range of targets: a function of seed, name, sizes and rule alone."""
     p = projection
     owner, key = f"Projection {p.name!r}", stream_key(net.seed, "edges", p.name)
     same = p.source is p.target
-    return p.rule.edges(Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions))
+    pair = Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions)
+    return p.rule.edges(pair) if targets is None else p.rule.part(pair, *targets)
 
 
 def is_number(value: Any) -> bool:
@@ -37,8 +38,14 @@ def weight_type(weight: Any, precision: str) -> Any:
     return np.float32 if np.array_equal(np.asarray(weight, np.float32), weight) else np.float64
 
 
+def own_blocks(tables: Tables) -> range:
+    """The blocks of this process."""
+    return range(int(tables.first_block[0]), int(tables.first_block[-1]))
+
+
 def lay_out(
     lists: dict[str, EdgeList],
+    totals: dict[str, tuple[int, int]],
     net: Network,
     index: dict[str, int],
     tables: Tables,
@@ -49,7 +56,8 @@ def lay_out(
 ) -> tuple[list[tuple[str, Edges]], list[Edges]]:
     """Lay static projections out by storage kind, source and block, plastic ones each by itself.
 
-    ``most``: spikes a step of an element by population.
+    ``totals``: edges and most edges of a target, of whole projections; ``most``: spikes a step of an element by
+    population. Blocks of other processes get no edges.
     """
     groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
     single: list[tuple[Any, Any, Projection]] = []
@@ -71,7 +79,7 @@ def lay_out(
             same = same[0], float(len(groups.get(store, {}))), same[2]
         groups.setdefault(store, {}).setdefault(same, []).append(p)
     plain = groups.get(("cc", None, None), {})
-    dense = {same: members for same, members in plain.items() if _is_dense(members, lists, index, tables, most)}
+    dense = {same: members for same, members in plain.items() if _is_dense(members, totals, index, tables, most)}
     if dense:
         groups["bc", None, None] = dense
         groups["cc", None, None] = {same: members for same, members in plain.items() if same not in dense}
@@ -100,16 +108,20 @@ def _span(projections: list[Projection], index: dict[str, int], acc: np.ndarray,
 
 
 def _is_dense(
-    projections: list[Projection], lists: dict[str, EdgeList], index: dict[str, int], tables: Tables, most: np.ndarray
+    projections: list[Projection],
+    totals: dict[str, tuple[int, int]],
+    index: dict[str, int],
+    tables: Tables,
+    most: np.ndarray,
 ) -> bool:
     """Whether a group of one weight and delay is stored as bits; the same for any number of blocks."""
     begin, end = _span(
         projections, index, np.cumsum(tables.n * tables.receptors) - tables.n * tables.receptors, tables.n
     )
     source = projections[0].source
-    edges = sum(len(lists[p.name].sources) for p in projections)
+    edges = sum(totals[p.name][0] for p in projections)
     # spikes of a step to one target are counted in 16 bits
-    largest = sum(int(np.diff(lists[p.name].indptr).max(initial=0)) for p in projections)
+    largest = sum(totals[p.name][1] for p in projections)
     return edges > DENSE * source.n * (end - begin) and largest * int(most[index[source.name]]) < _U16
 
 
@@ -145,7 +157,9 @@ def _with_bits(
     )
     base, width = span[..., 0].copy(), span[..., 1] - span[..., 0]
     words = -(-width // 32)
-    sizes = words * edges.n_source[:, None]
+    sizes = np.zeros_like(words)
+    own = own_blocks(tables)
+    sizes[:, own] = (words * edges.n_source[:, None])[:, own]
     bits_at = (np.cumsum(sizes.ravel()) - sizes.ravel()).reshape(sizes.shape)
     bits, ends, longest = zeros(int(sizes.sum()), np.uint32), edges.rows.copy(), int(words.max()) * 32
 
@@ -154,7 +168,7 @@ def _with_bits(
             at = edges.at[g] + b * (n + 1)
             connectivity.fill_bits(edges.rows, at, n, edges.targets, ends, base[g, b], bits, bits_at[g, b], words[g, b])
 
-    _each_block(fill, blocks, threads)
+    _each_block(fill, own_blocks(tables), threads)
     kept = connectivity.close_gaps(edges.rows, ends, edges.targets)
     return edges._replace(
         targets=edges.targets[:kept].copy(), bits=bits, bits_at=bits_at, words=words, base=base, span=width,
@@ -162,13 +176,13 @@ def _with_bits(
     )  # fmt: skip
 
 
-def _each_block(work: Callable[[int], None], blocks: int, threads: int) -> None:
+def _each_block(work: Callable[[int], None], blocks: range, threads: int) -> None:
     if threads == 1:
-        for b in range(blocks):
+        for b in blocks:
             work(b)
         return
     with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(work, range(blocks)))
+        list(pool.map(work, blocks))
 
 
 def _layout(
@@ -188,7 +202,7 @@ def _layout(
                 where = at[g] + b * (n_source[g] + 1)
                 connectivity.count_rows(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], rows, where)
 
-    _each_block(count, blocks, threads)
+    _each_block(count, own_blocks(tables), threads)
     # a row table ends where the next begins, so one running sum serves all: entry 0 of a table is the total before it
     np.cumsum(rows, out=rows)
     total = int(rows[-1]) if rows.size else 0
@@ -217,7 +231,7 @@ def _layout(
                     tables.dt, targets, weights, delays,
                 )  # fmt: skip
 
-    _each_block(fill, blocks, threads)
+    _each_block(fill, own_blocks(tables), threads)
     for _, projections in groups:
         for p in projections:
             lists[p.name] = EdgeList(nothing, nothing)  # free the lists as soon as they are laid out
@@ -239,11 +253,13 @@ def given_values(
     nothing = np.empty(0, np.int64)
     if isinstance(value, Distribution):
         drawn = np.empty(last - first, np.float64 if which else np.float32)
-        connectivity.edge_values(first, last, value.row(), which, *key, drawn)
+        connectivity.edge_values(edges.first + first, edges.first + last, value.row(), which, *key, drawn)
         return 0.0, drawn, nothing, first
     if np.ndim(value):
         given = np.ascontiguousarray(value, float).ravel()
-        return 0.0, given, nothing if edges.order is None else edges.order, 0
+        if edges.order is None:
+            return 0.0, given[edges.first :], nothing, 0
+        return 0.0, given, edges.order, 0
     return float(value), np.empty(0), nothing, 0
 
 
@@ -253,7 +269,7 @@ def edge_places(
     """Place of each edge of ``edges`` in the arrays of a plastic projection's ``rows``."""
     places = np.empty(int(edges.indptr[-1]), np.int64)
     n, t = projection.source.n, index[projection.target.name]
-    for b in range(len(tables.lo)):
+    for b in own_blocks(tables):
         position = rows.rows[b * (n + 1) :][:n].copy()
         connectivity.find_places(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], position, places)
     return places
@@ -268,5 +284,5 @@ def edge_values(net: Network, projection: Projection, edges: EdgeList, which: in
     )
     if is_number(value):
         return np.full(n, constant)
-    values = values[order] if order.size else values
+    values = values[order] if order.size else values[:n]
     return values.astype(float if which else weight_type(value, precision)).astype(float)

@@ -21,11 +21,19 @@ class EdgeList:
     2**CHUNK_BITS sources.
 
     ``order[k]`` is the place of edge k in the arrays of weights and delays that the user gave; None if the same.
+    ``first``: how many edges of the projection come before these, where they are those of a range of targets.
     """
 
     indptr: np.ndarray
     sources: np.ndarray
     order: np.ndarray | None = None
+    first: int = 0
+
+    def part(self, lo: int, hi: int) -> "EdgeList":
+        """The edges of targets lo .. hi - 1 alone."""
+        begin, end = int(self.indptr[lo]), int(self.indptr[hi])
+        order = None if self.order is None else self.order[begin:end].copy()
+        return EdgeList(np.clip(self.indptr, begin, end) - begin, self.sources[begin:end].copy(), order, begin)
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,10 @@ class Rule:
         """Draw the edges: a function of ``pair`` and the rule alone."""
         raise NotImplementedError
 
+    def part(self, pair: Pair, lo: int, hi: int) -> EdgeList:
+        """The edges of targets lo .. hi - 1, as :meth:`edges` draws them; by default all are drawn for it."""
+        return self.edges(pair).part(lo, hi)
+
     def expected(self, n_source: int, n_target: int) -> float:
         """Expected number of edges, or at least an upper bound: by default every pair."""
         return n_source * n_target
@@ -96,16 +108,24 @@ def _check_room(owner: str, need: int, n: int, pair: Pair, rule: Any) -> None:
         raise ModelError(f"{owner}: must be at most {left} without multapses; got {need}. Give multapses=True.")
 
 
-def _pick(rule: Any, counts: np.ndarray, n: int, n_other: int, pair: Pair) -> tuple[np.ndarray, np.ndarray]:
-    """(indptr, chosen): for each of ``n`` elements counts[e] of ``n_other``."""
+def _pick(
+    rule: Any, counts: np.ndarray, n_other: int, pair: Pair, lo: int = 0, hi: int | None = None
+) -> EdgeList:  # fmt: skip
+    """For each element e of lo .. hi - 1 (all by default) counts[e] of ``n_other``."""
+    n = len(counts)
+    hi = n if hi is None else hi
     indptr = np.zeros(n + 1, np.int64)
     np.cumsum(counts, out=indptr[1:])
+    first = int(indptr[lo])
+    indptr = np.clip(indptr, first, indptr[hi]) - first
     out = np.empty(indptr[-1], _ids(n_other))
     auto = rule.autapses or not pair.same
-    _each(
-        pair.threads, n, lambda a, b: connectivity.pick(n, indptr, n_other, auto, rule.multapses, *pair.key, a, b, out)
-    )
-    return indptr, out
+
+    def work(a: int, b: int) -> None:
+        connectivity.pick(n, indptr, n_other, auto, rule.multapses, *pair.key, lo + a, lo + b, out)
+
+    _each(pair.threads, hi - lo, work)
+    return EdgeList(indptr, out, first=first)
 
 
 @dataclass(frozen=True)
@@ -126,9 +146,12 @@ class fixed_indegree(Rule):
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
-        n_source, n_target = pair.n_source, pair.n_target
-        _check_room(f"{pair.owner}.indegree", self.indegree, n_source, pair, self)
-        return EdgeList(*_pick(self, np.full(n_target, self.indegree), n_target, n_source, pair))
+        return self.part(pair, 0, pair.n_target)
+
+    def part(self, pair: Pair, lo: int, hi: int) -> EdgeList:
+        """See :class:`Rule`."""
+        _check_room(f"{pair.owner}.indegree", self.indegree, pair.n_source, pair, self)
+        return _pick(self, np.full(pair.n_target, self.indegree), pair.n_source, pair, lo, hi)
 
 
 @dataclass(frozen=True)
@@ -151,11 +174,11 @@ class fixed_outdegree(Rule):
         n_source, n_target = pair.n_source, pair.n_target
         _check_room(f"{pair.owner}.outdegree", self.outdegree, n_target, pair, self)
         counts = np.full(n_source, self.outdegree)
-        by_source, targets = _pick(self, counts, n_source, n_target, pair)
+        drawn = _pick(self, counts, n_target, pair)
         indptr = np.zeros(n_target + 1, np.int64)
-        np.cumsum(np.bincount(targets, minlength=n_target), out=indptr[1:])
-        sources = np.empty(len(targets), _ids(n_source))
-        connectivity.transpose(by_source, targets, 0, n_source, indptr[:-1].copy(), sources)
+        np.cumsum(np.bincount(drawn.sources, minlength=n_target), out=indptr[1:])
+        sources = np.empty(len(drawn.sources), _ids(n_source))
+        connectivity.transpose(drawn.indptr, drawn.sources, 0, n_source, indptr[:-1].copy(), sources)
         return EdgeList(indptr, sources)
 
 
@@ -177,8 +200,12 @@ class fixed_total_number(Rule):
 
     def edges(self, pair: Pair) -> EdgeList:
         """Targets fall by the multinomial law; each target then draws its sources."""
-        n_source, n_target = pair.n_source, pair.n_target
-        _check_room(f"{pair.owner}.number", self.number, n_source, pair, self)
+        return self.part(pair, 0, pair.n_target)
+
+    def part(self, pair: Pair, lo: int, hi: int) -> EdgeList:
+        """See :class:`Rule`."""
+        n_target = pair.n_target
+        _check_room(f"{pair.owner}.number", self.number, pair.n_source, pair, self)
 
         def work(first: int, last: int) -> np.ndarray:
             counts = np.zeros(n_target, np.int64)
@@ -186,7 +213,7 @@ class fixed_total_number(Rule):
             return counts
 
         counts = np.sum(_each(pair.threads, -(-self.number // 4), work), axis=0)
-        return EdgeList(*_pick(self, counts, n_target, n_source, pair))
+        return _pick(self, counts, pair.n_source, pair, lo, hi)
 
 
 @dataclass(frozen=True)
@@ -206,6 +233,10 @@ class pairwise_bernoulli(Rule):
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
+        return self.part(pair, 0, pair.n_target)
+
+    def part(self, pair: Pair, lo: int, hi: int) -> EdgeList:
+        """See :class:`Rule`; how many each target has is drawn for all, their sources for the range."""
         n_source, n_target = pair.n_source, pair.n_target
         indptr, counts = np.zeros(n_target + 1, np.int64), np.zeros(n_target, np.int64)
         auto = self.autapses or not pair.same
@@ -216,10 +247,12 @@ class pairwise_bernoulli(Rule):
         if self.p > 0:
             _each(pair.threads, n_target, lambda a, b: run(a, b, np.empty(0, _ids(n_source))))
         np.cumsum(counts, out=indptr[1:])
+        first = int(indptr[lo])
+        indptr = np.clip(indptr, first, indptr[hi]) - first
         sources = np.empty(indptr[-1], _ids(n_source))
         if sources.size:
-            _each(pair.threads, n_target, lambda a, b: run(a, b, sources))
-        return EdgeList(indptr, sources)
+            _each(pair.threads, hi - lo, lambda a, b: run(lo + a, lo + b, sources))
+        return EdgeList(indptr, sources, first=first)
 
 
 @dataclass(frozen=True)

@@ -18,17 +18,18 @@ from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event import compile_event
 from snn.compile_event_plastic import one_modulator
 from snn.network import SPIKES, Network, Projection
+from snn.ranks import Ranks
 from snn.records import Recorder
 
 
 class Clock:
     """The clock engine: all neurons, step by step."""
 
-    def __init__(self, net: Network, dt: float, backend: str, threads: int, precision: str) -> None:
-        self.net, self.dt, self.threads, self.precision = net, dt, threads, precision
+    def __init__(self, net: Network, dt: float, backend: str, threads: int, precision: str, ranks: Ranks) -> None:
+        self.net, self.dt, self.threads, self.precision, self.ranks = net, dt, threads, precision, ranks
         self.unit, self.resolution = dt, dt
-        self.compiled = compile_network(net, dt, precision, threads)
-        self.hash = self.compiled.digest(threads)
+        self.compiled = compile_network(net, dt, precision, threads, ranks)
+        self.hash = ranks.one_hash(self.compiled.digest(threads))
         self.index = {name: k for k, name in enumerate(net.populations)}
         self.models = [v.spec.name for v in self.compiled.variants]
         self.at = 0
@@ -40,7 +41,7 @@ class Clock:
         if self.backend == "cpu":
             from kernels.cpu.engine import Engine
 
-            self.engine: Any = Engine(self.compiled)
+            self.engine: Any = Engine(self.compiled, self.ranks.comm)
             say(self.engine.cached, self.models)
             self.engine.advance(0, 0)
         else:
@@ -59,7 +60,12 @@ class Clock:
     def take(self, recorder: Recorder, stop: float) -> None:
         """Advance to ``stop`` at most, and hand on what was recorded."""
         start = self.at
-        reached, spikes, samples = self.engine.advance(start, int(stop))
+        stop = min(self.ranks.gather(stop))  # each looks at its own clock
+        try:
+            reached, spikes, samples = self.engine.advance(start, int(stop))
+        except BaseException:
+            self.ranks.abort()
+            raise
         self._check_weights()
         self._check_finite(reached)
         for probe in (p for p in self.net.probes if p.variable == SPIKES):
@@ -67,12 +73,25 @@ class Clock:
         traces = [p for p in self.net.probes if p.variable != SPIKES]
         for probe, values, every in zip(traces, samples, self.compiled.probes.every.tolist(), strict=True):
             at = np.arange(start // every + 1, reached // every + 1) * every
+            if self.ranks.size > 1:
+                values = values[:, self.is_own(probe.population.name, probe.ids)]
             recorder.states(probe.population.name, probe.variable, at * self.dt, values)
         self.at = int(reached)
 
     def state(self, name: str, variable: str) -> np.ndarray:
         """Values of a state variable; a copy."""
-        return self._view(name, variable).astype(np.float64)
+        lo, hi = self.own(name)
+        return np.concatenate(self.ranks.gather(self._view(name, variable)[lo:hi].astype(np.float64)))
+
+    def own(self, name: str) -> tuple[int, int]:
+        """First neuron of a population that this rank holds, and last + 1."""
+        t, k = self.compiled.tables, self.index[name]
+        return int(t.lo[t.first_block[0], k]), int(t.hi[t.first_block[-1] - 1, k])
+
+    def is_own(self, name: str, ids: np.ndarray) -> np.ndarray:
+        """Which neurons ``ids`` of a population this rank holds."""
+        lo, hi = self.own(name)
+        return np.asarray((ids >= lo) & (ids < hi))
 
     def set_state(self, name: str, variable: str, values: np.ndarray) -> None:
         """Set a state variable."""
@@ -84,14 +103,20 @@ class Clock:
         view[:] = values
 
     def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(sources, targets, weights, delays)."""
+        """(sources, targets, weights, delays) of all ranks."""
+        parts = zip(*self.ranks.gather(self._connections(p)), strict=True)
+        sources, targets, weights, delays = (np.concatenate(part) for part in parts)
+        return sources, targets, weights, delays
+
+    def _connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """The same for the targets of this rank."""
         if p.plastic:
             number = self.plastic_number(p)
             rows = self.compiled.learned[number]
             sources, targets, places = self._wiring(p)
             weights = self.engine.weights(number, self.at - 1)[places].astype(float)
             return sources, targets, weights, _delays(rows, places) * self.dt
-        edges = draw_edges(self.net, p, self.threads)
+        edges = draw_edges(self.net, p, self.threads, self.own(p.target.name))
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
         weights, delays = (edge_values(self.net, p, edges, which, self.precision) for which in (0, 1))
         return edges.sources.astype(np.int64), targets, weights, np.maximum(1, np.rint(delays / self.dt)) * self.dt
@@ -101,7 +126,7 @@ class Clock:
         number = self.plastic_number(p)
         rows, x = self.compiled.learned[number], self.compiled.plastic[number]
         if not x.rewired[0]:
-            edges = draw_edges(self.net, p, self.threads)
+            edges = draw_edges(self.net, p, self.threads, self.own(p.target.name))
             places = edge_places(self.index, self.compiled.tables, p, edges, rows)
             return edges.sources.astype(np.int64), np.repeat(np.arange(p.target.n), np.diff(edges.indptr)), places
         blocks = len(x.origin)
@@ -138,7 +163,11 @@ class Clock:
         """Set the weights of a plastic projection: a number, or in the order of :meth:`connections`."""
         number = self.plastic_number(projection)
         self.engine.sweep(number, self.at - 1, settle=True)
-        self.compiled.learned[number].weights[self._wiring(projection)[2]] = values
+        places = self._wiring(projection)[2]
+        if self.ranks.size > 1 and np.ndim(values):
+            first = sum(self.ranks.gather(places.size)[: self.ranks.rank])
+            values = values[first : first + places.size]
+        self.compiled.learned[number].weights[places] = values
 
     def plastic_number(self, projection: Projection) -> int:
         """Number of a plastic projection in the engine."""

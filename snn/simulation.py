@@ -19,8 +19,9 @@ import numpy as np
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from kernels.philox import stream_key
 from snn.drive import Clock, Event
-from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_modulator, check_plastic
-from snn.records import MemoryRecorder, Recorder, Result
+from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
+from snn.ranks import Ranks
+from snn.records import MemoryRecorder, Recorder, Result, merge
 
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "reference")
@@ -41,6 +42,9 @@ class Simulation:
     backend : "cpu" (Numba) or "reference" (plain Python, slow: the oracle)
     threads : number of threads; None chooses one for small networks and else the cores at hand. Never changes a spike.
     precision : "float64" or "float32"
+    comm : communicator of mpi4py, such as ``MPI.COMM_WORLD``: its processes simulate the network together, each a part
+        of every population (engine="clock", backend="cpu"). All of them make the same calls with the same arguments.
+        Never changes a spike
 
     Raises
     ------
@@ -62,7 +66,7 @@ class Simulation:
 
     def __init__(
         self, net: Network, dt: float = 0.1, engine: str = "clock", backend: str = "cpu", threads: int | None = None,
-        precision: str = "float64", quiet: bool = False,
+        precision: str = "float64", quiet: bool = False, comm: Any = None,
     ) -> None:  # fmt: skip
         if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not 0 < dt < math.inf:
             raise ModelError(f"Simulation.dt: must be a number > 0 ms; got {dt!r}.")
@@ -81,13 +85,18 @@ class Simulation:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
+        self._ranks = Ranks(comm)
+        if self._ranks.size > 1 and (engine, backend) != ("clock", "cpu"):
+            raise BackendUnavailable(
+                f'Simulation.comm: needs engine="clock" and backend="cpu"; got engine={engine!r}, backend={backend!r}.'
+            )
         self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
-        self._say = (lambda text: None) if quiet else to_stderr
+        self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         begin = time.perf_counter()
         self._drive: Any
         if engine == "clock":
-            self._drive = Clock(net, self.dt, backend, self.threads, precision)
+            self._drive = Clock(net, self.dt, backend, self.threads, precision, self._ranks)
         else:
             self._drive = Event(net, self.dt, backend, self.threads)
         self.compiled, self.network_hash = self._drive.compiled, self._drive.hash
@@ -131,18 +140,23 @@ class Simulation:
         ):
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
         stop = self._drive.after(float(duration))
-        recorder = self._recorder(to, overwrite, compress)
+        recorder: Recorder | None = None
         self._weights_at: dict[str, float] = {}  # when they were last recorded in this run
         try:
+            recorder = self._recorder(to, overwrite, compress)
             with _deferred_interrupt() as interrupted:
                 self._advance(stop, recorder, progress, interrupted)
             for probe in self.net.weight_probes:
                 if self._weights_at.get(probe.projection.name) != self._drive.at:
                     self._take_weights(recorder, probe)
-            return recorder.close(self.t)
-        except BaseException:
-            recorder.abort()
+            result = recorder.close(self.t)
+            results = self._ranks.gather(result if to is None else None)
+        except BaseException as error:
+            if recorder is not None:
+                recorder.abort()
+            self._ranks.failed(error)
             raise
+        return result if len(results) == 1 or to is not None else merge(results)
 
     def state(self, population: Population | str, variable: str) -> np.ndarray:
         """Present values of a state variable, shape (n,), float64; a copy."""
@@ -204,6 +218,8 @@ class Simulation:
         owner, n = f"Projection {found.name!r}", (found.source.n, found.target.n)
         if self.engine == "event":
             raise ModelError(f"{owner}: rewire: the event engine has fixed connections. Use engine='clock'.")
+        if self._ranks.size > 1:
+            raise ModelError(f"{owner}: rewire: connections are fixed where ranks share a network. Use one process.")
         sources, targets, weights, _ = self.connections(found)
         key = stream_key(self.net.seed, "rewire", found.name, round(self.t / self.dt))
         rng = np.random.Generator(np.random.Philox(key=np.array(key)))
@@ -253,6 +269,10 @@ class Simulation:
         """
         if self.backend == "reference":
             raise BackendUnavailable('Simulation.checkpoint: backend="reference" has none; use backend="cpu".')
+        if self._ranks.size > 1:
+            raise BackendUnavailable(
+                "Simulation.checkpoint: ranks that share a network have none yet. Use one process."
+            )
         about = {name: getattr(self, name) for name in _OPTIONS}
         about |= {"software": _version("volley-snn"), "network_hash": self.network_hash, "at": self._drive.at}
         from snn.io import checkpoint
@@ -298,6 +318,7 @@ class Simulation:
             "engine": self.engine,
             "backend": self.backend,
             "threads": self.threads,
+            "ranks": self._ranks.size,
             "precision": self.precision,
             "network_hash": self.network_hash,
             "network": self._network,
@@ -308,17 +329,19 @@ class Simulation:
     def _recorder(self, to: Any, overwrite: bool, compress: bool) -> Recorder:
         spikes = {p.population.name: p.population.n for p in self.net.probes if p.variable == SPIKES}
         reports = [
-            (p.population.name, p.variable, p.unit, p.ids, p.every if p.every is not None else self.dt)
+            (p.population.name, p.variable, p.unit, self._own(p), p.every if p.every is not None else self.dt)
             for p in self.net.probes
             if p.variable != SPIKES
         ]
         weights = {p.projection.name: len(self.connections(p.projection)[2]) for p in self.net.weight_probes}
+        if self._ranks.rank > 0:
+            weights = {}
         if to is None:
             return MemoryRecorder(spikes, reports, self.t, self._drive.resolution, self.provenance(), weights)
         from snn.io.sonata import SonataWriter
 
         return SonataWriter(
-            Path(to),
+            self._ranks.file(Path(to)),
             spikes,
             reports,
             self.t,
@@ -328,6 +351,12 @@ class Simulation:
             overwrite=overwrite,
             compress=compress,
         )
+
+    def _own(self, probe: Probe) -> np.ndarray:
+        """Neurons of a probe that this rank holds."""
+        if self._ranks.size == 1:
+            return probe.ids
+        return np.asarray(probe.ids[self._drive.is_own(probe.population.name, probe.ids)])
 
     def _advance(self, stop: float, recorder: Recorder, progress: bool, interrupted: list[int]) -> None:
         drive = self._drive
@@ -376,7 +405,9 @@ class Simulation:
         return intervals
 
     def _take_weights(self, recorder: Recorder, probe: WeightProbe) -> None:
-        recorder.weights(probe.projection.name, self.t, self.connections(probe.projection)[2])
+        weights = self.connections(probe.projection)[2]
+        if self._ranks.rank == 0:
+            recorder.weights(probe.projection.name, self.t, weights)
         self._weights_at[probe.projection.name] = self._drive.at
 
     def _plastic(self, projection: Projection | str) -> Projection:

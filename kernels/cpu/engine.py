@@ -7,8 +7,9 @@ import numpy as np
 
 from kernels import codegen
 from kernels.compiled import CompiledNetwork
+from kernels.cpu.exchange import pack, unpack
 from kernels.cpu.record import GROUP, spikes_of
-from kernels.layout import CHUNK_BITS, LINE, Edges, Queue, Sync, aligned, padded, zeros
+from kernels.layout import CHUNK_BITS, EXCHANGE, LINE, Edges, Queue, Sync, aligned, padded, zeros
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -18,11 +19,13 @@ class Engine:
     """Advance a compiled network in machine code.
 
     Python threads run the compiled loop without the GIL and meet at barriers in it once a window, so no threading layer
-    is needed, and every thread is sure to exist.
+    is needed, and every thread is sure to exist. ``comm``: the processes that hold the other blocks, as many each, as an
+    ``mpi4py.MPI.Comm``; the loop then returns once a window for spikes to be exchanged.
     """
 
-    def __init__(self, net: CompiledNetwork) -> None:
+    def __init__(self, net: CompiledNetwork, comm: Any = None) -> None:
         tables, probes = net.tables, net.probes
+        self.comm = comm
         learns = [
             codegen.learn_source(*rules, x.constants, e.delays.size > 0)
             for rules, x, e in zip(net.rules, net.plastic, net.learned, strict=True)
@@ -59,6 +62,8 @@ class Engine:
         self.times, self.ids = np.empty(0), np.empty(0, np.int64)  # spikes on their way out
         self.queues = [self._queue(net.edges) for _ in range(self.threads)]
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        if comm is not None:
+            self.sent, self.received = np.empty((2, tables.spike_capacity + comm.size), np.uint32)
 
     def _queue(self, edges: list[Edges], chunks: int = 64) -> Queue:
         """An empty queue of one thread."""
@@ -91,20 +96,51 @@ class Engine:
         self.queues[thread].free[n : n + more] = np.arange(chunks, chunks + more)
         self.queues[thread].n_free[0] = n + more
 
-    def _run(self, thread: int, shared: tuple[Any, ...]) -> int:
+    def _run(self, thread: int, resumed: bool, shared: tuple[Any, ...]) -> int:
         """``advance`` on one thread, with a larger queue as often as it asks for one."""
         advance: Any = self.module.advance
-        resumed = False
         try:
             while True:
                 reached = advance(thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed)
-                if reached >= 0:
+                if reached >= 0 or reached == EXCHANGE:
                     return int(reached)
                 self.grow(thread)
                 resumed = True
         except BaseException:  # no memory left: release the threads that wait at the barrier, then say so
             self.sync.arrived[0] = 2**62
             raise
+
+    def _run_all(self, resumed: bool, shared: tuple[Any, ...]) -> int:
+        others = [self.pool.submit(self._run, t, resumed, shared) for t in range(1, self.threads)] if self.pool else []
+        reached = self._run(0, resumed, shared)
+        for other in others:
+            other.result()
+        return reached
+
+    def _exchange(self, stop: int) -> None:
+        """Hand this process's spikes of the window to the others and take theirs; stop where one of them wants to."""
+        tables, sync, comm = self.tables, self.sync, self.comm
+        begin, half = int(sync.resume[0, 0]), int(sync.resume[0, 1]) & 1
+        last = begin + min(tables.window, stop - begin)
+        blocks, populations = tables.lo.shape
+        share = blocks // comm.size
+        counts, base, final = sync.counts[half], half * (sync.spikes.size // 2), last - begin - 1
+        mine = comm.rank * share, (comm.rank + 1) * share
+        comm.Allgather(counts[mine[0] : mine[1]].copy(), counts)
+        n = pack(tables.spikes, counts, populations, *mine, final, base, sync.spikes, self.sent)
+        self.sent[n] = sync.stop[0] == last
+        sizes = counts[:, :populations, final].reshape(comm.size, -1).sum(axis=1) + 1
+        comm.Allgatherv([self.sent, n + 1], [self.received, sizes])
+        at = 0
+        for rank, size in enumerate(sizes.tolist()):
+            part = self.received[at : at + size]
+            if rank != comm.rank:
+                unpack(
+                    tables.spikes, counts, populations, rank * share, (rank + 1) * share, final, base, sync.spikes, part
+                )
+            if part[-1]:
+                sync.stop[0] = last
+            at += size
 
     def _changing(self) -> dict[str, np.ndarray]:
         """The arrays that change and outlive a call, but for the queues, by name."""
@@ -185,10 +221,10 @@ class Engine:
             start, stop, net.tables, net.constants, net.state, net.inputs, tuple(net.edges), tuple(net.learned),
             tuple(net.plastic),
         )  # fmt: skip
-        others = [self.pool.submit(self._run, t, shared) for t in range(1, self.threads)] if self.pool else []
-        reached = self._run(0, shared)
-        for other in others:
-            other.result()
+        reached = self._run_all(False, shared)
+        while reached == EXCHANGE:
+            self._exchange(stop)
+            reached = self._run_all(True, shared)
         total, counts = int(self.sync.record_size[0]), self.sync.record_count[: reached - start]
         if total > self.times.size:
             self.times, self.ids = np.empty(2 * total), np.empty(2 * total, np.int64)

@@ -30,15 +30,18 @@ def compact(flags, flags8, m, first_id, spikes, at):  # type: ignore[no-untyped-
 
 @inner
 def record_window(places, sync, half, steps, chunk_step):  # type: ignore[no-untyped-def]
-    """Append the window's spikes of recorded populations to the record, ordered by (step, global id)."""
-    n_blocks, n_populations = places.lo.shape
+    """Append the window's spikes of recorded populations to the record, ordered by (step, global id).
+
+    Of this process's blocks alone.
+    """
+    n_populations = places.lo.shape[1]
     size = sync.record_size[0]
     for offset in range(steps):
         before = size
         for p in range(n_populations):
             if places.recorded[p]:
                 gid = np.uint32(places.gid[p])
-                for b in range(n_blocks):
+                for b in range(places.first_block[0], places.first_block[-1]):
                     where = places.spikes[b, p] + half * (sync.spikes.size // 2)
                     first = sync.counts[half, b, p, offset - 1] if offset > 0 else 0
                     for j in range(where + first, where + sync.counts[half, b, p, offset]):
