@@ -128,38 +128,49 @@ def run(
     """Run an experiment, write its records and print the rates."""
     with _errors(WRONG):
         from snn.io.sonata_file import check_destination, part_path
+        from snn.ranks import Ranks, world
 
-        flags: dict[str, Any] = {"seed": seed, "simulation.threads": threads, "simulation.backend": backend}
-        flags["simulation.duration"] = duration
-        experiment = _experiment(file, set_, {k: v for k, v in flags.items() if v is not None}, allow_code)
-        output = experiment.output
-        overwrite, compress = overwrite or output.overwrite, compress or output.compress
-        target = out or (Path(output.file) if output.file else _default_output(file))
-        check_destination(target, overwrite)
-        picture = plot or (Path(output.plot) if output.plot else None)
-        net = experiment.network()
-        if picture is not None:
-            _check_picture(picture)
-            if not any(p.variable == "spikes" for p in net.probes):
-                raise ConfigError(f"{picture}: a raster needs recorded spikes. Add spikes to [[record]].")
+        ranks = Ranks(world())
+        with ranks.together():
+            flags: dict[str, Any] = {"seed": seed, "simulation.threads": threads, "simulation.backend": backend}
+            flags["simulation.duration"] = duration
+            experiment = _experiment(file, set_, {k: v for k, v in flags.items() if v is not None}, allow_code)
+            output = experiment.output
+            overwrite, compress = overwrite or output.overwrite, compress or output.compress
+            whole = out or (Path(output.file) if output.file else _default_output(file))
+            target = ranks.file(whole)
+            check_destination(target, overwrite)
+            picture = plot or (Path(output.plot) if output.plot else None)
+            if picture is not None and ranks.size > 1:
+                raise ConfigError(f"{picture}: no rank holds all spikes. Merge the files with snn merge, then plot.")
+            net = experiment.network()
+            if picture is not None:
+                _check_picture(picture)
+                if not any(p.variable == "spikes" for p in net.probes):
+                    raise ConfigError(f"{picture}: a raster needs recorded spikes. Add spikes to [[record]].")
+        ranks.gather(None)
 
         from snn.simulation import Simulation
 
         s = experiment.simulation
-        simulation = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet=quiet)
+        simulation = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, ranks.comm)
     begin = time.perf_counter()
     with _errors(FAILED, part_path(target)):
-        result = simulation.run(s.duration, to=target, progress=not quiet, overwrite=overwrite, compress=compress)
-    if not quiet:
+        progress = not quiet and ranks.rank == 0
+        result = simulation.run(s.duration, to=whole, progress=progress, overwrite=overwrite, compress=compress)
+    if progress:
         seconds = time.perf_counter() - begin
         factor = f", real-time factor {seconds / s.duration * 1e3:.3g}" if s.duration > 0 else ""
-        _say(f"{s.duration:g} ms in {seconds:.3g} s{factor}; written to {target}")
+        where = target if ranks.size == 1 else f"{ranks.size} files like {target}"
+        _say(f"{s.duration:g} ms in {seconds:.3g} s{factor}; written to {where}")
     with _errors(FAILED):
         if picture is not None:
             _draw(result, Kind.raster, picture)
             if not quiet:
                 _say(f"plot written to {picture}")
-        print(_rates(result))
+        sizes = [part for part in zip(*ranks.gather(list(result.sizes().values())), strict=True)]
+        if ranks.rank == 0:
+            print(_rates(result, [(part[0][0], sum(spikes for _, spikes in part)) for part in sizes]))
 
 
 def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any], allow_code: bool) -> "Experiment":
@@ -196,12 +207,13 @@ def _default_output(file: Path) -> Path:
     return RESULTS / (f"{file.stem}.h5" if _is_toml(file) else f"{Path(stem).stem}.rerun.h5")
 
 
-def _rates(result: "Result") -> str:
+def _rates(result: "Result", sizes: Sequence[tuple[int, int]] | None = None) -> str:
+    """Table of rates; ``sizes``: (neurons, spikes) of populations of which the result may hold a part."""
     rows = []
-    for name, (n, spikes) in result.sizes().items():
+    for (name, own), (n, spikes) in zip(result.sizes().items(), sizes or result.sizes().values(), strict=True):
         span = n * (result.t_stop - result.t_start)
         cv = "-"
-        if spikes <= MOST_FOR_CV:
+        if spikes == own[1] and spikes <= MOST_FOR_CV:
             values = result.spikes[name].cv()
             values = values[values == values]
             cv = f"{values.mean():.3f}" if values.size else "-"
@@ -307,6 +319,23 @@ def _record_info(file: Path) -> str:
     for name, row in d["weights"].items():
         lines.append(f"weights of {name}: {row['n_synapses']:,} at {row['n_times']:,} times")
     return "\n".join(lines)
+
+
+# ---------------------------------------------------------------------------------------------------------- merge
+
+
+@app.command()
+def merge(
+    files: list[Path] = typer.Argument(help="The files of all ranks of one run, NAME.rank*.h5."),
+    out: Path = typer.Option(help="File to write."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing file."),
+    compress: bool = typer.Option(False, "--compress", help="Compress the file; libsonata does not read it then."),
+) -> None:
+    """Make one record of those that the ranks of an MPI run wrote."""
+    with _errors(WRONG):
+        from snn.io.merge import merge_files
+
+        print(_rates(merge_files(files, out, overwrite, compress)))
 
 
 # ------------------------------------------------------------------------------------------------------- validate

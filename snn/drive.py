@@ -75,6 +75,8 @@ class Clock:
             at = np.arange(start // every + 1, reached // every + 1) * every
             if self.ranks.size > 1:
                 values = values[:, self.is_own(probe.population.name, probe.ids)]
+                if not values.shape[1]:
+                    continue
             recorder.states(probe.population.name, probe.variable, at * self.dt, values)
         self.at = int(reached)
 

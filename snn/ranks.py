@@ -6,13 +6,36 @@ be called by all.
 """
 
 import hashlib
+import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kernels.errors import BackendUnavailable, SimError
 from kernels.layout import padded
+
+
+def world() -> Any:
+    """Communicator of the processes that mpiexec started with this one; None where it was started alone.
+
+    Raises
+    ------
+    BackendUnavailable
+        Where mpi4py is missing.
+    """
+    size = next((os.environ[name] for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE") if name in os.environ), "1")
+    if size == "1":
+        return None
+    try:
+        from mpi4py import MPI
+    except ImportError as error:
+        raise BackendUnavailable(
+            f"mpiexec started {size} processes, but mpi4py cannot be loaded: {error}. pip install 'volley-snn[mpi]'"
+        ) from error
+    return MPI.COMM_WORLD
 
 
 class RankError(SimError):
@@ -28,6 +51,7 @@ class Ranks:
                 f"Simulation.comm: must be a communicator of mpi4py, such as MPI.COMM_WORLD; got {comm!r}."
             )
         self.comm = None if comm is None or comm.size == 1 else comm
+        self._ended = ""  # why, once a rank has failed
         self.rank, self.size = (0, 1) if self.comm is None else (int(comm.rank), int(comm.size))
 
     def part(self, n: int) -> tuple[int, int]:
@@ -45,16 +69,25 @@ class Ranks:
         """
         if self.comm is None:
             return [value]
+        if self._ended:
+            raise RankError(self._ended)
         answers = self.comm.allgather((value, None))
         for rank, (_, error) in enumerate(answers):
             if error is not None:
-                raise RankError(f"rank {rank} of {self.size} ended the run: {error}")
+                self._ended = f"rank {rank} of {self.size} ended the run: {error}"
+                raise RankError(self._ended)
         return [value for value, _ in answers]
 
-    def failed(self, error: BaseException) -> None:
-        """Tell the others what ended this rank's run; they hear it when they next gather."""
-        if self.comm is not None and not isinstance(error, RankError):
-            self.comm.allgather((None, f"{type(error).__name__}: {error}"))
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is raised inside ends the run of the others too: they hear it when they next gather."""
+        try:
+            yield
+        except BaseException as error:
+            if self.comm is not None and not self._ended:
+                self._ended = f"{type(error).__name__}: {error}"
+                self.comm.allgather((None, self._ended))
+            raise
 
     def one_hash(self, digest: str) -> str:
         """One hash of those of all ranks; of one rank, its own."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernels.errors import ConfigError, FormatError, ModelError, ShapeError
+from kernels.errors import ConfigError, ModelError, ShapeError
 
 if TYPE_CHECKING:
     import neo
@@ -349,46 +349,6 @@ class Result:
         from snn.io.nwb import write_nwb
 
         return write_nwb(self, path, **metadata)
-
-
-def merge(parts: Sequence[Result]) -> Result:
-    """The result of a run of which every part holds other neurons, as ranks write them.
-
-    Raises
-    ------
-    FormatError
-        Where they are not parts of one run, or recorded different intervals.
-    """
-    first = parts[0]
-    for part in parts[1:]:
-        for name in ("seed", "dt", "network_hash"):
-            mine, other = first.provenance.get(name), part.provenance.get(name)
-            if mine != other:
-                raise FormatError(
-                    f"merge: parts must be of one run; got {name} {mine} and {other}. Give its files alone."
-                )
-        if (part.t_start, part.t_stop) != (first.t_start, first.t_stop) or set(part.spikes) != set(first.spikes):
-            raise FormatError(
-                f"merge: parts must hold the same populations and interval; got {first.t_start:g} to {first.t_stop:g} "
-                f"ms and {part.t_start:g} to {part.t_stop:g} ms. Give the files of one run that ended."
-            )
-    spikes = {}
-    for name, one in first.spikes.items():
-        times, ids = (np.concatenate([getattr(part.spikes[name], k) for part in parts]) for k in ("times", "ids"))
-        spikes[name] = SpikeRecord(name, times, ids, one.n_nodes, one.t_start, one.t_stop, one.dt)
-    states = {}
-    for name in dict.fromkeys(name for part in parts for name in part.states):
-        traces = {}
-        for variable in dict.fromkeys(v for part in parts if name in part.states for v in part.states[name]):
-            found = [part.states[name].trace(variable) for part in parts if variable in part.states.get(name, {})]
-            ids = np.concatenate([trace.ids for trace in found])
-            order = np.argsort(ids)
-            values = np.concatenate([trace.values for trace in found], axis=1)[:, order]
-            traces[variable] = Trace(found[0].times, ids[order], values, found[0].unit)
-        states[name] = StateRecord(name, traces)
-    weights = {name: values for part in parts for name, values in part.weights.items()}
-    complete = all(part.complete for part in parts)
-    return Result(spikes, states, weights, first.provenance, first.t_start, first.t_stop, None, complete)
 
 
 class Report(NamedTuple):

@@ -21,7 +21,7 @@ from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
 from snn.ranks import Ranks
-from snn.records import MemoryRecorder, Recorder, Result, merge
+from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "reference")
@@ -40,7 +40,8 @@ class Simulation:
     engine : "clock" (grid; exact integration of linear models) or "event" (continuous time, exact spike times, for
         models with a closed form)
     backend : "cpu" (Numba) or "reference" (plain Python, slow: the oracle)
-    threads : number of threads; None chooses one for small networks and else the cores at hand. Never changes a spike.
+    threads : number of threads, of each rank; None chooses one for small networks and where there are ranks, else the
+        cores at hand. Never changes a spike
     precision : "float64" or "float32"
     comm : communicator of mpi4py, such as ``MPI.COMM_WORLD``: its processes simulate the network together, each a part
         of every population (engine="clock", backend="cpu"). All of them make the same calls with the same arguments.
@@ -90,20 +91,23 @@ class Simulation:
             raise BackendUnavailable(
                 f'Simulation.comm: needs engine="clock" and backend="cpu"; got engine={engine!r}, backend={backend!r}.'
             )
-        self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
+        if threads is None:
+            threads = 1 if self._ranks.size > 1 else _choose_threads(net)
+        self.threads = 1 if backend == "reference" else threads
         self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         begin = time.perf_counter()
         self._drive: Any
-        if engine == "clock":
-            self._drive = Clock(net, self.dt, backend, self.threads, precision, self._ranks)
-        else:
-            self._drive = Event(net, self.dt, backend, self.threads)
-        self.compiled, self.network_hash = self._drive.compiled, self._drive.hash
-        self.build_seconds = time.perf_counter() - begin
-        self._weight_intervals()  # refuses what does not fit dt
-        self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
-        self._drive.start(self._compiling)
+        with self._ranks.together():
+            if engine == "clock":
+                self._drive = Clock(net, self.dt, backend, self.threads, precision, self._ranks)
+            else:
+                self._drive = Event(net, self.dt, backend, self.threads)
+            self.compiled, self.network_hash = self._drive.compiled, self._drive.hash
+            self.build_seconds = time.perf_counter() - begin
+            self._weight_intervals()  # refuses what does not fit dt
+            self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
+            self._drive.start(self._compiling)
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
         if not cached:
@@ -129,7 +133,9 @@ class Simulation:
         Parameters
         ----------
         duration : ms, rounded to steps
-        to : path of a SONATA file to stream to; in memory if None. Written as ``<to>.part``, renamed at the end
+        to : path of a SONATA file to stream to; in memory if None. Written as ``<to>.part``, renamed at the end. Each
+            rank writes what its neurons did, to ``<to>.rank<k>.h5``; :func:`snn.io.merge.merge_files` makes one file of
+            them. In memory every rank returns everything
         progress : show model time, real-time factor and time left on stderr
         overwrite, compress : see :class:`snn.io.sonata.SonataWriter`
         """
@@ -143,20 +149,24 @@ class Simulation:
         recorder: Recorder | None = None
         self._weights_at: dict[str, float] = {}  # when they were last recorded in this run
         try:
-            recorder = self._recorder(to, overwrite, compress)
-            with _deferred_interrupt() as interrupted:
-                self._advance(stop, recorder, progress, interrupted)
-            for probe in self.net.weight_probes:
-                if self._weights_at.get(probe.projection.name) != self._drive.at:
-                    self._take_weights(recorder, probe)
-            result = recorder.close(self.t)
-            results = self._ranks.gather(result if to is None else None)
-        except BaseException as error:
+            with self._ranks.together():
+                recorder = self._recorder(to, overwrite, compress)
+                with _deferred_interrupt() as interrupted:
+                    self._advance(stop, recorder, progress, interrupted)
+                for probe in self.net.weight_probes:
+                    if self._weights_at.get(probe.projection.name) != self._drive.at:
+                        self._take_weights(recorder, probe)
+                result = recorder.close(self.t)
+                results = self._ranks.gather(result if to is None else None)
+        except BaseException:
             if recorder is not None:
                 recorder.abort()
-            self._ranks.failed(error)
             raise
-        return result if len(results) == 1 or to is not None else merge(results)
+        if to is not None or len(results) == 1:
+            return result
+        from snn.io.merge import merge
+
+        return merge(results)
 
     def state(self, population: Population | str, variable: str) -> np.ndarray:
         """Present values of a state variable, shape (n,), float64; a copy."""
@@ -318,6 +328,7 @@ class Simulation:
             "engine": self.engine,
             "backend": self.backend,
             "threads": self.threads,
+            "rank": self._ranks.rank,
             "ranks": self._ranks.size,
             "precision": self.precision,
             "network_hash": self.network_hash,
@@ -331,7 +342,7 @@ class Simulation:
         reports = [
             (p.population.name, p.variable, p.unit, self._own(p), p.every if p.every is not None else self.dt)
             for p in self.net.probes
-            if p.variable != SPIKES
+            if p.variable != SPIKES and (self._ranks.size == 1 or self._own(p).size)
         ]
         weights = {p.projection.name: len(self.connections(p.projection)[2]) for p in self.net.weight_probes}
         if self._ranks.rank > 0:

@@ -19,8 +19,8 @@ class Engine:
     """Advance a compiled network in machine code.
 
     Python threads run the compiled loop without the GIL and meet at barriers in it once a window, so no threading layer
-    is needed, and every thread is sure to exist. ``comm``: the processes that hold the other blocks, as many each, as an
-    ``mpi4py.MPI.Comm``; the loop then returns once a window for spikes to be exchanged.
+    is needed, and every thread is sure to exist. ``comm``, an ``mpi4py.MPI.Comm``: the processes that hold the other
+    blocks, as many each; the loop then returns once a window for spikes to be exchanged.
     """
 
     def __init__(self, net: CompiledNetwork, comm: Any = None) -> None:

@@ -1,0 +1,175 @@
+"""Several MPI processes simulate one network: the same spikes, states and weights as one process, and a clean end."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from snn.io.merge import merge_files
+from snn.io.sonata import read_result
+
+MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+pytest.importorskip("mpi4py", reason="needs mpi4py")
+pytestmark = pytest.mark.skipif(MPIEXEC is None, reason="needs mpiexec")
+
+ENV = os.environ | {
+    "OMPI_ALLOW_RUN_AS_ROOT": "1",
+    "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+    "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    "OMPI_MCA_mpi_yield_when_idle": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
+# each rank compares all that it was given with what it finds alone
+COMPARE = """
+import numpy as np
+import plasticity, snn
+from mpi4py import MPI
+
+def network():
+    net = snn.Network(seed=5)
+    e = net.population("e", 240, snn.LIFExp(), init={"v": snn.uniform(-70.0, -52.0)})
+    i = net.population("i", 57, snn.LIFExp())
+    d = net.population("d", 3, snn.Poisson(rate=50.0))
+    for p in (e, i):
+        net.input(f"to {p.name}", p, snn.Poisson(rate=8000.0), weight=80.0)
+        net.record(p)
+    net.record(e, "v", ids=[0, 7, 120, 200, 239], every=1.0)
+    rule = plasticity.DopamineSTDP(w_max=200.0, a_plus=3.0, a_minus=3.0)
+    net.connect(e, e, snn.fixed_indegree(20), weight=snn.uniform(40.0, 60.0), delay=2.5, plasticity=rule, name="ee",
+                short_term=plasticity.TsodyksMarkram())
+    net.modulate("ee", d, delay=2.0, value=0.2)
+    net.record_weights("ee", every=20.0)
+    net.connect(e, i, snn.pairwise_bernoulli(0.3), weight=20.0, delay=2.5)
+    net.connect(i, e, snn.fixed_total_number(3000), weight=-200.0, delay=snn.normal(3.0, 0.5, low=2.0))
+    net.connect(i, i, snn.fixed_outdegree(10), weight=-200.0, delay=2.0)
+    matrix = np.random.default_rng(1).uniform(0.0, 3.0, (240, 57))
+    net.connect(e, i, snn.all_to_all(), weight=matrix, delay=2.0, name="matrix")
+    return net
+
+comm = MPI.COMM_WORLD
+sims = [snn.Simulation(network(), threads=n, comm=c, quiet=True) for n, c in ((THREADS, comm), (1, None))]
+for duration in (61.0, 40.0):
+    shared, alone = (sim.run(duration) for sim in sims)
+    for p in "ei":
+        assert len(alone.spikes[p]) > 150, len(alone.spikes[p])
+        np.testing.assert_array_equal(shared.spikes[p].times, alone.spikes[p].times)
+        np.testing.assert_array_equal(shared.spikes[p].ids, alone.spikes[p].ids)
+    np.testing.assert_array_equal(shared.states["e"]["v"], alone.states["e"]["v"])
+    weights = alone.weights["ee"][1]
+    assert np.ptp(weights[-1] - weights[0]) > 0.01
+    np.testing.assert_array_equal(shared.weights["ee"][1], weights)
+    for sim in sims:
+        sim.set_modulator("ee", 0.5)
+        sim.set_weights("ee", np.linspace(30.0, 70.0, 4800))
+for name in sims[0].net.projections:
+    for one, other in zip(*(sim.connections(name) for sim in sims), strict=True):
+        np.testing.assert_array_equal(one, other)
+np.testing.assert_array_equal(*(sim.state("i", "v") for sim in sims))
+sizes = [sum(e.targets.size for e in [*sim.compiled.edges, *sim.compiled.learned]) for sim in sims]
+assert sizes[0] < 0.7 * sizes[1], sizes  # edges are held where their targets are
+print("equal", comm.rank)
+"""
+
+
+def mpi(ranks, *command, **options):
+    """A started process of ``ranks`` ranks."""
+    whole = [MPIEXEC, "-n", str(ranks), sys.executable, *map(str, command)]
+    return subprocess.Popen(whole, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.parametrize(("ranks", "threads"), [(2, 1), (3, 2)])
+def test_same_as_one_process(tmp_path, ranks, threads):
+    script = tmp_path / "compare.py"
+    script.write_text(COMPARE.replace("THREADS", str(threads)))
+    out, err = mpi(ranks, script).communicate(timeout=300)
+    assert out.split().count("equal") == ranks, err
+
+
+TOML = """
+seed = 3
+[simulation]
+duration = DURATION
+[populations.exc]
+n = 400
+model = "LIFDelta"
+params = {e_l = 0.0, v_th = 15.0, v_reset = 0.0}
+[inputs.noise]
+target = "exc"
+type = "Poisson"
+rate = 8000.0
+weight = 0.3
+[[projections]]
+source = "exc"
+target = "exc"
+rule = "fixed_indegree"
+indegree = 5
+weight = 0.1
+delay = 1.5
+[[record]]
+population = "exc"
+[[record]]
+population = "exc"
+variable = "v"
+ids = [0, 1]
+every = 1.0
+"""
+
+
+def test_files_of_ranks_are_merged(tmp_path):
+    (tmp_path / "net.toml").write_text(TOML.replace("DURATION", "200.0"))
+    process = mpi(2, "-m", "snn", "run", "net.toml", "--out", "shared.h5", cwd=tmp_path)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    files = sorted(tmp_path.glob("*.h5"))
+    assert [f.name for f in files] == ["shared.rank0.h5", "shared.rank1.h5"]
+    assert "2 files like" in err
+    subprocess.run([sys.executable, "-m", "snn", "run", "net.toml", "--out", "alone.h5"], cwd=tmp_path, check=True)
+    command = [sys.executable, "-m", "snn", "merge", *(f.name for f in files), "--out", "merged.h5"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    alone, merged = read_result(tmp_path / "alone.h5"), read_result(tmp_path / "merged.h5")
+    assert f"{len(alone.spikes['exc']):,}" in out, "the table counts the spikes of all ranks"
+    for part in ("times", "ids"):
+        np.testing.assert_array_equal(getattr(alone.spikes["exc"], part), getattr(merged.spikes["exc"], part))
+    np.testing.assert_array_equal(alone.states["exc"]["v"], merged.states["exc"]["v"])
+    assert merged.complete and merged.t_stop == 200.0
+    with pytest.raises(ValueError, match=r"one of 2 ranks' files; got 1\. Give each of them once"):
+        merge_files(files[:1], tmp_path / "half.h5")
+    assert not (tmp_path / "half.h5").exists()
+
+
+def test_killed_rank_ends_the_job(tmp_path):
+    (tmp_path / "net.toml").write_text(TOML.replace("DURATION", "1e7"))
+    process = mpi(2, "-m", "snn", "run", "net.toml", "--out", "out.h5", cwd=tmp_path)
+    part = tmp_path / "out.rank1.h5.part"
+    deadline = time.monotonic() + 120
+    while not (part.exists() and part.stat().st_size > 100_000):
+        assert time.monotonic() < deadline and process.poll() is None
+        time.sleep(0.1)
+    time.sleep(2.0)  # some flushes
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    ranks = [int(child) for child in children.stdout.split()]
+    os.kill(max(ranks), signal.SIGKILL)
+    killed = time.monotonic()
+    _, err = process.communicate(timeout=30)
+    assert time.monotonic() - killed < 30 and process.returncode != 0
+    assert "rank 1" in err.lower(), err
+    for rank in (0, 1):
+        result = read_result(tmp_path / f"out.rank{rank}.h5.part")
+        assert not result.complete and result.t_stop > 0 and len(result.spikes["exc"]) > 0
+
+
+def test_error_of_one_rank_reaches_all(tmp_path):
+    (tmp_path / "net.toml").write_text(TOML.replace("DURATION", "100.0"))
+    (tmp_path / "out.rank1.h5").write_text("in the way")
+    process = mpi(2, "-m", "snn", "run", "net.toml", "--out", "out.h5", cwd=tmp_path)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "rank 1 of 2 ended the run" in err and "out.rank1.h5" in err
+    assert (tmp_path / "out.rank1.h5").read_text() == "in the way"
