@@ -19,6 +19,7 @@ import numpy as np
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from kernels.philox import stream_key
 from snn.drive import Clock, Event
+from snn.fingerprint import differences
 from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_modulator, check_plastic
 from snn.records import MemoryRecorder, Recorder, Result
 
@@ -253,15 +254,26 @@ class Simulation:
         """
         if self.backend == "reference":
             raise BackendUnavailable('Simulation.checkpoint: backend="reference" has none; use backend="cpu".')
-        about = {name: getattr(self, name) for name in _OPTIONS}
-        about |= {"software": _version("volley-snn"), "network_hash": self.network_hash, "at": self._drive.at}
         from snn.io import checkpoint
 
-        checkpoint.write(path, about, self._drive.engine.save())
+        about = {
+            "software": _version("volley-snn"), "options": {name: getattr(self, name) for name in _OPTIONS},
+            "at": self._drive.at, "seed": self.net.seed, "network": self._network,
+            "parts": self.compiled.parts | {"kernels": self._drive.engine.module.__name__},
+        }  # fmt: skip
+        checkpoint.write(path, about, self._drive.save())
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str], net: Network, quiet: bool = False) -> "Simulation":
-        """The simulation of :meth:`checkpoint`, where it stood; ``net`` describes the same network.
+    def resume(
+        cls, path: str | os.PathLike[str], net: Network, threads: int | None = None, quiet: bool = False
+    ) -> "Simulation":
+        """The simulation of :meth:`checkpoint`, where it stood.
+
+        Parameters
+        ----------
+        path : file that :meth:`checkpoint` wrote
+        net : the same network; what is recorded of it may differ
+        threads : as many as before, if None; never changes a spike
 
         Raises
         ------
@@ -271,20 +283,32 @@ class Simulation:
         from snn.io import checkpoint
 
         about, arrays = checkpoint.read(path)
+        options = {name: about["options"][name] for name in _OPTIONS} | ({} if threads is None else {"threads": threads})
         if about["software"] != _version("volley-snn"):
             raise FormatError(
                 f"{path}: was written by version {about['software']}; this is {_version('volley-snn')}. "
                 "Resume with the version that wrote it."
             )
-        sim = cls(net, **{name: about[name] for name in _OPTIONS}, quiet=quiet)
-        if sim.network_hash != about["network_hash"]:
-            raise FormatError(
-                f"{path}: is a checkpoint of another network: its hash is {about['network_hash']}; "
-                f"that of the network given is {sim.network_hash}. Give the same description and seed."
-            )
-        sim._drive.engine.load(arrays)
-        sim._drive.at = about["at"]
+        sim = cls(net, **options, quiet=quiet)
+        sim._refuse_other(path, about)
+        try:
+            sim._drive.load(arrays, about["at"])
+        except (FormatError, ShapeError) as error:
+            raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
         return sim
+
+    def _refuse_other(self, path: Any, about: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another network, and say what differs."""
+        before, now = about["parts"], self.compiled.parts | {"kernels": self._drive.engine.module.__name__}
+        parts = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if not parts:
+            return
+        found = differences({"seed": about["seed"], **about["network"]}, {"seed": self.net.seed, **self._network})
+        said = "; ".join(found[:5]) or "values of arrays, or the code of a model"
+        raise FormatError(
+            f"{path}: is a checkpoint of another network: {', '.join(parts)} differ ({said}). "
+            "Give the same description and seed."
+        )
 
     def provenance(self) -> dict[str, Any]:
         """What made this run: versions, seed, configuration, backend, hash of the compiled network."""

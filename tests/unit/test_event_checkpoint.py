@@ -51,16 +51,17 @@ def simulate(engine, threads):
     return snn.Simulation(network(engine), engine=engine, threads=threads, quiet=True)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("threads", "then"), [(1, 1), (1, 2), (2, 3), (3, 1)])
 @pytest.mark.parametrize("engine", ["clock", "event"])
-def test_resumed_run_equals_straight_run(tmp_path, engine, threads):
+def test_resumed_run_equals_straight_run(tmp_path, engine, threads, then):
     straight = simulate(engine, threads)
     whole = joined([straight.run(END)])
     sim = simulate(engine, threads)
     first = sim.run(CUT)
     sim.checkpoint(tmp_path / "state.h5")
     sim.run(5.0)  # what follows the checkpoint does not change it
-    again = snn.Simulation.resume(tmp_path / "state.h5", network(engine), quiet=True)
+    again = snn.Simulation.resume(tmp_path / "state.h5", network(engine), threads=then, quiet=True)
+    assert again.threads == then
     assert again.t == pytest.approx(CUT, abs=0.051)
     parts = joined([first, again.run(END - again.t)])
     assert len(whole[0]) > 100
