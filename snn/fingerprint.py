@@ -62,7 +62,7 @@ def network_parts(
     values : parameters and constants by population of neurons
     lists : edges by projection
     """
-    parts = {name: digest(value) for name, value in (options | {"seed": net.seed}).items()}
+    parts = {name: digest(value) for name, value in {**options, "seed": net.seed}.items()}
     for p in net.populations.values():
         what = (p.spec.name, values[p.name], p.init) if p.spec else (type(p.model).__name__, vars(p.model))
         parts[f"population {p.name!r}"] = digest(p.n, what)

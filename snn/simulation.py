@@ -20,12 +20,14 @@ from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeErr
 from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.fingerprint import differences
+from snn.io.saves import Saves
 from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_modulator, check_plastic
 from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "reference")
 _OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
+STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1")  # a batch system sends the others some time before the end
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
@@ -96,6 +98,7 @@ class Simulation:
         self._weight_intervals()  # refuses what does not fit dt
         self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
         self._drive.start(self._compiling)
+        self._unfinished: Saves | None = None  # the run that a checkpoint was written in
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
         if not cached:
@@ -114,7 +117,8 @@ class Simulation:
 
     def run(
         self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
-        overwrite: bool = False, compress: bool = False,
+        overwrite: bool = False, compress: bool = False, checksum: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None, every: float | None = None,
     ) -> Result:  # fmt: skip
         """Advance by ``duration`` ms and return what was recorded on the way.
 
@@ -123,7 +127,16 @@ class Simulation:
         duration : ms, rounded to steps
         to : path of a SONATA file to stream to; in memory if None. Written as ``<to>.part``, renamed at the end
         progress : show model time, real-time factor and time left on stderr
-        overwrite, compress : see :class:`snn.io.sonata.SonataWriter`
+        overwrite, compress, checksum : see :class:`snn.io.sonata.SonataWriter`
+        checkpoint : file to keep the state in: at the beginning, every ``every`` ms, at the end, and where SIGTERM or
+            SIGUSR1 comes, which then ends the process with exit code 128 + the signal's number. :meth:`resume` and
+            :meth:`proceed` go on from it. Each replaces the one before
+        every : ms of model time
+
+        Raises
+        ------
+        OutputError
+            Record or checkpoint cannot be written. What was flushed, and the checkpoint before, stay.
         """
         if (
             isinstance(duration, bool)
@@ -132,18 +145,84 @@ class Simulation:
         ):
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
         stop = self._drive.after(float(duration))
-        recorder = self._recorder(to, overwrite, compress)
+        saves = None
+        if checkpoint is not None or every is not None:
+            saves = self._saves(checkpoint, every, stop, to)
+        return self._advance_to(stop, self._recorder(to, overwrite, compress, checksum), progress, saves)
+
+    def proceed(self, to: str | os.PathLike[str] | None = None, progress: bool = False) -> Result:
+        """Finish the run in which the checkpoint of :meth:`resume` was written, as if it had never stopped.
+
+        A streamed record goes on at the checkpoint; what the run had recorded later is replaced by the same.
+        Checkpoints go on too. What was recorded in memory before the checkpoint is lost.
+
+        Parameters
+        ----------
+        to : the record, where it is not in the checkpoint's folder or below
+        progress : see :meth:`run`
+
+        Raises
+        ------
+        ModelError
+            The checkpoint was written between runs.
+        FormatError, OutputError
+            The record is missing, or that of another run.
+        """
+        from snn.io.sonata_file import part_path
+
+        if self._unfinished is None:
+            raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
+        saves, self._unfinished = self._unfinished, None
+        if saves.record is None:
+            return self._advance_to(saves.until, self._recorder(None), progress, saves)
+        saves.record = saves.find_record(to)
+        if saves.until == self._drive.at and saves.record.exists() and not part_path(saves.record).exists():
+            from snn.io.sonata import read_result  # it was stopped between its last checkpoint and the end
+
+            return read_result(saves.record)
+        recorder = self._recorder(saves.record, resume_at=self.t)
+        return self._advance_to(saves.until, recorder, progress, saves, taken=self._drive.at == saves.until)
+
+    def _advance_to(
+        self, stop: float, recorder: Recorder, progress: bool, saves: Saves | None, taken: bool = False
+    ) -> Result:
+        """``taken``: the weights at the end of the run are recorded already."""
         self._weights_at: dict[str, float] = {}  # when they were last recorded in this run
         try:
-            with _deferred_interrupt() as interrupted:
-                self._advance(stop, recorder, progress, interrupted)
-            for probe in self.net.weight_probes:
-                if self._weights_at.get(probe.projection.name) != self._drive.at:
-                    self._take_weights(recorder, probe)
+            with _deferred_signals(STOPPING if saves else STOPPING[:1]) as came:
+                if saves:
+                    self._save_in_run(saves, recorder)
+                self._advance(stop, recorder, progress, came, saves)
+                for probe in self.net.weight_probes:
+                    ended = self._drive.at == stop and not taken
+                    if ended and self._weights_at.get(probe.projection.name) != stop:
+                        self._take_weights(recorder, probe)
+                if saves:
+                    self._save_in_run(saves, recorder)
+                    if came:
+                        name, saved = signal.Signals(came[0]).name, f"{self.t:g} ms is kept in {saves.path}"
+                        to_stderr(f"{name}: stopped; the state at {saved}. Go on with snn resume {saves.path}")
             return recorder.close(self.t)
         except BaseException:
             recorder.abort()
             raise
+
+    def _saves(self, path: Any, every: Any, until: float, record: Any) -> Saves:
+        """What :meth:`run` was asked to keep, checked before the run."""
+        from snn.io.sonata_file import check_destination
+
+        if path is None:
+            raise ModelError(f"Simulation.run.every: needs checkpoint=, the file to write; got {every!r} ms alone.")
+        if every is not None and not (isinstance(every, (int, float, np.number)) and 0 < every < math.inf):
+            raise ModelError(f"Simulation.run.every: must be > 0 ms; got {every!r}.")
+        if self.backend == "reference":
+            raise BackendUnavailable('Simulation.run.checkpoint: backend="reference" has none; use backend="cpu".')
+        interval = None if every is None else float(every)
+        return Saves(check_destination(path, overwrite=True), interval, until, None if record is None else Path(record))
+
+    def _save_in_run(self, saves: Saves, recorder: Recorder) -> None:
+        recorder.flush(self.t, durable=True)  # first: a record must reach as far as its checkpoint
+        self._write_checkpoint(saves.path, saves.table())
 
     def state(self, population: Population | str, variable: str) -> np.ndarray:
         """Present values of a state variable, shape (n,), float64; a copy."""
@@ -254,9 +333,13 @@ class Simulation:
         """
         if self.backend == "reference":
             raise BackendUnavailable('Simulation.checkpoint: backend="reference" has none; use backend="cpu".')
+        self._write_checkpoint(path, None)
+
+    def _write_checkpoint(self, path: Any, run: dict[str, Any] | None) -> None:
         from snn.io import checkpoint
 
         about = {
+            "class": "Simulation", "run": run, "configuration": self.net.configuration,
             "software": _version("volley-snn"), "options": {name: getattr(self, name) for name in _OPTIONS},
             "at": self._drive.at, "seed": self.net.seed, "network": self._network,
             "parts": self.compiled.parts | {"kernels": self._drive.engine.module.__name__},
@@ -283,7 +366,11 @@ class Simulation:
         from snn.io import checkpoint
 
         about, arrays = checkpoint.read(path)
-        options = {name: about["options"][name] for name in _OPTIONS} | ({} if threads is None else {"threads": threads})
+        if about.get("class") != "Simulation":
+            raise FormatError(f"{path}: holds no simulation. Give a file that Simulation.checkpoint() wrote.")
+        options = {name: about["options"][name] for name in _OPTIONS} | (
+            {} if threads is None else {"threads": threads}
+        )
         if about["software"] != _version("volley-snn"):
             raise FormatError(
                 f"{path}: was written by version {about['software']}; this is {_version('volley-snn')}. "
@@ -295,6 +382,7 @@ class Simulation:
             sim._drive.load(arrays, about["at"])
         except (FormatError, ShapeError) as error:
             raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
+        sim._unfinished = Saves.of(Path(path), about["run"])
         return sim
 
     def _refuse_other(self, path: Any, about: dict[str, Any]) -> None:
@@ -329,7 +417,10 @@ class Simulation:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 
-    def _recorder(self, to: Any, overwrite: bool, compress: bool) -> Recorder:
+    def _recorder(
+        self, to: Any, overwrite: bool = False, compress: bool = False, checksum: bool = False,
+        resume_at: float | None = None,
+    ) -> Recorder:  # fmt: skip
         spikes = {p.population.name: p.population.n for p in self.net.probes if p.variable == SPIKES}
         reports = [
             (p.population.name, p.variable, p.unit, p.ids, p.every if p.every is not None else self.dt)
@@ -351,9 +442,13 @@ class Simulation:
             weights,
             overwrite=overwrite,
             compress=compress,
+            checksum=checksum,
+            resume_at=resume_at,
         )
 
-    def _advance(self, stop: float, recorder: Recorder, progress: bool, interrupted: list[int]) -> None:
+    def _advance(
+        self, stop: float, recorder: Recorder, progress: bool, interrupted: list[int], saves: Saves | None
+    ) -> None:
         drive = self._drive
         begin = drive.at
         bar = _bar((stop - begin) * drive.unit) if progress else None
@@ -364,7 +459,8 @@ class Simulation:
         while drive.at < stop:
             start = drive.at
             due = [(math.floor(start / every * (1 + 1e-12)) + 1) * every for every in intervals]
-            drive.take(recorder, min([stop, start + chunk, *due]))
+            save = saves.following(start, drive.unit, whole=self.engine == "clock") if saves else math.inf
+            drive.take(recorder, min([stop, start + chunk, save, *due]))
             for probe, at in zip(self.net.weight_probes, due, strict=True):
                 if drive.at == at:
                     self._take_weights(recorder, probe)
@@ -381,6 +477,9 @@ class Simulation:
                 bar.refresh()
             if interrupted:
                 break
+            if drive.at == save and drive.at < stop and saves:
+                self._save_in_run(saves, recorder)
+                flushed = now
         if bar is not None:
             bar.close()
 
@@ -421,23 +520,27 @@ class Simulation:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[list[int]]:
-    """Ctrl-C ends a run between chunks, so that nothing recorded is lost and the run can be continued.
+def _deferred_signals(names: tuple[str, ...]) -> Iterator[list[int]]:
+    """Signals end a run between chunks, so that nothing recorded is lost and the run can be continued.
 
-    Gives a list that is not empty once the signal came; KeyboardInterrupt follows at the end. In other threads than the
-    main one, signals are left alone.
+    Gives a list that is not empty once one came; KeyboardInterrupt or SystemExit follows at the end. In other threads
+    than the main one, signals are left alone.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
     try:
         yield came
     finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came and came[0] == signal.SIGINT:
         raise KeyboardInterrupt
+    if came:
+        raise SystemExit(128 + came[0])
 
 
 def cores() -> int:

@@ -5,7 +5,7 @@ entries of the calendar in the order in which they came into it.
 """
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -106,8 +106,8 @@ def load(engine: "Engine", given: dict[str, np.ndarray]) -> None:
         engine.queues[b] = _filled(engine, neurons, b, given)
         block.counts[layout.PENDING] = np.count_nonzero((engine.queues[b].row_end > 0) | (engine.queues[b].end > 0))
     for q in range(len(engine.compiled.rules)):
-        part = {name[len(f"plastic/{q}/") :]: a for name, a in given.items() if name.startswith(f"plastic/{q}/")}
-        _load_plastic(engine, q, part)
+        prefix = f"plastic/{q}/"
+        _load_plastic(engine, q, {name[len(prefix) :]: a for name, a in given.items() if name.startswith(prefix)})
     engine.sync.arrived[0], engine.sync.halt[0] = 0, -1
     engine.sync.n_spikes[:] = 0
 
@@ -380,7 +380,7 @@ def _load_plastic(engine: "Engine", q: int, given: dict[str, np.ndarray]) -> Non
         x.variables[:, to] = given["variables"][:, mine]
         x.learning[:] = given["learning"]
         part = slice(lo, lo + len(x.seen))
-        fresh = {name: aligned(given[name]) for name in (*SOURCES, *SIGNAL)}
+        fresh: dict[str, Any] = {name: aligned(given[name]) for name in (*SOURCES, *SIGNAL)}
         fresh |= {name: aligned(given[name][part]) for name in TARGETS}
         engine.plastic[b][q] = x._replace(**fresh)
         begin, lo = begin + n, part.stop

@@ -52,14 +52,20 @@ def network(*rules, fast=False, short_term=None, source=True):
     return net
 
 
-def outcome(net, action=lambda sim, part: None, cuts=(80.0, 81.0, 82.0), **options):
-    """Spikes of all runs, then the weights after each; ``action`` happens between them."""
+def outcome(net, action=lambda sim, part: None, cuts=(80.0, 81.0, 82.0), checkpoint=None, **options):
+    """Spikes of all runs, then the weights after each; ``action`` happens between them.
+
+    ``checkpoint``: a file, by which the simulation goes from run to run, on one thread more each time.
+    """
     sim = snn.Simulation(net, engine="event", quiet=True, **options)
     spikes, weights = [], []
     for part, duration in enumerate(cuts):
         spikes.append(sim.run(duration).spikes)
         weights.append([sim.connections(q)[2] for q in net.projections.values() if q.plastic])
         action(sim, part)
+        if checkpoint:
+            sim.checkpoint(checkpoint)
+            sim = snn.Simulation.resume(checkpoint, net, threads=sim.threads + 1, quiet=True)
     return [np.concatenate([getattr(s[p], k) for s in spikes]) for p in "ab" for k in ("times", "ids")], weights
 
 
@@ -86,10 +92,12 @@ def rule(name):
     return RULES[name](**PARAMS[name])
 
 
-def test_all_rules():
+def test_all_rules(tmp_path):
     rules = [r for r in RULES.values() if r.__module__.startswith("plasticity.") and not r.spec.observer]
     assert {RULES[name] for name in PARAMS} == set(rules)
-    check(network(*map(rule, PARAMS)))
+    net = network(*map(rule, PARAMS))
+    reference = check(net)
+    assert_equal(reference, outcome(net, checkpoint=tmp_path / "state.h5", threads=1))
 
 
 def pair():

@@ -11,6 +11,7 @@ import pytest
 import plasticity
 import snn
 from kernels.errors import BackendUnavailable, FormatError
+from snn.io.sonata_file import OutputError
 
 CUT, END = 20.37, 50.0  # in the middle of a window of the event engine
 
@@ -106,7 +107,7 @@ def test_wrong_files(tmp_path):
     with pytest.raises(FormatError, match="no such file"):
         snn.Simulation.resume(tmp_path / "other.h5", network())
     (tmp_path / "text.h5").write_text("no HDF5")
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="not a readable HDF5 file"):
         snn.Simulation.resume(tmp_path / "text.h5", network())
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
@@ -116,7 +117,7 @@ def test_wrong_files(tmp_path):
         file.attrs["version"] = 99
     with pytest.raises(FormatError, match="version 99"):
         snn.Simulation.resume(path, network())
-    with pytest.raises(FormatError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         sim.checkpoint(tmp_path / "no folder" / "state.h5")
     with pytest.raises(BackendUnavailable, match="reference"):
         snn.Simulation(network(), engine="event", backend="reference").checkpoint(path)
