@@ -30,6 +30,7 @@ from verify_confidence_tasks import confidence_tasks
 from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
 from verify_records import kill, streaming
+from verify_reliability import kill_resume, one_day, resume_everything, ten_million
 from verify_reservoirs import force_signals, force_sine, force_song
 from verify_statistics import (
     microcircuit_full,
@@ -47,7 +48,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
         kill, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, force_sine,
         force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs, confidence_tasks,
-        torch_training, torch_conversion,
+        torch_training, torch_conversion, kill_resume, resume_everything, ten_million, one_day,
     )
 }  # fmt: skip
 

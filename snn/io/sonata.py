@@ -47,7 +47,7 @@ from snn.io.sonata_file import (
     write_root,
     writing,
 )  # fmt: skip
-from snn.io.sonata_resume import check_same, closed, cut, salvage
+from snn.io.sonata_resume import check_same, closed, rows_until, salvage
 from snn.records import (
     Floats,
     Ints,
@@ -80,7 +80,7 @@ class _Column:
 
     def __init__(self, data: Any) -> None:
         self.path, self.chunks, self.itemsize = str(data.name), data.chunks, int(data.dtype.itemsize)
-        self.columns, self.rows = data.shape[1:], int(data.shape[0])
+        self.columns, self.rows = data.shape[1:], 0
         self.waiting: list[NDArray[Any]] = []
 
     def room(self) -> int:
@@ -98,8 +98,9 @@ class _Column:
         if self.waiting:
             block = np.concatenate(self.waiting)
             data = file[self.path]
-            data.resize(self.rows + len(block), axis=0)
-            data[self.rows :] = block
+            if self.rows + len(block) > len(data):
+                data.resize(self.rows + len(block), axis=0)
+            data[self.rows : self.rows + len(block)] = block
             self.rows += len(block)
             self.waiting.clear()
 
@@ -124,8 +125,8 @@ class SonataWriter:
     checksum : bool
         A checksum for every chunk (Fletcher32), which readers check.
     resume_at : float, optional
-        Go on with the ``.part`` of an interrupted run of the same network at this time in ms; what it holds later is
-        cut off. Its layout stays.
+        Go on with the ``.part`` of an interrupted run of the same network at this time in ms. What it holds later is
+        written anew, the same numbers: so nothing is unsafe in between. Its layout stays.
 
     Raises
     ------
@@ -169,8 +170,10 @@ class SonataWriter:
         try:
             with writing(self.path):
                 if resume_at is None:
-                    with h5py.File(self.part, "w", libver=LIBVER, locking="best-effort") as file:
+                    new = self.part.with_name(f"{self.part.name}.new")  # killed here, no damaged .part is left
+                    with h5py.File(new, "w", libver=LIBVER, locking="best-effort") as file:
                         self._start(file, populations, names, provenance or {}, weights or {})
+                    os.replace(new, self.part)
                 else:
                     self._continue(float(resume_at), populations, names, provenance or {}, weights or {})
                 self._reserve(MARGIN)
@@ -234,25 +237,29 @@ class SonataWriter:
             spare = self.part.with_name(f"{self.part.name}.salvaged")
             salvage(self.part, spare, overwrite=True)
             os.replace(spare, self.part)
-        with h5py.File(self.part, "r+", libver=LIBVER, locking="best-effort") as file:
+        with reading(self.part) as file:
             reports = {name: self._reports[key] for key, name in names.items()}
             check_same(file, t, populations, reports, weights, self._dt, str(provenance.get("network_hash")))
-            cut(file, t)
-            self._t_start, self._t_flushed = float(file.attrs["t_start"]), t
+            self._t_start, self._t_flushed = float(file.attrs["t_start"]), float(file.attrs["t_flushed"])
             for name in populations:
-                times, ids = (_Column(file[f"spikes/{name}/{column}"]) for column in ("timestamps", "node_ids"))
+                times, ids = self._found(file[f"spikes/{name}"], t, "timestamps", "node_ids")
                 self._spikes[name] = times, ids
-                self._track(file[f"spikes/{name}"], times, times.rows)
                 self._last[name] = float(file[times.path][times.rows - 1]) if times.rows else -np.inf
             for key, name in names.items():
-                self._states[key] = data = _Column(file[f"report/{name}/data"])
-                self._track(file[f"report/{name}"], data, data.rows)
-                if data.rows:
+                (self._states[key],) = self._found(file[f"report/{name}"], t, "data")
+                if self._states[key].rows:
                     self._first[key] = float(file[f"report/{name}/mapping/time"][0])
             for name in weights:
-                at, data = (_Column(file[f"weights/{name}/{column}"]) for column in ("time", "data"))
+                at, data = self._found(file[f"weights/{name}"], t, "time", "data")
                 self._weights[name] = at, data
-                self._track(file[f"weights/{name}"], at, at.rows)
+
+    def _found(self, group: Any, t: float, *names: str) -> tuple[_Column, ...]:
+        """Columns of a group to be written from after ``t`` on."""
+        columns = tuple(_Column(group[name]) for name in names)
+        for column in columns:
+            column.rows = rows_until(group, t)
+        self._groups.append((str(group.name), columns[0]))
+        return columns
 
     def _grow(self, group: Any, name: str, dtype: str, columns: int | None = None, units: Any = "") -> _Column:
         """A growable dataset: (0,), or (0, columns)."""
@@ -266,8 +273,8 @@ class SonataWriter:
             data.attrs["units"] = units
         return _Column(data)
 
-    def _track(self, group: Any, column: _Column, rows: int = 0) -> None:
-        group.attrs["n_flushed"] = np.uint64(rows)
+    def _track(self, group: Any, column: _Column) -> None:
+        group.attrs["n_flushed"] = np.uint64(0)
         self._groups.append((str(group.name), column))
 
     def _open(self) -> None:
@@ -386,13 +393,15 @@ class SonataWriter:
             if durable:
                 self._sync()
         self._kept = True
-        self._t_flushed = float(t_now)
+        self._t_flushed = max(self._t_flushed, float(t_now))
 
     def _sync(self) -> None:
         with open(self.part, "rb+") as handle:
             os.fsync(handle.fileno())
 
     def _mark(self, file: Any, t_now: float) -> None:
+        if t_now < self._t_flushed:  # a run that goes on has not yet come to where it had been
+            return
         for path, column in self._groups:
             file[path].attrs.modify("n_flushed", np.uint64(column.rows))
         for name in self._spikes:
@@ -406,12 +415,23 @@ class SonataWriter:
         with self._guard():
             with self._file() as file:
                 self._write(file)
+                self._check_ends(file)
                 self._mark(file, t_stop)
                 file.attrs.modify("complete", np.uint8(1))
             self._closed = True
             self._sync()
             os.replace(self.part, self.path)
         return read_result(self.path)
+
+    def _check_ends(self, file: Any) -> None:
+        """What a run that goes on had recorded before it was killed is all written anew."""
+        pairs = (*self._spikes.values(), *self._weights.values(), *((c,) for c in self._states.values()))
+        for column in (c for pair in pairs for c in pair):
+            if len(file[column.path]) != column.rows:
+                raise OutputError(
+                    f"{self.part}: {column.path}: had {len(file[column.path]):,} rows; this run made {column.rows:,}. "
+                    "It was changed on the way: use the checkpoint of the run that wrote it."
+                )
 
     def abort(self) -> None:
         """End without renaming: the ``.part`` keeps what was flushed, and goes where nothing was."""

@@ -1,10 +1,10 @@
-"""Unfinished records: cutting one back to an earlier time to go on from there, and saving what can be read of one."""
+"""Unfinished records: where to go on with one, and saving what can be read of one."""
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,24 +66,6 @@ def rows_until(group: Any, t: float) -> int:
 def columns(group: Any) -> list[str]:
     """Names of the growing datasets of a group of spikes, samples or weights."""
     return [name for name in ("timestamps", "node_ids", "time", "data") if name in group]
-
-
-def tracked(file: Any) -> Iterator[Any]:
-    """Groups that grow."""
-    for part in ("spikes", "report", "weights"):
-        yield from groups(file, part).values()
-
-
-def cut(file: Any, t: float) -> None:
-    """Forget what is later than ``t`` ms."""
-    for group in tracked(file):
-        n = rows_until(group, t)
-        for name in columns(group):
-            group[name].resize(n, axis=0)
-        group.attrs.modify("n_flushed", np.uint64(n))
-        if "t_stop" in group.attrs:
-            group.attrs.modify("t_stop", t)
-    file.attrs.modify("t_flushed", t)
 
 
 def closed(part: Path) -> bool:
