@@ -1,7 +1,5 @@
 """A network as an engine takes it: flat arrays, and which generated functions work on them."""
 
-import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +8,6 @@ import numpy as np
 from kernels.codegen import Variant
 from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Tables
 from kernels.spec import RuleSpec, ShortTermSpec
-
-HASH_PIECE = 2**25
 
 
 @dataclass
@@ -32,6 +28,7 @@ class CompiledNetwork:
     rules: list[tuple[RuleSpec, ShortTermSpec | None]]
     probes: Probes
     n_edges: int
+    parts: dict[str, str]  # hash of each part of the network
 
     def nbytes(self) -> dict[str, int]:
         """Bytes by part; "edges" includes the row tables."""
@@ -43,15 +40,6 @@ class CompiledNetwork:
             "plasticity": list(self.plastic),
         }
         return {name: sum(a.nbytes for t in tuples for a in t if _is_array(a)) for name, tuples in parts.items()}
-
-    def digest(self, threads: int) -> str:
-        """Hash of constants, inputs, initial state and edges, before the first step."""
-        tuples = (self.constants, self.state, self.inputs, self.probes, *self.edges, *self.learned, *self.plastic)
-        arrays = [np.ascontiguousarray(a).reshape(-1).view(np.uint8) for t in tuples for a in t if _is_array(a)]
-        pieces = [a[k : k + HASH_PIECE] for a in arrays for k in range(0, max(a.size, 1), HASH_PIECE)]
-        with ThreadPoolExecutor(threads) as pool:  # hashlib lets other threads run
-            parts = list(pool.map(lambda piece: hashlib.sha256(piece.data).digest(), pieces))
-        return hashlib.sha256(b"".join([repr((self.dt, self.precision)).encode(), *parts])).hexdigest()[:32]
 
 
 def _is_array(value: Any) -> bool:

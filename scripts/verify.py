@@ -8,8 +8,8 @@ These are no unit tests: each takes minutes, writes a figure into the folder and
 table.csv): what, against what, statistic, bound with its reason, pass or fail. The exit code is 1 where any line fails.
 A statistical check also shows that it can fail: the same network with its inhibition wrong by 5 % must be told apart.
 
-The statistics need NEST and Brian2 (the ``peers`` extra), ``ranks`` the ``mpi`` extra, ``streaming`` libsonata, ``torch_training``
-and ``torch_conversion`` the ``torch`` extra and scikit-learn.
+The statistics need NEST and Brian2 (the ``peers`` extra), ``ranks`` the ``mpi`` extra, ``streaming`` libsonata,
+``torch_training`` and ``torch_conversion`` the ``torch`` extra and scikit-learn.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
 from verify_ranks import ranks
 from verify_records import kill, streaming
+from verify_reliability import kill_resume, one_day, resume_everything, ten_million
 from verify_reservoirs import force_signals, force_sine, force_song
 from verify_statistics import (
     microcircuit_full,
@@ -48,7 +49,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
         kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, force_sine,
         force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs, confidence_tasks,
-        torch_training, torch_conversion,
+        torch_training, torch_conversion, kill_resume, resume_everything, ten_million, one_day,
     )
 }  # fmt: skip
 

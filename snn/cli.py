@@ -1,6 +1,7 @@
 """The ``snn`` command. Everything slow is imported inside the command that needs it.
 
-Exit codes: 0 done, 1 the run failed, 2 wrong usage, configuration or file, 130 interrupted.
+Exit codes: 0 done, 1 the run failed, 2 wrong usage, configuration or file, 130 interrupted, 143 or 138 stopped by
+SIGTERM or SIGUSR1 after a checkpoint.
 """
 
 import importlib
@@ -123,6 +124,9 @@ def run(
     duration: float | None = typer.Option(None, metavar="MS", help="Model time."),
     quiet: bool = typer.Option(False, "--quiet", help="No progress and no messages; errors and the table stay."),
     plot: Path | None = typer.Option(None, metavar="PNG", help="Draw a raster as well."),
+    checkpoint: Path | None = typer.Option(None, metavar="H5", help="Keep the state there, for snn resume."),
+    every: float | None = typer.Option(None, metavar="MS", help="Model time between two checkpoints."),
+    checksum: bool = typer.Option(False, "--checksum", help="Write a checksum with every chunk."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Run an experiment, write its records and print the rates."""
@@ -157,7 +161,10 @@ def run(
     begin = time.perf_counter()
     with _errors(FAILED, part_path(target)):
         progress = not quiet and ranks.rank == 0
-        result = simulation.run(s.duration, to=whole, progress=progress, overwrite=overwrite, compress=compress)
+        result = simulation.run(
+            s.duration, to=whole, progress=progress, overwrite=overwrite, compress=compress, checksum=checksum,
+            checkpoint=checkpoint, every=every,
+        )  # fmt: skip
     if progress:
         seconds = time.perf_counter() - begin
         factor = f", real-time factor {seconds / s.duration * 1e3:.3g}" if s.duration > 0 else ""
@@ -343,7 +350,7 @@ def merge(
 
 @app.command()
 def validate(
-    file: Path = typer.Argument(help="TOML file or record (.h5)."),
+    file: Path = typer.Argument(help="TOML file, record (.h5, .h5.part), checkpoint or trace."),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value first, as in snn run."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
@@ -354,32 +361,8 @@ def validate(
         elif set_:
             raise ConfigError(f"{file}: --set is for TOML files.")
         else:
-            _validate_record(file)
+            cli_files.check_file(file)
         print("ok")
-
-
-def _validate_record(file: Path) -> None:
-    """Read everything; ConfigError with all that is wrong."""
-    from snn.config import listed
-    from snn.io.sonata import read_result
-
-    result, problems = read_result(file), []
-    if not result.complete:
-        problems.append(f"is incomplete: the run has not ended; readable up to {result.t_stop:g} ms.")
-    for part, names in (("spikes", result.spikes), ("states", result.states), ("weights", result.weights)):
-        for name in names:
-            try:
-                record = getattr(result, part)[name]
-            except SimError as error:
-                problems.append(f"{part} of {name!r}: {error}")
-                continue
-            if part == "spikes" and len(record):
-                first, last = record.times[0], record.times[-1]
-                if not record.t_start <= first <= last <= record.t_stop:
-                    span = f"{record.t_start:g} to {record.t_stop:g} ms"
-                    problems.append(f"spikes of {name!r}: must lie within {span}; got {first:g} to {last:g}.")
-    if problems:
-        raise listed(file, problems)
 
 
 # --------------------------------------------------------------------------------------------------------- export
@@ -642,3 +625,6 @@ def _sections(doc: str) -> list[str]:
             code = title == "Equations" or paragraph.lstrip().startswith("===")
             out += ["```text", paragraph, "```"] if code else [paragraph.replace("``", "`")]
     return out
+
+
+from snn import cli_files  # noqa: E402 - its commands are added to app

@@ -31,6 +31,7 @@ from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
 from snn.compile_edges import draw_edges, is_number, lay_out
 from snn.connect import EdgeList
 from snn.distributions import Distribution
+from snn.fingerprint import network_parts
 from snn.inputs import Encoded
 from snn.network import SPIKES, Input, Network, Population, Projection
 from snn.neurons.base import NeuronModel, Values, check_rules
@@ -130,6 +131,7 @@ def compile_network(
         current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
         words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
+    parts = network_parts(net, {"engine": "clock", "dt": dt, "precision": precision}, values, lists, threads)
     edges, learned = lay_out(lists, totals, net, index, tables, delays, most, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
     plastic = [_plastic(p, e, index, tables, most, delays[p.name], state_f) for p, e in pairs]
@@ -138,7 +140,7 @@ def compile_network(
         kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
         learned=learned, plastic=plastic,
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
-        n_edges=n_edges,
+        n_edges=n_edges, parts=parts,
     )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from snn.compile_edges import draw_edges, given_values, is_number, weight_type
 from snn.compile_event_plastic import plastic_projection, rule_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
+from snn.fingerprint import network_parts
 from snn.inputs import Continuous
 from snn.network import SPIKES, Network, Population, Projection
 from snn.neurons.base import MODELS, NeuronModel
@@ -101,7 +102,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     capacity = max(_capacity(pops, values, width, made, lo[b], hi[b]) for b in range(threads))
     return EventNetwork(
         table, forms, blocks, list(edges), rules, plastic, inputs, streams, capacity,
-        [p.name for p in pops],
+        [p.name for p in pops], network_parts(net, {"engine": "event"}, values, lists, threads),
     )  # fmt: skip
 
 

@@ -90,7 +90,13 @@ def load_provenance(
     from snn.io.sonata import describe
 
     provenance = describe(path)["provenance"]
-    raw = provenance.get("configuration")
+    return from_configuration(path, provenance.get("configuration"), overrides, allow_code)
+
+
+def from_configuration(
+    path: str | Path, raw: Any, overrides: Mapping[str, Any] | None = None, allow_code: bool = False
+) -> Experiment:
+    """The experiment of a configuration that was kept in the file ``path``; its ``[output]`` is left out."""
     if not isinstance(raw, dict):
         raise FormatError(f"{path}: holds no configuration: it was not made from a TOML file. Run its script again.")
     raw = {k: v for k, v in raw.items() if k != "output"}

@@ -13,10 +13,12 @@ import numpy as np
 from kernels import connectivity
 from kernels.errors import ModelError, SimError
 from kernels.layout import Edges
+from snn import state_clock, state_event
 from snn.compile import compile_network, rule_of
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event import compile_event
 from snn.compile_event_plastic import one_modulator
+from snn.fingerprint import digest
 from snn.network import SPIKES, Network, Projection
 from snn.ranks import Ranks
 from snn.records import Recorder
@@ -29,7 +31,7 @@ class Clock:
         self.net, self.dt, self.threads, self.precision, self.ranks = net, dt, threads, precision, ranks
         self.unit, self.resolution = dt, dt
         self.compiled = compile_network(net, dt, precision, threads, ranks)
-        self.hash = ranks.one_hash(self.compiled.digest(threads))
+        self.hash = ranks.one_hash(digest(self.compiled.parts))
         self.index = {name: k for k, name in enumerate(net.populations)}
         self.models = [v.spec.name for v in self.compiled.variants]
         self.at = 0
@@ -79,6 +81,15 @@ class Clock:
                     continue
             recorder.states(probe.population.name, probe.variable, at * self.dt, values)
         self.at = int(reached)
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Everything that changes."""
+        return state_clock.save(self.engine, self.at)
+
+    def load(self, arrays: dict[str, np.ndarray], at: int) -> None:
+        """Go on at ``at`` from what :meth:`save` gave."""
+        state_clock.load(self.engine, at, arrays)
+        self.at = at
 
     def state(self, name: str, variable: str) -> np.ndarray:
         """Values of a state variable; a copy."""
@@ -242,7 +253,7 @@ class Event:
         self.net, self.backend, self.threads = net, backend, threads
         self.unit, self.resolution = 1.0, math.nan
         self.compiled = compile_event(net, threads)
-        self.hash = self.compiled.digest()
+        self.hash = digest(self.compiled.parts)
         self.index = {name: k for k, name in enumerate(net.populations)}
         self.models = [f.spec.name for f in self.compiled.forms]
         self.at = 0.0
@@ -296,6 +307,15 @@ class Event:
                 times, values = np.array([t for t, _ in rows]), np.array([x for _, x in rows])
                 recorder.states(probe.population.name, probe.variable, times, values)
         self.at = stop
+
+    def save(self) -> dict[str, np.ndarray]:
+        """Everything that changes."""
+        return state_event.save(self.engine)
+
+    def load(self, arrays: dict[str, np.ndarray], at: float) -> None:
+        """Go on at ``at`` from what :meth:`save` gave."""
+        state_event.load(self.engine, arrays)
+        self.at = at
 
     def state(self, name: str, variable: str) -> np.ndarray:
         """Values of a state variable; a copy."""

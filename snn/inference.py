@@ -1,6 +1,5 @@
 """Classification on the kernels: many samples through one network, each stopped as soon as an agent says so."""
 
-import hashlib
 import math
 from typing import Any
 
@@ -15,6 +14,7 @@ from snn.compile_edges import draw_edges
 from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
 from snn.confidence.trace import LATENCIES, different
 from snn.encode import Direct, Encoder
+from snn.fingerprint import digest
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Network, Population
 from snn.neurons.base import NeuronModel
@@ -83,7 +83,7 @@ class Classifier:
         self._refuse()
         entry = self._entry()
         compiled = compile_network(network, dt, precision, 1)
-        self.network_hash = hashlib.sha256((compiled.digest(1) + encoder.digest()).encode()).hexdigest()[:32]
+        self.network_hash = digest(compiled.parts, encoder.digest())
         self.depth = 1 + self._distance(entry.name)
         index = {name: k for k, name in enumerate(network.populations)}
         self._layout = Layout(

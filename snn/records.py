@@ -373,8 +373,8 @@ class Recorder(Protocol):
     def weights(self, projection: str, time: float, values: ArrayLike) -> None:
         """Take the weights of a projection at one time in ms, values (n_synapses,)."""
 
-    def flush(self, t_now: float) -> None:
-        """Make everything up to t_now in ms safe."""
+    def flush(self, t_now: float, durable: bool = False) -> None:
+        """Make everything up to t_now in ms safe; where ``durable``, from a power cut too."""
 
     def close(self, t_stop: float) -> Result:
         """End the recording at t_stop in ms."""
@@ -457,7 +457,7 @@ class MemoryRecorder:
             raise ShapeError(f"{projection}: weights must be ({self._synapses[projection]},); got {row.shape}.")
         self._weights[projection].append((float(time), row))
 
-    def flush(self, t_now: float) -> None:
+    def flush(self, t_now: float, durable: bool = False) -> None:
         """Nothing to do in memory."""
 
     def close(self, t_stop: float) -> Result:

@@ -19,6 +19,8 @@ import numpy as np
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from kernels.philox import stream_key
 from snn.drive import Clock, Event
+from snn.fingerprint import differences
+from snn.io.saves import Saves
 from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result
@@ -26,6 +28,7 @@ from snn.records import MemoryRecorder, Recorder, Result
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "reference")
 _OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
+STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1")  # a batch system sends the others some time before the end
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
@@ -108,6 +111,7 @@ class Simulation:
             self._weight_intervals()  # refuses what does not fit dt
             self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
             self._drive.start(self._compiling)
+        self._unfinished: Saves | None = None  # the run that a checkpoint was written in
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
         if not cached:
@@ -126,7 +130,8 @@ class Simulation:
 
     def run(
         self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
-        overwrite: bool = False, compress: bool = False,
+        overwrite: bool = False, compress: bool = False, checksum: bool = False,
+        checkpoint: str | os.PathLike[str] | None = None, every: float | None = None,
     ) -> Result:  # fmt: skip
         """Advance by ``duration`` ms and return what was recorded on the way.
 
@@ -137,7 +142,16 @@ class Simulation:
             rank writes what its neurons did, to ``<to>.rank<k>.h5``; :func:`snn.io.merge.merge_files` makes one file of
             them. In memory every rank returns everything
         progress : show model time, real-time factor and time left on stderr
-        overwrite, compress : see :class:`snn.io.sonata.SonataWriter`
+        overwrite, compress, checksum : see :class:`snn.io.sonata.SonataWriter`
+        checkpoint : file to keep the state in: at the beginning, every ``every`` ms, at the end, and where SIGTERM or
+            SIGUSR1 comes, which then ends the process with exit code 128 + the signal's number. :meth:`resume` and
+            :meth:`proceed` go on from it. Each replaces the one before
+        every : ms of model time
+
+        Raises
+        ------
+        OutputError
+            Record or checkpoint cannot be written. What was flushed, and the checkpoint before, stay.
         """
         if (
             isinstance(duration, bool)
@@ -146,27 +160,91 @@ class Simulation:
         ):
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
         stop = self._drive.after(float(duration))
-        recorder: Recorder | None = None
-        self._weights_at: dict[str, float] = {}  # when they were last recorded in this run
-        try:
-            with self._ranks.together():
-                recorder = self._recorder(to, overwrite, compress)
-                with _deferred_interrupt() as interrupted:
-                    self._advance(stop, recorder, progress, interrupted)
-                for probe in self.net.weight_probes:
-                    if self._weights_at.get(probe.projection.name) != self._drive.at:
-                        self._take_weights(recorder, probe)
-                result = recorder.close(self.t)
-                results = self._ranks.gather(result if to is None else None)
-        except BaseException:
-            if recorder is not None:
-                recorder.abort()
-            raise
+        saves = None
+        if checkpoint is not None or every is not None:
+            saves = self._saves(checkpoint, every, stop, to)
+        with self._ranks.together():
+            recorder = self._recorder(to, overwrite, compress, checksum)
+            result = self._advance_to(stop, recorder, progress, saves)
+            results = self._ranks.gather(result if to is None else None)
         if to is not None or len(results) == 1:
             return result
         from snn.io.merge import merge
 
         return merge(results)
+
+    def proceed(self, to: str | os.PathLike[str] | None = None, progress: bool = False) -> Result:
+        """Finish the run in which the checkpoint of :meth:`resume` was written, as if it had never stopped.
+
+        A streamed record goes on at the checkpoint; what the run had recorded later is replaced by the same.
+        Checkpoints go on too. What was recorded in memory before the checkpoint is lost.
+
+        Parameters
+        ----------
+        to : the record, where it is not in the checkpoint's folder or below
+        progress : see :meth:`run`
+
+        Raises
+        ------
+        ModelError
+            The checkpoint was written between runs.
+        FormatError, OutputError
+            The record is missing, or that of another run.
+        """
+        from snn.io.sonata_file import part_path
+
+        if self._unfinished is None:
+            raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
+        saves, self._unfinished = self._unfinished, None
+        if saves.record is None:
+            return self._advance_to(saves.until, self._recorder(None), progress, saves)
+        saves.record = saves.find_record(to)
+        if saves.until == self._drive.at and saves.record.exists() and not part_path(saves.record).exists():
+            from snn.io.sonata import read_result  # it was stopped between its last checkpoint and the end
+
+            return read_result(saves.record)
+        recorder = self._recorder(saves.record, resume_at=self.t)
+        return self._advance_to(saves.until, recorder, progress, saves, taken=self._drive.at == saves.until)
+
+    def _advance_to(
+        self, stop: float, recorder: Recorder, progress: bool, saves: Saves | None, taken: bool = False
+    ) -> Result:
+        """``taken``: the weights at the end of the run are recorded already."""
+        self._weights_at: dict[str, float] = {}  # when they were last recorded in this run
+        try:
+            with _deferred_signals(STOPPING if saves else STOPPING[:1]) as came:
+                if saves:
+                    self._save_in_run(saves, recorder)
+                self._advance(stop, recorder, progress, came, saves)
+                for probe in self.net.weight_probes:
+                    ended = self._drive.at == stop and not taken
+                    if ended and self._weights_at.get(probe.projection.name) != stop:
+                        self._take_weights(recorder, probe)
+                if saves:
+                    self._save_in_run(saves, recorder)
+                    if came:
+                        name, saved = signal.Signals(came[0]).name, f"{self.t:g} ms is kept in {saves.path}"
+                        to_stderr(f"{name}: stopped; the state at {saved}. Go on with snn resume {saves.path}")
+            return recorder.close(self.t)
+        except BaseException:
+            recorder.abort()
+            raise
+
+    def _saves(self, path: Any, every: Any, until: float, record: Any) -> Saves:
+        """What :meth:`run` was asked to keep, checked before the run."""
+        from snn.io.sonata_file import check_destination
+
+        if path is None:
+            raise ModelError(f"Simulation.run.every: needs checkpoint=, the file to write; got {every!r} ms alone.")
+        if every is not None and not (isinstance(every, (int, float, np.number)) and 0 < every < math.inf):
+            raise ModelError(f"Simulation.run.every: must be > 0 ms; got {every!r}.")
+        self._check_saving("run.checkpoint")
+        interval = None if every is None else float(every)
+        return Saves(check_destination(path, overwrite=True), interval, until, None if record is None else Path(record))
+
+    def _save_in_run(self, saves: Saves, recorder: Recorder) -> None:
+        recorder.flush(self.t, durable=True)  # first: a record must reach as far as its checkpoint
+        self._write_checkpoint(saves.path, saves.table())
 
     def state(self, population: Population | str, variable: str) -> np.ndarray:
         """Present values of a state variable, shape (n,), float64; a copy."""
@@ -277,21 +355,37 @@ class Simulation:
         BackendUnavailable
             With backend="reference".
         """
+        self._check_saving("checkpoint")
+        self._write_checkpoint(path, None)
+
+    def _check_saving(self, what: str) -> None:
         if self.backend == "reference":
-            raise BackendUnavailable('Simulation.checkpoint: backend="reference" has none; use backend="cpu".')
+            raise BackendUnavailable(f'Simulation.{what}: backend="reference" has none; use backend="cpu".')
         if self._ranks.size > 1:
-            raise BackendUnavailable(
-                "Simulation.checkpoint: ranks that share a network have none yet. Use one process."
-            )
-        about = {name: getattr(self, name) for name in _OPTIONS}
-        about |= {"software": _version("volley-snn"), "network_hash": self.network_hash, "at": self._drive.at}
+            raise BackendUnavailable(f"Simulation.{what}: ranks that share a network have none. Use one process.")
+
+    def _write_checkpoint(self, path: Any, run: dict[str, Any] | None) -> None:
         from snn.io import checkpoint
 
-        checkpoint.write(path, about, self._drive.engine.save())
+        about = {
+            "class": "Simulation", "run": run, "configuration": self.net.configuration,
+            "software": _version("volley-snn"), "options": {name: getattr(self, name) for name in _OPTIONS},
+            "at": self._drive.at, "seed": self.net.seed, "network": self._network,
+            "parts": self.compiled.parts | {"kernels": self._drive.engine.module.__name__},
+        }  # fmt: skip
+        checkpoint.write(path, about, self._drive.save())
 
     @classmethod
-    def resume(cls, path: str | os.PathLike[str], net: Network, quiet: bool = False) -> "Simulation":
-        """The simulation of :meth:`checkpoint`, where it stood; ``net`` describes the same network.
+    def resume(
+        cls, path: str | os.PathLike[str], net: Network, threads: int | None = None, quiet: bool = False
+    ) -> "Simulation":
+        """The simulation of :meth:`checkpoint`, where it stood.
+
+        Parameters
+        ----------
+        path : file that :meth:`checkpoint` wrote
+        net : the same network; what is recorded of it may differ
+        threads : as many as before, if None; never changes a spike
 
         Raises
         ------
@@ -301,20 +395,37 @@ class Simulation:
         from snn.io import checkpoint
 
         about, arrays = checkpoint.read(path)
+        if about.get("class") != "Simulation":
+            raise FormatError(f"{path}: holds no simulation. Give a file that Simulation.checkpoint() wrote.")
+        options = {name: about["options"][name] for name in _OPTIONS} | (
+            {} if threads is None else {"threads": threads}
+        )
         if about["software"] != _version("volley-snn"):
             raise FormatError(
                 f"{path}: was written by version {about['software']}; this is {_version('volley-snn')}. "
                 "Resume with the version that wrote it."
             )
-        sim = cls(net, **{name: about[name] for name in _OPTIONS}, quiet=quiet)
-        if sim.network_hash != about["network_hash"]:
-            raise FormatError(
-                f"{path}: is a checkpoint of another network: its hash is {about['network_hash']}; "
-                f"that of the network given is {sim.network_hash}. Give the same description and seed."
-            )
-        sim._drive.engine.load(arrays)
-        sim._drive.at = about["at"]
+        sim = cls(net, **options, quiet=quiet)
+        sim._refuse_other(path, about)
+        try:
+            sim._drive.load(arrays, about["at"])
+        except (FormatError, ShapeError) as error:
+            raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
+        sim._unfinished = Saves.of(Path(path), about["run"])
         return sim
+
+    def _refuse_other(self, path: Any, about: dict[str, Any]) -> None:
+        """Refuse a checkpoint of another network, and say what differs."""
+        before, now = about["parts"], self.compiled.parts | {"kernels": self._drive.engine.module.__name__}
+        parts = [name for name in {**before, **now} if before.get(name) != now.get(name)]
+        if not parts:
+            return
+        found = differences({"seed": about["seed"], **about["network"]}, {"seed": self.net.seed, **self._network})
+        said = "; ".join(found[:5]) or "values of arrays, or the code of a model"
+        raise FormatError(
+            f"{path}: is a checkpoint of another network: {', '.join(parts)} differ ({said}). "
+            "Give the same description and seed."
+        )
 
     def provenance(self) -> dict[str, Any]:
         """What made this run: versions, seed, configuration, backend, hash of the compiled network."""
@@ -337,7 +448,10 @@ class Simulation:
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 
-    def _recorder(self, to: Any, overwrite: bool, compress: bool) -> Recorder:
+    def _recorder(
+        self, to: Any, overwrite: bool = False, compress: bool = False, checksum: bool = False,
+        resume_at: float | None = None,
+    ) -> Recorder:  # fmt: skip
         spikes = {p.population.name: p.population.n for p in self.net.probes if p.variable == SPIKES}
         reports = [
             (p.population.name, p.variable, p.unit, self._own(p), p.every if p.every is not None else self.dt)
@@ -361,6 +475,8 @@ class Simulation:
             weights,
             overwrite=overwrite,
             compress=compress,
+            checksum=checksum,
+            resume_at=resume_at,
         )
 
     def _own(self, probe: Probe) -> np.ndarray:
@@ -369,7 +485,9 @@ class Simulation:
             return probe.ids
         return np.asarray(probe.ids[self._drive.is_own(probe.population.name, probe.ids)])
 
-    def _advance(self, stop: float, recorder: Recorder, progress: bool, interrupted: list[int]) -> None:
+    def _advance(
+        self, stop: float, recorder: Recorder, progress: bool, interrupted: list[int], saves: Saves | None
+    ) -> None:
         drive = self._drive
         begin = drive.at
         bar = _bar((stop - begin) * drive.unit) if progress else None
@@ -380,7 +498,8 @@ class Simulation:
         while drive.at < stop:
             start = drive.at
             due = [(math.floor(start / every * (1 + 1e-12)) + 1) * every for every in intervals]
-            drive.take(recorder, min([stop, start + chunk, *due]))
+            save = saves.following(start, drive.unit, whole=self.engine == "clock") if saves else math.inf
+            drive.take(recorder, min([stop, start + chunk, save, *due]))
             for probe, at in zip(self.net.weight_probes, due, strict=True):
                 if drive.at == at:
                     self._take_weights(recorder, probe)
@@ -397,6 +516,9 @@ class Simulation:
                 bar.refresh()
             if interrupted:
                 break
+            if drive.at == save and drive.at < stop and saves:
+                self._save_in_run(saves, recorder)
+                flushed = now
         if bar is not None:
             bar.close()
 
@@ -439,23 +561,27 @@ class Simulation:
 
 
 @contextmanager
-def _deferred_interrupt() -> Iterator[list[int]]:
-    """Ctrl-C ends a run between chunks, so that nothing recorded is lost and the run can be continued.
+def _deferred_signals(names: tuple[str, ...]) -> Iterator[list[int]]:
+    """Signals end a run between chunks, so that nothing recorded is lost and the run can be continued.
 
-    Gives a list that is not empty once the signal came; KeyboardInterrupt follows at the end. In other threads than the
-    main one, signals are left alone.
+    Gives a list that is not empty once one came; KeyboardInterrupt or SystemExit follows at the end. In other threads
+    than the main one, signals are left alone.
     """
     came: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield came
         return
-    before = signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
     try:
         yield came
     finally:
-        signal.signal(signal.SIGINT, before)
-    if came:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if came and came[0] == signal.SIGINT:
         raise KeyboardInterrupt
+    if came:
+        raise SystemExit(128 + came[0])
 
 
 def cores() -> int:

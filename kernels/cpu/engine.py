@@ -9,7 +9,7 @@ from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.exchange import pack, unpack
 from kernels.cpu.record import GROUP, spikes_of
-from kernels.layout import CHUNK_BITS, EXCHANGE, LINE, Edges, Queue, Sync, aligned, padded, zeros
+from kernels.layout import CHUNK_BITS, EXCHANGE, LINE, Edges, Queue, Sync, padded, zeros
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -60,12 +60,12 @@ class Engine:
         )
         self.scratch = tuple(zeros(self.threads * row, t).reshape(self.threads, row) for t in (np.int32, np.float64))
         self.times, self.ids = np.empty(0), np.empty(0, np.int64)  # spikes on their way out
-        self.queues = [self._queue(net.edges) for _ in range(self.threads)]
+        self.queues = [self.queue(net.edges) for _ in range(self.threads)]
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
         if comm is not None:
             self.sent, self.received = np.empty((2, tables.spike_capacity + comm.size), np.uint32)
 
-    def _queue(self, edges: list[Edges], chunks: int = 64) -> Queue:
+    def queue(self, edges: list[Edges], chunks: int = 64) -> Queue:
         """An empty queue of one thread."""
         weights = [w for e in edges if e.delays.size for w in (e.weights, e.weight)]
         single = all(np.array_equal(w, w.astype(np.float32)) for w in weights if w.dtype != np.float32)
@@ -141,35 +141,6 @@ class Engine:
             if part[-1]:
                 sync.stop[0] = last
             at += size
-
-    def _changing(self) -> dict[str, np.ndarray]:
-        """The arrays that change and outlive a call, but for the queues, by name."""
-        net = self.net
-        out = {f"state/{name}": array for name, array in zip(net.state._fields, net.state, strict=True)}
-        for k, (edges, plastic) in enumerate(zip(net.learned, net.plastic, strict=True)):
-            out |= {f"plastic/{k}/{name}": getattr(edges, name) for name in ("weights", "rows", "targets", "delays")}
-            names = (
-                "learning", "settled", "pre", "last", "done", "variables", "fired",
-                "fired_end", "seen", "swept", "recent", "history", "post",
-                "trace", "signal_jumps", "signal_now", "signal_value", "signal_sum", "signal_each", "signal_set",
-                "observed", "late", "values", "sums", "waiting", "waiting_end", "short", "rewired",
-            )  # fmt: skip
-            out |= {f"plastic/{k}/{name}": getattr(plastic, name) for name in names}
-        return out
-
-    def save(self) -> dict[str, np.ndarray]:
-        """Copies of everything that changes; :meth:`load` of an engine of the same network takes it."""
-        out = {name: array.copy() for name, array in self._changing().items()}
-        for t, queue in enumerate(self.queues):
-            out |= {f"queue/{t}/{name}": array.copy() for name, array in zip(queue._fields, queue, strict=True)}
-        return out
-
-    def load(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from what :meth:`save` gave."""
-        for name, array in self._changing().items():
-            array[...] = arrays[name]
-        for t, queue in enumerate(self.queues):
-            self.queues[t] = Queue(*(aligned(arrays[f"queue/{t}/{name}"]) for name in queue._fields))
 
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """Bring the synapses of plastic projection ``number`` up to date at ``step``.

@@ -1,6 +1,5 @@
 """A network as the event engines take it."""
 
-import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,20 +34,12 @@ class EventNetwork:
     streams: list[Streams]  # by block
     capacity: int  # most spikes of a block in a window
     names: list[str]  # of populations
+    parts: dict[str, str]  # hash of each part of the network
 
     @property
     def n_edges(self) -> int:
         """Number of synapses."""
         return sum(int(e.targets.size) for e in self.edges)
-
-    def digest(self) -> str:
-        """Hash of constants, initial state, inputs and edges, before the first event."""
-        plastic = [x for row in self.plastic for x in row]
-        parts = [self.net, self.inputs, *self.edges, *self.blocks, *self.streams, *plastic]
-        digest = hashlib.sha256()
-        for array in (a for part in parts for a in part):
-            digest.update(np.ascontiguousarray(array).view(np.uint8).data if np.size(array) else b"")
-        return digest.hexdigest()[:32]
 
     def check_weights(self) -> None:
         """Raise SimError if a rule made a weight no finite number."""

@@ -15,13 +15,8 @@ from kernels.event.generate import build
 from kernels.event.inputs import start_streams
 from kernels.event.layout import Edges, Lanes, Plastic, Queue, Scratch, Sync
 from kernels.jit import cache_dir
-from kernels.layout import LINE, aligned, zeros
+from kernels.layout import LINE, zeros
 
-# arrays of a Block that change and outlive a window
-CHANGING = ("f", "key", "item", "place", "counts", "since", "timer", "timer_next",
-            "timer_before", "timer_head")  # fmt: skip
-LEARNED = ("learning", "weights", "variables", "at", "pre", "last", "seen", "oldest", "history", "post", "signal_seen",
-           "signal_oldest", "signal_time", "signal_value", "total", "reached", "short")  # fmt: skip
 SPACE = 2**20  # spikes recorded before they are handed over
 
 
@@ -55,8 +50,8 @@ class Engine:
             )
             for _ in blocks
         ]  # fmt: skip
-        self.scratch = [self._scratch(1024, 1024 + int(max(b.hi - b.lo))) for b in blocks]
-        self.queues = [self._queue(e) for e in edges]
+        self.scratch = [self.new_scratch(1024, 1024 + int(max(b.hi - b.lo))) for b in blocks]
+        self.queues = [self.queue(e) for e in edges]
         self.sync = Sync(
             arrived=zeros(1, np.int64), halt=zeros(1, np.int64) - 1,
             next=zeros(2 * n * LINE, np.int64).reshape(2, n, LINE),
@@ -75,7 +70,8 @@ class Engine:
             self.restart(p, 0.0)
 
     @staticmethod
-    def _scratch(events: int, inbox: int) -> Scratch:
+    def new_scratch(events: int, inbox: int) -> Scratch:
+        """Room for so many events of a window, and so many that inputs bring."""
         mantissa = zeros(GAPS, float)
         return Scratch(
             time=zeros(events, float), weight=zeros(events, float), receptor=zeros(events, np.uint8),
@@ -84,13 +80,13 @@ class Engine:
             gaps=zeros(GAPS, float), mantissa=mantissa, bits=mantissa.view(np.int64), words=zeros(GAPS, np.uint64),
         )  # fmt: skip
 
-    def _queue(self, edges: Edges) -> Queue:
+    def queue(self, edges: Edges, rows: int = 0, events: int = 0) -> Queue:
+        """An empty calendar, with room for so many chunks of rows and events besides."""
         slots = self.net.slots
         single = edges.weights.dtype == np.float32 and np.array_equal(edges.weight, edges.weight.astype(np.float32))
         single = single and not self.compiled.rules
-        rows = events = slots + 64
-        if not edges.delays.size and not self.compiled.rules:
-            events = 2
+        rows += slots + 64
+        events += slots + 64 if edges.delays.size or self.compiled.rules else 2
         return Queue(
             row_time=zeros(rows << layout.ROW_BITS, float), row=zeros(rows << layout.ROW_BITS, np.int64),
             row_group=zeros(rows << layout.ROW_BITS, np.int32), row_next=zeros(rows, np.int32),
@@ -115,15 +111,15 @@ class Engine:
             number, spikes, events = (int(w) for w in self.sync.wanted[thread, :3])
             half = int(self.blocks[thread].counts[layout.PARITY])
             sent = self.sync.n_spikes[half, :, 0] > 0
-            plastic = self._sweep(number, thread, float(self.sync.spike_time[half, sent, 0].min()), False)
+            plastic = self.sweep(number, thread, float(self.sync.spike_time[half, sent, 0].min()), False)
             self.plastic[thread][number] = _with_room(plastic, spikes, events)
         elif code == layout.GROW_SCRATCH:
             size = 2 * int(self.sync.wanted[thread, 0])
-            fresh = self._scratch(size, 0)
+            fresh = self.new_scratch(size, 0)
             self.scratch[thread] = scratch._replace(time=fresh.time, weight=fresh.weight, receptor=fresh.receptor)
         else:
             old, size = scratch.inbox_time.size, 2 * scratch.inbox_time.size
-            fresh = self._scratch(0, size)
+            fresh = self.new_scratch(0, size)
             for name in ("inbox_time", "inbox_target", "inbox_weight"):
                 getattr(fresh, name)[:old] = getattr(scratch, name)
             self.scratch[thread] = scratch._replace(
@@ -222,7 +218,7 @@ class Engine:
             records[:, layout.LAST] = t
         self.restart(p, t)
 
-    def _sweep(self, number: int, b: int, t: float, settle: bool) -> Plastic:
+    def sweep(self, number: int, b: int, t: float, settle: bool) -> Plastic:
         """Bring the synapses of plastic projection ``number`` in block ``b`` up to date at ``t``."""
         plastic = self.plastic[b][number]
         self.learners[number].sweep(self.net, self.blocks[b], self.edges[b], plastic, t, settle)
@@ -234,7 +230,7 @@ class Engine:
         for b, row in enumerate(self.plastic):
             arrays = [getattr(row[number], name) for name in names]
             saved = [array.copy() for array in arrays]
-            self._sweep(number, b, t, True)
+            self.sweep(number, b, t, True)
             found.append(arrays[0].copy())
             for array, before in zip(arrays, saved, strict=True):
                 array[...] = before
@@ -249,7 +245,7 @@ class Engine:
                 row[number].at[:] = t  # what came before is not seen
                 row[number].reached[:], row[number].total[:] = t, 0.0
             else:
-                self._sweep(number, b, t, True)
+                self.sweep(number, b, t, True)
             row[number].learning[0] = on
 
     def set_signal(self, number: int, t: float, value: float) -> None:
@@ -258,7 +254,7 @@ class Engine:
         for b, row in enumerate(self.plastic):
             x = row[number]
             if x.signal_seen[0] - x.signal_oldest[0] == x.signal_time.size:
-                x = row[number] = _with_room(self._sweep(number, b, start, False), 0, 1)
+                x = row[number] = _with_room(self.sweep(number, b, start, False), 0, 1)
             at, values, mask = x.signal_time, x.signal_value, x.signal_time.size - 1
             c = seen = int(x.signal_seen[0])
             while at[(c - 1) & mask] > t:
@@ -270,43 +266,6 @@ class Engine:
                 values[e & mask] = values[(e - 1) & mask] + change * math.exp(-(at[e & mask] - t) / x.signal_tau)
             at[c & mask], values[c & mask] = t, value
             x.signal_seen[0] = seen + 1
-
-    def _parts(self, b: int) -> dict[str, tuple[Any, tuple[str, ...]]]:
-        """What changes in block ``b``: tuples of arrays, and the names of those arrays."""
-        return {
-            "block": (self.blocks[b], CHANGING),
-            "streams": (self.streams[b], ("next", "cursor", "draws", "word")),
-            "inbox": (self.scratch[b], ("inbox_time", "inbox_target", "inbox_weight")),
-            "queue": (self.queues[b], Queue._fields),
-            **{f"plastic/{q}": (x, LEARNED) for q, x in enumerate(self.plastic[b])},
-        }
-
-    def save(self) -> dict[str, np.ndarray]:
-        """Copies of everything that changes; :meth:`load` of an engine of the same network takes it."""
-        out = {"reached": np.array(self.reached)}
-        for b in range(len(self.blocks)):
-            for part, (arrays, names) in self._parts(b).items():
-                out |= {f"{b}/{part}/{name}": getattr(arrays, name).copy() for name in names}
-        return out
-
-    def load(self, arrays: dict[str, np.ndarray]) -> None:
-        """Go on from what :meth:`save` gave."""
-        self.reached = float(arrays["reached"])
-        for b in range(len(self.blocks)):
-            for part, (old, names) in self._parts(b).items():
-                given = {name: arrays[f"{b}/{part}/{name}"] for name in names}
-                if part in ("block", "streams"):
-                    for name in names:
-                        getattr(old, name)[...] = given[name]
-                elif part.startswith("plastic"):
-                    self.plastic[b][int(part[8:])] = old._replace(**given)
-                elif part == "inbox":
-                    given["inbox_order"] = np.zeros(given["inbox_time"].size, np.int32)
-                    self.scratch[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
-                else:
-                    self.queues[b] = old._replace(**{n: aligned(a) for n, a in given.items()})
-        self.sync.arrived[0] = self.blocks[0].counts[layout.ROUND] * len(self.blocks)
-        self.sync.n_spikes[:] = 0
 
 
 def _longer(queue: Queue, prefix: str, bits: int, wanted: int) -> Queue:

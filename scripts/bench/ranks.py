@@ -3,7 +3,8 @@
     mpiexec -n 2 python scripts/bench/ranks.py brunel --threads 1 --duration 200
 
 Rank 0 prints one JSON line: seconds of the simulation, of waiting for and exchanging spikes (the slowest rank's), of
-building; megabytes by which a rank's memory grew, and of its arrays; spikes and their hash, which is the same for any number of ranks and threads.
+building; megabytes by which a rank's memory grew, and of its arrays; spikes and their hash, which is the same for any
+number of ranks and threads.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from snn.ranks import world
 
 
 def main() -> None:
+    """Run, and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("network", choices=sorted(NETWORKS))
     parser.add_argument("--threads", type=int, default=1)

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernels.errors import FormatError, ModelError, ShapeError
 
-FORMAT, VERSION = "volley trace", 1
+FORMAT, VERSION = "volley trace", 2
 KEYS = ("t_max", "encoder", "seed", "precision", "network", "latency", "depth")  # of a fingerprint
 LATENCIES = ("synchronous", "pipelined")
 
@@ -155,21 +154,11 @@ class Trace:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write an HDF5 file, which appears whole or not at all; an existing one is replaced."""
-        import h5py  # here, so that `import snn` stays light
+        from snn.io import own  # here, so that `import snn` stays light
 
-        path = Path(path)
-        part = path.with_name(path.name + ".part")
-        try:
-            with h5py.File(part, "w") as file:
-                file.attrs["format"], file.attrs["version"] = FORMAT, VERSION
-                file.attrs["fingerprint"] = json.dumps(self.fingerprint)
-                for name in ("outputs", "ids", "labels", "spikes", "synops"):
-                    if getattr(self, name) is not None:
-                        file.create_dataset(name, data=getattr(self, name))
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise FormatError(f"{path}: the trace cannot be written: {error}.") from error
+        names = ("outputs", "ids", "labels", "spikes", "synops")
+        arrays = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        own.write(path, FORMAT, VERSION, {"fingerprint": self.fingerprint}, arrays)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Trace:
@@ -180,24 +169,12 @@ class Trace:
         FormatError
             Where the file is missing, no trace, of another version, or broken.
         """
-        import h5py
+        from snn.io import own
 
-        path = Path(path)
-        if not path.exists():
-            raise FormatError(f"{path}: no such file. Check the name.")
+        about, arrays = own.read(path, FORMAT, VERSION, "Trace.save()")
         try:
-            with h5py.File(path, "r") as file:
-                if file.attrs.get("format") != FORMAT:
-                    raise FormatError(f"{path}: is no trace. Give a file that Trace.save() wrote.")
-                if int(file.attrs["version"]) != VERSION:
-                    raise FormatError(
-                        f"{path}: is a trace of version {file.attrs['version']}; this program reads {VERSION}."
-                    )
-                parts = {k: file[k][()] for k in ("labels", "spikes", "synops") if k in file}
-                return cls(file["outputs"][()], file["ids"][()], json.loads(file.attrs["fingerprint"]), **parts)
-        except (OSError, KeyError, TypeError, ValueError) as error:
-            if isinstance(error, FormatError):
-                raise
+            return cls(arrays.pop("outputs"), arrays.pop("ids"), about["fingerprint"], **arrays)
+        except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"{path}: cannot be read as a trace: {error}") from error
 
 

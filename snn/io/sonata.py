@@ -34,6 +34,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernels.errors import FormatError, ModelError, ShapeError
 from snn.io.sonata_file import (
+    LIBVER,
     OutputError,
     PathLike,
     check_destination,
@@ -46,6 +47,7 @@ from snn.io.sonata_file import (
     write_root,
     writing,
 )  # fmt: skip
+from snn.io.sonata_resume import check_same, closed, rows_until, salvage
 from snn.records import (
     Floats,
     Ints,
@@ -67,7 +69,6 @@ SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 CHUNK = 8192  # rows: 64 KiB of times
 BUFFER = 32 << 20  # bytes kept in memory before they are written without waiting for a flush
 MARGIN = 256 << 10  # bytes for HDF5's own structures when space is reserved
-LIBVER = ("v110", "v110")  # the oldest file layout that has the single-writer mode
 MS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
 
 
@@ -97,8 +98,9 @@ class _Column:
         if self.waiting:
             block = np.concatenate(self.waiting)
             data = file[self.path]
-            data.resize(self.rows + len(block), axis=0)
-            data[self.rows :] = block
+            if self.rows + len(block) > len(data):
+                data.resize(self.rows + len(block), axis=0)
+            data[self.rows : self.rows + len(block)] = block
             self.rows += len(block)
             self.waiting.clear()
 
@@ -120,6 +122,11 @@ class SonataWriter:
         Replace a finished file and a ``.part`` of that name.
     compress : bool
         gzip. A fifth of the size; h5py and bmtk read it, the libsonata wheel does not.
+    checksum : bool
+        A checksum for every chunk (Fletcher32), which readers check.
+    resume_at : float, optional
+        Go on with the ``.part`` of an interrupted run of the same network at this time in ms. What it holds later is
+        written anew, the same numbers: so nothing is unsafe in between. Its layout stays.
 
     Raises
     ------
@@ -138,11 +145,14 @@ class SonataWriter:
         weights: Mapping[str, int] | None = None,
         overwrite: bool = False,
         compress: bool = False,
+        checksum: bool = False,
+        resume_at: float | None = None,
     ) -> None:
-        self.path = check_destination(path, overwrite)
+        self.path = check_destination(path, overwrite) if resume_at is None else Path(path)
         self.part = part_path(self.path)
         self._t_start, self._t_flushed, self._dt = float(t_start), float(t_start), float(dt)
         self._options: dict[str, Any] = {"compression": "gzip", "shuffle": True} if compress else {}
+        self._options |= {"fletcher32": True} if checksum else {}
         self._reports = check_reports(reports)
         names = _report_names(self._reports)
         for name in [*populations, *names.values(), *(weights or {})]:
@@ -156,10 +166,16 @@ class SonataWriter:
         self._waiting = 0
         self._failed: str | None = None
         self._closed = False
+        self._kept = resume_at is not None  # something was flushed
         try:
             with writing(self.path):
-                with h5py.File(self.part, "w", libver=LIBVER, locking="best-effort") as file:
-                    self._start(file, populations, names, provenance or {}, weights or {})
+                if resume_at is None:
+                    new = self.part.with_name(f"{self.part.name}.new")  # killed here, no damaged .part is left
+                    with h5py.File(new, "w", libver=LIBVER, locking="best-effort") as file:
+                        self._start(file, populations, names, provenance or {}, weights or {})
+                    os.replace(new, self.part)
+                else:
+                    self._continue(float(resume_at), populations, names, provenance or {}, weights or {})
                 self._reserve(MARGIN)
         except BaseException:
             self.abort()
@@ -210,6 +226,40 @@ class SonataWriter:
             at = self._grow(group, "time", "f8", units="ms")
             self._weights[name] = at, self._grow(group, "data", "f8", n_synapses)
             self._track(group, at)
+
+    def _continue(
+        self, t: float, populations: Mapping[str, int], names: Mapping[tuple[str, str], str],
+        provenance: Mapping[str, Any], weights: Mapping[str, int],
+    ) -> None:  # fmt: skip
+        if not self.part.exists():
+            raise FormatError(f"{self.part}: no such file: the record to go on with is missing. Name it, or run anew.")
+        if not closed(self.part):  # killed in a flush: HDF5 writes to no such file
+            spare = self.part.with_name(f"{self.part.name}.salvaged")
+            salvage(self.part, spare, overwrite=True)
+            os.replace(spare, self.part)
+        with reading(self.part) as file:
+            reports = {name: self._reports[key] for key, name in names.items()}
+            check_same(file, t, populations, reports, weights, self._dt, str(provenance.get("network_hash")))
+            self._t_start, self._t_flushed = float(file.attrs["t_start"]), float(file.attrs["t_flushed"])
+            for name in populations:
+                times, ids = self._found(file[f"spikes/{name}"], t, "timestamps", "node_ids")
+                self._spikes[name] = times, ids
+                self._last[name] = float(file[times.path][times.rows - 1]) if times.rows else -np.inf
+            for key, name in names.items():
+                (self._states[key],) = self._found(file[f"report/{name}"], t, "data")
+                if self._states[key].rows:
+                    self._first[key] = float(file[f"report/{name}/mapping/time"][0])
+            for name in weights:
+                at, data = self._found(file[f"weights/{name}"], t, "time", "data")
+                self._weights[name] = at, data
+
+    def _found(self, group: Any, t: float, *names: str) -> tuple[_Column, ...]:
+        """Columns of a group to be written from after ``t`` on."""
+        columns = tuple(_Column(group[name]) for name in names)
+        for column in columns:
+            column.rows = rows_until(group, t)
+        self._groups.append((str(group.name), columns[0]))
+        return columns
 
     def _grow(self, group: Any, name: str, dtype: str, columns: int | None = None, units: Any = "") -> _Column:
         """A growable dataset: (0,), or (0, columns)."""
@@ -330,15 +380,28 @@ class SonataWriter:
             )
         return t[order], i[order]
 
-    def flush(self, t_now: float) -> None:
-        """Write all that waits and say so in the file: from now on a killed process loses nothing before t_now."""
+    def flush(self, t_now: float, durable: bool = False) -> None:
+        """Write all that waits and say so in the file: from now on a killed process loses nothing before t_now.
+
+        ``durable``: nor does a power cut.
+        """
         self._open()
-        with self._guard(), self._file() as file:
-            self._write(file)
-            self._mark(file, t_now)
-        self._t_flushed = float(t_now)
+        with self._guard():
+            with self._file() as file:
+                self._write(file)
+                self._mark(file, t_now)
+            if durable:
+                self._sync()
+        self._kept = True
+        self._t_flushed = max(self._t_flushed, float(t_now))
+
+    def _sync(self) -> None:
+        with open(self.part, "rb+") as handle:
+            os.fsync(handle.fileno())
 
     def _mark(self, file: Any, t_now: float) -> None:
+        if t_now < self._t_flushed:  # a run that goes on has not yet come to where it had been
+            return
         for path, column in self._groups:
             file[path].attrs.modify("n_flushed", np.uint64(column.rows))
         for name in self._spikes:
@@ -352,20 +415,30 @@ class SonataWriter:
         with self._guard():
             with self._file() as file:
                 self._write(file)
+                self._check_ends(file)
                 self._mark(file, t_stop)
                 file.attrs.modify("complete", np.uint8(1))
             self._closed = True
-            with open(self.part, "rb+") as handle:
-                os.fsync(handle.fileno())
+            self._sync()
             os.replace(self.part, self.path)
         return read_result(self.path)
+
+    def _check_ends(self, file: Any) -> None:
+        """What a run that goes on had recorded before it was killed is all written anew."""
+        pairs = (*self._spikes.values(), *self._weights.values(), *((c,) for c in self._states.values()))
+        for column in (c for pair in pairs for c in pair):
+            if len(file[column.path]) != column.rows:
+                raise OutputError(
+                    f"{self.part}: {column.path}: had {len(file[column.path]):,} rows; this run made {column.rows:,}. "
+                    "It was changed on the way: use the checkpoint of the run that wrote it."
+                )
 
     def abort(self) -> None:
         """End without renaming: the ``.part`` keeps what was flushed, and goes where nothing was."""
         if self._closed:
             return
         self._closed = True
-        if self._t_flushed == self._t_start:
+        if not self._kept:
             with suppress(OSError):
                 self.part.unlink()
 

@@ -18,6 +18,7 @@ from kernels.errors import FormatError, ModelError, SimError
 PathLike: TypeAlias = str | os.PathLike[str]
 
 MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
+LIBVER = ("v110", "v110")  # the oldest file layout with checksums and the single-writer mode
 NOT_HDF5 = "not a readable HDF5 file"
 
 

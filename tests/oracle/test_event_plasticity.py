@@ -52,14 +52,20 @@ def network(*rules, fast=False, short_term=None, source=True):
     return net
 
 
-def outcome(net, action=lambda sim, part: None, cuts=(80.0, 81.0, 82.0), **options):
-    """Spikes of all runs, then the weights after each; ``action`` happens between them."""
+def outcome(net, action=lambda sim, part: None, cuts=(80.0, 81.0, 82.0), checkpoint=None, **options):
+    """Spikes of all runs, then the weights after each; ``action`` happens between them.
+
+    ``checkpoint``: a file, by which the simulation goes from run to run, on one thread more each time.
+    """
     sim = snn.Simulation(net, engine="event", quiet=True, **options)
     spikes, weights = [], []
     for part, duration in enumerate(cuts):
         spikes.append(sim.run(duration).spikes)
         weights.append([sim.connections(q)[2] for q in net.projections.values() if q.plastic])
         action(sim, part)
+        if checkpoint:
+            sim.checkpoint(checkpoint)
+            sim = snn.Simulation.resume(checkpoint, net, threads=sim.threads + 1, quiet=True)
     return [np.concatenate([getattr(s[p], k) for s in spikes]) for p in "ab" for k in ("times", "ids")], weights
 
 
@@ -92,8 +98,10 @@ def test_parameters_for_every_rule():
 
 
 @pytest.mark.parametrize("some", range(0, len(PARAMS), 3))  # all in one network would take longer to compile
-def test_every_rule(some):
-    check(network(*map(rule, list(PARAMS)[some : some + 3])))
+def test_every_rule(some, tmp_path):
+    net = network(*map(rule, list(PARAMS)[some : some + 3]))
+    reference = check(net)
+    assert_equal(reference, outcome(net, checkpoint=tmp_path / "state.h5", threads=1))
 
 
 def pair():

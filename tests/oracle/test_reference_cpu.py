@@ -62,9 +62,18 @@ def network(model, seed=3, current=True):
     return net
 
 
-def outcome(net, **options):
+def resumed(sim, net, path, threads):
+    """The simulation, from a checkpoint of it, on as many threads."""
+    sim.checkpoint(path)
+    return snn.Simulation.resume(path, net, threads=threads, quiet=True)
+
+
+def outcome(net, checkpoint=None, **options):
+    """``checkpoint``: a file, by which the second part is run on two threads."""
     sim = snn.Simulation(net, dt=DT, quiet=True, **options)
-    parts = [sim.run(STEPS * DT * share) for share in (0.37, 0.63)]
+    parts = [sim.run(STEPS * DT * 0.37)]
+    sim = resumed(sim, net, checkpoint, 2) if checkpoint else sim
+    parts.append(sim.run(STEPS * DT * 0.63))
     return parts, {(p, v.name): sim.state(p, v.name) for p in "ab" for v in net.populations[p].spec.state}
 
 
@@ -81,7 +90,7 @@ def assert_equal(one, other):
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-def test_every_model(name):
+def test_every_model(name, tmp_path):
     net = network(MODELS[name])
     assert set(snn.Simulation(net, dt=DT, quiet=True).compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}
     reference = outcome(net, backend="reference")
@@ -89,6 +98,7 @@ def test_every_model(name):
     assert np.sum(np.abs(activity)) > 0, "a silent network tests little"
     for threads in (1, 2, 3, 4):
         assert_equal(reference, outcome(net, threads=threads))
+    assert_equal(reference, outcome(net, tmp_path / "state.h5", threads=1))
 
 
 def test_parameters_that_vary():
@@ -219,15 +229,18 @@ STRONG = {
 @pytest.mark.parametrize(
     "name, params", [(name, params) for name in sorted(RULES) for params in STRONG.get(name, [{}])], ids=str
 )
-def test_every_rule(name, params):
+def test_every_rule(name, params, tmp_path):
     rule = RULES[name](**params)
 
-    def run(**options):
-        sim = snn.Simulation(plastic_network(rule), quiet=True, **options)
-        spikes = sim.run(250.0).spikes
-        return [x for p in "ab" for x in (spikes[p].times, spikes[p].ids)] + [
-            sim.connections(name)[2] for name in ("a->a", "a->b")
-        ]
+    def run(checkpoint=None, **options):
+        net = plastic_network(rule)
+        sim = snn.Simulation(net, quiet=True, **options)
+        parts = [sim.run(250.0 if checkpoint is None else 110.3).spikes]
+        if checkpoint:
+            sim = resumed(sim, net, checkpoint, 2)
+            parts.append(sim.run(250.0 - sim.t).spikes)
+        spikes = [np.concatenate([getattr(x[p], k) for x in parts]) for p in "ab" for k in ("times", "ids")]
+        return spikes + [sim.connections(name)[2] for name in ("a->a", "a->b")]
 
     reference = run(backend="reference")
     assert len(reference[0]) > 100
@@ -236,6 +249,8 @@ def test_every_rule(name, params):
     for threads in (1, 2, 3, 4):
         for x, y in zip(reference, run(threads=threads), strict=True):
             np.testing.assert_array_equal(x, y)
+    for x, y in zip(reference, run(tmp_path / "state.h5", threads=1), strict=True):
+        np.testing.assert_array_equal(x, y)
 
 
 @pytest.mark.parametrize("first", [-0.5, 0.0])

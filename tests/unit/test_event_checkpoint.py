@@ -11,6 +11,7 @@ import pytest
 import plasticity
 import snn
 from kernels.errors import BackendUnavailable, FormatError
+from snn.io.sonata_file import OutputError
 
 CUT, END = 20.37, 50.0  # in the middle of a window of the event engine
 
@@ -51,16 +52,17 @@ def simulate(engine, threads):
     return snn.Simulation(network(engine), engine=engine, threads=threads, quiet=True)
 
 
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("threads", "then"), [(1, 1), (1, 2), (2, 3), (3, 1)])
 @pytest.mark.parametrize("engine", ["clock", "event"])
-def test_resumed_run_equals_straight_run(tmp_path, engine, threads):
+def test_resumed_run_equals_straight_run(tmp_path, engine, threads, then):
     straight = simulate(engine, threads)
     whole = joined([straight.run(END)])
     sim = simulate(engine, threads)
     first = sim.run(CUT)
     sim.checkpoint(tmp_path / "state.h5")
     sim.run(5.0)  # what follows the checkpoint does not change it
-    again = snn.Simulation.resume(tmp_path / "state.h5", network(engine), quiet=True)
+    again = snn.Simulation.resume(tmp_path / "state.h5", network(engine), threads=then, quiet=True)
+    assert again.threads == then
     assert again.t == pytest.approx(CUT, abs=0.051)
     parts = joined([first, again.run(END - again.t)])
     assert len(whole[0]) > 100
@@ -105,7 +107,7 @@ def test_wrong_files(tmp_path):
     with pytest.raises(FormatError, match="no such file"):
         snn.Simulation.resume(tmp_path / "other.h5", network())
     (tmp_path / "text.h5").write_text("no HDF5")
-    with pytest.raises(FormatError, match="cannot be read"):
+    with pytest.raises(FormatError, match="not a readable HDF5 file"):
         snn.Simulation.resume(tmp_path / "text.h5", network())
     with h5py.File(tmp_path / "empty.h5", "w"):
         pass
@@ -115,7 +117,7 @@ def test_wrong_files(tmp_path):
         file.attrs["version"] = 99
     with pytest.raises(FormatError, match="version 99"):
         snn.Simulation.resume(path, network())
-    with pytest.raises(FormatError, match="cannot be written"):
+    with pytest.raises(OutputError, match="cannot be written"):
         sim.checkpoint(tmp_path / "no folder" / "state.h5")
     with pytest.raises(BackendUnavailable, match="reference"):
         snn.Simulation(network(), engine="event", backend="reference").checkpoint(path)

@@ -1,0 +1,88 @@
+"""The commands on unfinished runs and damaged files: ``snn resume``, ``snn repair``; what ``snn validate`` reads."""
+
+import time
+from pathlib import Path
+
+import typer
+
+from kernels.errors import SimError
+from snn.cli import FAILED, WRONG, _errors, _rates, _say, app
+
+
+@app.command()
+def resume(
+    file: Path = typer.Argument(help="Checkpoint (.h5) of snn run --checkpoint."),
+    out: Path | None = typer.Option(None, help="The record, where it is not in the checkpoint's folder or below."),
+    threads: int | None = typer.Option(None, help="Number of threads; never changes a spike [default: as before]."),
+    quiet: bool = typer.Option(False, "--quiet", help="No progress and no messages; errors and the table stay."),
+    allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the configuration names."),
+) -> None:
+    """Finish a run that was killed or stopped, and its record, as if nothing had been."""
+    with _errors(WRONG):
+        from snn.config import from_configuration
+        from snn.io import checkpoint
+        from snn.simulation import Simulation
+
+        about, _ = checkpoint.read(file)
+        net = from_configuration(file, about.get("configuration"), allow_code=allow_code).network()
+        simulation = Simulation.resume(file, net, threads, quiet)
+    begin, start = time.perf_counter(), simulation.t
+    with _errors(FAILED):
+        result = simulation.proceed(to=out, progress=not quiet)
+        if not quiet:
+            _say(f"from {start:g} to {simulation.t:g} ms in {time.perf_counter() - begin:.3g} s; in {result.path}")
+        print(_rates(result))
+
+
+@app.command()
+def repair(
+    file: Path = typer.Argument(help="What a killed run left (.h5.part)."),
+    out: Path | None = typer.Option(None, help="File to write [default: FILE with .salvaged.h5]."),
+    overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing file."),
+) -> None:
+    """Save what an unfinished record holds up to its last flush, as a file that every reader of HDF5 opens."""
+    with _errors(WRONG):
+        from snn.io.sonata_resume import salvage
+
+        target = out or file.with_name(f"{file.name.removesuffix('.part').removesuffix('.h5')}.salvaged.h5")
+        until = salvage(file, target, overwrite)
+        print(f"{target}: up to {until:g} ms")
+
+
+def check_file(file: Path) -> None:
+    """Read everything of a record, checkpoint or trace; ConfigError with all that is wrong."""
+    from snn.confidence import trace
+    from snn.io import checkpoint
+    from snn.io.sonata_file import reading, text_of
+
+    with reading(file) as opened:
+        kind = text_of(opened.attrs["format"]) if "format" in opened.attrs else ""
+    if kind == checkpoint.FORMAT:
+        checkpoint.read(file)
+    elif kind == trace.FORMAT:
+        trace.Trace.load(file)
+    else:
+        _check_record(file)
+
+
+def _check_record(file: Path) -> None:
+    from snn.config import listed
+    from snn.io.sonata import read_result
+
+    result, problems = read_result(file), []
+    if not result.complete:
+        problems.append(f"is incomplete: the run has not ended; readable up to {result.t_stop:g} ms.")
+    for part, names in (("spikes", result.spikes), ("states", result.states), ("weights", result.weights)):
+        for name in names:
+            try:
+                record = getattr(result, part)[name]
+            except SimError as error:
+                problems.append(f"{part} of {name!r}: {error}")
+                continue
+            if part == "spikes" and len(record):
+                first, last = record.times[0], record.times[-1]
+                if not record.t_start <= first <= last <= record.t_stop:
+                    span = f"{record.t_start:g} to {record.t_stop:g} ms"
+                    problems.append(f"spikes of {name!r}: must lie within {span}; got {first:g} to {last:g}.")
+    if problems:
+        raise listed(file, problems)

@@ -1,0 +1,93 @@
+"""Hashes of what a network is, part by part: the same for any number of threads, and they tell which part differs."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+
+from snn.connect import EdgeList
+from snn.distributions import Distribution
+from snn.network import Network
+
+PIECE = 2**25  # bytes that a thread hashes at a time
+
+
+def digest(*things: Any, threads: int = 1) -> str:
+    """Hash of numbers, texts, arrays, distributions, and lists, tuples and dicts of these; else of the ``repr``."""
+    whole = hashlib.sha256()
+    with ThreadPoolExecutor(threads) as pool:  # hashlib lets other threads run
+        for text, array in _flat(things):
+            whole.update(text.encode())
+            data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            pieces = [data[k : k + PIECE] for k in range(0, data.size, PIECE)]
+            for part in pool.map(_sha256, pieces) if len(pieces) > 1 else map(_sha256, pieces):
+                whole.update(part)
+    return whole.hexdigest()[:32]
+
+
+def _sha256(piece: np.ndarray) -> bytes:
+    return hashlib.sha256(piece.data).digest()
+
+
+_NOTHING = np.empty(0)
+
+
+def _flat(thing: Any) -> Iterable[tuple[str, np.ndarray]]:
+    """(text, array) of everything in ``thing``, in its order."""
+    if isinstance(thing, Distribution):
+        thing = thing.row()
+    if isinstance(thing, np.ndarray) and thing.dtype != object:
+        yield f"{thing.dtype.str}{thing.shape};", thing
+    elif isinstance(thing, Mapping):
+        yield from _flat([x for item in thing.items() for x in item])
+    elif isinstance(thing, (list, tuple)):
+        yield f"{len(thing)}[", _NOTHING
+        for value in thing:
+            yield from _flat(value)
+    else:
+        yield f"{thing!r};", _NOTHING
+
+
+def network_parts(
+    net: Network, options: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], lists: Mapping[str, EdgeList],
+    threads: int,
+) -> dict[str, str]:  # fmt: skip
+    """Hash of every part of a network before the first step; what is recorded does not count.
+
+    Parameters
+    ----------
+    options : dt, engine and the like
+    values : parameters and constants by population of neurons
+    lists : edges by projection
+    """
+    parts = {name: digest(value) for name, value in {**options, "seed": net.seed}.items()}
+    for p in net.populations.values():
+        what = (p.spec.name, values[p.name], p.init) if p.spec else (type(p.model).__name__, vars(p.model))
+        parts[f"population {p.name!r}"] = digest(p.n, what)
+    for i in net.inputs.values():
+        source = type(i.source).__name__, vars(i.source)
+        parts[f"input {i.name!r}"] = digest(i.target.name, i.receptor, i.weight, source)
+    for q in net.projections.values():
+        edges, found = lists[q.name], q.modulation
+        rules = [(r.spec.name, r.params) if r else None for r in (q.plasticity, q.short_term)]
+        modulator = (found.source.name if found.source else None, found.delay, found.value) if found else None
+        parts[f"projection {q.name!r}"] = digest(
+            q.source.name, q.target.name, q.receptors, edges.indptr, edges.sources, edges.order, q.weight, q.delay,
+            q.axonal_delay, rules, modulator, threads=threads,
+        )  # fmt: skip
+    return parts
+
+
+def differences(before: Any, now: Any, place: str = "") -> list[str]:
+    """``place: old in the file, new here`` of two descriptions as :func:`snn.simulation.describe` gives them."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        keys = {**before, **now}
+        return [x for k in keys for x in differences(before.get(k), now.get(k), f"{place}.{k}" if place else str(k))]
+    return [] if before == now else [f"{place}: {_short(before)} in the file, {_short(now)} here"]
+
+
+def _short(value: Any) -> str:
+    text = "none" if value is None else value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."
