@@ -97,7 +97,7 @@ class MEET:
 
     def expected(self) -> np.ndarray:
         """What is to be predicted, shape (duration, n_channels)."""
-        return self.timing() * np.array(self.probabilities)
+        return np.asarray(self.timing() * np.array(self.probabilities))
 
     def error(self, prediction: Any) -> float:
         """Root mean square of ``prediction`` minus :meth:`expected`, over channels and from the begin of the cue on."""
