@@ -40,6 +40,7 @@ AFTER = (1, 5, 10, 20, 50, 100)  # trials after a switch
 NOISE = {"noise": 0.05, "jitter": 0.02}
 LEVELS = np.linspace(0.0, 1.0, 11)
 LATENCIES = (200, 300, 400, 500, 600)
+FAR, NEAR = (200, 350, 500), (300, 340, 380)  # ms; one further apart than what is expected is wide, the other not
 
 
 def learn(
@@ -90,10 +91,10 @@ def readout_weights(seed: int, trials: int = 100, **changes: Any) -> tuple[np.nd
     return np.array(what), np.array(when)
 
 
-def weight_map(seed: int, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
-    """All weights of both readouts for 3 probabilities and 3 latencies of A: their first two principal components,
-    (9, 2), and the conditions, (9, 2). Each readout counts the same: its weights have total variance 1."""
-    grid = list(itertools.product((0.2, 0.5, 0.8), (200, 350, 500)))
+def weight_map(seed: int, latencies: Sequence[int] = FAR, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
+    """All weights of both readouts for 3 probabilities and ``latencies`` of A: their first two principal components,
+    (conditions, 2), and the conditions, (conditions, 2). Each readout counts the same: its weights have total variance 1."""
+    grid = list(itertools.product((0.2, 0.5, 0.8), latencies))
     rows = []
     for p, t in grid:
         net = trained(seed, BLOCK.switched(probabilities=(p, 1.0 - p), latencies=(t, 700)), **changes)
@@ -170,7 +171,7 @@ def main(arguments: list[str] | None = None) -> None:
     cosine, angles = reservoir.measures.subspaces(what, when)
     print(f"\nwhat and when: cosine of the first components {cosine:.3f} (random directions "
           f"{np.sqrt(2 / np.pi / what.shape[1]):.3f}), principal angles {np.round(angles, 1)} degrees")  # fmt: skip
-    points, grid = weight_map(seed, **size)
+    points, grid = weight_map(seed, NEAR, **size)
     for ax, column, name in zip(axes[1, 1:], (0, 1), ("probability", "latency (ms)"), strict=True):
         dots = ax.scatter(*points.T, c=grid[:, column])
         fig.colorbar(dots, ax=ax, label=f"{name} of A")
