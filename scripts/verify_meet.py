@@ -127,24 +127,28 @@ def meet_weights(options: Options) -> list[Line]:
         cosine, angle = reservoir.measures.subspaces(what, when)
         cosines.append(cosine)
         angles.append(angle.min())
-        points, grid = paper.weight_map(seed)
-        order.append(np.abs(np.corrcoef(points.T, grid.T))[:2, 2:].ravel())
+        for latencies in (paper.NEAR, paper.FAR):
+            points, grid = paper.weight_map(seed, latencies)
+            order.append(np.abs(np.corrcoef(points.T, grid.T))[:2, 2:].ravel())
         ends.append([*paper.endpoint(seed, "timing")[1:], paper.endpoint(seed, "probability")[0],
                      *paper.endpoint(seed, "both")])  # fmt: skip
         say(
-            f"seed {seed}: cosine {cosine:.4f}, smallest angle {angle.min():.1f}, {_list(order[-1])}, {_list(ends[-1])}"
+            f"seed {seed}: cosine {cosine:.4f}, smallest angle {angle.min():.1f}, {_list(order[-2])}; {_list(order[-1])}, {_list(ends[-1])}"
         )
     chance = np.sqrt(2.0 / np.pi / what.shape[1])
     text = f"cosine {_list(cosines)}, random directions {chance:.3f}; smallest principal angle {_list(angles)} degrees"
     what_ = f"MEET, first components of what (5 probabilities) and when (5 latencies), {len(seeds)} seeds"
     lines = [Line(what_, "orthogonal", text, "cosine <= 0.1", bool(max(cosines) <= 0.1))]
-    o = np.array(order)
-    text = (
-        f"PC1 with probability {_list(o[:, 0])}, with latency {_list(o[:, 1])}; PC2 {_list(o[:, 2])}, {_list(o[:, 3])}"
-    )
-    passed = bool(np.all(o[:, 0] > o[:, 1]) and np.all(o[:, 3] > o[:, 2]))
-    bound = "PC1 goes with probability, PC2 with latency"
-    lines.append(Line("MEET, components of all weights, |correlation|", "Yamada & Chao", text, bound, passed))
+    for k, latencies in enumerate((paper.NEAR, paper.FAR)):
+        o = np.array(order[k::2])
+        text = (
+            f"PC1 with probability {_list(o[:, 0])}, with latency {_list(o[:, 1])}; PC2 with probability "
+            f"{_list(o[:, 2])}, with latency {_list(o[:, 3])}"
+        )
+        passed = bool(np.all(o[:, 0] > o[:, 1]) and np.all(o[:, 3] > o[:, 2]))
+        what_ = f"MEET, components of all weights, correlation, latencies {', '.join(map(str, latencies))} ms"
+        bound = "PC1 goes with probability, PC2 with latency"
+        lines.append(Line(what_, "Yamada & Chao", text, bound, passed))
     e = np.array(ends)
     text = (
         f"when, timing {_list(e[:, 0])}; what, probability {_list(e[:, 1])}; both {_list(e[:, 2])} and {_list(e[:, 3])}"

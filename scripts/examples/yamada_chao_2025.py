@@ -93,7 +93,7 @@ def readout_weights(seed: int, trials: int = 100, **changes: Any) -> tuple[np.nd
 
 def weight_map(seed: int, latencies: Sequence[int] = FAR, **changes: Any) -> tuple[np.ndarray, np.ndarray]:
     """All weights of both readouts for 3 probabilities and ``latencies`` of A: their first two principal components,
-    (conditions, 2), and the conditions, (conditions, 2). Each readout counts the same: its weights have total variance 1."""
+    (conditions, 2), and the conditions, (conditions, 2). Weights of each readout are scaled to total variance 1."""
     grid = list(itertools.product((0.2, 0.5, 0.8), latencies))
     rows = []
     for p, t in grid:

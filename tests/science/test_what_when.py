@@ -1,4 +1,4 @@
-"""What comes when, and how probably: the claims of Yamada & Chao (2025) in smaller networks. All: scripts/verify.py meet."""
+"""What comes when, and how probably: claims of Yamada & Chao (2025), in smaller networks than in scripts/verify.py meet."""
 
 import importlib.util
 from pathlib import Path
