@@ -132,9 +132,8 @@ def meet_weights(options: Options) -> list[Line]:
             order.append(np.abs(np.corrcoef(points.T, grid.T))[:2, 2:].ravel())
         ends.append([*paper.endpoint(seed, "timing")[1:], paper.endpoint(seed, "probability")[0],
                      *paper.endpoint(seed, "both")])  # fmt: skip
-        say(
-            f"seed {seed}: cosine {cosine:.4f}, smallest angle {angle.min():.1f}, {_list(order[-2])}; {_list(order[-1])}, {_list(ends[-1])}"
-        )
+        say(f"seed {seed}: cosine {cosine:.4f}, angle {angle.min():.1f}, {_list(order[-2])}; {_list(order[-1])}")
+        say(f"distances {_list(ends[-1])}")
     chance = np.sqrt(2.0 / np.pi / what.shape[1])
     text = f"cosine {_list(cosines)}, random directions {chance:.3f}; smallest principal angle {_list(angles)} degrees"
     what_ = f"MEET, first components of what (5 probabilities) and when (5 latencies), {len(seeds)} seeds"

@@ -1,4 +1,4 @@
-"""What comes when, and how probably: claims of Yamada & Chao (2025), in smaller networks than in scripts/verify.py meet."""
+"""What comes when, and how probably: claims of Yamada & Chao (2025), in smaller networks than verify.py has."""
 
 import importlib.util
 from pathlib import Path

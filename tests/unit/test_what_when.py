@@ -2,6 +2,8 @@
 
 import doctest
 import importlib
+import re
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -247,3 +249,14 @@ def test_subspaces():
 def test_documentation(name):
     result = doctest.testmod(importlib.import_module(f"reservoir.{name}"))
     assert result.attempted > 0 and result.failed == 0
+
+
+def test_page(tmp_path, monkeypatch, capsys):
+    """The network of the page tells latencies, before and after a switch."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "what_when.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {})
+    first, second = capsys.readouterr().out.splitlines()
+    p, at, error = (float(x) for x in re.findall(r"[0-9.]+", first))
+    assert abs(p - 0.7) < 0.15 and abs(at - 300) < 40 and error < 0.1
+    assert abs(float(re.search(r"([0-9]+) ms", second).group(1)) - 450) < 40
