@@ -219,9 +219,12 @@ class WhatWhen:
         self._loop, self._state = self._loop._replace(**kept), tuple(a.copy() for a in self._state)
         rng = np.random.default_rng([self.seed, 1, self.trials, draw])
         self._loop.spikes[:] = 0
-        when, seen = self._trial(block, rng, np.empty((0, self.n_channels)), np.empty((0, self.n_channels)))
-        self._judge("predict", block.duration)
-        self._loop, self._state, self._at = before
+        nothing = np.empty((0, self.n_channels))
+        try:
+            when, seen = self._trial(block, rng, nothing, nothing)
+            self._judge("predict", block.duration)
+        finally:
+            self._loop, self._state, self._at = before
         what = np.ones(self.n_channels) if self.merged else self.what @ seen
         return Prediction(what, when, what * np.maximum(when, 0.0))
 
