@@ -4,10 +4,12 @@ from reservoir import measures, tasks
 from reservoir.base import Reservoir
 from reservoir.esn import EchoStateNetwork, spectral_radius
 from reservoir.force import FORCE
+from reservoir.meet import MEET
 from reservoir.readouts import NLMS, RLS, Readout, Ridge, Softmax
 from reservoir.spiking import SpikingReservoir, filtered, random_network
+from reservoir.what_when import Prediction, WhatWhen
 
 __all__ = [
-    "FORCE", "EchoStateNetwork", "NLMS", "RLS", "Readout", "Reservoir", "Ridge", "Softmax", "SpikingReservoir",
-    "filtered", "measures", "random_network", "spectral_radius", "tasks",
+    "FORCE", "MEET", "EchoStateNetwork", "NLMS", "Prediction", "RLS", "Readout", "Reservoir", "Ridge", "Softmax",
+    "SpikingReservoir", "WhatWhen", "filtered", "measures", "random_network", "spectral_radius", "tasks",
 ]  # fmt: skip

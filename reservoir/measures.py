@@ -4,6 +4,7 @@ import itertools
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
@@ -118,6 +119,38 @@ def rank(states: Any, energy: float = 0.99) -> int:
         return 0
     squares = squares[squares > (1e-10**2) * squares[0]]
     return int(np.searchsorted(np.cumsum(squares) / squares.sum(), energy * (1.0 - 1e-12)) + 1)
+
+
+def subspaces(a: Any, b: Any, energy: float = 0.9) -> tuple[float, np.ndarray]:
+    """How far two sets of vectors, such as a readout's weights under different conditions, vary in the same directions.
+
+    Parameters
+    ----------
+    a, b : shapes (conditions, n), at least two conditions each
+    energy : share of the variance that the principal components kept hold, > 0 and <= 1
+
+    Returns
+    -------
+    (cosine, angles): |cosine| between the first principal components, and the principal angles between the subspaces
+    of the components that are kept, [degrees], largest first. Random directions have |cosine| sqrt(2 / (pi n)).
+
+    References
+    ----------
+    Bjorck & Golub 1973, doi:10.1090/S0025-5718-1973-0348991-3
+    """
+    x = series("subspaces.a", a)
+    y = series("subspaces.b", b, x.shape[1])
+    if not 0 < energy <= 1:
+        raise ModelError(f"subspaces.energy: must be > 0 and <= 1; got {energy!r}.")
+    axes = []
+    for name, rows in (("a", x), ("b", y)):
+        _, size, components = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+        if size[0] <= 1e-12 * np.linalg.norm(rows):
+            raise ModelError(f"subspaces.{name}: must differ between conditions; got equal rows. Give several.")
+        share = np.cumsum(size**2) / np.sum(size**2)
+        axes.append(components[: int(np.searchsorted(share, energy * (1.0 - 1e-12)) + 1)])
+    angles = np.degrees(scipy.linalg.subspace_angles(axes[0].T, axes[1].T))
+    return float(abs(axes[0][0] @ axes[1][0])), angles
 
 
 def separation(a: Any, b: Any) -> np.ndarray:

@@ -27,6 +27,7 @@ from pathlib import Path
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
+from verify_meet import meet, meet_noise, meet_weights
 from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
 from verify_ranks import ranks
@@ -46,10 +47,11 @@ from verify_voltage import clopath, r_max
 CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
-        statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
-        kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, force_sine,
-        force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs, confidence_tasks,
-        torch_training, torch_conversion, kill_resume, resume_everything, ten_million, one_day,
+        statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full,
+        streaming, kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath,
+        r_max, force_sine, force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs,
+        confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
+        one_day, meet, meet_noise, meet_weights,
     )
 }  # fmt: skip
 

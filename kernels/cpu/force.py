@@ -99,16 +99,23 @@ def settle(p, q, scale):  # type: ignore[no-untyped-def]
 
 
 @inner
+def multiply(p, put_off, scale, k, x):  # type: ignore[no-untyped-def]
+    """put_off[k] = P x, of the matrix meant, where k updates were put off."""
+    q = put_off[k]
+    product(p, x, q)
+    for j in range(k):
+        old = put_off[j]
+        amount = scale[j] * dot(old, x)
+        for i in range(np.uint64(len(q))):
+            q[i] -= amount * old[i]
+
+
+@inner
 def learn(loop, target):  # type: ignore[no-untyped-def]
     """One step of recursive least squares: q = P r, w -= e q / (1 + r q), P -= q q^T / (1 + r q)."""
     k = loop.waiting[0]
+    multiply(loop.p, loop.put_off, loop.scale, k, loop.r)
     q = loop.put_off[k]
-    product(loop.p, loop.r, q)
-    for j in range(k):
-        old = loop.put_off[j]
-        amount = loop.scale[j] * dot(old, loop.r)
-        for i in range(np.uint64(len(q))):
-            q[i] -= amount * old[i]
     scale = 1.0 / (1.0 + dot(loop.r, q))
     for o in range(len(loop.z)):
         amount = (loop.z[o] - target[o]) * scale

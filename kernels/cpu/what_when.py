@@ -1,0 +1,155 @@
+"""The closed loop that learns when an event comes: neurons, delayed spikes, centred traces, gated readout, feedback."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from kernels.cpu.force import RANK, dot, multiply, settle
+from kernels.cpu.record import compact
+from kernels.jit import inner
+from kernels.layout import Array
+
+_ONE = np.uint64(1)
+
+
+class Loop(NamedTuple):
+    """n neurons, k channels; all float64 unless said otherwise. Without recursive least squares p is (0, 0, 0)."""
+
+    first: Array  # (n + 1,) int64: the synapses of source i are first[i] .. first[i + 1] - 1
+    targets: Array  # int32
+    weights: Array
+    delays: Array  # int32, steps, >= 1
+    encoders: Array  # (k, n) feedback
+    w_cue: Array  # (n,)
+    ring: Array  # (slots, n) what arrives, slots a power of two above the longest delay
+    s: Array  # (n,) recurrent current
+    r: Array  # (n,) traces of the spikes
+    x: Array  # (n,) centred traces
+    y: Array  # (k,) output
+    spikes: Array  # (n,) int64: of each neuron, counted
+    total: Array  # (n,) sum of r over the steps that the other readout sees
+    mean: Array  # (n,) slow mean of r
+    when: Array  # (k, n) weights of the readout
+    p: Array  # (k, n, n): factor[o] (p[o] - sum_j scale[o, j] q_j q_j^T) is the matrix P of channel o, q = put_off[o]
+    put_off: Array  # (k, RANK, n)
+    scale: Array  # (k, RANK)
+    factor: Array  # (k,)
+    waiting: Array  # (k,) int64: how many updates are put off
+
+
+class Step(NamedTuple):
+    """What a step multiplies by."""
+
+    keep_s: float
+    keep_r: float
+    pull: float  # of the mean towards the traces
+    rate: float  # of the three-factor rule
+    forgetting: float  # of recursive least squares
+
+
+@inner
+def drive(loop, cue, noise, current):  # type: ignore[no-untyped-def]
+    """current = recurrent current + cue + feedback + noise (one of no length: none)."""
+    n = np.uint64(len(loop.s))
+    for i in range(n):
+        current[i] = loop.s[i] + cue * loop.w_cue[i]
+    for o in range(len(loop.y)):
+        y, row = loop.y[o], loop.encoders[o]
+        for i in range(n):
+            current[i] += y * row[i]
+    for i in range(np.uint64(len(noise))):
+        current[i] += noise[i]
+
+
+@inner
+def propagate(loop, c, t, flags, flags8, fired):  # type: ignore[no-untyped-def]
+    """Spikes of step t into the ring; current, traces and output for the next step."""
+    n, mask = np.uint64(len(loop.s)), np.uint64(len(loop.ring) - 1)
+    end = compact(flags, flags8, n, np.uint64(0), fired, np.uint64(0))
+    for k in range(end):
+        pre = np.uint64(fired[k])
+        loop.spikes[pre] += 1
+        for j in range(np.uint64(loop.first[pre]), np.uint64(loop.first[pre + _ONE])):
+            slot = (np.uint64(t) + np.uint64(loop.delays[j])) & mask
+            loop.ring[slot, np.uint64(loop.targets[j])] += loop.weights[j]
+    arrived = loop.ring[(np.uint64(t) + _ONE) & mask]
+    s, r, x, mean = loop.s, loop.r, loop.x, loop.mean
+    for i in range(n):
+        s[i] = s[i] * c.keep_s + arrived[i]
+        arrived[i] = 0.0
+        r[i] *= c.keep_r
+    for k in range(end):
+        r[np.uint64(fired[k])] += 1.0
+    for i in range(n):
+        x[i] = r[i] - mean[i]
+    for o in range(len(loop.y)):
+        loop.y[o] = dot(loop.when[o], x)
+
+
+@inner
+def learn(loop, c, target, gate):  # type: ignore[no-untyped-def]
+    """One step of the readout: error times gate times centred trace, or least squares weighted by the gate."""
+    n = np.uint64(len(loop.x))
+    x = loop.x
+    size = dot(x, x) + 1.0
+    for o in range(len(loop.y)):
+        if gate[o] > 0.0:
+            error, when = target[o] - loop.y[o], loop.when[o]
+            if len(loop.p) == 0:
+                amount = c.rate * gate[o] * error / size
+                for i in range(n):
+                    when[i] += amount * x[i]
+            else:
+                k = loop.waiting[o]
+                multiply(loop.p[o], loop.put_off[o], loop.scale[o], k, x)
+                q, factor = loop.put_off[o, k], loop.factor[o]
+                scale = gate[o] * factor / (c.forgetting + gate[o] * factor * dot(x, q))
+                for i in range(n):
+                    when[i] += scale * error * q[i]
+                loop.scale[o, k] = scale
+                loop.factor[o] = factor / c.forgetting
+                loop.waiting[o] = k + 1
+                if k + 1 == RANK:
+                    settle(loop.p[o], loop.put_off[o], loop.scale[o])
+                    loop.waiting[o] = 0
+                    if c.forgetting < 1.0:
+                        p, factor = loop.p[o], loop.factor[o]
+                        for i in range(n):
+                            row = p[i]
+                            for j in range(n):
+                                row[j] *= factor
+                        loop.factor[o] = 1.0
+    mean, r = loop.mean, loop.r
+    for i in range(n):
+        mean[i] += c.pull * (r[i] - mean[i])
+
+
+_SOURCE = '''"""Generated by kernels.cpu.what_when; do not edit."""
+
+from kernels.cpu.what_when import drive, learn, propagate
+from kernels.jit import kernel
+from {update} import update
+
+
+@kernel
+def advance(loop, c, n, pad, state_f, state_i, constants, ring, current, words, flags, flags8, fired, cue, noise,
+            target, gate, begin, end, out, start):
+    """All steps of ``cue``, outputs into ``out``; sums traces over the steps begin .. end - 1. Learns where ``target``
+    has steps. ``noise`` has rows as long as the step count, or of no length."""
+    for t in range(len(cue)):
+        drive(loop, cue[t], noise[t], current)
+        update(n, pad, 0, 0, 0, 0, 0, 0, 0, 0, 0, state_f, state_i, ring, current, words, constants, flags)
+        propagate(loop, c, start + t, flags, flags8, fired)
+        for o in range(len(loop.y)):
+            out[t, o] = loop.y[o]
+        if t >= begin and t < end:
+            for i in range(len(loop.total)):
+                loop.total[i] += loop.r[i]
+        if len(target) > 0:
+            learn(loop, c, target[t], gate[t])
+'''
+
+
+def source(update: str) -> str:
+    """Source of a module with ``advance``, for the neurons of the module ``update``."""
+    return _SOURCE.format(update=update)
