@@ -6,6 +6,7 @@ from neuromorphic.lava import LavaRun, export_lava, run_lava
 from neuromorphic.nir_export import check_nir, latency, to_nir
 from neuromorphic.nir_import import from_nir
 from neuromorphic.quantization import Quantized, quantize
+from neuromorphic.split import gather, split
 from neuromorphic.targets import CHIPS, Mapping, map_network
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "cost",
     "export_lava",
     "from_nir",
+    "gather",
     "latency",
     "map_network",
     "quantize",
     "run_lava",
+    "split",
     "to_nir",
 ]

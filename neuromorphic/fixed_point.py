@@ -97,6 +97,8 @@ class IntegerProjection:
 
     Parameters
     ----------
+    source : a population or source, or several that follow each other, whose neurons are then counted through: parts
+        of one population, whose weights are summed before the exponent shifts them
     sources, targets : arrays of shape (k,), the neurons joined; a pair at most once
     weights : mantissas, -256..255; truncated as :func:`effective_weights` says
     delays : steps on top of the one that every connection takes, 0..62
@@ -105,7 +107,7 @@ class IntegerProjection:
     sign_mode : MIXED (1), EXCITATORY (2) or INHIBITORY (3); 0 reads it from the weights, as Lava does
     """
 
-    source: str
+    source: str | tuple[str, ...]
     target: str
     sources: Any
     targets: Any
@@ -128,6 +130,11 @@ class IntegerProjection:
         low, high = min(self.weights, default=0), max(self.weights, default=0)
         if self.sign_mode == 0:
             self.sign_mode = EXCITATORY if low >= 0 else INHIBITORY if high <= 0 else MIXED
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the source, or of the several that it is made of."""
+        return (self.source,) if isinstance(self.source, str) else tuple(self.source)
 
 
 @dataclass
@@ -174,16 +181,30 @@ class IntegerNetwork:
             raise ModelError(
                 f"IntegerNetwork.sources: must have names of their own; got {min(both)!r} twice. Rename it."
             )
-        sizes = {**{k: s.n for k, s in self.sources.items()}, **{k: p.n for k, p in self.populations.items()}}
+        sizes, names = self.sizes, list(self.sizes)
         for name, p in self.projections.items():
             owner = f"IntegerNetwork.projections[{name!r}]"
-            if p.source not in sizes:
+            if not p.parts or not set(p.parts) <= set(names):
                 raise ModelError(f"{owner}: source must be a population or source; got {p.source!r}.")
+            at = names.index(p.parts[0])
+            if p.parts != tuple(names[at : at + len(p.parts)]):
+                raise ModelError(f"{owner}: its sources must follow each other in the network; got {p.source!r}.")
             if p.target not in self.populations:
                 raise ModelError(f"{owner}: target must be a population; got {p.target!r}.")
-            for which, ids, n in (("sources", p.sources, sizes[p.source]), ("targets", p.targets, sizes[p.target])):
+            n_source = sum(sizes[part] for part in p.parts)
+            for which, ids, n in (("sources", p.sources, n_source), ("targets", p.targets, sizes[p.target])):
                 if max(ids, default=0) >= n:
                     raise ModelError(f"{owner}.{which}: must be < {n}; got {ids.max()}.")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of neurons of each population, then of each source."""
+        return {**{k: p.n for k, p in self.populations.items()}, **{k: s.n for k, s in self.sources.items()}}
+
+    @property
+    def first(self) -> dict[str, int]:
+        """Number of the first neuron of each population, then source, counted through."""
+        return dict(zip(self.sizes, np.cumsum([0, *self.sizes.values()]).tolist(), strict=False))
 
     def run(self, steps: int, record: Iterable[str] = ()) -> IntegerResult:
         """Run ``steps`` steps from the initial state; ``record`` names populations whose u and v are kept."""
@@ -194,7 +215,7 @@ class IntegerNetwork:
             raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
         arrays = pack(self)
         total = len(arrays.neurons.u)
-        first = dict(zip(self.populations, np.cumsum([0, *(p.n for p in self.populations.values())]), strict=False))
+        first = self.first
         us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
         found_steps, found_ids = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         at = 0
@@ -282,9 +303,7 @@ def pack(net: IntegerNetwork) -> Program:
     def joined(values: Any) -> np.ndarray:
         return np.concatenate([np.asarray(x, np.int64) for x in values] or [np.empty(0, np.int64)])
 
-    sizes = [p.n for p in pops] + [s.n for s in net.sources.values()]
-    starts = np.cumsum([0, *sizes])
-    first = dict(zip([*net.populations, *net.sources], starts.tolist(), strict=False))
+    width, first = net.sizes, net.first
     n = int(sum(p.n for p in pops))
     neurons = Neurons(
         joined(p.du for p in pops), joined(p.dv for p in pops), joined(p.bias_mant << p.bias_exp for p in pops),
@@ -294,12 +313,11 @@ def pack(net: IntegerNetwork) -> Program:
     table: list[tuple[int, ...]] = []
     rows, targets, weights, delays = [], [], [], []
     edges = buffer = row = 0
-    width = {**{k: p.n for k, p in net.populations.items()}, **{k: s.n for k, s in net.sources.items()}}
     for p in net.projections.values():
         order = np.lexsort((p.targets, p.sources))
-        n_source, n_target = width[p.source], width[p.target]
+        n_source, n_target = sum(width[part] for part in p.parts), width[p.target]
         slots = int(max(p.delays, default=0)) + 1
-        table.append((first[p.source], n_source, first[p.target], n_target, p.exponent, slots, buffer, row))
+        table.append((first[p.parts[0]], n_source, first[p.target], n_target, p.exponent, slots, buffer, row))
         rows.append(edges + np.searchsorted(p.sources[order], np.arange(n_source + 1)))
         targets.append(p.targets[order])
         weights.append(effective_weights(p.weights[order], p.bits, p.sign_mode))

@@ -23,7 +23,7 @@ import numpy as np
 from kernels.errors import BackendUnavailable, ExportError, FormatError
 from neuromorphic.fixed_point import IntegerNetwork
 
-FORMAT = 1
+FORMAT = 2
 LIF_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v")
 EDGE_ARRAYS = ("sources", "targets", "weights", "delays")
 
@@ -97,7 +97,7 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
             "sources": {name: s.n for name, s in net.sources.items()},
             "populations": {name: p.n for name, p in net.populations.items()},
             "projections": {
-                name: {k: getattr(p, k) for k in ("source", "target", "exponent", "bits", "sign_mode")}
+                name: {"sources": p.parts, **{k: getattr(p, k) for k in ("target", "exponent", "bits", "sign_mode")}}
                 for name, p in net.projections.items()
             },
             "sha256": {f: _digest(path / f) for f in ("arrays.npz", "expected.npz", "run_lava.py")},

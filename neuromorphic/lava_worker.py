@@ -74,6 +74,32 @@ class PyWatchedLIF(PyLifModelBitAcc):
         self.v_out.send(self.v)
 
 
+class Place(AbstractProcess):
+    """Passes on what it receives as entries ``first`` .. of a longer vector, in the same step: Lava joins no ports."""
+
+    def __init__(self, shape, first, total):
+        super().__init__(first=first, total=total)
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=(total,))
+
+
+@implements(proc=Place, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyPlace(PyLoihiProcessModel):
+    a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.first, self.data = proc_params["first"], np.zeros(proc_params["total"], np.int32)
+
+    def run_spk(self):
+        received = self.a_in.recv()
+        self.data[self.first : self.first + len(received)] = received
+        self.s_out.send(self.data)
+
+
 class FileSink(AbstractProcess):
     """Writes what it receives in ``steps`` steps to ``path``: reading it through Var.get takes far longer."""
 
@@ -117,7 +143,7 @@ def run(dense):
         arrays = dict(file)
     steps = graph["steps"]
 
-    models = {WatchedLIF: PyWatchedLIF, FileSink: PyFileSink}
+    models = {WatchedLIF: PyWatchedLIF, FileSink: PyFileSink, Place: PyPlace}
     nodes, width, sinks = {}, {}, []
     for number, (name, n) in enumerate(graph["sources"].items()):
         data = np.zeros((n, steps), np.int32)
@@ -133,7 +159,8 @@ def run(dense):
     for number, p in enumerate(graph["projections"].values()):
         at = (arrays[f"projection{number}/targets"], arrays[f"projection{number}/sources"])
         delays = arrays[f"projection{number}/delays"]
-        shape = (width[p["target"]], width[p["source"]])
+        total = sum(width[source] for source in p["sources"])
+        shape = (width[p["target"]], total)
         weights = csr_matrix((arrays[f"projection{number}/weights"].astype(np.int32), at), shape=shape)
         late = csr_matrix((delays.astype(int), at), shape=shape)
         late.eliminate_zeros()
@@ -146,7 +173,15 @@ def run(dense):
             connection = (DelayDense if dense else DelaySparse)(weights=given[0], delays=given[1], **options)
         else:
             connection = Dense(weights=weights.toarray(), **options) if dense else Sparse(weights=weights, **options)
-        nodes[p["source"]].s_out.connect(connection.s_in)
+        if len(p["sources"]) == 1:
+            nodes[p["sources"][0]].s_out.connect(connection.s_in)
+        else:
+            first = 0
+            for source in p["sources"]:
+                place = Place((width[source],), first, total)
+                nodes[source].s_out.connect(place.a_in)
+                place.s_out.connect(connection.s_in)
+                first += width[source]
         connection.a_out.connect(nodes[p["target"]].a_in)
 
     for name in graph["populations"]:

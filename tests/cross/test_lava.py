@@ -1,5 +1,6 @@
 """Integer networks against lava-nc 0.10.0: its process models in fuzzed runs, its runtime through exported bundles."""
 
+import dataclasses
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from kernels.jit import jit
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, lif
 from neuromorphic.lava import export_lava, lava_python, run_lava
 from neuromorphic.quantization import quantize
+from neuromorphic.split import split
+from neuromorphic.targets import map_network
 
 pytestmark = pytest.mark.cross
 
@@ -120,6 +123,23 @@ def test_a_recurrent_network_runs_equally_in_lavas_runtime(python, tmp_path, see
     run = run_lava(export_lava(recurrent(seed, delays=delays), tmp_path / "b", 500), python, dense, timeout=240)
     assert 1000 < run.spikes["pop"].sum() < 90_000
     assert run.spikes["pop"].shape == run.u["pop"].shape == run.v["pop"].shape == (500, 200)
+    assert run.equal, run.differ
+
+
+@pytest.mark.parametrize(("dense", "delays"), [(False, 5), (True, 0)], ids=["sparse", "dense"])
+def test_a_network_split_over_cores_runs_in_lava_as_the_whole_does(python, tmp_path, dense, delays):
+    """Four parts, whose sums are shifted down together: Lava's spikes are those of the network in one piece."""
+    net = recurrent(9, delays=delays)
+    net.projections["rec"].exponent = -1
+    core = {"pop": np.searchsorted([30, 31, 150], np.arange(200), side="right")}
+    mapping = dataclasses.replace(map_network(net), core=core)
+    parts = split(net, mapping)
+    run = run_lava(export_lava(parts, tmp_path / "b", 500), python, dense, timeout=240)
+    whole = net.run(500, ["pop"])
+    spikes = np.concatenate([run.spikes[name] for name in parts.populations], axis=1)
+    assert spikes.sum() > 1000
+    assert np.array_equal(np.argwhere(spikes) + [1, 0], np.stack((whole.steps["pop"], whole.ids["pop"]), axis=1))
+    assert np.array_equal(np.concatenate([run.v[name] for name in parts.populations], axis=1), whole.v["pop"])
     assert run.equal, run.differ
 
 
