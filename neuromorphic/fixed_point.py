@@ -7,7 +7,9 @@ tz(x, k) = sign(x) (|x| >> k) rounds towards zero; other shifts floor. In step t
     bias <- bias_mant << bias_exp
     u <- tz(u (4096 - (du + 1)), 12) + (a << 6), wrapped once into (-2^23, 2^23]
     v <- tz(v (4096 - dv), 12) + u + bias, clipped to -(2^23 - 1) .. 2^23 - 1
-    spike where v > vth << 6; there v <- 0
+    spike where v > vth << 6; there v <- 0, or v <- v - (vth << 6) where ``subtract`` is 1
+
+(Lava's own LIF resets to 0; the other reset is a process of ours with Lava's arithmetic, in the bundle.)
 
 A connection truncates its weights once (:func:`effective_weights`). A spike of step t through a synapse with delay d
 acts in step t + 1 + d; what arrives through one connection and one delay is summed, then shifted by the exponent.
@@ -28,6 +30,7 @@ from kernels.jit import jit
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3  # sign modes, Lava's numbers
 STATE_LIMIT = 2**23
 MAX_DELAY = 62  # Lava takes 63, the hardware documentation says 62
+NEURON_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v", "subtract")  # of an IntegerLIF
 CHUNK = 2**20  # most spikes between two visits of Python
 
 
@@ -51,6 +54,7 @@ class IntegerLIF:
     bias_mant, bias_exp : bias = bias_mant << bias_exp; -4096..4095 and 0..7
     vth : threshold mantissa, 0..131071; the threshold is vth << 6
     u, v : state before the first step
+    subtract : 1 where a spike takes the threshold from v, 0 where it sets v to 0
     """
 
     n: int
@@ -61,13 +65,14 @@ class IntegerLIF:
     vth: Any = 10
     u: Any = 0
     v: Any = 0
+    subtract: Any = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
             raise ModelError(f"IntegerLIF.n: must be an integer >= 1; got {self.n!r}.")
         ranges = {
             "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 2**17 - 1),
-            "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1),
+            "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1), "subtract": (0, 1),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             setattr(self, name, _whole(f"IntegerLIF.{name}", getattr(self, name), low, high, self.n))
@@ -262,6 +267,7 @@ class Neurons(NamedTuple):
     dv: np.ndarray
     bias: np.ndarray
     threshold: np.ndarray
+    subtract: np.ndarray
     u: np.ndarray
     v: np.ndarray
     wraps: np.ndarray
@@ -307,8 +313,8 @@ def pack(net: IntegerNetwork) -> Program:
     n = int(sum(p.n for p in pops))
     neurons = Neurons(
         joined(p.du for p in pops), joined(p.dv for p in pops), joined(p.bias_mant << p.bias_exp for p in pops),
-        joined(p.vth << 6 for p in pops), joined(p.u for p in pops), joined(p.v for p in pops),
-        np.zeros(n, np.int64), np.zeros(n, np.int64),
+        joined(p.vth << 6 for p in pops), joined(p.subtract for p in pops), joined(p.u for p in pops),
+        joined(p.v for p in pops), np.zeros(n, np.int64), np.zeros(n, np.int64),
     )  # fmt: skip
     table: list[tuple[int, ...]] = []
     rows, targets, weights, delays = [], [], [], []
@@ -341,7 +347,7 @@ def toward_zero(x, bits):  # type: ignore[no-untyped-def]
 
 
 @jit
-def lif(u, v, a, du, dv, bias, threshold):  # type: ignore[no-untyped-def]
+def lif(u, v, a, du, dv, bias, threshold, subtract):  # type: ignore[no-untyped-def]
     """One step of one neuron: (u, v, spike, u wrapped, v was clipped)."""
     u = toward_zero(u * (4095 - du), 12) + (a << 6)
     wrapped = u > 8388608 or u <= -8388608
@@ -353,7 +359,9 @@ def lif(u, v, a, du, dv, bias, threshold):  # type: ignore[no-untyped-def]
     clipped = v > 8388607 or v < -8388607
     v = min(max(v, -8388607), 8388607)
     fired = v > threshold
-    return u, (0 if fired else v), fired, wrapped, clipped
+    if fired:
+        v = v - threshold if subtract else 0
+    return u, v, fired, wrapped, clipped
 
 
 @jit
@@ -377,8 +385,9 @@ def advance(  # type: ignore[no-untyped-def]
         m = 0
         for i in range(n):
             u, v, fired, wrapped, clipped = lif(
-                neurons.u[i], neurons.v[i], a[i], neurons.du[i], neurons.dv[i], neurons.bias[i], neurons.threshold[i]
-            )
+                neurons.u[i], neurons.v[i], a[i], neurons.du[i], neurons.dv[i], neurons.bias[i],
+                neurons.threshold[i], neurons.subtract[i],
+            )  # fmt: skip
             neurons.u[i], neurons.v[i] = u, v
             neurons.wraps[i] += wrapped
             neurons.clips[i] += clipped

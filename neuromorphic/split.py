@@ -1,7 +1,7 @@
 """Populations cut where their cores end: the network that a placement on cores stands for, as one that runs.
 
-A part of a population lies on one core. A connection is cut by its targets only: what reaches a neuron is summed over all
-sources before the exponent shifts it, so a part has one connection for all parts of the source
+A part of a population lies on one core. A connection is cut by its targets only: what reaches a neuron is summed over
+all sources before the exponent shifts it, so a part has one connection for all parts of the source
 (``IntegerProjection.source`` names them). Sign modes are those of the whole: read anew from a part's weights they
 could be others, and weights would be truncated otherwise.
 """
@@ -11,10 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from kernels.errors import ExportError
-from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerResult
+from neuromorphic.fixed_point import NEURON_ARRAYS, IntegerLIF, IntegerNetwork, IntegerProjection, IntegerResult
 from neuromorphic.targets import Mapping
-
-NEURON = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v")
 
 
 def split(net: IntegerNetwork, mapping: Mapping) -> IntegerNetwork:
@@ -40,7 +38,7 @@ def split(net: IntegerNetwork, mapping: Mapping) -> IntegerNetwork:
         for part, low, high in spans[name]:
             if part != name and part in net.sizes:
                 raise ExportError(f"split: {part!r} is the name of a part and of a population. Rename the population.")
-            cut = {k: getattr(p, k)[low:high] for k in NEURON}
+            cut = {k: getattr(p, k)[low:high] for k in NEURON_ARRAYS}
             populations[part] = IntegerLIF(high - low, **cut)
     for name, q in net.projections.items():
         source = tuple(part for whole in q.parts for part, *_ in spans.get(whole, [(whole, 0, 0)]))
