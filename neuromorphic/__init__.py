@@ -7,6 +7,7 @@ from neuromorphic.nir_export import check_nir, latency, to_nir
 from neuromorphic.nir_import import from_nir
 from neuromorphic.quantization import Quantized, quantize
 from neuromorphic.readout import Classified, IntegerReadout, classify, record
+from neuromorphic.sonata_export import export_sonata
 from neuromorphic.split import gather, split
 from neuromorphic.targets import CHIPS, Mapping, map_network
 
@@ -28,6 +29,7 @@ __all__ = [
     "cost",
     "export_classifier",
     "export_lava",
+    "export_sonata",
     "from_nir",
     "gather",
     "latency",
