@@ -2,30 +2,41 @@
 
 from neuromorphic.costs import Cost, cost
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerResult, IntegerSource
-from neuromorphic.lava import LavaRun, export_lava, run_lava
+from neuromorphic.lava import LavaRun, export_classifier, export_lava, run_lava
 from neuromorphic.nir_export import check_nir, latency, to_nir
 from neuromorphic.nir_import import from_nir
 from neuromorphic.quantization import Quantized, quantize
+from neuromorphic.readout import Classified, IntegerReadout, classify, record
+from neuromorphic.sonata_export import export_sonata
+from neuromorphic.split import gather, split
 from neuromorphic.targets import CHIPS, Mapping, map_network
 
 __all__ = [
     "CHIPS",
+    "Classified",
     "Cost",
     "IntegerLIF",
     "IntegerNetwork",
     "IntegerProjection",
+    "IntegerReadout",
     "IntegerResult",
     "IntegerSource",
     "LavaRun",
     "Mapping",
     "Quantized",
     "check_nir",
+    "classify",
     "cost",
+    "export_classifier",
     "export_lava",
+    "export_sonata",
     "from_nir",
+    "gather",
     "latency",
     "map_network",
     "quantize",
+    "record",
     "run_lava",
+    "split",
     "to_nir",
 ]

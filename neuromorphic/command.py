@@ -8,6 +8,7 @@ from neuromorphic.lava import export_lava
 from neuromorphic.nir_export import latency, to_nir
 from neuromorphic.nir_import import nir_package
 from neuromorphic.quantization import quantize
+from neuromorphic.sonata_export import export_sonata
 from snn.network import Network
 
 
@@ -29,6 +30,14 @@ def write_lava(net: Network, dt: float, interval: int, steps: int, out: Path) ->
     quantized = quantize(net, dt, interval)
     export_lava(quantized.network, out, steps)
     return f"{quantized}\nwritten to {out}; run it: python {out / 'run_lava.py'}"
+
+
+def write_sonata(net: Network, dt: float, duration: float, out: Path) -> str:
+    """Write a SONATA folder."""
+    export_sonata(net, out, dt, duration)
+    return (
+        f"dt {dt:g} ms, {duration:g} ms\nwritten to {out}; in that folder, bmtk's PointNet runs simulation_config.json"
+    )
 
 
 def describe(net: Network, dt: float, interval: int, steps: int, chip: str, chips: int) -> str:

@@ -95,10 +95,10 @@ def cost(net: IntegerNetwork, result: IntegerResult, steps: int, chip: str = "lo
     counts = {name: np.bincount(ids, minlength=net.populations[name].n) for name, ids in result.ids.items()}
     for name, s in net.sources.items():
         counts[name] = np.bincount(s.ids[s.steps <= steps], minlength=s.n)
-    fan = {name: np.zeros(len(c), np.int64) for name, c in counts.items()}
+    fan = np.zeros(sum(net.sizes.values()), np.int64)
     for p in net.projections.values():
-        fan[p.source] += np.bincount(p.sources, minlength=len(fan[p.source]))
-    synops = int(sum(np.sum(counts[k] * fan[k]) for k in counts))
+        np.add.at(fan, net.first[p.parts[0]] + p.sources, 1)
+    synops = int(np.sum(np.concatenate([counts[k] for k in net.sizes]) * fan))
     messages = int(sum(np.sum(counts[k] * mapping.reached[k]) for k in counts))
     fired = int(sum(counts[k].sum() for k in net.populations))
     updates = steps * int(sum(p.n for p in net.populations.values()))

@@ -1,7 +1,8 @@
 """The form to which leaky integrate-and-fire models are brought before they are exported.
 
 u <- k_u u + x,  v <- k_v v + u + b,  spike where v > theta, there v <- 0;  v is counted from v_reset, x is the sum of
-what arrives, in units of v. It is Loihi's LIF, and NIR's CubaLIF integrated by Euler's method.
+what arrives, in units of v. It is Loihi's LIF, and NIR's CubaLIF integrated by Euler's method. Models that subtract
+have v <- v - theta in place of v <- 0.
 """
 
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from snn.compile import initial_values, resolve_parameters
 from snn.network import Network, Population
 
 NEVER = 1e300  # a threshold from here on is none: the unit is read by its potential
-MODELS = ("Accumulator", "CubaLIF", "LIFDelta", "LIFExp", "Leaky", "Synaptic")
+MODELS = ("Accumulator", "CubaLIF", "LIFDelta", "LIFExp", "Leaky", "SoftResetIF", "Synaptic")
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Discrete:
     u, v : at the start
     late : steps from a spike's arrival to its effect on v
     current : what a current i_stim adds to v in a step; None where that has no counterpart
+    subtract : whether a spike takes theta from v
     """
 
     loss_u: np.ndarray
@@ -39,6 +41,7 @@ class Discrete:
     v: np.ndarray
     late: int
     current: np.ndarray | None
+    subtract: bool = False
 
     @property
     def spiking(self) -> bool:
@@ -86,9 +89,9 @@ def discrete(net: Network, p: Population, dt: float) -> Discrete:
         loss_u = one if model == "Leaky" else 1.0 - of("alpha")
         loss_v, factor, bias, reset, theta = 1.0 - of("beta"), one, none, none, of("threshold")
         u, current = start.get("i", none), one
-    elif model == "Accumulator":
-        loss_u, loss_v, factor, bias, reset, theta = one, none, one, none, none, np.full(p.n, np.inf)
-        u, current = none, one
+    elif model in ("Accumulator", "SoftResetIF"):  # the latter fires at v >= v_th; so close, rounding decides
+        loss_u, loss_v, factor, bias, reset, u, current = one, none, one, none, none, none, one
+        theta = np.full(p.n, np.inf) if model == "Accumulator" else of("v_th")
     else:
         loss_v, reset = 1.0 - of("p_vv"), of("v_reset")
         bias = loss_v * (of("v_inf") - reset)
@@ -106,4 +109,5 @@ def discrete(net: Network, p: Population, dt: float) -> Discrete:
             loss_u, factor = 1.0 - of("p_ex"), of("p_v_ex")
     if np.any(theta <= 0):
         raise ExportError(f"{owner}.v_th: must be above v_reset; got a distance of {theta.min():g}.")
-    return Discrete(loss_u, loss_v, factor, bias, theta, u, start["v"] - reset, lateness(p), current)
+    late, subtract = lateness(p), model == "SoftResetIF"
+    return Discrete(loss_u, loss_v, factor, bias, theta, u, start["v"] - reset, late, current, subtract)

@@ -7,7 +7,9 @@ tz(x, k) = sign(x) (|x| >> k) rounds towards zero; other shifts floor. In step t
     bias <- bias_mant << bias_exp
     u <- tz(u (4096 - (du + 1)), 12) + (a << 6), wrapped once into (-2^23, 2^23]
     v <- tz(v (4096 - dv), 12) + u + bias, clipped to -(2^23 - 1) .. 2^23 - 1
-    spike where v > vth << 6; there v <- 0
+    spike where v > vth << 6; there v <- 0, or v <- v - (vth << 6) where ``subtract`` is 1
+
+(Lava's own LIF resets to 0; the other reset is a process of ours with Lava's arithmetic, in the bundle.)
 
 A connection truncates its weights once (:func:`effective_weights`). A spike of step t through a synapse with delay d
 acts in step t + 1 + d; what arrives through one connection and one delay is summed, then shifted by the exponent.
@@ -28,6 +30,7 @@ from kernels.jit import jit
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3  # sign modes, Lava's numbers
 STATE_LIMIT = 2**23
 MAX_DELAY = 62  # Lava takes 63, the hardware documentation says 62
+NEURON_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v", "subtract")  # of an IntegerLIF
 CHUNK = 2**20  # most spikes between two visits of Python
 
 
@@ -51,6 +54,7 @@ class IntegerLIF:
     bias_mant, bias_exp : bias = bias_mant << bias_exp; -4096..4095 and 0..7
     vth : threshold mantissa, 0..131071; the threshold is vth << 6
     u, v : state before the first step
+    subtract : 1 where a spike takes the threshold from v, 0 where it sets v to 0
     """
 
     n: int
@@ -61,13 +65,14 @@ class IntegerLIF:
     vth: Any = 10
     u: Any = 0
     v: Any = 0
+    subtract: Any = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
             raise ModelError(f"IntegerLIF.n: must be an integer >= 1; got {self.n!r}.")
         ranges = {
             "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 2**17 - 1),
-            "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1),
+            "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1), "subtract": (0, 1),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             setattr(self, name, _whole(f"IntegerLIF.{name}", getattr(self, name), low, high, self.n))
@@ -97,6 +102,8 @@ class IntegerProjection:
 
     Parameters
     ----------
+    source : a population or source, or several that follow each other, whose neurons are then counted through: parts
+        of one population, whose weights are summed before the exponent shifts them
     sources, targets : arrays of shape (k,), the neurons joined; a pair at most once
     weights : mantissas, -256..255; truncated as :func:`effective_weights` says
     delays : steps on top of the one that every connection takes, 0..62
@@ -105,7 +112,7 @@ class IntegerProjection:
     sign_mode : MIXED (1), EXCITATORY (2) or INHIBITORY (3); 0 reads it from the weights, as Lava does
     """
 
-    source: str
+    source: str | tuple[str, ...]
     target: str
     sources: Any
     targets: Any
@@ -128,6 +135,11 @@ class IntegerProjection:
         low, high = min(self.weights, default=0), max(self.weights, default=0)
         if self.sign_mode == 0:
             self.sign_mode = EXCITATORY if low >= 0 else INHIBITORY if high <= 0 else MIXED
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the source, or of the several that it is made of."""
+        return (self.source,) if isinstance(self.source, str) else tuple(self.source)
 
 
 @dataclass
@@ -174,16 +186,30 @@ class IntegerNetwork:
             raise ModelError(
                 f"IntegerNetwork.sources: must have names of their own; got {min(both)!r} twice. Rename it."
             )
-        sizes = {**{k: s.n for k, s in self.sources.items()}, **{k: p.n for k, p in self.populations.items()}}
+        sizes, names = self.sizes, list(self.sizes)
         for name, p in self.projections.items():
             owner = f"IntegerNetwork.projections[{name!r}]"
-            if p.source not in sizes:
+            if not p.parts or not set(p.parts) <= set(names):
                 raise ModelError(f"{owner}: source must be a population or source; got {p.source!r}.")
+            at = names.index(p.parts[0])
+            if p.parts != tuple(names[at : at + len(p.parts)]):
+                raise ModelError(f"{owner}: its sources must follow each other in the network; got {p.source!r}.")
             if p.target not in self.populations:
                 raise ModelError(f"{owner}: target must be a population; got {p.target!r}.")
-            for which, ids, n in (("sources", p.sources, sizes[p.source]), ("targets", p.targets, sizes[p.target])):
+            n_source = sum(sizes[part] for part in p.parts)
+            for which, ids, n in (("sources", p.sources, n_source), ("targets", p.targets, sizes[p.target])):
                 if max(ids, default=0) >= n:
                     raise ModelError(f"{owner}.{which}: must be < {n}; got {ids.max()}.")
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Number of neurons of each population, then of each source."""
+        return {**{k: p.n for k, p in self.populations.items()}, **{k: s.n for k, s in self.sources.items()}}
+
+    @property
+    def first(self) -> dict[str, int]:
+        """Number of the first neuron of each population, then source, counted through."""
+        return dict(zip(self.sizes, np.cumsum([0, *self.sizes.values()]).tolist(), strict=False))
 
     def run(self, steps: int, record: Iterable[str] = ()) -> IntegerResult:
         """Run ``steps`` steps from the initial state; ``record`` names populations whose u and v are kept."""
@@ -194,7 +220,7 @@ class IntegerNetwork:
             raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
         arrays = pack(self)
         total = len(arrays.neurons.u)
-        first = dict(zip(self.populations, np.cumsum([0, *(p.n for p in self.populations.values())]), strict=False))
+        first = self.first
         us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
         found_steps, found_ids = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         at = 0
@@ -241,6 +267,7 @@ class Neurons(NamedTuple):
     dv: np.ndarray
     bias: np.ndarray
     threshold: np.ndarray
+    subtract: np.ndarray
     u: np.ndarray
     v: np.ndarray
     wraps: np.ndarray
@@ -282,24 +309,21 @@ def pack(net: IntegerNetwork) -> Program:
     def joined(values: Any) -> np.ndarray:
         return np.concatenate([np.asarray(x, np.int64) for x in values] or [np.empty(0, np.int64)])
 
-    sizes = [p.n for p in pops] + [s.n for s in net.sources.values()]
-    starts = np.cumsum([0, *sizes])
-    first = dict(zip([*net.populations, *net.sources], starts.tolist(), strict=False))
+    width, first = net.sizes, net.first
     n = int(sum(p.n for p in pops))
     neurons = Neurons(
         joined(p.du for p in pops), joined(p.dv for p in pops), joined(p.bias_mant << p.bias_exp for p in pops),
-        joined(p.vth << 6 for p in pops), joined(p.u for p in pops), joined(p.v for p in pops),
-        np.zeros(n, np.int64), np.zeros(n, np.int64),
+        joined(p.vth << 6 for p in pops), joined(p.subtract for p in pops), joined(p.u for p in pops),
+        joined(p.v for p in pops), np.zeros(n, np.int64), np.zeros(n, np.int64),
     )  # fmt: skip
     table: list[tuple[int, ...]] = []
     rows, targets, weights, delays = [], [], [], []
     edges = buffer = row = 0
-    width = {**{k: p.n for k, p in net.populations.items()}, **{k: s.n for k, s in net.sources.items()}}
     for p in net.projections.values():
         order = np.lexsort((p.targets, p.sources))
-        n_source, n_target = width[p.source], width[p.target]
+        n_source, n_target = sum(width[part] for part in p.parts), width[p.target]
         slots = int(max(p.delays, default=0)) + 1
-        table.append((first[p.source], n_source, first[p.target], n_target, p.exponent, slots, buffer, row))
+        table.append((first[p.parts[0]], n_source, first[p.target], n_target, p.exponent, slots, buffer, row))
         rows.append(edges + np.searchsorted(p.sources[order], np.arange(n_source + 1)))
         targets.append(p.targets[order])
         weights.append(effective_weights(p.weights[order], p.bits, p.sign_mode))
@@ -323,7 +347,7 @@ def toward_zero(x, bits):  # type: ignore[no-untyped-def]
 
 
 @jit
-def lif(u, v, a, du, dv, bias, threshold):  # type: ignore[no-untyped-def]
+def lif(u, v, a, du, dv, bias, threshold, subtract):  # type: ignore[no-untyped-def]
     """One step of one neuron: (u, v, spike, u wrapped, v was clipped)."""
     u = toward_zero(u * (4095 - du), 12) + (a << 6)
     wrapped = u > 8388608 or u <= -8388608
@@ -335,7 +359,9 @@ def lif(u, v, a, du, dv, bias, threshold):  # type: ignore[no-untyped-def]
     clipped = v > 8388607 or v < -8388607
     v = min(max(v, -8388607), 8388607)
     fired = v > threshold
-    return u, (0 if fired else v), fired, wrapped, clipped
+    if fired:
+        v = v - threshold if subtract else 0
+    return u, v, fired, wrapped, clipped
 
 
 @jit
@@ -359,8 +385,9 @@ def advance(  # type: ignore[no-untyped-def]
         m = 0
         for i in range(n):
             u, v, fired, wrapped, clipped = lif(
-                neurons.u[i], neurons.v[i], a[i], neurons.du[i], neurons.dv[i], neurons.bias[i], neurons.threshold[i]
-            )
+                neurons.u[i], neurons.v[i], a[i], neurons.du[i], neurons.dv[i], neurons.bias[i],
+                neurons.threshold[i], neurons.subtract[i],
+            )  # fmt: skip
             neurons.u[i], neurons.v[i] = u, v
             neurons.wraps[i] += wrapped
             neurons.clips[i] += clipped

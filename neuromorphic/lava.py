@@ -21,10 +21,10 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ExportError, FormatError
-from neuromorphic.fixed_point import IntegerNetwork
+from neuromorphic.fixed_point import NEURON_ARRAYS, IntegerNetwork, IntegerResult
+from neuromorphic.readout import Classified
 
-FORMAT = 1
-LIF_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v")
+FORMAT = 2
 EDGE_ARRAYS = ("sources", "targets", "weights", "delays")
 
 
@@ -37,6 +37,8 @@ class LavaRun:
     spikes, u, v : by population, what Lava computed, shape (steps, n)
     differ : by population, how many entries of spikes, u and v are not the expected ones
     seconds : Lava's wall time with its start and stop, s
+    decisions : of a classifier, (step, label) of each sample, shape (N, 2); where not all samples were decided, fewer
+    decisions_differ : how many of them are not the expected ones
     """
 
     spikes: dict[str, np.ndarray]
@@ -44,11 +46,13 @@ class LavaRun:
     v: dict[str, np.ndarray]
     differ: dict[str, dict[str, int]]
     seconds: float
+    decisions: np.ndarray | None = None
+    decisions_differ: int = 0
 
     @property
     def equal(self) -> bool:
-        """Whether every spike, u and v of every step is the expected one."""
-        return not any(sum(counts.values()) for counts in self.differ.values())
+        """Whether every spike, u and v of every step, and every decision, is the expected one."""
+        return not self.decisions_differ and not any(sum(counts.values()) for counts in self.differ.values())
 
 
 def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int) -> Path:
@@ -65,46 +69,71 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
     """
     if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
         raise ExportError(f"export_lava.steps: must be an integer >= 1; got {steps!r}.")
-    result = net.run(steps, net.populations)
-    wrapped = [f"{name} (neuron {np.argmax(w)}: {w.max()} times)" for name, w in result.wraps.items() if w.any()]
-    if wrapped:
-        raise ExportError(
-            f"export_lava: u leaves 24 bits in {', '.join(wrapped)}. Scale the weights down, or raise du."
-        )
     arrays: dict[str, Any] = {}
     for k, source in enumerate(net.sources.values()):
         arrays |= {f"source{k}/steps": source.steps, f"source{k}/ids": source.ids}
+    return _write("export_lava", net, Path(folder), int(steps), net.run(steps, net.populations), arrays, {}, {})
+
+
+def export_classifier(run: Classified, folder: str | os.PathLike[str]) -> Path:
+    """Write a classifier with its samples and readout into a new folder, as :func:`export_lava` does; return its path.
+
+    Lava then stops every sample by itself; expected are the spikes, u and v of every step, and every decision.
+
+    Parameters
+    ----------
+    run : from :func:`neuromorphic.classify`
+    """
+    arrays: dict[str, Any] = {
+        "samples/first": np.cumsum([0, *(len(steps) for steps, _ in run.sources)]),
+        "samples/steps": np.concatenate([steps for steps, _ in run.sources]),
+        "samples/ids": np.concatenate([ids for _, ids in run.sources]),
+    }
+    r = run.readout
+    about = {"population": r.population, "steps": r.steps, "bar": r.bar, "t_min": r.t_min, "every": r.every}
+    expected = {"decisions": np.stack((run.steps, run.labels), axis=1)}
+    return _write(
+        "export_classifier", run.network, Path(folder), run.total, run.result, arrays, {"readout": about}, expected
+    )
+
+
+def _write(
+    owner: str, net: IntegerNetwork, path: Path, steps: int, result: IntegerResult, arrays: dict[str, Any],
+    more: dict[str, Any], expected: dict[str, Any],
+) -> Path:  # fmt: skip
+    wrapped = [f"{name} (neuron {np.argmax(w)}: {w.max()} times)" for name, w in result.wraps.items() if w.any()]
+    if wrapped:
+        raise ExportError(f"{owner}: u leaves 24 bits in {', '.join(wrapped)}. Scale the weights down, or raise du.")
     for k, population in enumerate(net.populations.values()):
-        arrays |= {f"population{k}/{a}": getattr(population, a).astype(np.int32) for a in LIF_ARRAYS}
+        arrays |= {f"population{k}/{a}": getattr(population, a).astype(np.int32) for a in NEURON_ARRAYS}
     for k, p in enumerate(net.projections.values()):
         arrays |= {f"projection{k}/{a}": getattr(p, a).astype(np.int32) for a in EDGE_ARRAYS}
-    expected: dict[str, Any] = {}
     for k, (name, population) in enumerate(net.populations.items()):
         spikes = np.zeros((steps, population.n), np.int32)
         spikes[result.steps[name] - 1, result.ids[name]] = 1
         expected |= {f"s{k}": spikes, f"u{k}": result.u[name], f"v{k}": result.v[name]}
-    path = Path(folder)
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
-            raise ExportError(f"export_lava.folder: must be new or empty; {path} is not. Name another.")
+            raise ExportError(f"{owner}.folder: must be new or empty; {path} is not. Name another.")
         np.savez_compressed(path / "arrays.npz", **arrays)
         np.savez_compressed(path / "expected.npz", **expected)
         shutil.copyfile(Path(__file__).with_name("lava_worker.py"), path / "run_lava.py")
         graph = {
             "format": FORMAT,
-            "steps": int(steps),
+            "steps": steps,
+            **more,
             "sources": {name: s.n for name, s in net.sources.items()},
             "populations": {name: p.n for name, p in net.populations.items()},
             "projections": {
-                name: {k: getattr(p, k) for k in ("source", "target", "exponent", "bits", "sign_mode")}
+                name: {"sources": p.parts, **{k: getattr(p, k) for k in ("target", "exponent", "bits", "sign_mode")}}
                 for name, p in net.projections.items()
             },
             "sha256": {f: _digest(path / f) for f in ("arrays.npz", "expected.npz", "run_lava.py")},
         }
         (path / "network.json").write_text(json.dumps(graph, indent=1), encoding="utf-8")
     except OSError as error:
-        raise ExportError(f"export_lava.folder: {path} cannot be written ({error}).") from error
+        raise ExportError(f"{owner}.folder: {path} cannot be written ({error}).") from error
     return path
 
 
@@ -149,6 +178,11 @@ def run_lava(
     with np.load(path / "result.npz", allow_pickle=False) as file:
         found = dict(file)
     names = {name: k for k, name in enumerate(graph["populations"])}
+    decisions, wanted = found.get("decisions"), expected.get("decisions")
+    wrong = 0
+    if decisions is not None and wanted is not None:
+        both = min(len(decisions), len(wanted))
+        wrong = int(np.any(decisions[:both] != wanted[:both], axis=1).sum()) + abs(len(decisions) - len(wanted))
     return LavaRun(
         spikes={name: found[f"s{k}"] for name, k in names.items()},
         u={name: found[f"u{k}"] for name, k in names.items()},
@@ -158,6 +192,8 @@ def run_lava(
             for name, k in names.items()
         },
         seconds=float(json.loads(out.splitlines()[-1])["seconds"]),
+        decisions=decisions,
+        decisions_differ=wrong,
     )
 
 

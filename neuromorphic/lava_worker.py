@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+NEURON_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v", "subtract")
 LAVA = "0.10.0"
 
 try:
@@ -52,10 +53,12 @@ from scipy.sparse import csr_matrix
 
 
 class WatchedLIF(LIF):
-    """Lava's LIF, whose state can be seen from outside."""
+    """Lava's LIF, whose state can be seen from outside and set back; spikes of some neurons subtract the threshold."""
 
-    def __init__(self, **parameters):
-        super().__init__(**parameters)
+    def __init__(self, subtract, **parameters):
+        start = {"u_start": parameters["u"], "v_start": parameters["v"]}
+        super().__init__(subtract=subtract, **start, **parameters)
+        self.clear_in = InPort(shape=(1,))
         self.u_out = OutPort(shape=parameters["shape"])
         self.v_out = OutPort(shape=parameters["shape"])
 
@@ -65,13 +68,125 @@ class WatchedLIF(LIF):
 @tag("fixed_pt")
 class PyWatchedLIF(PyLifModelBitAcc):
     implements_process = None  # @implements refuses a class that has one, and PyLifModelBitAcc has
+    clear_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
     u_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
     v_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
 
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.subtract = proc_params["subtract"].astype(bool)
+        self.u_start, self.v_start = proc_params["u_start"], proc_params["v_start"]
+
+    def reset_voltage(self, spike_vector):
+        soft = spike_vector & self.subtract
+        self.v[soft] -= np.broadcast_to(self.effective_vth, self.v.shape)[soft]
+        super().reset_voltage(spike_vector & ~self.subtract)
+
     def run_spk(self):
-        super().run_spk()
+        if self.clear_in.recv()[0]:
+            self.a_in.recv()
+            self.u[:], self.v[:] = self.u_start, self.v_start
+            self.s_out.send(np.zeros(self.v.shape, bool))
+        else:
+            super().run_spk()
         self.u_out.send(self.u)
         self.v_out.send(self.v)
+
+
+class Samples(AbstractProcess):
+    """Sends the spikes of one sample after another, and goes to the next where told to clear."""
+
+    def __init__(self, shape, first, when, ids):
+        super().__init__(first=first, when=when, ids=ids, width=shape[0])
+        self.clear_in = InPort(shape=(1,))
+        self.s_out = OutPort(shape=shape)
+
+
+@implements(proc=Samples, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PySamples(PyLoihiProcessModel):
+    clear_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.first, self.when, self.ids = (proc_params[k] for k in ("first", "when", "ids"))
+        self.sample, self.step, self.data = 0, 0, np.zeros(proc_params["width"], np.int32)
+
+    def run_spk(self):
+        self.data[:] = 0
+        if self.clear_in.recv()[0]:
+            self.sample, self.step = self.sample + 1, 0
+        elif self.sample + 1 < len(self.first):
+            self.step += 1
+            mine = slice(self.first[self.sample], self.first[self.sample + 1])
+            self.data[self.ids[mine][self.when[mine] == self.step]] = 1
+        self.s_out.send(self.data)
+
+
+class Readout(AbstractProcess):
+    """Stops a sample as soon as the largest v leads by more than the bar; a step later it tells all to clear."""
+
+    def __init__(self, shape, bar, last, t_min, every, path, steps):
+        super().__init__(bar=bar, last=last, t_min=t_min, every=every, path=path, steps=steps)
+        self.v_in = InPort(shape=shape)
+        self.clear_out = OutPort(shape=(1,))
+
+
+@implements(proc=Readout, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyReadout(PyLoihiProcessModel):
+    v_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    clear_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        for name in ("bar", "last", "t_min", "every", "path", "steps"):
+            setattr(self, name, proc_params[name])
+        self.stopped, self.step, self.decisions = False, 0, []
+
+    def run_spk(self):
+        self.clear_out.send(np.array([self.stopped], np.int32))  # before it waits for v, which waits for this
+        v = self.v_in.recv()
+        if self.stopped:
+            self.stopped, self.step = False, 0
+        else:
+            self.step += 1
+            lead = np.diff(np.sort(v)[-2:])[0]
+            asked = self.bar is not None and self.step >= self.t_min and self.step % self.every == 0
+            self.stopped = bool(asked and lead > self.bar) or self.step == self.last
+            if self.stopped:
+                self.decisions.append((self.step, int(np.argmax(v))))
+        if self.time_step == self.steps:
+            np.save(self.path, np.array(self.decisions, np.int64).reshape(-1, 2))
+
+
+class Place(AbstractProcess):
+    """Passes on what it receives as entries ``first`` .. of a longer vector, in the same step: Lava joins no ports."""
+
+    def __init__(self, shape, first, total):
+        super().__init__(first=first, total=total)
+        self.a_in = InPort(shape=shape)
+        self.s_out = OutPort(shape=(total,))
+
+
+@implements(proc=Place, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyPlace(PyLoihiProcessModel):
+    a_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    s_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.first, self.data = proc_params["first"], np.zeros(proc_params["total"], np.int32)
+
+    def run_spk(self):
+        received = self.a_in.recv()
+        self.data[self.first : self.first + len(received)] = received
+        self.s_out.send(self.data)
 
 
 class FileSink(AbstractProcess):
@@ -117,15 +232,19 @@ def run(dense):
         arrays = dict(file)
     steps = graph["steps"]
 
-    models = {WatchedLIF: PyWatchedLIF, FileSink: PyFileSink}
+    models = {WatchedLIF: PyWatchedLIF, FileSink: PyFileSink, Place: PyPlace, Samples: PySamples, Readout: PyReadout}
     nodes, width, sinks = {}, {}, []
+    readout = graph.get("readout")
     for number, (name, n) in enumerate(graph["sources"].items()):
+        if readout:
+            nodes[name], width[name] = Samples((n,), *(arrays[f"samples/{k}"] for k in ("first", "steps", "ids"))), n
+            continue
         data = np.zeros((n, steps), np.int32)
         when, ids = arrays[f"source{number}/steps"], arrays[f"source{number}/ids"]
         data[ids[when <= steps], when[when <= steps] - 1] = 1
         nodes[name], width[name] = RingBuffer(data=data), n
     for number, (name, n) in enumerate(graph["populations"].items()):
-        given = {k: arrays[f"population{number}/{k}"] for k in ("u", "v", "du", "dv", "bias_mant", "bias_exp", "vth")}
+        given = {k: arrays[f"population{number}/{k}"] for k in NEURON_ARRAYS}
         nodes[name], width[name] = WatchedLIF(shape=(n,), **given), n
         for variable, port in (("s", "s_out"), ("u", "u_out"), ("v", "v_out")):
             sinks.append((f"{variable}{number}", FileSink((n,), str(FOLDER / f"{variable}{number}.npy"), steps)))
@@ -133,7 +252,8 @@ def run(dense):
     for number, p in enumerate(graph["projections"].values()):
         at = (arrays[f"projection{number}/targets"], arrays[f"projection{number}/sources"])
         delays = arrays[f"projection{number}/delays"]
-        shape = (width[p["target"]], width[p["source"]])
+        total = sum(width[source] for source in p["sources"])
+        shape = (width[p["target"]], total)
         weights = csr_matrix((arrays[f"projection{number}/weights"].astype(np.int32), at), shape=shape)
         late = csr_matrix((delays.astype(int), at), shape=shape)
         late.eliminate_zeros()
@@ -146,8 +266,25 @@ def run(dense):
             connection = (DelayDense if dense else DelaySparse)(weights=given[0], delays=given[1], **options)
         else:
             connection = Dense(weights=weights.toarray(), **options) if dense else Sparse(weights=weights, **options)
-        nodes[p["source"]].s_out.connect(connection.s_in)
+        if len(p["sources"]) == 1:
+            nodes[p["sources"][0]].s_out.connect(connection.s_in)
+        else:
+            first = 0
+            for source in p["sources"]:
+                place = Place((width[source],), first, total)
+                nodes[source].s_out.connect(place.a_in)
+                place.s_out.connect(connection.s_in)
+                first += width[source]
         connection.a_out.connect(nodes[p["target"]].a_in)
+
+    names = [name for name, _ in sinks]
+    if readout:
+        n, names = width[readout["population"]], [*names, "decisions"]
+        given = (readout[k] for k in ("bar", "steps", "t_min", "every"))
+        decide = Readout((n,), *given, str(FOLDER / "decisions.npy"), steps)
+        nodes[readout["population"]].v_out.connect(decide.v_in)
+        for name in [*graph["sources"], *graph["populations"]]:
+            decide.clear_out.connect(nodes[name].clear_in)
 
     for name in graph["populations"]:
         if nodes[name].runtime is not None:
@@ -159,7 +296,7 @@ def run(dense):
             )
         finally:
             nodes[name].stop()  # a script that ends without it hangs for ever
-    results = {name: np.load(FOLDER / f"{name}.npy") for name, _ in sinks}
+    results = {name: np.load(FOLDER / f"{name}.npy") for name in names}
     np.savez(FOLDER / "result.npz", **results)
     for name in results:
         (FOLDER / f"{name}.npy").unlink()

@@ -272,6 +272,8 @@ class _Build:
 
     def node(self, nir: Any, p: Population, form: Discrete, dt: float) -> Any:
         owner = f"Population {p.name!r}"
+        if form.subtract:
+            raise ExportError(f"{owner}.model: must reset to a value, as NIR does; {p.model!r} subtracts. Use CubaLIF.")
         if np.any(form.loss_u == 0):
             raise ExportError(f"{owner}: its current never decays, for which NIR has no node. Let it lose something.")
         leaks, direct = form.loss_v > 0, bool(np.all(form.loss_u == 1))

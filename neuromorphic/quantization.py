@@ -5,7 +5,11 @@ for one float unit), the largest for which
 
 - |u| < 2^23 whatever the spikes are: |u| <= 64 A / (1 - k_u^interval), A the larger sum of a neuron's stored weights of
   one sign (times 2^exponent); this holds for all spike trains with at least ``interval`` steps between two spikes;
-- threshold, bias and weights fit their registers.
+- threshold, bias and weights fit their registers;
+- a unit that only sums (``Accumulator``) does not reach its threshold, the largest there is, within ``steps`` steps.
+
+A constant current is a bias. Loihi's bias has no beginning: where the current begins s steps late and there is no leak,
+v starts lower by s biases, which is the same from then on.
 
 Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (see :mod:`neuromorphic.fixed_point`).
 """
@@ -32,7 +36,7 @@ from neuromorphic.fixed_point import (
 )
 from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
-from snn.inputs import SpikeArray
+from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Input, Network, Population
 
 TOP_VTH = 2**17 - 1
@@ -125,8 +129,8 @@ class _Synapses:
     delays: np.ndarray
 
 
-def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
-    """Integers for a network of the models of :mod:`neuromorphic.discrete` that spike, driven by ``SpikeArray``.
+def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = None) -> Quantized:
+    """Integers for a network of the models of :mod:`neuromorphic.discrete`, driven by ``SpikeArray``.
 
     Step t of the integer network is the float network's step that ends at t dt. Weights are stored in 8 bits.
 
@@ -136,6 +140,7 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     dt : step, ms
     interval : fewest steps between two spikes of any neuron or source. 1 holds for every input; more gives finer
         integers, but neurons may break it: watch ``IntegerResult.wraps`` (:func:`neuromorphic.lava.export_lava` does)
+    steps : most steps from the initial state; needed where an ``Accumulator`` sums, whose scale follows from it
 
     Raises
     ------
@@ -155,6 +160,8 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     """
     if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
         raise ModelError(f"quantize.interval: must be an integer >= 1; got {interval!r}.")
+    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
+        raise ModelError(f"quantize.steps: must be an integer >= 1; got {steps!r}.")
     problems: list[str] = []
     forms: dict[str, Discrete] = {}
     sources: dict[str, IntegerSource] = {}
@@ -170,7 +177,7 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
         if p.spec is None:
             sources[name] = attempt(_source, f"Population {name!r}", p.model, dt, p.n, 1, interval)
         else:
-            forms[name] = attempt(_form, net, p, dt)
+            forms[name] = attempt(_form, net, p, dt, steps)
     synapses: dict[str, Any] = {}
     for q in net.projections.values():
         if forms[q.target.name] is not None:
@@ -178,6 +185,9 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     for i in net.inputs.values():
         form, owner = forms[i.target.name], f"Input {i.name!r}"
         if form is None:
+            continue
+        if isinstance(i.source, StepCurrent):
+            attempt(_current, i, form, dt)
             continue
         sources[i.name] = attempt(_source, owner, i.source, dt, i.target.n, form.late, interval)
         name = f"{i.name}->{i.target.name}"
@@ -193,7 +203,7 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     about_projections: dict[str, ProjectionReport] = {}
     for name, form in forms.items():
         into = {k: s for k, s in synapses.items() if s.target == name}
-        done = attempt(_population, name, form, into, dt, interval)
+        done = attempt(_population, name, form, into, dt, interval, steps)
         if done is not None:
             populations[name], mine, about[name], reports = done
             projections |= mine
@@ -208,10 +218,13 @@ def quantize(net: Network, dt: float, interval: int = 1) -> Quantized:
     )
 
 
-def _form(net: Network, p: Population, dt: float) -> Discrete:
+def _form(net: Network, p: Population, dt: float, steps: int | None) -> Discrete:
     form, owner = discrete(net, p, dt), f"Population {p.name!r}"
-    if not form.spiking:
-        raise ExportError(f"{owner}.v_th: must be finite; {form.theta.max():g} is never reached. Let it spike.")
+    if not form.spiking and (steps is None or np.any(form.theta < np.inf) or np.any(form.loss_v) or np.any(form.u)):
+        raise ExportError(
+            f"{owner}.v_th: must be finite; {form.theta.max():g} is never reached. Let it spike, or take an "
+            "Accumulator and give quantize steps, the most that it sums."
+        )
     if np.any(form.loss_u * 4096 < 0.5) or np.any((form.loss_v > 0) & (form.loss_v * 4096 < 0.5)):
         slowest = "the current" if np.any(form.loss_u * 4096 < 0.5) else "the potential"
         raise ExportError(
@@ -266,6 +279,27 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete) -> _Synapses:
     )
 
 
+def _current(i: Input, form: Discrete, dt: float) -> None:
+    """Make a constant current part of the bias."""
+    owner = f"Input {i.name!r}"
+    assert isinstance(i.source, StepCurrent)
+    first = int(np.ceil(i.source.times[0] / dt - 1e-6))
+    if form.current is None:
+        raise ExportError(f"{owner}: a current has no counterpart in this model. Use its bias or i_e.")
+    if len(i.source.times) != 1 or (first and np.any(form.loss_v)):
+        raise ExportError(
+            f"{owner}: must be one value from the first step on (from any step where there is no leak); got "
+            f"{i.source!r}. Give it as spikes."
+        )
+    bias = np.broadcast_to(i.source.amplitudes[0], form.bias.shape) * form.current
+    form.bias, form.v = form.bias + bias, form.v - first * bias
+    if np.any(form.v > form.theta):
+        raise ExportError(
+            f"{owner}: begins {first} steps late with a current so negative that v would have to start above the "
+            "threshold. Begin it sooner."
+        )
+
+
 def _direct(net: Network, i: Input, form: Discrete) -> _Synapses:
     weight = i.weight
     if isinstance(weight, Distribution):
@@ -277,7 +311,7 @@ def _direct(net: Network, i: Input, form: Discrete) -> _Synapses:
 
 
 def _population(
-    name: str, form: Discrete, into: dict[str, _Synapses], dt: float, interval: int
+    name: str, form: Discrete, into: dict[str, _Synapses], dt: float, interval: int, steps: int | None
 ) -> tuple[IntegerLIF, dict[str, IntegerProjection], PopulationReport, dict[str, ProjectionReport]]:
     n = len(form.theta)
     du = np.clip(np.rint(4096 * form.loss_u) - 1, 0, 4095).astype(np.int64)
@@ -290,7 +324,8 @@ def _population(
     largest = max((float(np.max(np.abs(s.x), initial=0)) for s in into.values()), default=0.0)
     limits = (  # (what must fit at scale 1, into what)
         (np.max(np.maximum(up, down) / keep + np.abs(form.u)), STATE_LIMIT - 1),
-        (np.max(form.theta), TOP_VTH << 6), (np.max(np.abs(form.bias)), TOP_BIAS),
+        (np.max(np.abs(form.bias)), TOP_BIAS),
+        (np.max(form.theta) if form.spiking else np.max(_sum(form, up, down, steps)), TOP_VTH << 6),
         (np.max(np.abs(form.v)), STATE_LIMIT - 1), (largest, 254 << 13),
     )  # fmt: skip
     scale = 0.999 * min(most / need for need, most in limits if need > 0)
@@ -300,10 +335,11 @@ def _population(
         u = np.rint(form.u * scale).astype(np.int64)
         high, low = high + np.maximum(u, 0), low + np.maximum(-u, 0) + 4096 * 64 / (du + 1) * _floored(into, stored, n)
         most = float(max(np.max(high), np.max(low)))
-        if most < STATE_LIMIT:
+        sums = 0.0 if form.spiking else float(np.max(_sum(form, high / scale, low / scale, steps))) * scale
+        if most < STATE_LIMIT and sums < (TOP_VTH << 6) - 64 * (steps or 0):  # a rounded bias is at most 64 off
             break
         scale *= 0.98  # rounded weights may add up to a little more
-    vth = np.rint(form.theta * scale / 64).astype(np.int64)
+    vth = np.rint(np.minimum(form.theta * scale / 64, TOP_VTH)).astype(np.int64)
     if np.any(vth < 1):
         raise ExportError(
             f"Population {name!r}: a threshold of {form.theta.min():g} is less than half a unit beside the largest "
@@ -316,7 +352,8 @@ def _population(
     bias_mant = np.rint(exact / 2.0**bias_exp).astype(np.int64)
     bias = bias_mant << bias_exp
     v = np.rint(form.v * scale).astype(np.int64)
-    neurons = IntegerLIF(n, du, dv, bias_mant, bias_exp, vth, u, v)
+    neurons = IntegerLIF(n, du, dv, bias_mant, bias_exp, vth, u, v, int(form.subtract))
+    size = np.where(np.isfinite(form.theta), form.theta, TOP_VTH * 64 / scale)
     with np.errstate(divide="ignore", invalid="ignore"):
         leak = 4096.0 / dv
         highest = np.maximum(v, np.where(high + bias > 0, np.maximum((high + bias) * leak, 0), 0))
@@ -325,10 +362,11 @@ def _population(
             scale=scale,
             tau_u=_tau(form.loss_u, dt), tau_u_realised=_tau((du + 1) / 4096.0, dt),
             tau_v=_tau(form.loss_v, dt), tau_v_realised=_tau(dv / 4096.0, dt),
-            threshold_error=float(np.max(np.abs(vth * 64 / scale / form.theta - 1))),
-            bias_error=float(np.max(np.abs(bias / scale - form.bias) / form.theta)),
+            threshold_error=float(np.max(np.abs(vth * 64 / scale / size - 1))),
+            bias_error=float(np.max(np.abs(bias / scale - form.bias) / size)),
             headroom=math.inf if most == 0 else math.log2(STATE_LIMIT / most),
-            dead=highest <= vth << 6, always=bias - low > vth << 6, may_clip=lowest < 1 - STATE_LIMIT,
+            dead=(highest <= vth << 6) & form.spiking, always=bias - low > vth << 6,
+            may_clip=(lowest < 1 - STATE_LIMIT) & form.spiking,
         )  # fmt: skip
     projections, reports = {}, {}
     for k, s in into.items():
@@ -340,6 +378,11 @@ def _population(
         snr = math.inf if error == 0 else 10 * math.log10(np.sum(s.x**2) / error)
         reports[k] = ProjectionReport(exponent, snr, int(np.sum((weights == 0) & (s.x != 0))))
     return neurons, projections, report, reports
+
+
+def _sum(form: Discrete, up: np.ndarray, down: np.ndarray, steps: int | None) -> np.ndarray:
+    """Largest |v| after ``steps`` steps of a unit that only sums."""
+    return np.asarray(np.abs(form.v) + float(steps or 0) * (np.maximum(up, down) + np.abs(form.bias)))
 
 
 def _tau(loss: np.ndarray, dt: float) -> np.ndarray:

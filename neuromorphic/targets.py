@@ -210,34 +210,29 @@ class _Rows:
     def __init__(self, net: IntegerNetwork, chip: Chip) -> None:
         self.net = net
         index = max(1, math.ceil(math.log2(chip.neurons.value or 1)))
-        begin = dict(zip(net.populations, np.cumsum([0, *(p.n for p in net.populations.values())]), strict=False))
         total = sum(p.n for p in net.populations.values())
         targets, keys, widths, self.owners, at = [], [], [], [], 0
         for p in net.projections.values():
             sources, row = np.unique(p.sources, return_inverse=True)
-            targets.append(p.targets + begin[p.target])
+            targets.append(p.targets + net.first[p.target])
             keys.append(row + at)
             delay = int(np.max(p.delays, initial=0)).bit_length()
             widths.append(np.full(len(sources), p.bits + delay + index))
-            self.owners.append((p.source, sources, at))
+            self.owners.append((sources + net.first[p.parts[0]], at))
             at += len(sources)
         none = np.empty(0, np.int64)
         target, key = np.concatenate([*targets, none]), np.concatenate([*keys, none])
         order = np.lexsort((key, target))
         self.target, self.of_target = target[order], key[order]
         self.first = np.searchsorted(self.target, np.arange(total + 1))
-        self.width, self.count, self.begin = np.concatenate([*widths, none]), at, begin
+        self.width, self.count = np.concatenate([*widths, none]), at
 
     def messages(self, core: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """Axons that each neuron sends, and by population and source the cores that each neuron reaches."""
         pairs = np.unique(np.stack((self.of_target, core[self.target])), axis=1)
         lists = np.bincount(pairs[0], minlength=self.count)
-        axons = np.zeros(len(core))
-        reached = {k: np.zeros(p.n, np.int64) for k, p in self.net.populations.items()}
-        reached |= {k: np.zeros(s.n, np.int64) for k, s in self.net.sources.items()}
-        for name, sources, at in self.owners:
-            mine = lists[at : at + len(sources)]
-            reached[name][sources] += mine
-            if name in self.begin:
-                axons[self.begin[name] + sources] += mine
-        return axons, reached
+        reached = np.zeros(sum(self.net.sizes.values()), np.int64)
+        for sources, at in self.owners:
+            reached[sources] += lists[at : at + len(sources)]
+        first, sizes = self.net.first, self.net.sizes
+        return reached[: len(core)], {k: reached[first[k] : first[k] + n] for k, n in sizes.items()}

@@ -28,6 +28,7 @@ from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
 from verify_meet import meet, meet_noise, meet_weights
+from verify_neuromorphic import digits_on_loihi, reservoir_on_loihi
 from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
 from verify_ranks import ranks
@@ -51,7 +52,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         streaming, kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath,
         r_max, force_sine, force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs,
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
-        one_day, meet, meet_noise, meet_weights,
+        one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi,
     )
 }  # fmt: skip
 

@@ -98,6 +98,7 @@ class Target(str, Enum):
 
     nir = "nir"
     lava = "lava"
+    sonata = "sonata"
     report = "report"
 
 
@@ -370,9 +371,11 @@ def validate(
 
 @app.command()
 def export(
-    target: Target = typer.Argument(help="nir: a NIR file; lava: a folder for Lava; report: cost on a chip."),
+    target: Target = typer.Argument(
+        help="A file for NIR, a folder for Lava or SONATA, or a report of the cost on a chip."
+    ),
     file: Path = typer.Argument(help="TOML file."),
-    out: Path | None = typer.Option(None, help="File or folder to write [default: results/NAME.nir or .lava]."),
+    out: Path | None = typer.Option(None, help="File or folder to write [default: results/NAME.TARGET]."),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value; lists by number, from 0."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing NIR file."),
     check: int = typer.Option(0, metavar="STEPS", help="nir: keep random input and the spikes expected of it."),
@@ -394,6 +397,8 @@ def export(
             print(command.write_nir(net, dt, check, out, overwrite))
         elif target is Target.lava:
             print(command.write_lava(net, dt, interval, steps, out))
+        elif target is Target.sonata:
+            print(command.write_sonata(net, dt, experiment.simulation.duration, out))
         else:
             print(command.describe(net, dt, interval, steps, chip, chips))
 

@@ -1,5 +1,6 @@
 """Integer networks against lava-nc 0.10.0: its process models in fuzzed runs, its runtime through exported bundles."""
 
+import dataclasses
 import subprocess
 from pathlib import Path
 
@@ -10,8 +11,12 @@ import snn
 from kernels.errors import BackendUnavailable
 from kernels.jit import jit
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, lif
-from neuromorphic.lava import export_lava, lava_python, run_lava
+from neuromorphic.lava import export_classifier, export_lava, lava_python, run_lava
 from neuromorphic.quantization import quantize
+from neuromorphic.readout import IntegerReadout, classify, record
+from neuromorphic.split import split
+from neuromorphic.targets import map_network
+from snn.confidence import EarlyExit
 
 pytestmark = pytest.mark.cross
 
@@ -38,7 +43,7 @@ def drive(u, v, a, du, dv, bias, threshold):
     us, vs, ss = np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)
     for t in range(shape[0]):
         for i in range(shape[1]):
-            u[i], v[i], ss[t, i], _, _ = lif(u[i], v[i], a[t, i], du[i], dv[i], bias[i], threshold[i])
+            u[i], v[i], ss[t, i], _, _ = lif(u[i], v[i], a[t, i], du[i], dv[i], bias[i], threshold[i], 0)
             us[t, i], vs[t, i] = u[i], v[i]
     return us, vs, ss
 
@@ -102,7 +107,7 @@ def recurrent(seed, n=200, steps=500, delays=0):
     when, which = np.nonzero(rng.random((steps, 40)) < 0.2)
     neurons = IntegerLIF(
         n, du=rng.integers(200, 4096, n), dv=rng.integers(0, 1000, n), bias_mant=rng.integers(-50, 100, n),
-        bias_exp=rng.integers(0, 5, n), vth=rng.integers(100, 2000, n),
+        bias_exp=rng.integers(0, 5, n), vth=rng.integers(100, 2000, n), subtract=rng.integers(0, 2, n) * (seed % 2),
     )  # fmt: skip
 
     def edges(source, n_source, exponent):
@@ -120,6 +125,23 @@ def test_a_recurrent_network_runs_equally_in_lavas_runtime(python, tmp_path, see
     run = run_lava(export_lava(recurrent(seed, delays=delays), tmp_path / "b", 500), python, dense, timeout=240)
     assert 1000 < run.spikes["pop"].sum() < 90_000
     assert run.spikes["pop"].shape == run.u["pop"].shape == run.v["pop"].shape == (500, 200)
+    assert run.equal, run.differ
+
+
+@pytest.mark.parametrize(("dense", "delays"), [(False, 5), (True, 0)], ids=["sparse", "dense"])
+def test_a_network_split_over_cores_runs_in_lava_as_the_whole_does(python, tmp_path, dense, delays):
+    """Four parts, whose sums are shifted down together: Lava's spikes are those of the network in one piece."""
+    net = recurrent(9, delays=delays)
+    net.projections["rec"].exponent = -1
+    core = {"pop": np.searchsorted([30, 31, 150], np.arange(200), side="right")}
+    mapping = dataclasses.replace(map_network(net), core=core)
+    parts = split(net, mapping)
+    run = run_lava(export_lava(parts, tmp_path / "b", 500), python, dense, timeout=240)
+    whole = net.run(500, ["pop"])
+    spikes = np.concatenate([run.spikes[name] for name in parts.populations], axis=1)
+    assert spikes.sum() > 1000
+    assert np.array_equal(np.argwhere(spikes) + [1, 0], np.stack((whole.steps["pop"], whole.ids["pop"]), axis=1))
+    assert np.array_equal(np.concatenate([run.v[name] for name in parts.populations], axis=1), whole.v["pop"])
     assert run.equal, run.differ
 
 
@@ -156,3 +178,28 @@ def test_a_float_network_runs_equally_in_lava_once_quantised(python, tmp_path, d
     rate = sum(s.sum() for s in run.spikes.values()) / 200 / 0.5
     assert 2 < rate < 300
     assert run.equal, run.differ
+
+
+def test_a_converted_digits_classifier_stops_in_lava_where_it_stops_here(python, tmp_path):
+    """QCFS trained on digits, converted, quantised, with an agent's integer bar: stop steps, answers, spikes."""
+    torch, sets = pytest.importorskip("torch"), pytest.importorskip("sklearn.datasets")
+    from snn.torch import QCFS, from_torch, train
+
+    data = sets.load_digits()
+    x, y, steps = data.data / 16.0, data.target, 20
+    torch.manual_seed(0)
+    ann = torch.nn.Sequential(torch.nn.Linear(64, 40), QCFS(4, 2.0), torch.nn.Linear(40, 10))
+    train(ann, x[:600], y[:600], epochs=40, seed=0)
+    encoder = snn.encode.Rate("input")
+    network = quantize(from_torch(ann, (64,), encoder=encoder).network, 1.0, steps=steps).network
+    trace = record(network, encoder, x[600:800], "output", steps, labels=y[600:800])
+    agent = EarlyExit("margin")
+    fit, calibrate = trace.split([0.3, 0.7], seed=0)
+    agent.fit(fit).certify(calibrate, risk="disagreement", eps=0.05, delta=0.2)
+    run = classify(network, encoder, x[800:840], IntegerReadout.of(agent, "output", trace))
+    assert len(np.unique(run.steps)) > 3 and np.mean(run.labels == y[800:840]) > 0.85
+    found = run_lava(export_classifier(run, tmp_path / "b"), python, timeout=240)
+    assert found.equal, (found.differ, found.decisions_differ)
+    assert np.array_equal(found.decisions, np.stack((run.steps, run.labels), axis=1))
+    assert sum(s.sum() for s in found.spikes.values()) == sum(len(s) for s in run.result.steps.values()) > 1000
+    assert len(found.spikes["output"]) == run.total < 0.7 * 41 * steps

@@ -67,7 +67,7 @@ def twin(net, steps):
             v = np.clip(shift(v * (4096 - n.dv), 12) + u + n.bias_mant * 2**n.bias_exp, 1 - 2**23, 2**23 - 1)
             fired = v > n.vth * 64
             spikes[name][t] = fired
-            state[name] = u, np.where(fired, 0, v)
+            state[name] = u, np.where(fired, np.where(n.subtract == 1, v - n.vth * 64, 0), v)
             us[name].append(u)
             vs[name].append(state[name][1])
     return {k: spikes[k][1:] for k in us}, us, vs
@@ -96,6 +96,7 @@ def network(seed, n=12, steps=60, module=fixed_point):
             n, du=rng.choice([0, 300, 4095, rng.integers(0, 4096)], n), dv=rng.choice([0, 100, 4095], n),
             bias_mant=rng.integers(-2000, 4096, n), bias_exp=rng.integers(0, 5, n), vth=rng.integers(0, 3000, n),
             u=rng.integers(1 - 2**20, 2**20, n), v=rng.integers(1 - 2**23, 2**23, n),
+            subtract=rng.integers(0, 2, n),
         )  # fmt: skip
 
     def edges(source, target, n_source):
@@ -149,7 +150,9 @@ MISTAKES = {
     "wrap at 2^23": ("if u > 8388608:", "if u >= 8388608:"),
     "clip below at -2^23": ("max(v, -8388607)", "max(v, -8388608)"),
     "threshold not strict": ("fired = v > threshold", "fired = v >= threshold"),
-    "no reset": ("0 if fired else v", "v"),
+    "no reset": ("threshold if subtract else 0", "threshold if subtract else v"),
+    "subtracts always": ("threshold if subtract else 0", "threshold"),
+    "subtracts its mantissa": ("v - threshold if", "v - (threshold >> 6) if"),
     "exponent on each weight": ("scratch[place] += links.weights[e]", "scratch[place] += links.weights[e] & -2"),
     "delay one less": ("(t + 1 + links.delays[e])", "(t + 1 + max(links.delays[e] - 1, 0))"),
     "one slot too few": ("int(max(p.delays, default=0)) + 1", "max(int(max(p.delays, default=0)), 1)"),
