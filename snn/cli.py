@@ -20,6 +20,7 @@ import typer
 
 from kernels.errors import ConfigError, ModelError, SimError
 from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, nearest
+from snn import cli_sweep
 
 if TYPE_CHECKING:
     from snn.config import Experiment
@@ -453,6 +454,10 @@ def _save_picture(figure: Any, path: Path) -> None:
         part.unlink(missing_ok=True)
         pyplot.close(figure)
 
+
+# ---------------------------------------------------------------------------------------------------------- sweep
+
+app.command(name="sweep")(cli_sweep.sweep)
 
 # ----------------------------------------------------------------------------------------------------- confidence
 

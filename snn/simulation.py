@@ -81,7 +81,7 @@ class Simulation:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
-        self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
+        self.threads = 1 if backend == "reference" else choose_threads(net) if threads is None else threads
         self._say = (lambda text: None) if quiet else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         begin = time.perf_counter()
@@ -421,7 +421,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _choose_threads(net: Network) -> int:
+def choose_threads(net: Network) -> int:
+    """Threads for a network when nobody says: one for small ones, else the cores at hand."""
     neurons = sum(p.n for p in net.populations.values() if p.spec)
     synapses = sum(p.rule.expected(p.source.n, p.target.n) for p in net.projections.values())
     return cores() if neurons >= 2000 or synapses >= 1_000_000 else 1
