@@ -9,7 +9,8 @@ table.csv): what, against what, statistic, bound with its reason, pass or fail. 
 A statistical check also shows that it can fail: the same network with its inhibition wrong by 5 % must be told apart.
 
 The statistics need NEST and Brian2 (the ``peers`` extra), ``streaming`` needs libsonata, ``torch_training``
-and ``torch_conversion`` the ``torch`` extra and scikit-learn.
+and ``torch_conversion`` the ``torch`` extra and scikit-learn, ``sweep`` the extras ``dask`` and ``mpi``
+with an mpiexec.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from verify_statistics import (
     statistics_cuba,
     statistics_microcircuit,
 )
+from verify_sweep import sweep
 from verify_torch import torch_conversion, torch_training
 from verify_voltage import clopath, r_max
 
@@ -47,7 +49,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
         kill, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, force_sine,
         force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs, confidence_tasks,
-        torch_training, torch_conversion,
+        torch_training, torch_conversion, sweep,
     )
 }  # fmt: skip
 

@@ -124,6 +124,7 @@ def run(
     duration: float | None = typer.Option(None, metavar="MS", help="Model time."),
     quiet: bool = typer.Option(False, "--quiet", help="No progress and no messages; errors and the table stay."),
     plot: Path | None = typer.Option(None, metavar="PNG", help="Draw a raster as well."),
+    on: str | None = typer.Option(None, metavar="nest", help="Run it in another simulator: nest."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Run an experiment, write its records and print the rates."""
@@ -144,13 +145,15 @@ def run(
             if not any(p.variable == "spikes" for p in net.probes):
                 raise ConfigError(f"{picture}: a raster needs recorded spikes. Add spikes to [[record]].")
 
+        from snn.nest.run import far_run
         from snn.simulation import Simulation
 
         s = experiment.simulation
-        simulation = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet=quiet)
+        far = far_run(on, net, s)
+        simulate = far or Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet=quiet).run
     begin = time.perf_counter()
     with _errors(FAILED, part_path(target)):
-        result = simulation.run(s.duration, to=target, progress=not quiet, overwrite=overwrite, compress=compress)
+        result = simulate(s.duration, to=target, progress=not quiet, overwrite=overwrite, compress=compress)
     if not quiet:
         seconds = time.perf_counter() - begin
         factor = f", real-time factor {seconds / s.duration * 1e3:.3g}" if s.duration > 0 else ""
