@@ -104,7 +104,8 @@ def _work(graph: Graph, folder: Path) -> dict[str, Any]:
         raise BackendUnavailable(f"NEST: {command[0]}: {error.strerror}. Name another command in {VARIABLE}.") from None
     lines = done.stdout.strip().splitlines()
     if done.returncode or not lines:
-        said = done.stderr.strip().splitlines() or lines or ["nothing was said"]
+        texts = [line for line in (*lines, *done.stderr.splitlines()) if any(map(str.isalnum, line))]
+        said = texts or ["nothing was said"]
         raise BackendUnavailable(
             f"NEST: {shlex.join(_command())} ended with exit code {done.returncode}: {said[-1]}. Install "
             f"nest-simulator 3 there, or name a command that is a Python with NEST in {VARIABLE}."
