@@ -42,6 +42,7 @@ from verify_statistics import (
     statistics_cuba,
     statistics_microcircuit,
 )
+from verify_sweep import sweep
 from verify_torch import torch_conversion, torch_training
 from verify_voltage import clopath, r_max
 
@@ -52,7 +53,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         streaming, kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath,
         r_max, force_sine, force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs,
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
-        one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi,
+        one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep,
     )
 }  # fmt: skip
 

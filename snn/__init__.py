@@ -1,5 +1,7 @@
 """Volley: describe a spiking network once; simulate it on event kernels, let it learn, export it."""
 
+from typing import TYPE_CHECKING, Any
+
 try:
     import kernels.spec as _spec  # noqa: F401
 except ImportError as error:  # the Hugging Face distribution `kernels` alone, or an uninstalled checkout
@@ -38,6 +40,9 @@ from snn.neurons.base import NeuronModel, define
 from snn.records import Result, SpikeRecord, StateRecord
 from snn.simulation import Simulation
 
+if TYPE_CHECKING:
+    from snn.sweeps import sweep
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -47,5 +52,14 @@ __all__ = [
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
     "define", "distance_dependent", "encode", "exponential", "fixed_indegree", "fixed_outdegree", "fixed_total_number",
     "from_arrays", "from_sonata", "from_sparse", "lognormal", "normal", "one_to_one", "pairwise_bernoulli", "plot",
-    "uniform", *_models,
+    "sweep", "uniform", *_models,
 ]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """``snn.sweep``, imported when it is first used: configuration and files take half as long as all else."""
+    if name == "sweep":
+        from snn.sweeps import sweep
+
+        return sweep
+    raise AttributeError(f"module 'snn' has no attribute {name!r}")

@@ -21,6 +21,7 @@ import typer
 
 from kernels.errors import ConfigError, ModelError, SimError
 from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, nearest
+from snn import cli_sweep
 
 if TYPE_CHECKING:
     from snn.config import Experiment
@@ -128,6 +129,7 @@ def run(
     checkpoint: Path | None = typer.Option(None, metavar="H5", help="Keep the state there, for snn resume."),
     every: float | None = typer.Option(None, metavar="MS", help="Model time between two checkpoints."),
     checksum: bool = typer.Option(False, "--checksum", help="Write a checksum with every chunk."),
+    on: str | None = typer.Option(None, metavar="nest", help="Run it in another simulator: nest."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Run an experiment, write its records and print the rates."""
@@ -155,17 +157,22 @@ def run(
                     raise ConfigError(f"{picture}: a raster needs recorded spikes. Add spikes to [[record]].")
         ranks.gather(None)
 
+        from snn.nest.run import far_run
         from snn.simulation import Simulation
 
         s = experiment.simulation
-        simulation = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, ranks.comm)
+        far = far_run(on, net, s)
+        if far and (checkpoint or every or checksum or ranks.size > 1):
+            raise ConfigError(f"--on {on}: goes with no --checkpoint, --every, --checksum and mpiexec. Leave them out.")
+        options: dict[str, Any] = {"overwrite": overwrite, "compress": compress}
+        simulate: Any = far
+        if far is None:
+            simulate = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, ranks.comm).run
+            options |= {"checksum": checksum, "checkpoint": checkpoint, "every": every}
     begin = time.perf_counter()
     with _errors(FAILED, part_path(target)):
         progress = not quiet and ranks.rank == 0
-        result = simulation.run(
-            s.duration, to=whole, progress=progress, overwrite=overwrite, compress=compress, checksum=checksum,
-            checkpoint=checkpoint, every=every,
-        )  # fmt: skip
+        result = simulate(s.duration, to=whole, progress=progress, **options)
     if progress:
         seconds = time.perf_counter() - begin
         factor = f", real-time factor {seconds / s.duration * 1e3:.3g}" if s.duration > 0 else ""
@@ -470,6 +477,10 @@ def _save_picture(figure: Any, path: Path) -> None:
         part.unlink(missing_ok=True)
         pyplot.close(figure)
 
+
+# ---------------------------------------------------------------------------------------------------------- sweep
+
+app.command(name="sweep")(cli_sweep.sweep)
 
 # ----------------------------------------------------------------------------------------------------- confidence
 

@@ -64,15 +64,19 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, allow_cod
         Lists every problem, each under its key path.
     """
     path = Path(path)
+    return resolve(path, absolute(read_toml(path), path.absolute().parent), overrides or {}, allow_code)
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The document as it is in the file; ConfigError where it cannot be read."""
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Check the name.") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
     except ValueError as error:  # of tomllib, or in decoding
         raise ConfigError(f"{path}: is not valid TOML: {error}.") from None
-    return _check(path, _absolute(raw, path.absolute().parent), overrides or {}, allow_code)
 
 
 def load_provenance(
@@ -100,7 +104,7 @@ def from_configuration(
     if not isinstance(raw, dict):
         raise FormatError(f"{path}: holds no configuration: it was not made from a TOML file. Run its script again.")
     raw = {k: v for k, v in raw.items() if k != "output"}
-    return _check(Path(path), raw, overrides or {}, allow_code)
+    return resolve(Path(path), raw, overrides or {}, allow_code)
 
 
 def parse_override(text: str) -> tuple[str, Any]:
@@ -127,7 +131,8 @@ def parse_override(text: str) -> tuple[str, Any]:
     raise ConfigError(f'--set {text}: the value must be TOML: a number, "text", true, [1, 2] or {{normal = {{...}}}}.')
 
 
-def _check(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_code: bool) -> Experiment:
+def resolve(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_code: bool) -> Experiment:
+    """The experiment of a document with absolute paths, as :func:`load`; ``path`` is where it was read."""
     raw, problems = copy.deepcopy(raw), []
     for key, value in overrides.items():
         try:
@@ -157,12 +162,12 @@ def listed(path: Path, problems: list[str]) -> ConfigError:
     return ConfigError("\n  ".join([f"{path}: {count}", *problems]))
 
 
-def _absolute(raw: Any, folder: Path, key: str = "") -> Any:
+def absolute(raw: Any, folder: Path, key: str = "") -> Any:
     """``raw``, the value of ``key``, with every path (a text under one of PATHS, anywhere) made absolute."""
     if isinstance(raw, dict):
-        return {k: _absolute(value, folder, k) for k, value in raw.items()}
+        return {k: absolute(value, folder, k) for k, value in raw.items()}
     if isinstance(raw, list):
-        return [_absolute(x, folder, key) for x in raw]
+        return [absolute(x, folder, key) for x in raw]
     return str(folder / Path(raw).expanduser()) if isinstance(raw, str) and key in PATHS else raw
 
 
@@ -200,5 +205,5 @@ def _override(raw: dict[str, Any], key: str, value: Any) -> None:
                 raise ConfigError(f"override {key}: no {part!r} in {here or 'the file'}.{nearest(part, place)}")
             place[part] = {}
         if last:
-            place[index] = _absolute(value, Path.cwd(), part)
+            place[index] = absolute(value, Path.cwd(), part)
         place = place[index]

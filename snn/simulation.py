@@ -95,7 +95,7 @@ class Simulation:
                 f'Simulation.comm: needs engine="clock" and backend="cpu"; got engine={engine!r}, backend={backend!r}.'
             )
         if threads is None:
-            threads = 1 if self._ranks.size > 1 else _choose_threads(net)
+            threads = 1 if self._ranks.size > 1 else choose_threads(net)
         self.threads = 1 if backend == "reference" else threads
         self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
@@ -589,7 +589,8 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _choose_threads(net: Network) -> int:
+def choose_threads(net: Network) -> int:
+    """Threads for a network when nobody says: one for small ones, else the cores at hand."""
     neurons = sum(p.n for p in net.populations.values() if p.spec)
     synapses = sum(p.rule.expected(p.source.n, p.target.n) for p in net.projections.values())
     return cores() if neurons >= 2000 or synapses >= 1_000_000 else 1

@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def _pandas() -> ModuleType:
+def pandas_module(asker: str = "to_pandas") -> ModuleType:
+    """pandas, or what to install for ``asker``."""
     try:
         import pandas
     except ImportError as error:
-        raise SimError("to_pandas: pandas is not installed. pip install volley-snn[analysis]") from error
+        raise SimError(f"{asker}: pandas is not installed. pip install volley-snn[analysis]") from error
     return pandas
 
 
 def spikes_to_pandas(spikes: Mapping[str, SpikeRecord]) -> pd.DataFrame:
     """Long table sorted by time: time_ms float64, population (categorical), node_id int64."""
-    pandas = _pandas()
+    pandas = pandas_module()
     names = list(spikes)
     records = [spikes[name] for name in names]
     codes = np.repeat(np.arange(len(records)), [len(record) for record in records])
@@ -41,7 +42,7 @@ def spikes_to_pandas(spikes: Mapping[str, SpikeRecord]) -> pd.DataFrame:
 
 def states_to_pandas(record: StateRecord, variable: str) -> pd.DataFrame:
     """Wide table of one variable: a row a sample (index time_ms), a column a neuron (node_id)."""
-    pandas = _pandas()
+    pandas = pandas_module()
     frame: pd.DataFrame = pandas.DataFrame(
         record[variable],
         index=pandas.Index(record.times(variable), name="time_ms"),

@@ -1,0 +1,73 @@
+"""``snn sweep``; registered in ``snn.cli``. Everything slow is imported inside."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from kernels.errors import ConfigError
+
+if TYPE_CHECKING:
+    from snn.sweeps import Summary
+
+SHOWN = 20  # errors that are listed
+
+
+def sweep(
+    file: Path = typer.Argument(help="TOML file of a sweep."),
+    out: Path | None = typer.Option(None, help="Folder to write [default: results/NAME]."),
+    on: str | None = typer.Option(None, help="processes, dask or mpi."),
+    workers: int | None = typer.Option(None, help="Processes [default: the cores at hand]."),
+    address: str | None = typer.Option(None, metavar="TCP", help="Dask scheduler, such as tcp://host:8786."),
+    threads: int | None = typer.Option(None, help="Threads of a point, at most [default: cores / workers]."),
+    retry: bool = typer.Option(False, "--retry", help="Run failed points again."),
+    status: bool = typer.Option(False, "--status", help="Only say how many points are done."),
+    slurm: bool = typer.Option(False, "--slurm", help="Only write the script of a SLURM array into the folder."),
+    quiet: bool = typer.Option(False, "--quiet", help="No progress; errors and the last lines stay."),
+    allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the experiment names."),
+) -> None:
+    """Run an experiment at many points; a second call goes on where the first was stopped."""
+    from snn.cli import FAILED, WRONG, _errors, _say
+    from snn.sweeps.file import read_sweep, write_slurm
+
+    with _errors(WRONG):
+        table, plan = read_sweep(file, out, allow_code)
+        if status:
+            counts = plan.states()
+            running = counts.pop("running")
+            print(f"{len(plan.points)} points: " + ", ".join(f"{n} {s}" for s, n in counts.items()) + _running(running))
+            return
+        if slurm:
+            if table.slurm is None:
+                raise ConfigError(f"{file}: [slurm] is missing. Give at least tasks.")
+            print(write_slurm(table.slurm, plan, file, allow_code))
+            return
+        given = table.executor
+        place = on or given.on
+        where = address or given.address
+        arguments = place, workers or given.workers, where, threads or given.threads, retry, not quiet
+    with _errors(FAILED):
+        summary = plan.run(*arguments)
+    _report(summary, _say)
+    if summary.count("failed"):
+        raise typer.Exit(FAILED)
+
+
+def _running(n: int) -> str:
+    return f" ({n} of them running)" if n else ""
+
+
+def _report(summary: "Summary", say: Any) -> None:
+    failures = summary.failures()
+    errors: dict[str, list[str]] = {}
+    for name, error in failures.items():
+        errors.setdefault(" ".join(error.split()), []).append(name)
+    for error, names in list(errors.items())[:SHOWN]:
+        more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+        say(f"failed: points/{names[0]}{more}: {error}")
+    if len(errors) > SHOWN:
+        say(f"and {len(errors) - SHOWN} other errors, see the column error")
+    waiting = summary.count("waiting")
+    text = f"{len(summary)} points: {summary.count('done')} done, {len(failures)} failed"
+    print(text + (f", {waiting} still run by another sweep" if waiting else ""))
+    print(summary.path)

@@ -1,0 +1,134 @@
+"""The table of a sweep: a row a point, columns of what was set and what was measured."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+
+from kernels.errors import FormatError
+from snn.io.sonata_file import reading, text_of, writing
+from snn.sweeps.design import Point, canonical
+from snn.sweeps.points import DONE, ERROR, FAILED, RESULT, read, state
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT = "volley-sweep 1"
+SUMMARY = "summary.h5"
+FIRST = ("point", "status", "repetition", "seed")
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """Results of a sweep. Made by :func:`snn.sweep` and :func:`read_summary`.
+
+    Parameters
+    ----------
+    path : file of the table; the sweep's folder is its parent
+    columns : column to array of shape (n_points,): ``point`` (its folder is points/<point>), ``status`` ("done",
+        "failed" or "waiting"), ``repetition``, ``seed``, the parameters, the measures (float64, nan where there is
+        none), ``error``
+    """
+
+    path: Path
+    columns: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.columns["point"])
+
+    def __getitem__(self, column: str) -> Any:
+        return self.columns[column]
+
+    def count(self, status: str) -> int:
+        """How many points are "done", "failed" or "waiting"."""
+        return int(np.sum(self["status"] == status))
+
+    def failures(self) -> dict[str, str]:
+        """Error of every failed point, by name."""
+        failed = self["status"] == FAILED
+        return dict(zip(self["point"][failed].tolist(), self["error"][failed].tolist(), strict=True))
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The table as a ``pandas.DataFrame``."""
+        from snn.io.frames import pandas_module
+
+        frame: pd.DataFrame = pandas_module("Summary.to_pandas").DataFrame(self.columns)
+        return frame
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{self.count(s)} {s}" for s in ("done", "failed", "waiting") if self.count(s))
+        return f"Summary({str(self.path)!r}: {len(self)} points, {counts or 'none'})"
+
+
+def summarise(root: Path, points: Sequence[Point], kinds: list[str] | None) -> Summary:
+    """Read what there is of every point, and write the table."""
+    rows: list[dict[str, Any]] = []
+    measures: dict[str, None] = {}
+    for point in points:
+        folder = root / "points" / point.name
+        status = state(folder, kinds)
+        found = (read(folder / (RESULT if status == DONE else ERROR)) if status != "waiting" else None) or {}
+        measured = found.get("measures", {}) if status == DONE else {}
+        measures |= dict.fromkeys(measured)
+        error = found.get("error", "") if status == FAILED else ""
+        rows.append({"point": point.name, "status": status, "repetition": point.repetition, "seed": point.seed,
+                     "values": point.values, "measures": measured, "error": error})  # fmt: skip
+    columns: dict[str, Any] = {name: _column([row[name] for row in rows]) for name in FIRST}
+    for name in points[0].values if points else ():
+        columns[name if name not in FIRST else f"parameter {name}"] = _column([row["values"][name] for row in rows])
+    for name in measures:
+        key = f"measure {name}" if name in columns else name
+        columns[key] = np.array([row["measures"].get(name, np.nan) for row in rows], float)
+    columns["error"] = _column([row["error"] for row in rows])
+    path = root / SUMMARY
+    part = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.part")  # another sweep may write it as well
+    with writing(path):
+        try:
+            with h5py.File(part, "w") as file:
+                file.attrs["format"] = FORMAT
+                group = file.create_group("columns", track_order=True)
+                for name, values in columns.items():
+                    kind = h5py.string_dtype() if values.dtype == object else values.dtype
+                    group.create_dataset(name.replace("/", ":"), data=values, dtype=kind).attrs["name"] = name
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+    return Summary(path, columns)
+
+
+def read_summary(path: str | os.PathLike[str]) -> Summary:
+    """The table of a sweep, from its folder or file.
+
+    Raises
+    ------
+    FormatError
+        No such table.
+    """
+    path = Path(path)
+    path = path / SUMMARY if path.is_dir() else path
+    with reading(path) as file:
+        if text_of(file.attrs.get("format", "")) != FORMAT:
+            raise FormatError(f"{path}: must be a table of format {FORMAT!r}. Give the folder of a sweep.")
+        columns = {}
+        for data in file["columns"].values():
+            text = data.dtype.kind == "O"
+            name = text_of(data.attrs["name"])
+            columns[name] = np.array([text_of(x) for x in data[:]], object) if text else data[:]
+    return Summary(path, columns)
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """Numbers as integers or floats, all else as text."""
+    kinds = {type(v) for v in values}
+    if kinds and kinds <= {int}:
+        return np.array(values, np.int64)
+    if kinds and kinds <= {int, float}:
+        return np.array(values, float)
+    return np.array([v if isinstance(v, str) else canonical(v) for v in values], object)

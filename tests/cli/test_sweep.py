@@ -1,0 +1,309 @@
+"""``snn sweep`` and ``snn.sweep``, run: nothing lost, nothing twice, in processes, Dask, MPI and a SLURM script.
+
+The networks run on the reference backend, which compiles nothing.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import snn
+from snn.cli import app
+from snn.io.sonata import read_spikes
+from snn.sweeps import Range, read_summary
+from snn.sweeps.points import claim
+
+ROOT = Path(__file__).parents[2]
+
+NET = """
+seed = 7
+[simulation]
+duration = 100.0
+dt = 1.0
+backend = "reference"
+[populations.exc]
+n = 5
+model = "LIFDelta"
+params = {e_l = 0.0, v_th = 15.0, v_reset = 0.0}
+[inputs.noise]
+target = "exc"
+type = "Poisson"
+rate = 8000.0
+weight = 0.3
+[[projections]]
+source = "exc"
+target = "exc"
+rule = "all_to_all"
+weight = 0.5
+delay = 1.5
+"""
+SWEEP = """
+experiment = "net.toml"
+out = "sweep"
+measures = ["rate", "spikes", "active"]
+repetitions = 2
+[[parameters]]
+key = "inputs.noise.rate"
+low = 6000.0
+high = 12000.0
+num = 3
+[[parameters]]
+key = "populations.exc.params.tau_m"
+values = [10.0, 20.0]
+[executor]
+workers = 2
+"""
+FUNCTION = """
+import os, time
+def f(x, y, seed, folder):
+    assert folder.is_dir()
+    if x == 2 and y == "dies":
+        os._exit(9)
+    if x == 3:
+        raise ValueError("x is 3")
+    return {"double": 2.0 * x, "seed": seed % 1000, "parts": {"a": 1}}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])))
+    Path("net.toml").write_text(NET)
+    Path("sweep.toml").write_text(SWEEP)
+    return tmp_path
+
+
+def command(*args):
+    return CliRunner().invoke(app, ["sweep", *map(str, args)])
+
+
+def started(*args, **more):
+    return subprocess.Popen([sys.executable, "-m", "snn", "sweep", *map(str, args)], stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, text=True, **more)  # fmt: skip
+
+
+def logged(root="sweep"):
+    """How often each point was begun and ended."""
+    return {
+        p.parent.name: [line.split()[3] for line in p.read_text().splitlines()]
+        for p in sorted(Path(root).glob("points/*/log"))
+    }
+
+
+def same(first, second):
+    assert list(first.columns) == list(second.columns)
+    for name in first.columns:
+        np.testing.assert_array_equal(first[name], second[name], err_msg=name)
+    return True
+
+
+def test_sweep(folder):
+    """Points are those of the file, run as ``snn run`` would; a second call adds what is new and repeats nothing."""
+    done = command("sweep.toml")
+    assert done.exit_code == 0, done.output
+    assert "12 points: 12 done, 0 failed" in done.stdout and "12.0/12 points" in done.stderr
+    summary = read_summary("sweep")
+    assert len(summary) == 12 and set(summary["status"]) == {"done"} and summary["rate.exc"].max() > 10.0
+    row = 7
+    name, seed = summary["point"][row], summary["seed"][row]
+    assert (summary["inputs.noise.rate"][row], summary["repetition"][row]) == (9000.0, 1)
+    overrides = {"inputs.noise.rate": 9000.0, "populations.exc.params.tau_m": 20.0, "seed": int(seed)}
+    net = snn.config.load("net.toml", overrides).network()
+    alone = snn.Simulation(net, 1.0, backend="reference").run(100.0).spikes["exc"]
+    record = read_spikes(f"sweep/points/{name}/record.h5")["exc"]
+    np.testing.assert_array_equal(record.times, alone.times)
+    assert summary["rate.exc"][row] == alone.rate() and summary["spikes.exc"][row] == len(alone) > 0
+    assert Path(f"sweep/points/{name}/configuration.json").exists()
+
+    assert set(map(tuple, logged().values())) == {("start", "done")}
+    Path("sweep.toml").write_text(SWEEP.replace("10.0, 20.0", "20.0, 10.0, 30.0").replace("repetitions = 2", ""))
+    assert "9 points: 9 done" in command("sweep.toml", "--quiet").stdout
+    assert len(logged()) == 15 and set(map(tuple, logged().values())) == {("start", "done")}
+    before = {p: p.stat().st_mtime_ns for p in Path("sweep").rglob("record.h5")}
+    Path("sweep.toml").write_text(SWEEP.replace('"active"', '"cv"'))  # measured anew, not run again
+    assert "12 points: 12 done" in command("sweep.toml", "--quiet").stdout
+    assert "cv.exc" in read_summary("sweep").columns
+    assert before == {p: p.stat().st_mtime_ns for p in Path("sweep").rglob("record.h5")}
+
+
+def test_pandas_reads_the_table(folder):
+    pandas = pytest.importorskip("pandas")
+    Path("sweep.toml").write_text(SWEEP.replace("repetitions = 2", 'method = "random"\nn = 2'))
+    assert command("sweep.toml", "--quiet", "--workers", "1").exit_code == 0
+    with h5py.File("sweep/summary.h5") as file:
+        raw = pandas.DataFrame({name: data[:] for name, data in file["columns"].items()})
+    frame = read_summary("sweep").to_pandas()
+    assert list(raw) == list(frame) and raw["rate.exc"].equals(frame["rate.exc"])
+    assert frame["status"].tolist() == ["done", "done"] and frame["seed"].dtype == np.int64
+
+
+def test_killed_and_two_at_a_time(folder):
+    """Killed with its processes, then run by two sweeps at once: each point once to its end, as in a straight run."""
+    Path("net.toml").write_text(NET.replace("duration = 100.0", "duration = 3000.0"))
+    first = started("sweep.toml", "--quiet", start_new_session=True)
+    end = time.monotonic() + 60
+    while sum("done" in x for x in logged().values()) < 2:
+        assert time.monotonic() < end and first.poll() is None
+        time.sleep(0.02)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.communicate()
+    cut = logged()
+    assert any(x == ["start"] for x in cut.values()) and list(Path("sweep").rglob("record.h5.part"))
+    assert len(cut) < 12 or any(x == ["start"] for x in cut.values())
+    both = [started("sweep.toml", "--quiet", "--workers", "1") for _ in range(2)]
+    for each in both:
+        out, err = each.communicate(timeout=120)
+        assert each.returncode == 0, err
+    ended = logged()
+    assert len(ended) == 12 and all(x.count("done") == 1 for x in ended.values())
+    assert all(x == ["start", "done"] for k, x in ended.items() if cut.get(k) != ["start"])
+    assert not list(Path("sweep").rglob("*.part"))
+    assert command("sweep.toml", "--quiet", "--out", "straight").exit_code == 0
+    assert same(read_summary("sweep"), read_summary("straight"))
+
+
+def test_functions_fail_and_die(folder, monkeypatch):
+    """What raises is listed with its error; a process that dies takes no other point with it; retried on request."""
+    monkeypatch.syspath_prepend(folder)
+    (folder / "mine_to_sweep.py").write_text(FUNCTION)
+    import mine_to_sweep
+
+    def sweep(**more):
+        parameters = {"x": [1, 2, 3, 4], "y": ["lives", "dies"]}
+        return snn.sweep(mine_to_sweep.f, parameters, "out", workers=2, seed=1, **more)
+
+    found = sweep()
+    status = {(x, y): s for x, y, s in zip(found["x"], found["y"], found["status"], strict=True)}
+    assert [k for k, s in status.items() if s != "done"] == [(2, "dies"), (3, "lives"), (3, "dies")]
+    assert sorted(set(found.failures().values()))[0] == "ValueError: x is 3"
+    assert any("the process died" in error for error in found.failures().values())
+    done = found["status"] == "done"
+    assert found["double"][done].tolist() == [2.0, 2.0, 4.0, 8.0, 8.0] and np.isnan(found["double"][~done]).all()
+    np.testing.assert_array_equal(found["measure seed"][done], found["seed"][done] % 1000)
+    assert found["parts.a"][done].tolist() == [1.0] * 5
+    before = logged("out")
+    assert same(sweep(), found) and logged("out") == before
+    (folder / "mine_to_sweep.py").write_text(FUNCTION.replace("x == 3", "x == 5").replace("x == 2", "x == 5"))
+    assert sweep(retry=True).count("done") == 8
+    assert sum(len(x) for x in logged("out").values()) == sum(map(len, before.values())) + 3 * 2
+
+
+def test_a_claimed_point_is_left_alone(folder):
+    Path("sweep.toml").write_text(SWEEP.replace("num = 3", "num = 2").replace("repetitions = 2", ""))
+    from snn.sweeps.file import read_sweep
+
+    _, plan = read_sweep(Path("sweep.toml"), None, False)
+    mine = Path("sweep/points") / plan.points[2].name
+    mine.mkdir(parents=True)
+    with claim(mine) as note:
+        assert note is not None
+        with claim(mine) as second:
+            assert second is None
+        assert "(1 of them running)" in command("sweep.toml", "--status").stdout
+        done = command("sweep.toml", "--quiet", "--workers", "1")
+        assert "4 points: 3 done, 0 failed, 1 still run by another sweep" in done.stdout
+    assert "4 points: 3 done, 0 failed, 1 waiting\n" == command("sweep.toml", "--status").stdout
+
+
+def test_slurm_script(folder):
+    """The script of the array, run by bash as SLURM would, twice at a time."""
+    slurm = '\n[slurm]\ntasks = 2\noptions = {time = "00:10:00", mem = "2G"}\nsetup = ["export FROM_SETUP=1"]\n'
+    Path("sweep.toml").write_text(SWEEP.replace("num = 3", "num = 2") + slurm)
+    assert command("sweep.toml", "--slurm").exit_code == 0
+    text = Path("sweep/sweep.sbatch").read_text()
+    assert "#SBATCH --array=0-1\n" in text and "#SBATCH --time=00:10:00\n" in text and "\nexport FROM_SETUP=1\n" in text
+    assert not list(Path("sweep").glob("points/*"))
+    tasks = [
+        subprocess.Popen(["bash", "sweep/sweep.sbatch"], env={**os.environ, "SLURM_ARRAY_TASK_ID": str(k)})
+        for k in range(2)
+    ]
+    assert [task.wait(timeout=120) for task in tasks] == [0, 0]
+    assert read_summary("sweep").count("done") == 8
+    assert set(map(tuple, logged().values())) == {("start", "done")}
+    for bad in ('{array = "0-9"}', '{"mem\\nx" = 3}', '{mem = "a\\nb"}'):
+        Path("bad.toml").write_text(SWEEP + f"[slurm]\ntasks = 2\noptions = {bad}\n")
+        assert "must be an option of sbatch other than array" in command("bad.toml", "--slurm").stderr
+
+
+def test_dask(folder):
+    pytest.importorskip("distributed", reason="needs the extra dask")
+    assert command("sweep.toml", "--quiet", "--on", "dask", "--out", "dask").exit_code == 0
+    assert command("sweep.toml", "--quiet").exit_code == 0
+    assert same(read_summary("dask"), read_summary("sweep"))
+
+
+def test_mpi(folder):
+    pytest.importorskip("mpi4py", reason="needs the extra mpi")
+    if shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}") is None:
+        pytest.skip("no mpiexec")
+    mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    more = {
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
+    }
+    run = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", "-m", "snn", "sweep", "sweep.toml", "--quiet"]
+    done = subprocess.run(
+        [*run, "--on", "mpi", "--out", "mpi"], env={**os.environ, **more}, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert command("sweep.toml", "--quiet").exit_code == 0
+    assert same(read_summary("mpi"), read_summary("sweep"))
+    assert "mpiexec -n N python -m mpi4py.futures" in command("sweep.toml", "--on", "mpi", "--out", "more").stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("rate\"\nlow", "rat\"\nlow", "inputs.noise.rat: no such key"),
+        ("inputs.noise.rate", "inputs.nois.rate", "no 'nois' in inputs"),
+        ("low = 6000.0", "low = 60000.0", "parameters.0.high: must be > low"),
+        ("low = 6000.0", "values = [1.0]", "parameters.0: must have either values, or low and high"),
+        ("high = 12000.0", "", "parameters.0: needs values, or low and high"),
+        ("num = 3", "number = 3", "parameters.0.number: no such key. Did you mean 'num'"),
+        ("num = 3", "", "parameter inputs.noise.rate: Range.num: is missing"),
+        ('"spikes"', '"spike"', "sweep.measures: no measure 'spike'. Did you mean 'spikes'"),
+        ("net.toml", "none.toml", "none.toml: no such file"),
+        ("repetitions = 2", 'method = "sobol"', 'method: must be "grid", "zip", "random" or "lhs"; got \'sobol\''),
+        ("workers = 2", "workers = 0", "executor.workers: must be >= 1; got 0"),
+        ("[executor]", '[[parameters]]\nkey = "inputs.noise.rate"\nvalues = [1.0]\n[executor]',
+         "parameters.2.key: inputs.noise.rate is given twice"),
+    ],
+)  # fmt: skip
+def test_bad_files(folder, old, new, message):
+    assert old in SWEEP
+    Path("sweep.toml").write_text(SWEEP.replace(old, new))
+    done = command("sweep.toml")
+    assert done.exit_code == 2 and message in done.stderr and "Traceback" not in done.output, done.stderr
+    assert not Path("sweep").exists() and not Path("results").exists()
+
+
+def test_bad_calls(folder):
+    def inner(x):
+        return x
+
+    for what, more, message in (
+        (inner, {}, "must be defined in a module by name"),
+        (np.sin, {}, "sin cannot be called with these parameters"),
+        (shutil.copy, {"parameters": {"source": [1]}}, "copy cannot be called with these parameters"),
+        ("net.toml", {"on": "threads"}, "sweep.on: must be one of processes, dask, mpi; got 'threads'"),
+        ("net.toml", {"workers": 0}, "sweep.workers: must be an integer >= 1; got 0"),
+        ("net.toml", {"address": "tcp://x"}, 'sweep.address: is that of a Dask scheduler, for on="dask"'),
+        ("net.toml", {"out": "net.toml"}, "sweep.out: must be a folder; net.toml is a file"),
+    ):
+        arguments = {"parameters": {"inputs.noise.rate": Range(1.0, 2.0, num=2)}, "out": "out"} | more
+        with pytest.raises(snn.SimError, match=re.escape(message)):
+            snn.sweep(what, **arguments)
+    with pytest.raises(snn.FormatError, match="must be a table of format|no such file"):
+        read_summary(folder)
