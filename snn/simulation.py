@@ -41,6 +41,7 @@ class Simulation:
     backend : "cpu" (Numba), "cuda" (an NVIDIA GPU; `docs/cuda.md` says what runs there) or "reference" (plain Python,
         slow: the oracle)
     threads : number of threads; None chooses one for small networks and else the cores at hand. Never changes a spike.
+        With backend="cuda" they build the network
     precision : "float64" or "float32"
     device : number of the GPU, for backend="cuda"
     deterministic : for backend="cuda": sums of weights in fixed point, so that the same network gives the same spikes
@@ -93,7 +94,7 @@ class Simulation:
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
-        self.threads = 1 if backend != "cpu" else _choose_threads(net) if threads is None else threads
+        self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
         self._say = (lambda text: None) if quiet else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         begin = time.perf_counter()

@@ -154,21 +154,22 @@ def give(thread, threads, begin, end, plan, tables, inputs, ring):
             add(ring, slot + inputs.receptor[k] * m + i - tables.lo[b, p], inputs.event_weight[j], plan.unit)
 '''
 
-# the threads of a team share a spike: at most all of them, at least a warp
+# the threads of a team share what a spike delivers to a block: at most all of them, at least a warp
 _DELIVER = '''
 @inner
 def deliver_{k}(thread, threads, begin, half, plan, tables, edges, ring, out):
-    """Phase 4 for edges of storage kind {kind}: a team of warps for each spike."""
-    n, warps = out.counts[half], threads // plan.width
+    """Phase 4 for edges of storage kind {kind}: a team of warps for each spike and block."""
+    blocks, warps = tables.lo.shape[0], threads // plan.width
+    n = out.counts[half] * blocks
     team = max(warps // max(n, 1), 1)
     first, width = thread % (team * plan.width), team * plan.width
-    for x in range(thread // width, n if thread < warps // team * width else 0, warps // team):
+    for y in range(thread // width, n if thread < warps // team * width else 0, warps // team):
+        x, b = y // blocks, y % blocks
         p, i = np.int64(out.spikes[half, x, 0]), np.int64(out.spikes[half, x, 1])
         step, number = begin + np.int64(out.spikes[half, x, 2]), out.spikes[half, x, 3]
         for g in range(edges.by_source[p], edges.by_source[p + 1]):
-            for b in range(tables.lo.shape[0]):
-                r = edges.at[g] + b * (edges.n_source[g] + 1) + i
-                base, stride = plan.ring[b], tables.stride[b]
+            r = edges.at[g] + b * (edges.n_source[g] + 1) + i
+            base, stride = plan.ring[b], tables.stride[b]
 {slot}
 {rows}
 '''
@@ -273,7 +274,7 @@ def _deliver(k: int, kind: str) -> str:
         drawn = "((step + np.int64(edges.delays[j])) & plan.mask) * stride + "
         slot = _SLOT if kind[1] == "c" else ""
         rows = _LIST.format(slot="" if kind[1] == "c" else drawn, weight=weight)
-    return _DELIVER.format(k=k, kind=kind, slot=_indented(slot, 16), rows=_indented(rows, 16))
+    return _DELIVER.format(k=k, kind=kind, slot=_indented(slot, 12), rows=_indented(rows, 12))
 
 
 def source(variants: list[Variant], kinds: list[str], precision: str, fixed: bool) -> str:

@@ -117,8 +117,8 @@ def test_storage_and_inputs():
     sim, reference = run(mixed_network(), backend="reference")
     assert set(sim.compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}
     assert len(reference["a", "ids"]) > 20 and len(reference["b", "ids"]) > 10 and len(reference["src", "ids"]) > 50
-    _, found = run(mixed_network(), backend="cuda")
-    assert_close(reference, found)
+    for threads in (1, 3):  # of building: as many blocks
+        assert_close(reference, run(mixed_network(), backend="cuda", threads=threads)[1])
 
 
 @here
