@@ -72,15 +72,19 @@ class Engine:
             send(t) for t in arrays
         )
         self.cooperative = _cooperative() if cooperative is None else cooperative
-        self.blocks, self.threads = self._shape(launch)
+        self.blocks, self.threads = 1, launch[1] if launch else 8 if SIMULATED else BLOCK
+        self.advance(0, 0)  # compiles
+        self.blocks = launch[0] if launch else self._blocks()
 
-    def _shape(self, launch: tuple[int, int, int] | None) -> tuple[int, int]:
-        """Blocks and threads of a launch."""
-        if launch:
-            return launch[:2]
+    def _blocks(self) -> int:
+        """Blocks of a launch: a few a multiprocessor; of a cooperative one, no more than can run at once."""
         if SIMULATED:
-            return 1, 8
-        return BLOCKS_PER_MULTIPROCESSOR * cuda.get_current_device().MULTIPROCESSOR_COUNT, BLOCK
+            return 1
+        wanted = BLOCKS_PER_MULTIPROCESSOR * int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
+        if not self.cooperative:
+            return wanted
+        kernel = next(iter(self.module.advance.overloads.values()))
+        return min(wanted, int(kernel.max_cooperative_grid_blocks(self.threads)))
 
     def arguments(self, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
