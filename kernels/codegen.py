@@ -10,6 +10,7 @@ import importlib.util
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -84,11 +85,10 @@ def _scalars(functions: list[object], single: bool) -> str:
     return "\n".join(_function(known[name], name, single) for name in reversed(needed))
 
 
-def update_source(variant: Variant, precision: str) -> str:
-    """Source of a module with ``update``: one step of a slice (phase 2) by the variant's model."""
-    spec, single = variant.spec, precision == "float32"
-    stores = variant.constants()
-    load, call, lines = [], {}, []
+def places(variant: Variant) -> tuple[list[str], dict[str, str]]:
+    """Lines that compute where a slice's values begin, and for each argument of the step function its value for i."""
+    spec, stores = variant.spec, variant.constants()
+    load, call = [], {}
     for array, offset, names in (
         ("par_f", "at_par_f", stores["par_f"]),
         ("par_i", "at_par_i", stores["par_i"]),
@@ -112,9 +112,21 @@ def update_source(variant: Variant, precision: str) -> str:
     if "i_stim" in spec.arguments:
         call["i_stim"] = "current[at_current + i]" if variant.current else "F(0.0)"
     call["u"] = "F((np.float64(words[at_words + i]) + 0.5) * 2.3283064365386963e-10)"
+    return load, call
+
+
+def sources(functions: dict[str, Callable[..., object]], single: bool) -> list[str]:
+    """Sources of scalar functions under these names, after those of kernels.scalar that they call."""
+    return [_scalars(list(functions.values()), single), *(_function(f, name, single) for name, f in functions.items())]
+
+
+def update_source(variant: Variant, precision: str) -> str:
+    """Source of a module with ``update``: one step of a slice (phase 2) by the variant's model."""
+    spec, single = variant.spec, precision == "float32"
+    load, call = places(variant)
     results = ", ".join(f"new_{v.name}" for v in spec.state)
     arguments = ", ".join(call[a] for a in spec.arguments)
-    lines.append(f"{results}, fired = step_function({arguments})")
+    lines = [f"{results}, fired = step_function({arguments})"]
     for var in spec.state:
         lines.append(f"{call[var.name]} = new_{var.name}")
     lines += [f"ring[at_arrive_{r.name} + i] = F(0.0)" for r in spec.receptors]
@@ -131,12 +143,8 @@ def update_source(variant: Variant, precision: str) -> str:
         + f"{indent}    flags[i] = 0\n"
     )
     header = HEADER.format(title=f"One step of {spec.name}.", imports="")
-    parts = (
-        header + f"\nF = np.{precision}\n",
-        _scalars([spec.step], single),
-        _function(spec.step, "step_function", single),
-    )
-    return "\n\n".join(part for part in (*parts, update) if part)
+    parts = (header + f"\nF = np.{precision}\n", *sources({"step_function": spec.step}, single), update)
+    return "\n\n".join(part for part in parts if part)
 
 
 # m neurons from the places at_...; arrays and numbers, no tuples of many arrays, which calls copy word by word

@@ -167,7 +167,7 @@ def run(
         options: dict[str, Any] = {"overwrite": overwrite, "compress": compress}
         simulate: Any = far
         if far is None:
-            simulate = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, ranks.comm).run
+            simulate = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, comm=ranks.comm).run
             options |= {"checksum": checksum, "checkpoint": checkpoint, "every": every}
     begin = time.perf_counter()
     with _errors(FAILED, part_path(target)):

@@ -8,7 +8,7 @@ import numpy as np
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as inputs_
-from kernels.cpu.learn import RECENT, STATIC, TRACE_END, gathered, post_at_spike, watched
+from kernels.cpu.learn import RECENT, STATIC
 from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import (
@@ -27,6 +27,7 @@ from kernels.layout import (
     zeros,
 )  # fmt: skip
 from kernels.philox import stream_key
+from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
 from snn.compile_edges import draw_edges, is_number, lay_out
 from snn.connect import EdgeList

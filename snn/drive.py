@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernels import connectivity
-from kernels.errors import ModelError, SimError
+from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import Edges
 from snn import state_clock, state_event
 from snn.compile import compile_network, rule_of
@@ -24,11 +24,26 @@ from snn.ranks import Ranks
 from snn.records import Recorder
 
 
+def require_cuda(device: int) -> None:
+    """Raise BackendUnavailable, with the reason, unless CUDA device number ``device`` can be had."""
+    try:
+        from kernels.cuda.jit import select
+    except ImportError as error:
+        raise BackendUnavailable(f'backend="cuda": {error}. Install the extra "cuda", or use backend="cpu".') from error
+    select(device)
+
+
 class Clock:
     """The clock engine: all neurons, step by step."""
 
-    def __init__(self, net: Network, dt: float, backend: str, threads: int, precision: str, ranks: Ranks) -> None:
+    def __init__(
+        self, net: Network, dt: float, backend: str, threads: int, precision: str, ranks: Ranks, device: int,
+        deterministic: bool,
+    ) -> None:  # fmt: skip
         self.net, self.dt, self.threads, self.precision, self.ranks = net, dt, threads, precision, ranks
+        self.device, self.deterministic = device, deterministic
+        if backend == "cuda":  # before the work of compiling
+            require_cuda(device)
         self.unit, self.resolution = dt, dt
         self.compiled = compile_network(net, dt, precision, threads, ranks)
         self.hash = ranks.one_hash(digest(self.compiled.parts))
@@ -46,6 +61,10 @@ class Clock:
             self.engine: Any = Engine(self.compiled, self.ranks.comm)
             say(self.engine.cached, self.models)
             self.engine.advance(0, 0)
+        elif self.backend == "cuda":
+            from kernels.cuda.engine import Engine as Cuda
+
+            self.engine = Cuda(self.compiled, self.device, self.deterministic)
         else:
             from kernels.reference.engine import Engine as Reference
 

@@ -26,7 +26,7 @@ from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
-BACKENDS = ("cpu", "reference")
+BACKENDS = ("cpu", "cuda", "reference")
 _OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
 STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1")  # a batch system sends the others some time before the end
 FLUSH_SECONDS = 1.0
@@ -42,13 +42,17 @@ class Simulation:
     dt : step in ms; for engine="event" no more than the default interval at which states are sampled
     engine : "clock" (grid; exact integration of linear models) or "event" (continuous time, exact spike times, for
         models with a closed form)
-    backend : "cpu" (Numba) or "reference" (plain Python, slow: the oracle)
+    backend : "cpu" (Numba), "cuda" (an NVIDIA GPU; `docs/cuda.md` says what runs there) or "reference" (plain Python,
+        slow: the oracle)
     threads : number of threads, of each rank; None chooses one for small networks and where there are ranks, else the
-        cores at hand. Never changes a spike
+        cores at hand. Never changes a spike. With backend="cuda" they build the network
     precision : "float64" or "float32"
     comm : communicator of mpi4py, such as ``MPI.COMM_WORLD``: its processes simulate the network together, each a part
         of every population (engine="clock", backend="cpu"). All of them make the same calls with the same arguments.
         Never changes a spike
+    device : number of the GPU, for backend="cuda"
+    deterministic : for backend="cuda": sums of weights in fixed point, so that the same network gives the same spikes
+        in every run; without it they depend on the order in which threads add. The other backends always repeat
 
     Raises
     ------
@@ -70,7 +74,8 @@ class Simulation:
 
     def __init__(
         self, net: Network, dt: float = 0.1, engine: str = "clock", backend: str = "cpu", threads: int | None = None,
-        precision: str = "float64", quiet: bool = False, comm: Any = None,
+        precision: str = "float64", quiet: bool = False, comm: Any = None, device: int = 0,
+        deterministic: bool = False,
     ) -> None:  # fmt: skip
         if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not 0 < dt < math.inf:
             raise ModelError(f"Simulation.dt: must be a number > 0 ms; got {dt!r}.")
@@ -86,6 +91,14 @@ class Simulation:
             raise BackendUnavailable(f'backend="reference": computes in float64; got precision={precision!r}.')
         if engine == "event" and precision != "float64":
             raise BackendUnavailable(f'engine="event": computes in float64; got precision={precision!r}.')
+        if engine == "event" and backend == "cuda":
+            raise BackendUnavailable('backend="cuda": runs engine="clock" only; got engine="event". Use backend="cpu".')
+        for name, value, other in (("device", device, 0), ("deterministic", deterministic, False)):
+            if isinstance(value, bool) != isinstance(other, bool) or not isinstance(value, (bool, int)) or value < 0:
+                kind = "True or False" if name == "deterministic" else "an integer >= 0"
+                raise ModelError(f"Simulation.{name}: must be {kind}; got {value!r}.")
+            if backend != "cuda" and value != other:
+                raise ModelError(f'Simulation.{name}: is for backend="cuda"; got {value!r} with backend="{backend}".')
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
@@ -103,7 +116,7 @@ class Simulation:
         self._drive: Any
         with self._ranks.together():
             if engine == "clock":
-                self._drive = Clock(net, self.dt, backend, self.threads, precision, self._ranks)
+                self._drive = Clock(net, self.dt, backend, self.threads, precision, self._ranks, device, deterministic)
             else:
                 self._drive = Event(net, self.dt, backend, self.threads)
             self.compiled, self.network_hash = self._drive.compiled, self._drive.hash
@@ -126,7 +139,7 @@ class Simulation:
     @property
     def kernel_source(self) -> str:
         """Path of the generated kernel module; empty for the reference backend."""
-        return str(self._drive.engine.module.__file__) if self.backend == "cpu" else ""
+        return str(self._drive.engine.module.__file__) if self.backend != "reference" else ""
 
     def run(
         self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
@@ -353,14 +366,14 @@ class Simulation:
         Raises
         ------
         BackendUnavailable
-            With backend="reference".
+            With another backend than "cpu".
         """
         self._check_saving("checkpoint")
         self._write_checkpoint(path, None)
 
     def _check_saving(self, what: str) -> None:
-        if self.backend == "reference":
-            raise BackendUnavailable(f'Simulation.{what}: backend="reference" has none; use backend="cpu".')
+        if self.backend != "cpu":
+            raise BackendUnavailable(f'Simulation.{what}: backend="{self.backend}" has none; use backend="cpu".')
         if self._ranks.size > 1:
             raise BackendUnavailable(f"Simulation.{what}: ranks that share a network have none. Use one process.")
 

@@ -22,7 +22,8 @@ because what is noted is kept for some time only.
 
 import inspect
 
-from kernels.spec import RuleSpec, ShortTermSpec, Trace
+from kernels.rule_text import TRACE_END, RuleText, observe_source
+from kernels.spec import RuleSpec, ShortTermSpec
 
 _NOTE = '''
 RECENT = {recent}
@@ -101,36 +102,6 @@ _END_EPOCH = """
         if step & (plastic.epoch - 1) == 0:
             sweep(tables, edges, plastic, ring, waiting, block, step, np.int64(1))
 """
-_OBSERVE = '''
-END = {end}
-
-
-@inner
-def observe(reads, observed, late, values, sums, epochs, decay, constants, state, flags, n, span, dt, lo, m, step):
-    """Move the observer of targets ``lo`` to ``lo + m`` through ``step``; flags: whether they fired."""
-{observer_constants}
-    lo, place = np.uint64(lo), np.uint64(step % max(late.shape[0], 1))
-    now, before = (step & (span - 1)) * n, ((step - 1) & (span - 1)) * n
-{places}
-    for x in range(np.uint64(m)):
-        j = lo + x
-        {results} = observer_step({arguments})
-{store}
-
-
-@inlined
-def stretch(plastic, number, start, stop, j):
-    """Integral ``number`` of target ``j`` from after step ``start`` to the end of ``stop``, discount 1 at start."""
-    sums, n, mask, first = plastic.sums, plastic.n, plastic.span - 1, number * plastic.span
-    epoch, across = plastic.sums_epoch[number], plastic.sums_across[number]
-    end, factor, value = start | (epoch - 1), 1.0, -sums[np.uint64((first + (start & mask)) * n) + j]
-    while end < stop and factor > END:
-        value += factor * sums[np.uint64((first + (end & mask)) * n) + j]
-        factor *= across
-        end += epoch
-    value += factor * sums[np.uint64((first + (min(end, stop) & mask)) * n) + j]
-    return value * plastic.sums_growth[number, np.uint64(start & (epoch - 1))]
-'''
 _BRING_UP = '''
 @inlined
 def bring_up(plastic, edges, row, block, first, n, until, fire, settle):
@@ -338,7 +309,6 @@ def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
     if due:
         sweep(tables, edges, plastic, ring, waiting, block, start + steps - 1, np.int64(0))
 '''
-TRACE_END = 1e-18  # below it, a trace is 0
 RECENT = 8  # newest spikes of a target that are kept by age, and one more to tell when the oldest's predecessor was
 
 
@@ -352,111 +322,27 @@ STATIC = RuleSpec(
 )  # fmt: skip
 
 
-def _taken(spec: RuleSpec, function: str, names: list[str]) -> list[str]:
-    """Those of ``names`` that a function of the rule takes."""
-    found = spec.functions().get(function)
-    return [name for name in names if found and name in inspect.signature(found).parameters]
-
-
-def _names(traces: list[Trace]) -> list[str]:
-    return [t.name for t in traces]
-
-
-def post_at_spike(spec: RuleSpec) -> list[str]:
-    """Postsynaptic traces that on_post takes: their values just before each spike are kept beside it."""
-    return _taken(spec, "on_post", _names(spec.side("post")))
-
-
-def watched(spec: RuleSpec) -> list[str]:
-    """Signals of the observer whose values on_pre or on_post takes."""
-    signals = list(spec.observer.signals) if spec.observer else []
-    return [x for x in signals if x in _taken(spec, "on_pre", signals) + _taken(spec, "on_post", signals)]
-
-
-def gathered(spec: RuleSpec) -> list[tuple[str, str]]:
-    """What the first passes note of each synapse: (for which call, argument)."""
-    signal = [spec.modulator.name] if spec.modulator else []
-    integrals = [x.name for x in spec.observer.integrals] if spec.observer else []
-    flow = _taken(spec, "flow", ["h", *_names(spec.side("between")), *signal, *integrals])
-    signal += watched(spec)
-    on_post = _taken(spec, "on_post", _names(spec.side("pre")) + _names(spec.side("post")) + signal)
-    on_pre = _taken(spec, "on_pre", _names(spec.side("post")) + signal)
-    calls = {"to newest": flow, "on_post": on_post, "settle": flow, "on_pre": on_pre}
-    return [(at, name) for at, names in calls.items() for name in names]
-
-
 def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str:
     """Source text of ``learn`` and ``sweep`` for a rule whose functions are called on_pre, on_post, flow and on_spike.
 
     ``drawn``: synapses have delays of their own. The rule's names get a prefix, so that they cannot meet those of the
     template.
     """
-    pre, post, between, kept = spec.side("pre"), spec.side("post"), spec.side("between"), post_at_spike(spec)
+    text = RuleText(spec)
+    pre, post, kept, values, rows, call, see = (
+        text.pre, text.post, text.kept, text.values, text.rows, text.call, text.see
+    )  # fmt: skip
     signal, observer = spec.modulator, spec.observer
-    rows = {found: r for r, found in enumerate(gathered(spec))}
-    state = ["w", *(v.name for v in spec.state)]
-    values = ["weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
     local = [f"new_{m}" for m in range(len(values))]
 
-    def lines(indent: int, text: list[str]) -> str:
-        return "\n".join(" " * indent + line for line in text)
-
-    def call(name: str, places: list[str]) -> str:
-        known = dict(zip(state, places, strict=True))
-        function = spec.functions()[name]
-        return ", ".join(known.get(a, f"rule_{a}") for a in inspect.signature(function).parameters)
-
-    def decayed(number: int, steps: str) -> str:
-        return f"decay[{number}, np.uint64(min({steps}, last_entry))]"
-
-    def gap(begin: str, end: str) -> dict[str, str]:
-        """Arguments of flow from step ``begin`` to ``end``."""
-        steps = f"max({end} - {begin}, 0)"
-        found = {"h": f"{steps} * plastic.dt"}
-        found |= {t.name: decayed(len(pre) + k, steps) for k, t in enumerate(between)}
-        if signal:
-            sums = f"(sums[np.uint64({end} & signal_mask)] - sums[np.uint64({begin} & signal_mask)])"
-            growth = f"plastic.signal_growth[np.uint64({begin} & (plastic.epoch - 1))]"
-            found[signal.name] = f"{sums} * {growth} * plastic.signal_each[1, j]"
-        if observer:
-            late = " - d" if observer.dendritic else ""
-            for k, x in enumerate(observer.integrals):
-                found[x.name] = f"stretch(plastic, np.int64({k}), {begin}{late}, {end}{late}, j)"
-        return found
-
-    def value(name: str, step: str, late: str) -> str:
-        """Signal ``name`` of target j as a synapse sees it ``late`` after ``step``."""
-        at = step if observer and observer.dendritic else f"({step} + {late})"
-        row = f"{watched(spec).index(name)} * plastic.span"
-        return f"plastic.values[np.uint64(({row} + ({at} & (plastic.span - 1))) * plastic.n) + j]"
-
-    at_post = {t.name: f"last_{t.name} * {decayed(k, 'max(h + d - last, 0)')}" for k, t in enumerate(pre)}
-    at_post |= {name: f"plastic.post[j, np.uint64(c & mask), {k}]" for k, name in enumerate(kept)}
-    if signal:
-        each = " * plastic.signal_each[0, j]"
-        at_post[signal.name] = "plastic.signal_value[block, np.uint64((h + d) & signal_mask)]" + each
-    at_post |= {name: value(name, "h", "d") for name in watched(spec)}
-    at_pre = {t.name: f"plastic.trace[np.uint64({k} * plastic.slots * n_target) + at]" for k, t in enumerate(post)}
-    if signal:
-        at_pre[signal.name] = "plastic.signal_value[block, np.uint64(until & signal_mask)]" + each
-    at_pre |= {name: value(name, "(until - d)", "d") for name in watched(spec)}
-    found = {"to newest": gap("now", "(h + d)"), "on_post": at_post, "settle": gap("now", "until"), "on_pre": at_pre}
+    def lines(indent: int, found: list[str]) -> str:
+        return "\n".join(" " * indent + line for line in found)
 
     def note(at: str) -> list[str]:
-        return [f"work[{r}, x] = {found[at][name]}" for (where, name), r in rows.items() if where == at]
+        return [f"work[{r}, x] = {text.found[at][name]}" for (where, name), r in rows.items() if where == at]
 
     def noted(at: str) -> list[str]:
         return [f"rule_{name} = work[{r}, x]" for (where, name), r in rows.items() if where == at]
-
-    def see(number: str) -> list[str]:
-        """Flow to the spike of step h, the one before having been at step g, and on_post."""
-        text = [f"c = {number}"] if kept and number else []
-        for function, at in (("flow", "to newest"), ("on_post", "on_post")):
-            if function in spec.functions():
-                text += ["now = max(before, g + d)"] if function == "flow" else []
-                text += [f"rule_{name} = {found[at][name]}" for where, name in rows if where == at]
-                text.append(f"{', '.join(values)} = {function}({call(function, values)})")
-        return text
 
     decay_post, jump_post = [], []
     for k, t in enumerate(post):
@@ -475,14 +361,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         for k, t in enumerate(post)
         if t.name in kept
     ]
-    jump_pre = [
-        f"plastic.pre[row, {k}] = " + ("1.0" if t.nearest else f"plastic.pre[row, {k}] * {decayed(k, 'since')} + 1.0")
-        for k, t in enumerate(pre)
-    ]
-    hoist = [f"last_{t.name} = plastic.pre[row, {k}]" for k, t in enumerate(pre)]
-    hoist += ["sums, signal_mask = plastic.signal_sum[block], plastic.signal_sum.shape[1] - 1"] if signal else []
-    at_arrival = [f"rule_{t.name} = last_{t.name} * {decayed(k, 'until - last')}"
-                  for k, t in enumerate(pre) if _taken(spec, "on_pre", [t.name])]  # fmt: skip
+    hoist = [f"last_{t.name} = plastic.pre[row, {k}]" for k, t in enumerate(pre)] + text.hoist()
     newest = [*noted("to newest"), f"{', '.join(local)} = flow({call('flow', local)})"] if spec.flow else []
     newest += [*noted("on_post"), f"{', '.join(local)} = on_post({call('on_post', local)})"] if spec.on_post else []
     first = ["now = max(before, g + d)", *note("to newest")] if spec.flow else []
@@ -515,25 +394,22 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     )  # fmt: skip
     settle = _SETTLE.format(**texts, noted=lines(12, noted("settle")), flow=call("flow", local)) if spec.flow else ""
     gather = _GATHER.format(**texts, note=lines(12, note("on_pre"))) if note("on_pre") else ""
-    number = next((r for r, t in enumerate(between) if signal and t.name == signal.discount), None)
-    discount = "1.0" if number is None else f"plastic.decay[{len(pre) + number}, step & (plastic.epoch - 1)]"
-    template = _NOTE + (_OBSERVE if observer else "") + _BRING_UP + _REST
+    template = _NOTE + "{observe}" + _BRING_UP + _REST
     return template.format(
         **texts,
-        **_observer_texts(spec),
+        observe=observe_source(spec),
         recent=RECENT,
-        end=TRACE_END,
         note_signal=_NOTE_SIGNAL if signal else "",
-        move_signal=_MOVE_SIGNAL.format(discount=discount) if signal else _END_EPOCH if observer else "",
-        rule_constants=lines(4, [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(spec.constants)]),
+        move_signal=_MOVE_SIGNAL.format(discount=text.discount()) if signal else _END_EPOCH if observer else "",
+        rule_constants=lines(4, text.constants()),
         decay_post=lines(8, decay_post),
         jump_post=lines(12, jump_post),
         keep_post=lines(8, keep_post),
-        jump_pre=lines(12, jump_pre),
+        jump_pre=lines(12, text.jump_pre()),
         hoist=lines(4, hoist),
         replay=replay if spec.on_post or spec.flow else "",
         settle=settle,
-        at_arrival=lines(8, at_arrival),
+        at_arrival=lines(8, text.at_arrival()),
         gather=gather,
         noted=lines(12, noted("on_pre")),
         on_pre=call("on_pre", local),
@@ -543,37 +419,3 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         prefetch_delays=" " * 12 + "prefetch_row(delays, lo, hi, np.uint64(64 // delays.itemsize))" if drawn else "",
         delivered="weights[k] * scale" if short_term else "weights[k]",
     )
-
-
-def _observer_texts(spec: RuleSpec) -> dict[str, str]:
-    """What _OBSERVE is filled with."""
-    x = spec.observer
-    if x is None:
-        return {}
-    places, store = [f"read_{k} = np.uint64(reads[{k}])" for k in range(len(x.reads))], []
-    known = {name: f"np.float64(state[read_{k} + j])" for k, name in enumerate(x.reads)}
-    known["fired"] = "np.float64(flags[x])"
-    for k, var in enumerate(x.state):
-        known |= {var.name: f"observed[{k}, j]", f"{var.name}_late": f"late[place, {k}, j]"}
-        store.append(f"observed[{k}, j] = new_{k}")
-        store += [f"late[place, {k}, j] = new_{k}"] if x.delay is not None else []
-    taken = list(inspect.signature(x.step).parameters)
-    for k, name in enumerate(watched(spec)):
-        places.append(f"value_{k} = np.uint64({k} * span * n + now)")
-        store.append(f"values[value_{k} + j] = signal_{name}")
-    rows = {t.name: len(spec.side("pre")) + k for k, t in enumerate(spec.side("between"))}
-    for k, integral in enumerate(x.integrals):
-        places.append(f"sum_{k}, from_{k} = np.uint64({k} * span * n + now), np.uint64({k} * span * n + before)")
-        places.append(f"begin = step & (epochs[{k}] - 1)")
-        places.append(f"weight_{k} = decay[{rows[integral.discount]}, np.uint64(begin)] * dt")
-        places.append(f"kept_{k} = 0.0 if begin == 0 else 1.0")
-        store.append(f"sums[sum_{k} + j] = sums[from_{k} + j] * kept_{k} + signal_{integral.of} * weight_{k}")
-    return {
-        "observer_constants": "\n".join(
-            f"    rule_{c} = constants[{k}]" for k, c in enumerate(spec.constants) if c in taken
-        ),
-        "places": "\n".join(f"    {line}" for line in places),
-        "results": ", ".join([*(f"new_{k}" for k in range(len(x.state))), *(f"signal_{name}" for name in x.signals)]),
-        "arguments": ", ".join(known.get(a, f"rule_{a}") for a in taken),
-        "store": "\n".join(f"        {line}" for line in store),
-    }

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.learn import TRACE_END
 from kernels.layout import NEVER, Edges, Plastic, Tables
+from kernels.rule_text import TRACE_END
 from kernels.spec import RuleSpec, ShortTermSpec
 
 Spike = tuple[int, int, int]  # step, population, neuron

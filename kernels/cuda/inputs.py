@@ -1,0 +1,106 @@
+"""Inputs on the device (phase 1): the numbers of one neuron and step, the same as those of the other engines."""
+
+import math
+
+import numpy as np
+
+from kernels.cpu import inputs as cpu
+from kernels.cpu.inputs import AC, EVENTS, NOISE, POISSON_EACH, POISSON_SHARED, STEP
+from kernels.cuda.jit import device, inner
+from kernels.draw import _central, _tail, normal_quantile_scalar
+from kernels.philox import philox_scalar, step_word_scalar
+
+_LOW, _32, _ZERO = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0)
+philox = device(philox_scalar)
+step_word = device(step_word_scalar, philox_scalar=philox)
+normal_quantile = device(normal_quantile_scalar, _central=device(_central), _tail=device(_tail))
+segment = device(cpu.segment.py_func)
+poisson_count = device(cpu.poisson_count.py_func)
+
+
+@inner
+def uniform(i, step, k0, k1):  # type: ignore[no-untyped-def]
+    """Uniform number in (0, 1) of element ``i`` in ``step``."""
+    return (np.float64(step_word(i, step, k0, k1)) + 0.5) * 2.3283064365386963e-10
+
+
+@inner
+def count(inputs, k, i, step):  # type: ignore[no-untyped-def]
+    """Poisson count of element ``i`` of input ``k`` in ``step``."""
+    row = segment(inputs, k, step)
+    if row < 0 or inputs.size[row] == 0:
+        return 0
+    k0, k1 = inputs.key[k, 0], inputs.key[k, 1]
+    if inputs.kind[k] == POISSON_SHARED:
+        s = np.uint64(step)
+        word = philox(_ZERO, s & _LOW, s >> _32, _ZERO, k0, k1)[0]
+    else:
+        word = step_word(i, step, k0, k1)
+    if inputs.kind[k] == POISSON_EACH:
+        return poisson_count(word, inputs.values[inputs.at[row] + i])
+    c = inputs.low[row]
+    for j in range(inputs.at[row], inputs.at[row] + inputs.size[row]):
+        if word <= np.uint64(inputs.thresholds[j]):  # they ascend
+            break
+        c += 1
+    return c
+
+
+@inner
+def injected(inputs, noise, k, i, step):  # type: ignore[no-untyped-def]
+    """Current of input ``k`` in ``step`` for element ``i``; coloured noise moves on."""
+    row = segment(inputs, k, step)
+    if row < 0 or inputs.size[row] == 0:
+        return 0.0
+    kind, v = inputs.kind[k], inputs.at[row]
+    first = inputs.values[v]
+    if kind == STEP:
+        return first if inputs.size[row] == 1 else inputs.values[v + i]
+    if kind == AC:
+        return first + inputs.values[v + 1] * math.sin(inputs.values[v + 2] * step + inputs.values[v + 3])
+    k0, k1 = inputs.key[k, 0], inputs.key[k, 1]
+    if kind == NOISE:
+        draw = step // np.int64(inputs.values[v + 2])
+        return first + inputs.values[v + 1] * normal_quantile(uniform(i, draw, k0, k1))
+    y = noise[inputs.noise[k] + i]
+    kick = inputs.values[v + 2] * normal_quantile(uniform(i, step, k0, k1))
+    noise[inputs.noise[k] + i] = first + (y - first) * inputs.values[v + 1] + kick
+    return y
+
+
+@inner
+def current(inputs, noise, p, i, step):  # type: ignore[no-untyped-def]
+    """Injected current of neuron ``i`` of population ``p`` in ``step``."""
+    total = 0.0
+    for k in range(inputs.first[p], inputs.first[p + 1]):
+        if inputs.receptor[k] < 0:
+            total += injected(inputs, noise, k, i, step)
+    return total
+
+
+@inner
+def arrives(inputs, k, i, step):  # type: ignore[no-untyped-def]
+    """Weight that Poisson input ``k`` adds to neuron ``i`` in ``step``."""
+    c = count(inputs, k, i, step)
+    if c == 0:
+        return 0.0
+    each = inputs.weights[k]
+    return c * (inputs.values[each + i] if each >= 0 else np.float64(inputs.weight[k]))
+
+
+@inner
+def is_poisson(inputs, k):  # type: ignore[no-untyped-def]
+    """Whether input ``k`` is a Poisson input to a receptor."""
+    return inputs.receptor[k] >= 0 and inputs.kind[k] != EVENTS
+
+
+@inner
+def lower(steps, first, last, step):  # type: ignore[no-untyped-def]
+    """The first place from ``first`` to ``last`` with steps[place] >= step; ``steps`` ascend there."""
+    while first < last:
+        middle = (first + last) // 2
+        if steps[middle] < step:
+            first = middle + 1
+        else:
+            last = middle
+    return first

@@ -1,0 +1,58 @@
+"""numba.cuda as the engine uses it: functions for the device, which device is there, and why there is none."""
+
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+from numba import cuda
+from numba.core import config
+
+from kernels.errors import BackendUnavailable
+
+SIMULATED = bool(config.ENABLE_CUDASIM)  # NUMBA_ENABLE_CUDASIM=1: kernels run as Python threads, for tests
+
+
+def inner(function: Callable[..., Any]) -> Any:
+    """Compile ``function`` for the device, to be called from kernels."""
+    return cuda.jit(device=True)(function)
+
+
+inlined = inner  # NVVM sees all functions of a kernel at once and inlines by itself
+
+
+def device(function: Callable[..., Any], **called: Any) -> Any:
+    """As :func:`inner`, for a plain function of another module; ``called`` are the functions that it calls by name."""
+    return inner(FunctionType(function.__code__, {**function.__globals__, **called}, function.__name__))
+
+
+def select(number: int) -> None:
+    """Take device ``number``, or raise BackendUnavailable with the reason."""
+    if SIMULATED:
+        return
+    fix = 'Install the extra "cuda" and an NVIDIA driver, or use backend="cpu".'
+    if not cuda.is_available():
+        try:
+            reason = str(cuda.cuda_error() or "no CUDA device found")
+        except Exception as error:  # whatever numba-cuda meets on the way to a driver
+            reason = str(error)
+        raise BackendUnavailable(f'backend="cuda": {" ".join(reason.split()).rstrip(".")}. {fix}')
+    count = len(cuda.gpus)
+    if not 0 <= number < count:
+        raise BackendUnavailable(f'backend="cuda": device must be from 0 to {count - 1}; got {number}.')
+    cuda.select_device(number)
+
+
+def send(value: Any) -> Any:
+    """The arrays of a named tuple on the device, in rows; what is no array stays.
+
+    The simulator takes NumPy arrays in tuples as they are.
+    """
+    if isinstance(value, np.ndarray):
+        return value.copy() if SIMULATED else cuda.to_device(np.ascontiguousarray(value))
+    return type(value)(*map(send, value)) if isinstance(value, tuple) else value
+
+
+def fetch(array: Any) -> Any:
+    """A copy of a device array on the host."""
+    return array.copy() if SIMULATED else array.copy_to_host()

@@ -1,0 +1,78 @@
+"""Compile the kernels of a network for a GPU that is not here: PTX by NVVM, machine code and its report by ptxas."""
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+from unittest import mock
+
+import numpy as np
+from numba import cuda, types
+from numba.np.numpy_support import from_dtype
+
+from kernels.errors import BackendUnavailable
+
+
+class Report(NamedTuple):
+    """What ptxas says of a kernel."""
+
+    registers: int  # of a thread
+    stack: int  # bytes of local memory of a thread
+    spills: int  # bytes stored and loaded because registers ran out
+    parameters: int  # bytes of arguments
+
+
+def ptxas() -> str:
+    """Path of ptxas: on the path, or from the wheel of NVIDIA's compiler."""
+    found = shutil.which("ptxas")
+    if found is None:
+        spec = importlib.util.find_spec("nvidia")
+        roots = [Path(p) for p in spec.submodule_search_locations or ()] if spec else []
+        found = next((str(p) for root in roots for p in sorted(root.glob("*/bin/ptxas"))), None)
+    if found is None:
+        raise BackendUnavailable("ptxas: not found. Install nvidia-cuda-nvcc-cu12, or a CUDA toolkit.")
+    return found
+
+
+def signature(value: Any) -> Any:
+    """Numba's type of a kernel argument."""
+    if isinstance(value, np.ndarray):
+        return types.Array(from_dtype(value.dtype), value.ndim, "C")
+    if isinstance(value, tuple):
+        return types.NamedTuple([signature(x) for x in value], type(value))
+    return types.float64 if isinstance(value, float) else types.int64
+
+
+def to_ptx(kernel: Any, arguments: tuple[Any, ...], capability: tuple[int, int]) -> str:
+    """PTX of a kernel for arguments of these types."""
+    # compiling device functions asks for the present device, though only for its capability
+    absent = SimpleNamespace(compute_capability=capability)
+    with mock.patch("numba.cuda.dispatcher.get_current_device", lambda: absent):
+        text, _ = cuda.compile_ptx(kernel.py_func, types.void(*map(signature, arguments)), cc=capability, device=False)
+    return str(text)
+
+
+def assemble(ptx: str, capability: tuple[int, int]) -> Report:
+    """Machine code of a module with one kernel, thrown away, and what ptxas says of it."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "kernel.ptx")
+        path.write_text(ptx)
+        target = f"sm_{capability[0]}{capability[1]}"
+        command = [ptxas(), "-c", "-v", f"-arch={target}", str(path), "-o", str(path.with_suffix(".cubin"))]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise BackendUnavailable(f"ptxas: refused a kernel for {target}: {done.stderr.strip()}")
+
+    def total(pattern: str) -> int:
+        return sum(map(int, re.findall(pattern, done.stderr)))
+
+    return Report(
+        max(map(int, re.findall(r"Used (\d+) registers", done.stderr)), default=0),
+        total(r"(\d+) bytes stack frame"),
+        total(r"(\d+) bytes spill"),
+        total(r"(\d+) bytes cmem\[0\]"),
+    )

@@ -1,0 +1,220 @@
+"""How generated code reaches what a plasticity rule's functions take: expressions for one synapse, for every backend.
+
+They name what the code around them has at hand: ``plastic`` and the arrays ``decay`` (last entry ``last_entry``) and
+``history``; ``block``, synapse ``k``, its target ``j``, its dendritic delay ``d``; ``last`` and ``last_<trace>`` of its
+source; of a postsynaptic spike its number ``c``, its step ``h`` and that of the one before, ``g``; ``now``, as of when
+the synapse is; ``until``, up to when it is brought.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from kernels.spec import RuleSpec, Trace
+
+TRACE_END = 1e-18  # below it, a trace is 0
+
+
+_OBSERVE = '''
+END = {end}
+
+
+@inner
+def observe(reads, observed, late, values, sums, epochs, decay, constants, state, flags, n, span, dt, lo, m, step):
+    """Move the observer of targets ``lo`` to ``lo + m`` through ``step``; flags: whether they fired."""
+{observer_constants}
+    lo, place = np.uint64(lo), np.uint64(step % max(late.shape[0], 1))
+    now, before = (step & (span - 1)) * n, ((step - 1) & (span - 1)) * n
+{places}
+    for x in range(np.uint64(m)):
+        j = lo + x
+        {results} = observer_step({arguments})
+{store}
+
+
+@inlined
+def stretch(plastic, number, start, stop, j):
+    """Integral ``number`` of target ``j`` from after step ``start`` to the end of ``stop``, discount 1 at start."""
+    sums, n, mask, first = plastic.sums, plastic.n, plastic.span - 1, number * plastic.span
+    epoch, across = plastic.sums_epoch[number], plastic.sums_across[number]
+    end, factor, value = start | (epoch - 1), 1.0, -sums[np.uint64((first + (start & mask)) * n) + j]
+    while end < stop and factor > END:
+        value += factor * sums[np.uint64((first + (end & mask)) * n) + j]
+        factor *= across
+        end += epoch
+    value += factor * sums[np.uint64((first + (min(end, stop) & mask)) * n) + j]
+    return value * plastic.sums_growth[number, np.uint64(start & (epoch - 1))]
+'''
+
+
+def _taken(spec: RuleSpec, function: str, names: list[str]) -> list[str]:
+    """Those of ``names`` that a function of the rule takes."""
+    found = spec.functions().get(function)
+    return [name for name in names if found and name in inspect.signature(found).parameters]
+
+
+def _names(traces: list[Trace]) -> list[str]:
+    return [t.name for t in traces]
+
+
+def post_at_spike(spec: RuleSpec) -> list[str]:
+    """Postsynaptic traces that on_post takes: their values just before each spike are kept beside it."""
+    return _taken(spec, "on_post", _names(spec.side("post")))
+
+
+def watched(spec: RuleSpec) -> list[str]:
+    """Signals of the observer whose values on_pre or on_post takes."""
+    signals = list(spec.observer.signals) if spec.observer else []
+    return [x for x in signals if x in _taken(spec, "on_pre", signals) + _taken(spec, "on_post", signals)]
+
+
+def gathered(spec: RuleSpec) -> list[tuple[str, str]]:
+    """What the first passes note of each synapse: (for which call, argument)."""
+    signal = [spec.modulator.name] if spec.modulator else []
+    integrals = [x.name for x in spec.observer.integrals] if spec.observer else []
+    flow = _taken(spec, "flow", ["h", *_names(spec.side("between")), *signal, *integrals])
+    signal += watched(spec)
+    on_post = _taken(spec, "on_post", _names(spec.side("pre")) + _names(spec.side("post")) + signal)
+    on_pre = _taken(spec, "on_pre", _names(spec.side("post")) + signal)
+    calls = {"to newest": flow, "on_post": on_post, "settle": flow, "on_pre": on_pre}
+    return [(at, name) for at, names in calls.items() for name in names]
+
+
+class RuleText:
+    """Pieces of code for a rule whose functions are called on_pre, on_post and flow, each with ``suffix``."""
+
+    def __init__(self, spec: RuleSpec, suffix: str = "") -> None:
+        self.spec, self.suffix = spec, suffix
+        self.pre, self.post, self.between = spec.side("pre"), spec.side("post"), spec.side("between")
+        self.kept = post_at_spike(spec)
+        self.rows = {found: r for r, found in enumerate(gathered(spec))}
+        self.values = ["weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
+        signal = spec.modulator
+        at_post = {t.name: f"last_{t.name} * {self.decayed(k, 'max(h + d - last, 0)')}" for k, t in enumerate(self.pre)}
+        at_post |= {name: f"plastic.post[j, np.uint64(c & mask), {k}]" for k, name in enumerate(self.kept)}
+        each = " * plastic.signal_each[0, j]"
+        if signal:
+            at_post[signal.name] = "plastic.signal_value[block, np.uint64((h + d) & signal_mask)]" + each
+        at_post |= {name: self._signal(name, "h", "d") for name in watched(spec)}
+        at_pre = {
+            t.name: f"plastic.trace[np.uint64({k} * plastic.slots * n_target) + at]" for k, t in enumerate(self.post)
+        }
+        if signal:
+            at_pre[signal.name] = "plastic.signal_value[block, np.uint64(until & signal_mask)]" + each
+        at_pre |= {name: self._signal(name, "(until - d)", "d") for name in watched(spec)}
+        # by call and argument: flow to the newest spike, on_post, flow to ``until``, on_pre
+        self.found = {
+            "to newest": self._gap("now", "(h + d)"), "on_post": at_post, "settle": self._gap("now", "until"),
+            "on_pre": at_pre,
+        }  # fmt: skip
+
+    def call(self, name: str, places: list[str]) -> str:
+        """Arguments of a function, the weight and the state variables being in ``places``."""
+        known = dict(zip(["w", *(v.name for v in self.spec.state)], places, strict=True))
+        function: Callable[..., Any] = self.spec.functions()[name]
+        return ", ".join(known.get(a, f"rule_{a}") for a in inspect.signature(function).parameters)
+
+    def decayed(self, number: int, steps: str) -> str:
+        """The factor of trace ``number`` after some steps."""
+        return f"decay[{number}, np.uint64(min({steps}, last_entry))]"
+
+    def _gap(self, begin: str, end: str) -> dict[str, str]:
+        """Arguments of flow from step ``begin`` to ``end``."""
+        steps, signal, observer = f"max({end} - {begin}, 0)", self.spec.modulator, self.spec.observer
+        found = {"h": f"{steps} * plastic.dt"}
+        found |= {t.name: self.decayed(len(self.pre) + k, steps) for k, t in enumerate(self.between)}
+        if signal:
+            sums = f"(sums[np.uint64({end} & signal_mask)] - sums[np.uint64({begin} & signal_mask)])"
+            growth = f"plastic.signal_growth[np.uint64({begin} & (plastic.epoch - 1))]"
+            found[signal.name] = f"{sums} * {growth} * plastic.signal_each[1, j]"
+        if observer:
+            late = " - d" if observer.dendritic else ""
+            for k, x in enumerate(observer.integrals):
+                found[x.name] = f"stretch(plastic, np.int64({k}), {begin}{late}, {end}{late}, j)"
+        return found
+
+    def _signal(self, name: str, step: str, late: str) -> str:
+        """Signal ``name`` of target j as a synapse sees it ``late`` after ``step``."""
+        observer = self.spec.observer
+        at = step if observer and observer.dendritic else f"({step} + {late})"
+        row = f"{watched(self.spec).index(name)} * plastic.span"
+        return f"plastic.values[np.uint64(({row} + ({at} & (plastic.span - 1))) * plastic.n) + j]"
+
+    def arguments(self, at: str) -> list[str]:
+        """Lines that compute what the call ``at`` takes."""
+        return [f"rule_{name} = {self.found[at][name]}" for where, name in self.rows if where == at]
+
+    def see(self, number: str) -> list[str]:
+        """Flow to the spike of step h, the one before having been at step g, and on_post."""
+        text = [f"c = {number}"] if self.kept and number else []
+        for function, at in (("flow", "to newest"), ("on_post", "on_post")):
+            if function in self.spec.functions():
+                text += ["now = max(before, g + d)"] if function == "flow" else []
+                text += self.arguments(at)
+                values = ", ".join(self.values)
+                text.append(f"{values} = {function}{self.suffix}({self.call(function, self.values)})")
+        return text
+
+    def jump_pre(self) -> list[str]:
+        """The source's traces after a spike that comes ``since`` steps after its last, in plastic.pre[row]."""
+        return [
+            f"plastic.pre[row, {k}] = "
+            + ("1.0" if t.nearest else f"plastic.pre[row, {k}] * {self.decayed(k, 'since')} + 1.0")
+            for k, t in enumerate(self.pre)
+        ]
+
+    def hoist(self) -> list[str]:
+        """The sums of the modulator, before synapses are walked."""
+        if not self.spec.modulator:
+            return []
+        return ["sums, signal_mask = plastic.signal_sum[block], plastic.signal_sum.shape[1] - 1"]
+
+    def at_arrival(self) -> list[str]:
+        """Presynaptic traces that on_pre takes."""
+        return [f"rule_{t.name} = last_{t.name} * {self.decayed(k, 'until - last')}"
+                for k, t in enumerate(self.pre) if _taken(self.spec, "on_pre", [t.name])]  # fmt: skip
+
+    def constants(self) -> list[str]:
+        """The rule's constants by name."""
+        return [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(self.spec.constants)]
+
+    def discount(self) -> str:
+        """The discount of the modulator at ``step``."""
+        signal = self.spec.modulator
+        number = next((r for r, t in enumerate(self.between) if signal and t.name == signal.discount), None)
+        return "1.0" if number is None else f"plastic.decay[{len(self.pre) + number}, step & (plastic.epoch - 1)]"
+
+
+def observe_source(spec: RuleSpec) -> str:
+    """Source of ``observe``, which moves a rule's observer through a step, and ``stretch``; empty if it has none."""
+    x = spec.observer
+    if x is None:
+        return ""
+    places, store = [f"read_{k} = np.uint64(reads[{k}])" for k in range(len(x.reads))], []
+    known = {name: f"np.float64(state[read_{k} + j])" for k, name in enumerate(x.reads)}
+    known["fired"] = "np.float64(flags[x])"
+    for k, var in enumerate(x.state):
+        known |= {var.name: f"observed[{k}, j]", f"{var.name}_late": f"late[place, {k}, j]"}
+        store.append(f"observed[{k}, j] = new_{k}")
+        store += [f"late[place, {k}, j] = new_{k}"] if x.delay is not None else []
+    taken = list(inspect.signature(x.step).parameters)
+    for k, name in enumerate(watched(spec)):
+        places.append(f"value_{k} = np.uint64({k} * span * n + now)")
+        store.append(f"values[value_{k} + j] = signal_{name}")
+    rows = {t.name: len(spec.side("pre")) + k for k, t in enumerate(spec.side("between"))}
+    for k, integral in enumerate(x.integrals):
+        places.append(f"sum_{k}, from_{k} = np.uint64({k} * span * n + now), np.uint64({k} * span * n + before)")
+        places.append(f"begin = step & (epochs[{k}] - 1)")
+        places.append(f"weight_{k} = decay[{rows[integral.discount]}, np.uint64(begin)] * dt")
+        places.append(f"kept_{k} = 0.0 if begin == 0 else 1.0")
+        store.append(f"sums[sum_{k} + j] = sums[from_{k} + j] * kept_{k} + signal_{integral.of} * weight_{k}")
+    return _OBSERVE.format(
+        end=TRACE_END,
+        observer_constants="\n".join(
+            f"    rule_{c} = constants[{k}]" for k, c in enumerate(spec.constants) if c in taken
+        ),
+        places="\n".join(f"    {line}" for line in places),
+        results=", ".join([*(f"new_{k}" for k in range(len(x.state))), *(f"signal_{name}" for name in x.signals)]),
+        arguments=", ".join(known.get(a, f"rule_{a}") for a in taken),
+        store="\n".join(f"        {line}" for line in store),
+    )

@@ -1,0 +1,201 @@
+"""backend="cuda" against the reference engine: on a device where there is one, else in Numba's simulator of one.
+
+The simulator must be chosen before Numba is imported, so without a device one test runs this file again.
+"""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import snn
+from kernels.errors import BackendUnavailable, ModelError
+from snn.neurons.base import MODELS
+
+DT = 0.1
+SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+
+
+def device():
+    from numba import cuda
+
+    return cuda.is_available()
+
+
+here = pytest.mark.skipif(not device(), reason="no CUDA device here; test_in_the_simulator runs it")
+
+
+@pytest.mark.skipif(device(), reason="the tests run here already")
+def test_in_the_simulator():
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not in_the_simulator", __file__],
+        env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert " passed" in done.stdout and "FAILED" not in done.stdout
+
+
+@pytest.mark.skipif(device(), reason="there is a device")
+def test_absent():
+    net = snn.Network()
+    net.population("a", 1, snn.LIFExp())
+    with pytest.raises(BackendUnavailable, match='backend="cuda": .* Install the extra "cuda"'):
+        snn.Simulation(net, backend="cuda")
+
+
+def test_options():
+    net = snn.Network()
+    net.population("a", 1, snn.LIFExp())
+    for options in ({"device": 1}, {"deterministic": True}, {"device": -1}, {"deterministic": 1}, {"device": True}):
+        with pytest.raises(ModelError, match=f"Simulation.{next(iter(options))}: "):
+            snn.Simulation(net, **options)
+    with pytest.raises(BackendUnavailable, match='engine="clock" only'):
+        snn.Simulation(net, backend="cuda", engine="event")
+
+
+def run(net, parts=(6.0, 4.1), **options):
+    """Spikes and states by population and variable, of several runs in turn, and final states."""
+    sim = snn.Simulation(net, dt=DT, quiet=True, **options)
+    results = [sim.run(t) for t in parts]
+    found = {}
+    for name in results[0].spikes:
+        found[name, "times"] = np.concatenate([r.spikes[name].times for r in results])
+        found[name, "ids"] = np.concatenate([r.spikes[name].ids for r in results])
+    for name in results[0].states:
+        for variable in results[0].states[name]:
+            found[name, variable] = np.concatenate([r.states[name][variable] for r in results])
+    for name, p in net.populations.items():
+        for var in p.spec.state if p.spec else ():
+            found[name, f"{var.name} at the end"] = sim.state(name, var.name)
+    return sim, found
+
+
+def assert_close(expected, found, rtol=1e-9):
+    """The same spikes; states but for the rounding of sums in another order."""
+    for key, x in expected.items():
+        if key[1] in ("times", "ids"):
+            np.testing.assert_array_equal(found[key], x, err_msg=str(key))
+        else:
+            np.testing.assert_allclose(found[key], x, rtol=rtol, atol=1e-9, err_msg=str(key))
+
+
+def mixed_network():
+    """Every kind of edge storage and every input."""
+    net = snn.Network(seed=4)
+    a = net.population("a", 13, snn.LIFExp(i_e=300.0, tau_m=snn.uniform(8.0, 12.0)), init={"v": snn.uniform(-70, -56)})
+    b = net.population("b", 9, snn.LIFAlpha(i_e=250.0), init={"v": snn.uniform(-70, -56)})
+    src = net.population("src", 5, snn.Poisson(rate=2500.0))
+    given = net.population("given", 4, snn.SpikeArray([1.0, 1.0, 2.35, 2.35, 7.0, 7.0], [0, 3, 1, 1, 2, 2]))
+    rng = np.random.default_rng(1)
+    net.connect(a, b, snn.fixed_indegree(3), weight=90.0, delay=0.9, name="bc")
+    net.connect(a, b, snn.fixed_total_number(7), weight=-80.0, delay=1.5, name="cc")
+    net.connect(b, a, snn.fixed_total_number(20), weight=snn.uniform(-50.0, 90.0), delay=0.7, name="vc")
+    net.connect(a, a, snn.pairwise_bernoulli(0.3), weight=70.0, delay=snn.normal(1.5, 0.7, low=0.4), name="cv")
+    net.connect(src, b, snn.all_to_all(), weight=90.0 * rng.random((5, 9)), delay=snn.uniform(0.4, 4.0), name="vv")
+    net.connect(src, a, snn.all_to_all(), weight=90.0 * rng.random((5, 13)), delay=0.9, name="mc")
+    net.connect(given, a, snn.fixed_outdegree(6), weight=300.0, delay=0.4, name="given")
+    net.input("each", b, snn.Poisson(rate=np.linspace(0.0, 1800.0, 9)), weight=snn.uniform(50.0, 90.0))
+    net.input("shared", a, snn.Poisson(800.0, shared=True, start=2.0, stop=8.0), weight=60.0)
+    net.input("segments", a, snn.Poisson([0.0, 4000.0, 90.0], times=[0.0, 3.0, 7.0]), weight=40.0)
+    net.input("spikes", a, snn.SpikeArray([0.1, 0.5, 6.05, 6.1, 9.9], [0, 12, 3, 3, 7]), weight=400.0)
+    net.input("ac", a, snn.ACCurrent(amplitude=50.0, frequency=40.0, offset=20.0))
+    net.input("ou", a, snn.OrnsteinUhlenbeck(mean=10.0, std=30.0, tau=3.0))
+    net.input("noise", b, snn.NoiseCurrent(mean=5.0, std=20.0, dt=0.2))
+    net.input("step", b, snn.StepCurrent([[float(k) for k in range(9)], [90.0] * 9], times=[3.0, 9.0]))
+    for p in (a, b, src, given):
+        net.record(p)
+    net.record(a, "v", every=0.3)
+    net.record(b, "v", ids=[1, 7])
+    net.record(b, "refractory", every=0.2)
+    return net
+
+
+@here
+def test_storage_and_inputs():
+    sim, reference = run(mixed_network(), backend="reference")
+    assert set(sim.compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}
+    assert len(reference["a", "ids"]) > 20 and len(reference["b", "ids"]) > 10 and len(reference["src", "ids"]) > 50
+    for threads in (1, 3):  # of building: as many blocks
+        assert_close(reference, run(mixed_network(), backend="cuda", threads=threads)[1])
+
+
+@here
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+def test_fixed_point_gives_the_same_for_any_launch(monkeypatch, precision):
+    from kernels.cuda import engine
+
+    original, results = engine.Engine.__init__, []
+    shapes = [((1, 4, 4), True), ((3, 4, 2), False), ((1, 12, 4), True)]
+    for shape, cooperative in shapes if SIMULATED else [((1, 32, 32), True), ((7, 96, 32), False), (None, True)]:
+        monkeypatch.setattr(
+            engine.Engine, "__init__",
+            lambda self, net, number, fixed, s=shape, c=cooperative: original(self, net, number, fixed, s, c),
+        )  # fmt: skip
+        results.append(run(mixed_network(), backend="cuda", deterministic=True, precision=precision)[1])
+    for other in results[1:]:
+        for key, x in results[0].items():
+            np.testing.assert_array_equal(other[key], x, err_msg=str(key))
+    if precision == "float64":
+        assert_close(run(mixed_network(), backend="reference")[1], results[0], rtol=1e-8)
+
+
+def drive(spec):
+    """(spikes a second, weight) of each receptor that make every model fire."""
+    defaults = {p.name: p.default for p in spec.params}
+    units = {"mV": 2.0, "pA": 1200.0 * 2.0 / defaults.get("tau_syn_ex", 2.0), "nS": 60.0, "1": 0.4, "ms": 4.0}
+    return {r.name: (200.0, -0.2 * units[r.unit]) if r.sign < 0 else (3000.0, units[r.unit]) for r in spec.receptors}
+
+
+@here
+def test_every_model():
+    def network():
+        net = snn.Network(seed=2)
+        for name, model in MODELS.items():
+            p = net.population(name, 3, model())
+            for receptor, (rate, w) in drive(model.spec).items():
+                w = 4.0 * w if name == "QIF" else w
+                net.input(f"{name} {receptor}", p, snn.Poisson(rate=rate), weight=w, receptor=receptor)
+                net.connect(
+                    p, p, snn.fixed_indegree(2), weight=0.5 * w, delay=0.6, receptor=receptor, name=f"{name}>{receptor}"
+                )
+            net.record(p)
+        return net
+
+    _, reference = run(network(), parts=(8.0,), backend="reference")
+    silent = [name for name in MODELS if not len(reference[name, "ids"])]
+    assert silent == ["Accumulator"], "a silent population tests little"
+    _, found = run(network(), parts=(8.0,), backend="cuda")
+    assert_close(reference, found)
+
+
+@here
+def test_what_is_not_there_is_refused():
+    import plasticity
+
+    net = snn.Network()
+    a = net.population("a", 3, snn.LIFExp())
+    net.connect(a, a, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair())
+    with pytest.raises(BackendUnavailable, match='backend="cuda": .*STDPPair.*'):
+        snn.Simulation(net, backend="cuda")
+    net = snn.Network()
+    net.population("a", 3, snn.LIFExp())
+    with pytest.raises(BackendUnavailable, match='checkpoint: backend="cuda"'):
+        snn.Simulation(net, backend="cuda").checkpoint("none.h5")
+
+
+@here
+def test_set_state_between_runs():
+    def network():
+        net = snn.Network(seed=1)
+        net.record(net.population("a", 4, snn.LIFExp(i_e=300.0)), "v")
+        return net
+
+    def go(backend):
+        sim = snn.Simulation(network(), dt=DT, backend=backend, quiet=True)
+        sim.run(1.0)
+        sim.set_state("a", "v", [-70.0, -65.0, -60.0, -56.0])
+        return sim.run(1.0).states["a"]["v"]
+
+    np.testing.assert_allclose(go("cuda"), go("reference"), rtol=1e-12)
