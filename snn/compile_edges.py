@@ -168,7 +168,7 @@ def _with_bits(
             at = edges.at[g] + b * (n + 1)
             connectivity.fill_bits(edges.rows, at, n, edges.targets, ends, base[g, b], bits, bits_at[g, b], words[g, b])
 
-    _each_block(fill, own_blocks(tables), threads)
+    _each_block(fill, own, threads)
     kept = connectivity.close_gaps(edges.rows, ends, edges.targets)
     return edges._replace(
         targets=edges.targets[:kept].copy(), bits=bits, bits_at=bits_at, words=words, base=base, span=width,
@@ -189,10 +189,11 @@ def _layout(
     net: Network, index: dict[str, int], tables: Tables, groups: list[tuple[tuple[int, float, int], list[Projection]]],
     lists: dict[str, EdgeList], w_type: Any, d_type: Any, precision: str, threads: int,
 ) -> Edges:  # fmt: skip
-    blocks = len(tables.lo)
+    own = own_blocks(tables)
     n_source = np.array([tables.n[source] for (source, _, _), _ in groups], np.int64)
-    at = np.concatenate(([0], np.cumsum(blocks * (n_source + 1))))
-    rows = np.zeros(int(at[-1]), np.int64)
+    ends = np.cumsum(len(own) * (n_source + 1))
+    rows = np.zeros(int(ends[-1]), np.int64)
+    at = ends - len(own) * (n_source + 1) - own.start * (n_source + 1)  # block 0 may lie before the beginning
 
     def count(b: int) -> None:
         for g, (_, projections) in enumerate(groups):
@@ -202,7 +203,7 @@ def _layout(
                 where = at[g] + b * (n_source[g] + 1)
                 connectivity.count_rows(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], rows, where)
 
-    _each_block(count, own_blocks(tables), threads)
+    _each_block(count, own, threads)
     # a row table ends where the next begins, so one running sum serves all: entry 0 of a table is the total before it
     np.cumsum(rows, out=rows)
     total = int(rows[-1]) if rows.size else 0
@@ -231,13 +232,13 @@ def _layout(
                     tables.dt, targets, weights, delays,
                 )  # fmt: skip
 
-    _each_block(fill, own_blocks(tables), threads)
+    _each_block(fill, own, threads)
     for _, projections in groups:
         for p in projections:
             lists[p.name] = EdgeList(nothing, nothing)  # free the lists as soon as they are laid out
     sources = np.array([source for (source, _, _), _ in groups])
     return Edges(
-        by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64), at=at[:-1].astype(np.int64),
+        by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64), at=at.astype(np.int64),
         n_source=n_source, weight=np.array([w for (_, w, _), _ in groups], np.dtype(precision)),
         delay=np.array([d for (_, _, d), _ in groups], np.int64), rows=rows,
         targets=targets, weights=weights, delays=delays, bits=np.empty(0, np.uint32),
@@ -270,7 +271,7 @@ def edge_places(
     places = np.empty(int(edges.indptr[-1]), np.int64)
     n, t = projection.source.n, index[projection.target.name]
     for b in own_blocks(tables):
-        position = rows.rows[b * (n + 1) :][:n].copy()
+        position = rows.rows[int(rows.at[0]) + b * (n + 1) :][:n].copy()
         connectivity.find_places(edges.indptr, edges.sources, tables.lo[b, t], tables.hi[b, t], position, places)
     return places
 

@@ -221,7 +221,8 @@ class Clock:
             found = sorted((int(step), int(k), b) for b, (step, k) in enumerate(x.fault) if step >= 0)
             for step, k, b in found[:1]:
                 n = p.source.n
-                source = int(np.searchsorted(edges.rows[b * (n + 1) :][: n + 1], k, side="right")) - 1
+                first = int(edges.at[0]) + b * (n + 1)
+                source = int(np.searchsorted(edges.rows[first:][: n + 1], k, side="right")) - 1
                 target = int(edges.targets[k]) + int(x.origin[b])
                 raise SimError(
                     f"Projection {p.name!r}: {p.plasticity!r} made the synapse of source {source} and target {target} "

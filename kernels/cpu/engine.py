@@ -148,10 +148,11 @@ class Engine:
         They are then as of their last event, or of ``step`` itself where ``settle``.
         """
         x = self.net.plastic[number]
-        for block, waiting in enumerate(x.waiting):
+        for block in range(self.tables.first_block[0], self.tables.first_block[-1]):
             self.sweeps[number](
-                self.tables, self.net.learned[number], x, self.net.state.ring, waiting, block, step, int(settle)
-            )
+                self.tables, self.net.learned[number], x, self.net.state.ring, x.waiting[block], block, step,
+                int(settle),
+            )  # fmt: skip
 
     def weights(self, number: int, step: int) -> np.ndarray:
         """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
