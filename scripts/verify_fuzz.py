@@ -32,7 +32,7 @@ import snn
 from kernels.errors import SimError
 
 N = 100_000  # inputs a reader
-BATCH = 5_000  # inputs of a process
+BATCH = 20_000  # inputs of a process
 STILL = 30  # s; the largest input takes milliseconds
 MEMORY = 4 << 30  # bytes of address space that a worker may take beyond what it begins with
 EXTREME = (0, 1, -1, 2**31 - 1, 2**31, 2**63 - 1, -(2**63), 255, 65536, float("nan"), float("inf"), 1e300, -0.0, 1e-320)
