@@ -5,7 +5,7 @@ What the tables may hold is in ``snn.tables``; the network they describe is buil
 
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,7 +72,13 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, allow_cod
         raise ConfigError(f"{path}: cannot be read: {error.strerror}.") from None
     except ValueError as error:  # of tomllib, or in decoding
         raise ConfigError(f"{path}: is not valid TOML: {error}.") from None
-    return _check(path, _absolute(raw, path.absolute().parent), overrides or {}, allow_code)
+    outside = [
+        f'output.{key}: must lie in the folder of the file or below; got "{name}". Use --{flag} for another place.'
+        for key, flag in (("file", "out"), ("plot", "plot"))
+        for name in [raw["output"].get(key) if isinstance(raw.get("output"), dict) else None]
+        if isinstance(name, str) and _leaves(name)
+    ]
+    return _check(path, _absolute(raw, path.absolute().parent), overrides or {}, allow_code, outside)
 
 
 def load_provenance(
@@ -127,8 +133,17 @@ def parse_override(text: str) -> tuple[str, Any]:
     raise ConfigError(f'--set {text}: the value must be TOML: a number, "text", true, [1, 2] or {{normal = {{...}}}}.')
 
 
-def _check(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_code: bool) -> Experiment:
-    raw, problems = copy.deepcopy(raw), []
+def _leaves(name: str) -> bool:
+    """Whether a path leads out of the folder that it begins in."""
+    path = Path(name)
+    return path.is_absolute() or bool(path.drive) or name.startswith("~") or ".." in path.parts
+
+
+def _check(
+    path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_code: bool, found: Sequence[str] = ()
+) -> Experiment:
+    """``found``: problems that are known already."""
+    raw, problems = copy.deepcopy(raw), list(found)
     for key, value in overrides.items():
         try:
             _override(raw, key, value)

@@ -21,6 +21,7 @@ from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.fingerprint import differences
 from snn.io.saves import Saves
+from snn.memory import check_memory
 from snn.network import SPIKES, Network, Population, Projection, WeightProbe, check_modulator, check_plastic
 from snn.records import MemoryRecorder, Recorder, Result
 
@@ -87,6 +88,7 @@ class Simulation:
         self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
         self._say = (lambda text: None) if quiet else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
+        check_memory(net, engine, precision)
         begin = time.perf_counter()
         self._drive: Any
         if engine == "clock":
