@@ -16,6 +16,7 @@ from snn.neurons.base import NeuronModel
 from snn.units import plain
 
 SPIKES = "spikes"
+MOST_NEURONS = 2**31 - 1  # of a population
 
 
 @dataclass(eq=False)
@@ -104,7 +105,7 @@ class Probe:
 
     population: Population
     variable: str
-    ids: np.ndarray
+    ids: np.ndarray  # none for spikes, which are of all neurons
     every: float | None
 
     @property
@@ -167,6 +168,8 @@ class Network:
         owner = f"Population {name!r}"
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ModelError(f"{owner}.n: must be an integer >= 1; got {n!r}.")
+        if n > MOST_NEURONS:
+            raise ModelError(f"{owner}.n: must be at most {MOST_NEURONS:,}: numbers of neurons have 32 bits; got {n}.")
         if isinstance(model, type) and issubclass(model, NeuronModel):
             model = model()
         if not isinstance(model, (NeuronModel, Poisson, SpikeArray)):
@@ -345,8 +348,10 @@ class Network:
             known = [s.name for s in target.spec.state] if target.spec else []
             if variable not in known:
                 raise ModelError(f"{owner}: no such variable.{nearest(variable, [SPIKES, *known])}")
-        chosen = np.arange(target.n) if ids is None else np.unique(np.asarray(ids))
-        if chosen.size == 0 or chosen.dtype.kind not in "iu" or chosen[0] < 0 or chosen[-1] >= target.n:
+        chosen = np.arange(0 if variable == SPIKES else target.n) if ids is None else np.unique(np.asarray(ids))
+        if variable != SPIKES and (
+            chosen.size == 0 or chosen.dtype.kind not in "iu" or chosen[0] < 0 or chosen[-1] >= target.n
+        ):
             raise ModelError(f"{owner}.ids: must be integers >= 0 and < {target.n}; got {ids!r}.")
         if every is not None:
             every = plain(every, "ms", f"{owner}.every")
