@@ -85,7 +85,11 @@ def _mutate_text(text: str, rng: np.random.Generator) -> str:
         found = list(re.finditer(r"-?[0-9]+\.?[0-9e+-]*" if kind == 0 else r"[\"A-Za-z_]+", text))
         if found:
             m = found[int(rng.integers(0, len(found)))]
-            word = str(rng.choice(WORDS)) if kind == 0 or rng.random() < 0.4 else found[int(rng.integers(0, len(found)))][0]
+            word = (
+                str(rng.choice(WORDS))
+                if kind == 0 or rng.random() < 0.4
+                else found[int(rng.integers(0, len(found)))][0]
+            )
             return text[: m.start()] + word + text[m.end() :]
     lines = text.split("\n")
     a, b = (int(x) for x in rng.integers(0, len(lines), 2))

@@ -105,7 +105,7 @@ class Probe:
 
     population: Population
     variable: str
-    ids: np.ndarray  # none for spikes, which are of all neurons
+    ids: np.ndarray
     every: float | None
 
     @property
@@ -348,10 +348,8 @@ class Network:
             known = [s.name for s in target.spec.state] if target.spec else []
             if variable not in known:
                 raise ModelError(f"{owner}: no such variable.{nearest(variable, [SPIKES, *known])}")
-        chosen = np.arange(0 if variable == SPIKES else target.n) if ids is None else np.unique(np.asarray(ids))
-        if variable != SPIKES and (
-            chosen.size == 0 or chosen.dtype.kind not in "iu" or chosen[0] < 0 or chosen[-1] >= target.n
-        ):
+        chosen = np.arange(target.n) if ids is None else np.unique(np.asarray(ids))
+        if chosen.size == 0 or chosen.dtype.kind not in "iu" or chosen[0] < 0 or chosen[-1] >= target.n:
             raise ModelError(f"{owner}.ids: must be integers >= 0 and < {target.n}; got {ids!r}.")
         if every is not None:
             every = plain(every, "ms", f"{owner}.every")

@@ -22,7 +22,7 @@ model = "LIFDelta"
 source = "a"
 target = "a"
 rule = "fixed_indegree"
-indegree = 10000
+indegree = 1000000
 weight = 0.1
 delay = 1.5
 """
@@ -30,9 +30,9 @@ delay = 1.5
 
 def test_a_network_that_no_machine_holds_is_refused_before_it_is_drawn(tmp_path):
     path = tmp_path / "large.toml"
-    path.write_text(TEXT.format(output="", n=400_000_000))
+    path.write_text(TEXT.format(output="", n=4_000_000))
     net = load(path).network()
-    with pytest.raises(ModelError, match=r"must fit into memory; needs about [0-9,.]+ GiB for 400,000,000 neurons and"):
+    with pytest.raises(ModelError, match=r"must fit into memory; needs about [0-9,.]+ GiB for 4,000,000 neurons and"):
         snn.Simulation(net, quiet=True)
 
 
