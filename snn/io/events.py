@@ -126,6 +126,8 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
         raise FormatError(f"{path}: no such file. Check the name.")
     import h5py
 
+    from snn.io.sonata_file import check_sizes
+
     try:
         if path.suffix in (".npz", ".npy"):
             loaded = np.load(path, allow_pickle=False)
@@ -135,6 +137,7 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
                 columns = {name: loaded[name] for name in loaded.files}
         else:
             with h5py.File(path, "r") as file:
+                check_sizes(file)
                 group = file["events"] if "events" in file else file
                 if isinstance(group, h5py.Dataset):
                     return _fields(group[()])

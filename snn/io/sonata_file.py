@@ -20,6 +20,7 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
 LIBVER = ("v110", "v110")  # the oldest file layout with checksums and the single-writer mode
+MOST_COMPRESSED = 1100  # gzip's largest factor is 1032
 HEAPS_CHECKED = 256 << 20  # bytes, the largest file: it is read whole for it, 0.1 s
 NOT_HDF5 = "not a readable HDF5 file"
 
@@ -157,6 +158,19 @@ def check_heaps(path: Path) -> None:
                     raise FormatError(f"{path}: {NOT_HDF5}: a heap of texts is damaged. Copy it again.")
                 place += step
             at = data.find(mark, at + 8)
+
+
+def check_sizes(file: Any) -> None:
+    """Refuse datasets that claim far more than is stored of them, as no compression does: they would fill memory."""
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.nbytes > MOST_COMPRESSED * item.id.get_storage_size() + (1 << 24):
+            raise FormatError(
+                f"{file.filename}: /{name}: claims {item.nbytes:,} bytes; {item.id.get_storage_size():,} are stored. "
+                "Damaged."
+            )
+
+    file.visititems(look)
 
 
 @contextmanager
