@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -243,5 +244,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
                 raise FormatError(f"{path / file}: is not as it was written. Export it again.")
         with np.load(path / "expected.npz", allow_pickle=False) as arrays:
             return graph, dict(arrays)
-    except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile) as error:
+        if isinstance(error, FormatError):
+            raise
         raise FormatError(f"{path}: is no bundle of export_lava ({error!r}). Export it again.") from error

@@ -20,8 +20,10 @@ levels take their difference, connections within a cycle one step; NIR's Delay i
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import scipy.sparse
 
@@ -30,6 +32,7 @@ from neuromorphic.levels import levels
 from neuromorphic.nir_maps import FLATTEN, Affine, linear_map
 from snn.connect import all_to_all, from_arrays
 from snn.inputs import SpikeArray
+from snn.io.sonata_file import check_heaps, check_sizes
 from snn.network import Network, Population
 from snn.neurons import CubaLIF
 from snn.neurons.base import NeuronModel
@@ -108,8 +111,13 @@ def from_nir(graph: Any, dt: float | None = None, inputs: dict[str, Any] | None 
 def _read(path: str | os.PathLike[str]) -> Any:
     nir = nir_package()
     try:
+        check_heaps(Path(path))  # names of kinds lie there
+        with h5py.File(path, "r") as file:
+            check_sizes(file)
         return nir.read(path, type_check=False)  # shapes are inferred here
-    except (OSError, KeyError, ValueError, TypeError, AssertionError) as error:
+    except FormatError:
+        raise
+    except Exception as error:  # HDF5 and nir have many kinds
         raise FormatError(f"{path}: cannot be read as a NIR file ({error}).") from error
 
 

@@ -242,8 +242,15 @@ class FORCE:
         about, arrays = checkpoint.read(path)
         if about.get("class") != "FORCE":
             raise FormatError(f"{path}: holds no FORCE network. Give a file that FORCE.save() wrote.")
-        if about["model"] not in MODELS:
-            raise FormatError(f"{path}: no model {about['model']!r} is defined. Import the module that defines it.")
+        if about.get("model") not in MODELS:
+            raise FormatError(f"{path}: no model {about.get('model')!r} is defined. Import the module that defines it.")
+        try:
+            return cls._of(about, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"{path}: is no whole FORCE network: {error!r}. Save it again.") from error
+
+    @classmethod
+    def _of(cls, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> "FORCE":
         self = cls.__new__(cls)
         spec = MODELS[about["model"]].spec
         self._variant = codegen.Variant(spec, frozenset(about["varying"]), True)

@@ -5,7 +5,7 @@ What the tables may hold is in ``snn.tables``; the network they describe is buil
 
 import copy
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,14 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, allow_cod
         Lists every problem, each under its key path.
     """
     path = Path(path)
-    return resolve(path, absolute(read_toml(path), path.absolute().parent), overrides or {}, allow_code)
+    raw = read_toml(path)
+    outside = [
+        f'output.{key}: must lie in the folder of the file or below; got "{name}". Use --{flag} for another place.'
+        for key, flag in (("file", "out"), ("plot", "plot"))
+        for name in [raw["output"].get(key) if isinstance(raw.get("output"), dict) else None]
+        if isinstance(name, str) and _leaves(name)
+    ]
+    return resolve(path, absolute(raw, path.absolute().parent), overrides or {}, allow_code, outside)
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -131,9 +138,20 @@ def parse_override(text: str) -> tuple[str, Any]:
     raise ConfigError(f'--set {text}: the value must be TOML: a number, "text", true, [1, 2] or {{normal = {{...}}}}.')
 
 
-def resolve(path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_code: bool) -> Experiment:
-    """The experiment of a document with absolute paths, as :func:`load`; ``path`` is where it was read."""
-    raw, problems = copy.deepcopy(raw), []
+def _leaves(name: str) -> bool:
+    """Whether a path leads out of the folder that it begins in."""
+    path = Path(name)
+    return path.is_absolute() or bool(path.drive) or name.startswith("~") or ".." in path.parts
+
+
+def resolve(
+    path: Path, raw: dict[str, Any], overrides: Mapping[str, Any], allow_code: bool, found: Sequence[str] = ()
+) -> Experiment:
+    """The experiment of a document with absolute paths, as :func:`load`; ``path`` is where it was read.
+
+    ``found``: problems that are known already.
+    """
+    raw, problems = copy.deepcopy(raw), list(found)
     for key, value in overrides.items():
         try:
             _override(raw, key, value)

@@ -16,6 +16,7 @@ from snn.neurons.base import NeuronModel
 from snn.units import plain
 
 SPIKES = "spikes"
+MOST_NEURONS = 2**31 - 1  # of a population
 
 
 @dataclass(eq=False)
@@ -167,6 +168,8 @@ class Network:
         owner = f"Population {name!r}"
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
             raise ModelError(f"{owner}.n: must be an integer >= 1; got {n!r}.")
+        if n > MOST_NEURONS:
+            raise ModelError(f"{owner}.n: must be at most {MOST_NEURONS:,}: numbers of neurons have 32 bits; got {n}.")
         if isinstance(model, type) and issubclass(model, NeuronModel):
             model = model()
         if not isinstance(model, (NeuronModel, Poisson, SpikeArray)):

@@ -21,6 +21,7 @@ from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.fingerprint import differences
 from snn.io.saves import Saves
+from snn.memory import check_memory
 from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result
@@ -112,6 +113,7 @@ class Simulation:
         self.threads = 1 if backend == "reference" else threads
         self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
         self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
+        check_memory(net, engine, precision, self._ranks.size)
         begin = time.perf_counter()
         self._drive: Any
         with self._ranks.together():
@@ -410,6 +412,7 @@ class Simulation:
         about, arrays = checkpoint.read(path)
         if about.get("class") != "Simulation":
             raise FormatError(f"{path}: holds no simulation. Give a file that Simulation.checkpoint() wrote.")
+        _check_about(path, about)
         options = {name: about["options"][name] for name in _OPTIONS} | (
             {} if threads is None else {"threads": threads}
         )
@@ -422,7 +425,7 @@ class Simulation:
         sim._refuse_other(path, about)
         try:
             sim._drive.load(arrays, about["at"])
-        except (FormatError, ShapeError) as error:
+        except FormatError as error:
             raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
         sim._unfinished = Saves.of(Path(path), about["run"])
         return sim
@@ -595,6 +598,26 @@ def _deferred_signals(names: tuple[str, ...]) -> Iterator[list[int]]:
         raise KeyboardInterrupt
     if came:
         raise SystemExit(128 + came[0])
+
+
+def _check_about(path: Any, about: dict[str, Any]) -> None:
+    """Refuse the description of a checkpoint that lacks something or has it of another kind."""
+    kinds: dict[str, Any] = {
+        "software": str,
+        "options": dict,
+        "at": (int, float),
+        "network": dict,
+        "parts": dict,
+        "seed": int,
+    }
+    for name, kind in kinds.items():
+        if not isinstance(about.get(name), kind) or isinstance(about[name], bool):
+            raise FormatError(f"{path}: /about.{name}: is missing or of another kind; got {about.get(name)!r}.")
+    options, at = about["options"], about["at"]
+    if set(options) != set(_OPTIONS):
+        raise FormatError(f"{path}: /about.options: must hold {', '.join(_OPTIONS)}; got {', '.join(options)}.")
+    if not (0 <= at < math.inf and (isinstance(at, int) and at < 2**62 or options["engine"] == "event")):
+        raise FormatError(f"{path}: /about.at: must be a number of steps, or ms with engine='event'; got {at!r}.")
 
 
 def cores() -> int:

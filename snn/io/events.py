@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.errors import ConfigError, FormatError, ModelError, ShapeError
+from kernels.errors import ConfigError, FormatError, ModelError, ShapeError, SimError
 from snn.records import Floats, Ints
 
 NAMES = {
@@ -20,6 +20,7 @@ NAMES = {
     "p": ("p", "ps", "pol", "polarity", "polarities"),
 }
 MS = {"us": 1e-3, "ms": 1.0, "s": 1e3, "ns": 1e-6}
+MOST_PIXELS = 2**30  # two neurons each, whose numbers are 32 bits
 POLARITY = ("split", "merge", "on", "off")
 
 
@@ -123,9 +124,9 @@ def _fields(source: Any) -> Mapping[str, Any]:
 def _file_fields(path: Path) -> Mapping[str, Any]:
     if not path.is_file():
         raise FormatError(f"{path}: no such file. Check the name.")
-    import zipfile
-
     import h5py
+
+    from snn.io.sonata_file import check_sizes
 
     try:
         if path.suffix in (".npz", ".npy"):
@@ -136,13 +137,14 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
                 columns = {name: loaded[name] for name in loaded.files}
         else:
             with h5py.File(path, "r") as file:
+                check_sizes(file)
                 group = file["events"] if "events" in file else file
                 if isinstance(group, h5py.Dataset):
                     return _fields(group[()])
                 columns = {name: data[()] for name, data in group.items() if isinstance(data, h5py.Dataset)}
-    except (OSError, ValueError, KeyError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        if isinstance(error, FormatError):
-            raise
+    except SimError:
+        raise
+    except Exception as error:  # of NumPy, zipfile, tokenize, HDF5: of many kinds
         raise FormatError(f"{path}: neither .npz, .npy with fields nor HDF5: {error}. Convert it.") from error
     if len(columns) == 1:
         only = next(iter(columns.values()))
@@ -163,6 +165,8 @@ def _pixels(values: NDArray[Any], name: str) -> Ints:
 def _sensor(x: Ints, y: Ints, shape: tuple[int, int] | None) -> tuple[int, int]:
     """Height and width, large enough for every event."""
     needed = (int(y.max(initial=-1)) + 1, int(x.max(initial=-1)) + 1)
+    if needed[0] * needed[1] > MOST_PIXELS:
+        raise ShapeError(f"read_events: events reach {needed} (height, width), more than {MOST_PIXELS:,} pixels.")
     if shape is None:
         return needed
     if len(shape) != 2 or any(int(size) != size or size < 1 for size in shape):

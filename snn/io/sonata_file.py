@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ PathLike: TypeAlias = str | os.PathLike[str]
 
 MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
 LIBVER = ("v110", "v110")  # the oldest file layout with checksums and the single-writer mode
+MOST_COMPRESSED = 1100  # gzip's largest factor is 1032
+HEAPS_CHECKED = 256 << 20  # bytes, the largest file: it is read whole for it, 0.1 s
 NOT_HDF5 = "not a readable HDF5 file"
 
 
@@ -138,6 +141,38 @@ class _Closed(io.FileIO):
         return n
 
 
+def check_heaps(path: Path) -> None:
+    """Refuse a file with a damaged heap of strings of variable length, over which HDF5 would loop for ever.
+
+    Such heaps carry no checksum. Files of our own have none of their strings there, but for one that nobody reads.
+    """
+    mark = b"GCOL\1\0\0\0"
+    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        at = data.find(mark)
+        while at >= 0 and at + 16 <= len(data):
+            end, place = at + struct.unpack_from("<Q", data, at + 8)[0], at + 16
+            while place + 16 <= min(end, len(data)):
+                index, size = struct.unpack_from("<H6xQ", data, place)
+                step = 16 + -(-size // 8) * 8 if index else size  # number 0 is what is left free
+                if step < 16 or place + step > end:
+                    raise FormatError(f"{path}: {NOT_HDF5}: a heap of texts is damaged. Copy it again.")
+                place += step
+            at = data.find(mark, at + 8)
+
+
+def check_sizes(file: Any) -> None:
+    """Refuse datasets that claim far more than is stored of them, as no compression does: they would fill memory."""
+
+    def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and item.nbytes > MOST_COMPRESSED * item.id.get_storage_size() + (1 << 24):
+            raise FormatError(
+                f"{file.filename}: /{name}: claims {item.nbytes:,} bytes; {item.id.get_storage_size():,} are stored. "
+                "Damaged."
+            )
+
+    file.visititems(look)
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[Any]:
     """The open file; FormatError for everything that is wrong with it."""
@@ -152,6 +187,8 @@ def reading(path: Path) -> Iterator[Any]:
             raise FormatError(
                 f"{path}: truncated: {size:,} of {end:,} bytes are there. Copy it again or rerun the simulation."
             )
+        if 0 < size <= HEAPS_CHECKED:
+            check_heaps(path)
         if closed is None:
             with h5py.File(path, "r", locking=False) as file:
                 yield file
@@ -162,7 +199,18 @@ def reading(path: Path) -> Iterator[Any]:
         if isinstance(error, FormatError):
             raise
         raise FormatError(f"{path}: {error}") from error
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, MemoryError, EOFError) as error:
+    except (
+        OSError,
+        RuntimeError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        EOFError,
+        IndexError,
+        ArithmeticError,
+    ) as error:
         reason = str(error).strip("'\"").splitlines()[0] if str(error) else type(error).__name__
         raise FormatError(
             f"{path}: {NOT_HDF5} of ours or of SONATA: {reason}. "

@@ -304,3 +304,31 @@ def test_validate_reads_every_file_of_ours(file, tmp_path):
         (tmp_path / name).write_bytes(content)
         done = CliRunner().invoke(app, ["validate", str(tmp_path / name)])
         assert done.exit_code == 2 and name in done.output
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGKILL")
+def test_killed_twice_at_random_moments(file, tmp_path):
+    """The commands as a user gives them; ``kill_resume`` of scripts/verify.py does so 50 times."""
+    from snn.config import load
+
+    state, out, duration = tmp_path / "s.h5", tmp_path / "o.h5", 120_000.0
+    command = ["run", str(file), "--duration", str(duration), "--out", str(out), "--checkpoint", str(state)]
+    command += ["--every", "2000", "--quiet"]
+    kills = 0
+    for arguments in (command, ["resume", str(state), "--quiet", "--threads", "2"]):
+        before = state.stat().st_mtime_ns if state.exists() else 0
+        with subprocess.Popen([sys.executable, "-m", "snn", *arguments], stdout=subprocess.DEVNULL) as child:
+            while child.poll() is None and (not state.exists() or state.stat().st_mtime_ns == before):
+                time.sleep(0.01)  # it writes a checkpoint when it begins
+            time.sleep(float(np.random.default_rng().uniform(0.0, 0.3)))
+            child.kill()
+        kills += child.returncode == -signal.SIGKILL
+        assert out.exists() or read_result(tmp_path / "o.h5.part").t_stop >= 0.0
+    assert kills == 2, "killed too late to show anything"
+    done = CliRunner().invoke(app, ["resume", str(state), "--quiet"])
+    assert done.exit_code == 0, done.output
+    net = load(file, {"simulation.duration": duration}).network()
+    straight = snn.Simulation(net, threads=1, quiet=True).run(duration, to=tmp_path / "straight.h5")
+    assert straight.sizes()["exc"][1] > 1000
+    same(straight, read_result(out))
