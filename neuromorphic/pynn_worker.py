@@ -1,5 +1,5 @@
 # /// script
-# dependencies = ["pynn>=0.12", "h5py", "numpy"]
+# dependencies = ["pynn>=0.13", "h5py", "numpy"]
 # ///
 """Run the network in this folder with PyNN; write its spikes, as SONATA has them, to spikes.h5.
 
