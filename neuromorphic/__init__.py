@@ -5,6 +5,7 @@ from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjecti
 from neuromorphic.lava import LavaRun, export_classifier, export_lava, run_lava
 from neuromorphic.nir_export import check_nir, latency, to_nir
 from neuromorphic.nir_import import from_nir
+from neuromorphic.pynn_export import export_pynn
 from neuromorphic.quantization import Quantized, quantize
 from neuromorphic.readout import Classified, IntegerReadout, classify, record
 from neuromorphic.sonata_export import export_sonata
@@ -29,6 +30,7 @@ __all__ = [
     "cost",
     "export_classifier",
     "export_lava",
+    "export_pynn",
     "export_sonata",
     "from_nir",
     "gather",

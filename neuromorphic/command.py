@@ -7,6 +7,7 @@ from neuromorphic.costs import cost
 from neuromorphic.lava import export_lava
 from neuromorphic.nir_export import latency, to_nir
 from neuromorphic.nir_import import nir_package
+from neuromorphic.pynn_export import export_pynn
 from neuromorphic.quantization import quantize
 from neuromorphic.sonata_export import export_sonata
 from snn.network import Network
@@ -38,6 +39,12 @@ def write_sonata(net: Network, dt: float, duration: float, out: Path) -> str:
     return (
         f"dt {dt:g} ms, {duration:g} ms\nwritten to {out}; in that folder, bmtk's PointNet runs simulation_config.json"
     )
+
+
+def write_pynn(net: Network, dt: float, duration: float, out: Path) -> str:
+    """Write a folder for PyNN."""
+    export_pynn(net, out, dt, duration)
+    return f"dt {dt:g} ms, {duration:g} ms\nwritten to {out}; run it: python {out / 'run_pynn.py'} nest"
 
 
 def describe(net: Network, dt: float, interval: int, steps: int, chip: str, chips: int) -> str:

@@ -100,6 +100,7 @@ class Target(str, Enum):
     nir = "nir"
     lava = "lava"
     sonata = "sonata"
+    pynn = "pynn"
     report = "report"
 
 
@@ -379,7 +380,7 @@ def validate(
 @app.command()
 def export(
     target: Target = typer.Argument(
-        help="A file for NIR, a folder for Lava or SONATA, or a report of the cost on a chip."
+        help="A file for NIR, a folder for Lava, SONATA or PyNN, or a report of the cost on a chip."
     ),
     file: Path = typer.Argument(help="TOML file."),
     out: Path | None = typer.Option(None, help="File or folder to write [default: results/NAME.TARGET]."),
@@ -406,6 +407,8 @@ def export(
             print(command.write_lava(net, dt, interval, steps, out))
         elif target is Target.sonata:
             print(command.write_sonata(net, dt, experiment.simulation.duration, out))
+        elif target is Target.pynn:
+            print(command.write_pynn(net, dt, experiment.simulation.duration, out))
         else:
             print(command.describe(net, dt, interval, steps, chip, chips))
 

@@ -394,6 +394,20 @@ def test_export(tmp_path, monkeypatch):
     assert done.exit_code == 2 and "'out'.reset: must be 0" in done.stderr and not Path("no.nir").exists()
 
 
+def test_export_to_sonata_and_pynn(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("net.toml").write_text(EXPORTED)
+    model = ("--set", "populations.out.model=LIFExp", "--set", "populations.out.params={}")
+    done = command("export", "sonata", "net.toml", *model)
+    assert done.exit_code == 0, done.output
+    assert Path("results/net.sonata/circuit_config.json").exists() and "PointNet" in done.stdout
+    done = command("export", "pynn", "net.toml", "--out", "script", *model)
+    assert done.exit_code == 0, done.output
+    assert Path("script/run_pynn.py").exists() and "run_pynn.py nest" in done.stdout
+    done = command("export", "pynn", "net.toml", "--out", "other")
+    assert done.exit_code == 2 and "'out'.model: must be one of LIFDelta" in done.stderr and not Path("other").exists()
+
+
 # ---------------------------------------------------------------------------------------------- models, usage
 
 

@@ -4,8 +4,10 @@ import csv
 import doctest
 import importlib
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -151,6 +153,15 @@ def test_a_folder_that_is_not_empty_and_a_name_that_is_none(tmp_path):
     net.connect("in", "p", snn.all_to_all(), name="a/b")
     with pytest.raises(ModelError, match="must not be empty or hold '/'"):
         export_sonata(net, tmp_path / "y", DT, 10.0)
+
+
+def test_the_documentations_example_runs(tmp_path, monkeypatch):
+    text = (Path(__file__).resolve().parents[2] / "docs" / "export.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {})
+    assert (tmp_path / "net.sonata" / "circuit_config.json").exists() and (
+        tmp_path / "net.pynn" / "network.h5"
+    ).exists()
 
 
 def test_doctests():
