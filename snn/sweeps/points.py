@@ -95,6 +95,8 @@ def run_point(run: Run, point: Point, root: Path, threads: int, kinds: list[str]
         before = state(folder, kinds)
         if before == DONE or (before == FAILED and not retry):
             return before
+        for part in folder.glob("*.json.*.part"):  # of a process that was killed while it wrote
+            part.unlink()
         note("start")
         begin = time.perf_counter()
         about = {"values": point.values, "repetition": point.repetition, "seed": point.seed}

@@ -75,6 +75,18 @@ def f(x, y, seed, folder):
 """
 
 
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """The folder of a sweep of the files above."""
+    place = tmp_path_factory.mktemp("straight")
+    (place / "net.toml").write_text(NET)
+    (place / "sweep.toml").write_text(SWEEP)
+    done = command(place / "sweep.toml")
+    assert done.exit_code == 0, done.output
+    assert "12 points: 12 done, 0 failed" in done.stdout and "12.0/12 points" in done.stderr
+    return place / "sweep"
+
+
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -108,11 +120,9 @@ def same(first, second):
     return True
 
 
-def test_sweep(folder):
+def test_sweep(straight, folder):
     """Points are those of the file, run as ``snn run`` would; a second call adds what is new and repeats nothing."""
-    done = command("sweep.toml")
-    assert done.exit_code == 0, done.output
-    assert "12 points: 12 done, 0 failed" in done.stdout and "12.0/12 points" in done.stderr
+    shutil.copytree(straight, "sweep")  # also a folder that was moved goes on
     summary = read_summary("sweep")
     assert len(summary) == 12 and set(summary["status"]) == {"done"} and summary["rate.exc"].max() > 10.0
     row = 7
@@ -128,48 +138,53 @@ def test_sweep(folder):
 
     assert set(map(tuple, logged().values())) == {("start", "done")}
     Path("sweep.toml").write_text(SWEEP.replace("10.0, 20.0", "20.0, 10.0, 30.0").replace("repetitions = 2", ""))
-    assert "9 points: 9 done" in command("sweep.toml", "--quiet").stdout
+    assert "9 points: 9 done" in command("sweep.toml", "--quiet", "--workers", "1").stdout
     assert len(logged()) == 15 and set(map(tuple, logged().values())) == {("start", "done")}
     before = {p: p.stat().st_mtime_ns for p in Path("sweep").rglob("record.h5")}
     Path("sweep.toml").write_text(SWEEP.replace('"active"', '"cv"'))  # measured anew, not run again
-    assert "12 points: 12 done" in command("sweep.toml", "--quiet").stdout
+    assert "12 points: 12 done" in command("sweep.toml", "--quiet", "--workers", "1").stdout
     assert "cv.exc" in read_summary("sweep").columns
     assert before == {p: p.stat().st_mtime_ns for p in Path("sweep").rglob("record.h5")}
 
 
-def test_pandas_reads_the_table(folder):
+def test_pandas_reads_the_table(straight):
     pandas = pytest.importorskip("pandas")
-    Path("sweep.toml").write_text(SWEEP.replace("repetitions = 2", 'method = "random"\nn = 2'))
-    assert command("sweep.toml", "--quiet", "--workers", "1").exit_code == 0
-    with h5py.File("sweep/summary.h5") as file:
+    with h5py.File(straight / "summary.h5") as file:
         raw = pandas.DataFrame({name: data[:] for name, data in file["columns"].items()})
-    frame = read_summary("sweep").to_pandas()
+    frame = read_summary(straight).to_pandas()
     assert list(raw) == list(frame) and raw["rate.exc"].equals(frame["rate.exc"])
-    assert frame["status"].tolist() == ["done", "done"] and frame["seed"].dtype == np.int64
+    assert frame["status"].tolist() == ["done"] * 12 and frame["seed"].dtype == np.int64
 
 
-def test_killed_and_two_at_a_time(folder):
-    """Killed with its processes, then run by two sweeps at once: each point once to its end, as in a straight run."""
-    Path("net.toml").write_text(NET.replace("duration = 100.0", "duration = 3000.0"))
+def test_killed_and_two_tasks_at_a_time(folder):
+    """Killed with its processes, then run by the two tasks of a SLURM array at once (the script is run by bash): each
+    point once to its end, as in a straight run.
+    """
+    slurm = '\n[slurm]\ntasks = 2\noptions = {time = "00:10:00", mem = "2G"}\nsetup = ["export FROM_SETUP=1"]\n'
+    Path("sweep.toml").write_text(SWEEP.replace("repetitions = 2", "") + slurm)
+    Path("net.toml").write_text(NET.replace("duration = 100.0", "duration = 2000.0"))
     first = started("sweep.toml", "--quiet", start_new_session=True)
-    end = time.monotonic() + 60
-    while sum("done" in x for x in logged().values()) < 2:
+    end = time.monotonic() + 120
+    while sum("done" in x for x in logged().values()) < 1 or not list(Path("sweep").rglob("record.h5.part")):
         assert time.monotonic() < end and first.poll() is None
         time.sleep(0.02)
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     cut = logged()
-    assert any(x == ["start"] for x in cut.values()) and list(Path("sweep").rglob("record.h5.part"))
-    assert len(cut) < 12 or any(x == ["start"] for x in cut.values())
-    both = [started("sweep.toml", "--quiet", "--workers", "1") for _ in range(2)]
-    for each in both:
-        out, err = each.communicate(timeout=120)
-        assert each.returncode == 0, err
+    assert any(x == ["start"] for x in cut.values())
+    assert command("sweep.toml", "--slurm").exit_code == 0
+    text = Path("sweep/sweep.sbatch").read_text()
+    assert "#SBATCH --array=0-1\n" in text and "#SBATCH --time=00:10:00\n" in text and "\nexport FROM_SETUP=1\n" in text
+    tasks = [
+        subprocess.Popen(["bash", "sweep/sweep.sbatch"], env={**os.environ, "SLURM_ARRAY_TASK_ID": str(k)})
+        for k in range(2)
+    ]
+    assert [task.wait(timeout=300) for task in tasks] == [0, 0]
     ended = logged()
-    assert len(ended) == 12 and all(x.count("done") == 1 for x in ended.values())
+    assert len(ended) == 6 and all(x.count("done") == 1 for x in ended.values())
     assert all(x == ["start", "done"] for k, x in ended.items() if cut.get(k) != ["start"])
     assert not list(Path("sweep").rglob("*.part"))
-    assert command("sweep.toml", "--quiet", "--out", "straight").exit_code == 0
+    assert command("sweep.toml", "--quiet", "--workers", "1", "--out", "straight").exit_code == 0
     assert same(read_summary("sweep"), read_summary("straight"))
 
 
@@ -179,9 +194,9 @@ def test_functions_fail_and_die(folder, monkeypatch):
     (folder / "mine_to_sweep.py").write_text(FUNCTION)
     import mine_to_sweep
 
-    def sweep(**more):
+    def sweep(workers=2, **more):
         parameters = {"x": [1, 2, 3, 4], "y": ["lives", "dies"]}
-        return snn.sweep(mine_to_sweep.f, parameters, "out", workers=2, seed=1, **more)
+        return snn.sweep(mine_to_sweep.f, parameters, "out", workers=workers, seed=1, **more)
 
     found = sweep()
     status = {(x, y): s for x, y, s in zip(found["x"], found["y"], found["status"], strict=True)}
@@ -195,7 +210,7 @@ def test_functions_fail_and_die(folder, monkeypatch):
     before = logged("out")
     assert same(sweep(), found) and logged("out") == before
     (folder / "mine_to_sweep.py").write_text(FUNCTION.replace("x == 3", "x == 5").replace("x == 2", "x == 5"))
-    assert sweep(retry=True).count("done") == 8
+    assert sweep(1, retry=True).count("done") == 8
     assert sum(len(x) for x in logged("out").values()) == sum(map(len, before.values())) + 3 * 2
 
 
@@ -216,50 +231,36 @@ def test_a_claimed_point_is_left_alone(folder):
     assert "4 points: 3 done, 0 failed, 1 waiting\n" == command("sweep.toml", "--status").stdout
 
 
-def test_slurm_script(folder):
-    """The script of the array, run by bash as SLURM would, twice at a time."""
-    slurm = '\n[slurm]\ntasks = 2\noptions = {time = "00:10:00", mem = "2G"}\nsetup = ["export FROM_SETUP=1"]\n'
-    Path("sweep.toml").write_text(SWEEP.replace("num = 3", "num = 2") + slurm)
-    assert command("sweep.toml", "--slurm").exit_code == 0
-    text = Path("sweep/sweep.sbatch").read_text()
-    assert "#SBATCH --array=0-1\n" in text and "#SBATCH --time=00:10:00\n" in text and "\nexport FROM_SETUP=1\n" in text
-    assert not list(Path("sweep").glob("points/*"))
-    tasks = [
-        subprocess.Popen(["bash", "sweep/sweep.sbatch"], env={**os.environ, "SLURM_ARRAY_TASK_ID": str(k)})
-        for k in range(2)
-    ]
-    assert [task.wait(timeout=120) for task in tasks] == [0, 0]
-    assert read_summary("sweep").count("done") == 8
-    assert set(map(tuple, logged().values())) == {("start", "done")}
+def test_slurm_options(folder):
     for bad in ('{array = "0-9"}', '{"mem\\nx" = 3}', '{mem = "a\\nb"}'):
         Path("bad.toml").write_text(SWEEP + f"[slurm]\ntasks = 2\noptions = {bad}\n")
         assert "must be an option of sbatch other than array" in command("bad.toml", "--slurm").stderr
+    assert "[slurm] is missing" in command("sweep.toml", "--slurm").stderr
+    assert not Path("sweep/sweep.sbatch").exists()
 
 
-def test_dask(folder):
+def test_dask(straight, folder):
     pytest.importorskip("distributed", reason="needs the extra dask")
-    assert command("sweep.toml", "--quiet", "--on", "dask", "--out", "dask").exit_code == 0
-    assert command("sweep.toml", "--quiet").exit_code == 0
-    assert same(read_summary("dask"), read_summary("sweep"))
+    assert command("sweep.toml", "--quiet", "--workers", "1", "--on", "dask", "--out", "dask").exit_code == 0
+    assert same(read_summary("dask"), read_summary(straight))
 
 
-def test_mpi(folder):
+def test_mpi(straight, folder):
     pytest.importorskip("mpi4py", reason="needs the extra mpi")
-    if shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}") is None:
-        pytest.skip("no mpiexec")
     mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if mpiexec is None:
+        pytest.skip("no mpiexec")
     more = {
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     }
-    run = [mpiexec, "-n", "3", sys.executable, "-m", "mpi4py.futures", "-m", "snn", "sweep", "sweep.toml", "--quiet"]
+    run = [mpiexec, "-n", "2", sys.executable, "-m", "mpi4py.futures", "-m", "snn", "sweep", "sweep.toml", "--quiet"]
     done = subprocess.run(
         [*run, "--on", "mpi", "--out", "mpi"], env={**os.environ, **more}, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 0, done.stderr
-    assert command("sweep.toml", "--quiet").exit_code == 0
-    assert same(read_summary("mpi"), read_summary("sweep"))
+    assert same(read_summary("mpi"), read_summary(straight))
     assert "mpiexec -n N python -m mpi4py.futures" in command("sweep.toml", "--on", "mpi", "--out", "more").stderr
 
 
@@ -307,3 +308,15 @@ def test_bad_calls(folder):
             snn.sweep(what, **arguments)
     with pytest.raises(snn.FormatError, match="must be a table of format|no such file"):
         read_summary(folder)
+
+
+def test_the_example_of_the_documentation():
+    """The file in docs/sweeps.md, as text, is one that is accepted, and so is the example on disk."""
+    from snn.sweeps.file import SweepTable, read_sweep
+    from snn.tables import check
+
+    text = re.search(r"```toml\n(.*?)```", (ROOT / "docs" / "sweeps.md").read_text("utf-8"), re.S)[1]
+    table = check(SweepTable, snn.config.tomllib.loads(text))
+    assert [len(axis.key) for axis in table.parameters] == [2, 2]
+    _, plan = read_sweep(ROOT / "scripts" / "examples" / "brunel_sweep.toml", None, False)
+    assert len(plan.points) == 200
