@@ -1,14 +1,16 @@
 """The cuda engine: network and state on the device, a chunk of steps a launch."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numba import cuda
 
 from kernels.compiled import CompiledNetwork
-from kernels.cuda import generate
+from kernels.cpu.learn import STATIC
+from kernels.cuda import generate, learn
 from kernels.cuda.jit import SIMULATED, fetch, select, send
-from kernels.cuda.layout import N_RECORDED, REACHED, Out, merged, plan
+from kernels.cuda.layout import N_RECORDED, REACHED, Out, Synapses, learned, merged, plan
 from kernels.errors import BackendUnavailable
 
 MAX_CHUNK_STEPS = 100_000
@@ -38,7 +40,8 @@ class Engine:
         _refuse(net)
         select(number)
         unit = _unit(net) if deterministic else 0.0
-        self.module = generate.build(net.variants, net.kinds, net.precision, deterministic)
+        rules = [(*rule, e.delays.size > 0) for rule, e in zip(net.rules, net.learned, strict=True)]
+        self.module = generate.build(net.variants, net.kinds, rules, net.precision, deterministic)
         self.cached = True  # numba-cuda keeps no kernel on disk that links the runtime; nothing to announce
         self.net, self.tables = net, net.tables
         width = launch[2] if launch else 4 if SIMULATED else 32
@@ -61,18 +64,25 @@ class Engine:
             merged(net.inputs, host.sources),
             probes._replace(at=self.at[:-1].copy(), samples=np.zeros(int(self.at[-1]))),
             Out(
-                counts=np.zeros(4, np.int64), spikes=np.zeros((2, capacity, 4), np.int32),
+                counts=np.zeros(4 + len(rules), np.int64), spikes=np.zeros((2, capacity, 4), np.int32),
                 record_step=np.zeros(ROOM + capacity, np.int32), record_id=np.zeros(ROOM + capacity, np.uint32),
             ),
             *(edges._replace(number=np.empty((0, 0))) for edges in net.edges),
+            *(
+                part
+                for x, e in zip(net.plastic, net.learned, strict=True)
+                for part in (learned(x, int(e.n_source[0])), Synapses(*(getattr(e, f) for f in Synapses._fields)))
+            ),
         )  # fmt: skip
         self.bytes = sum(a.nbytes for t in arrays for a in t if isinstance(a, np.ndarray))
         _check_memory(self.bytes)
         self.plan, self.device_tables, self.constants, self.state, self.inputs, self.probes, self.out, *self.edges = (
             send(t) for t in arrays
         )
+        self.learned, self.synapses = self.edges[len(net.edges) :: 2], self.edges[len(net.edges) + 1 :: 2]
+        self.stale: set[int] = set()  # plastic projections that may have been changed on the host
         self.cooperative = _cooperative() if cooperative is None else cooperative
-        self.blocks, self.threads = 1, launch[1] if launch else 8 if SIMULATED else BLOCK
+        self.blocks, self.threads = 1, launch[1] if launch else 4 if SIMULATED else BLOCK
         self.advance(0, 0)  # compiles
         self.blocks = launch[0] if launch else self._blocks()
 
@@ -96,18 +106,28 @@ class Engine:
             ),
             "begin_launch": (self.given, start + self.window, plan_, tables, inputs, state),
             "neurons_launch": (
-                start, start, end, 0, plan_, tables, self.constants, state, inputs, self.probes, out
+                start, start, end, 0, plan_, tables, self.constants, state, inputs, self.probes, out, *self.learned
             ),
             "deliver_launch": (start, end, 0, plan_, tables, state, inputs, out, *self.edges),
+            **{
+                f"{part}_launch_{n}": arguments
+                for n, (x, e) in enumerate(zip(self.learned, self.synapses, strict=True))
+                for part, arguments in (
+                    ("sweep", (plan_, tables, x, e, start, 0, 0)), ("swept", (x, e, out, start, 0, 0))
+                )
+            },
         }  # fmt: skip
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does."""
         stop = min(stop, start + self.chunk)
         state = self.net.state
-        self._put(self.out.counts, np.zeros(4, np.int64))
+        self._put(self.out.counts, np.zeros(self.out.counts.size, np.int64))
         self._put(self.state.f, state.f)  # the user may have set it
         self._put(self.state.i, state.i)
+        for n in self.stale:
+            self._upload(n)
+        self.stale.clear()
         if self.cooperative:
             self.module.advance[self.blocks, self.threads](*self.arguments(start, stop)["advance"])
             counts = fetch(self.out.counts)
@@ -119,6 +139,10 @@ class Engine:
             state.f[:] = fetch(self.state.f)[: state.f.size]
         if state.i.size:
             state.i[:] = fetch(self.state.i)[: state.i.size]
+        for n, x in enumerate(self.net.plastic):
+            x.fault[:1] = fetch(self.learned[n].fault)
+            if x.fault[0, 0] >= 0:
+                self.net.learned[n].weights[:] = fetch(self.synapses[n].weights)
         return reached, self._spikes(total, start), self._samples(start, reached)
 
     def _windows(self, start: int, stop: int) -> Any:
@@ -130,18 +154,81 @@ class Engine:
         while begin < stop and counts[N_RECORDED] <= ROOM:
             end = min(begin + self.window, stop)
             kernels.neurons_launch[config](start, begin, end, half, *given["neurons_launch"][4:])
+            for n, (rule, _) in enumerate(self.net.rules):
+                x = self.net.plastic[n]
+                if learn.moves(rule) and (begin % x.epoch == 0 or begin == x.signal_set[0]):
+                    self._sweep(n, begin, 1, 1)
             kernels.deliver_launch[config](begin, end, half, *given["deliver_launch"][3:])
             begin, half = end, 1 - half
             counts = fetch(self.out.counts)
+            for n in range(len(self.net.rules)):
+                if counts[learn.due(n)] > 0:
+                    self._sweep(n, begin - 1, 0, 0)
         counts[REACHED] = begin
         return counts
+
+    def _sweep(self, n: int, until: int, settle: int, epoch: int) -> None:
+        """Bring the synapses of plastic projection ``n`` up to date, in two launches."""
+        config = (self.blocks, self.threads)
+        x, e = self.learned[n], self.synapses[n]
+        getattr(self.module, f"sweep_launch_{n}")[config](self.plan, self.device_tables, x, e, until, settle, epoch)
+        getattr(self.module, f"swept_launch_{n}")[config](x, e, self.out, until, settle, epoch)
+
+    def sweep(self, number: int, step: int, settle: bool = False) -> None:
+        """As kernels.cpu.engine; then the host may change the projection's arrays, up to the next :meth:`advance`."""
+        if number not in self.stale:
+            self._sweep(number, step, int(settle), 0)
+            edges, plastic = self.net.learned[number], self.net.plastic[number]
+            for host, array in ((edges.weights, self.synapses[number].weights),
+                                (plastic.variables, self.learned[number].variables)):  # fmt: skip
+                if host.size:
+                    host[...] = fetch(array)
+            self.stale.add(number)
+
+    def weights(self, number: int, step: int) -> np.ndarray:
+        """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
+        if number in self.stale or self.net.rules[number][0].flow is None:
+            self.sweep(number, step)
+            return self.net.learned[number].weights.copy()
+        x, e = self.learned[number], self.synapses[number]
+        arrays = [e.weights, x.variables, x.done, x.swept, x.settled]
+        saved = [fetch(array) for array in arrays]
+        self._sweep(number, step, 1, 0)
+        weights = fetch(e.weights)
+        for array, before in zip(arrays, saved, strict=True):
+            self._put(array, before)
+        return np.asarray(weights)
+
+    def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
+        """As kernels.cpu.engine."""
+        host, x = self.net.plastic[number], self.learned[number]
+        if np.ndim(value) or np.any(host.signal_each != 1.0) or self.net.rules[number][0].observer:
+            self._sweep(number, step - 1, 0, 0)  # what has been before the step takes the old value
+            host.signal_each[1] = fetch(x.signal_each)[1]
+            host.signal_each[0] = value if np.ndim(value) else 1.0
+            host.signal_set[0] = step
+            self._put(x.signal_each, host.signal_each)
+            self._put(x.signal_set, host.signal_set)
+        now, jumps = fetch(x.signal_now), fetch(x.signal_jumps)
+        now[:, 0] = 1.0 if np.ndim(value) else value
+        jumps[:, step & (jumps.shape[1] - 1)] = 0
+        self._put(x.signal_now, now)
+        self._put(x.signal_jumps, jumps)
+
+    def _upload(self, n: int) -> None:
+        """Take what the host may have changed in plastic projection ``n``."""
+        edges, plastic = self.net.learned[n], self.net.plastic[n]
+        for name in ("rows", "targets", "weights", "delays"):
+            self._put(getattr(self.synapses[n], name), getattr(edges, name))
+        for name in ("variables", "learning"):
+            self._put(getattr(self.learned[n], name), getattr(plastic, name))
 
     def _put(self, to: Any, array: np.ndarray) -> None:
         """Overwrite a device array."""
         if SIMULATED:
-            to[: array.size] = array
+            to[...] = array
         elif array.size:
-            to.copy_to_device(array)
+            to.copy_to_device(np.ascontiguousarray(array))
 
     def _spikes(self, total: int, start: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Times in ms and ids of the recorded spikes of each population, by step, then id."""
@@ -168,18 +255,31 @@ class Engine:
 
 def _refuse(net: CompiledNetwork) -> None:
     """Raise BackendUnavailable for what this engine does not have."""
-    for rule, short_term in net.rules:
-        name = short_term.name if short_term else rule.name
-        raise BackendUnavailable(f'backend="cuda": has no plasticity yet; got {name}. Use backend="cpu".')
+    for x, (rule, _) in zip(net.plastic, net.rules, strict=True):
+        if x.axonal > 0:
+            raise BackendUnavailable(
+                f'backend="cuda": has no axonal delays yet; got {x.axonal * x.dt:g} ms with {rule.name}. '
+                'Use backend="cpu".'
+            )
 
 
 def _unit(net: CompiledNetwork) -> float:
     """What 1 in a fixed-point accumulator means: a power of two, by the network's largest weight."""
     x = net.inputs
     arrays = [x.weight, x.event_weight, *(a for e in net.edges for a in (e.weight, e.weights))]
+    arrays += [e.weights for e in net.learned]
     each = [x.values[w : w + net.tables.n[p]] for p in range(net.tables.n.size)
             for w in x.weights[x.first[p] : x.first[p + 1]] if w >= 0]  # fmt: skip
-    largest = max((float(np.abs(a).max(initial=0.0)) for a in [*arrays, *each]), default=0.0)
+    limits = [0.0]
+    for plastic, (rule, _) in zip(net.plastic, net.rules, strict=True):
+        if rule is not STATIC:
+            limits += rule.bounds(SimpleNamespace(**dict(zip(rule.constants, plastic.constants, strict=True))))
+        if not np.all(np.isfinite(limits)):
+            raise BackendUnavailable(
+                f'backend="cuda": deterministic=True needs bounded weights, and {rule.name} has no bounds here. '
+                "Give it such, or use deterministic=False."
+            )
+    largest = max(float(np.abs(a).max(initial=0.0)) for a in [*arrays, *each, np.array(limits)])
     return 2.0 ** (int(np.frexp(largest)[1]) - DIGITS)
 
 
