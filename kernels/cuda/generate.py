@@ -225,6 +225,7 @@ def advance(start, stop, given, plan, tables, constants, state, inputs, probes, 
         grid.sync()
 {settle}
         full = out.counts[2] > plan.room
+{ask}
         deliver(thread, threads, begin, end, half, plan, tables, inputs, state.ring, out{edges})
         grid.sync()
 {sweep}
@@ -324,7 +325,7 @@ def source(variants: list[Variant], kinds: list[str], rules: list[Rule], precisi
     parts.append(
         _LOOP.format(
             edges=edges, learned=learned, calls=_indented("\n".join(calls) or "pass", 4), at_end=at("end", 8),
-            settle=at("settle", 8), sweep=at("due", 8),
+            settle=at("settle", 8), ask=at("ask", 8), sweep=at("due", 8),
         )
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part)

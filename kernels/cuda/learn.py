@@ -288,7 +288,8 @@ def calls(n: int, spec: RuleSpec) -> dict[str, str]:
         "neurons": f"if p == learned_{n}.target:\n    note_{n}(learned_{n}, out, state, i, step, fired, plan.window)\n",
         "emit": f"fired_{n}(learned_{n}, p, i, step, number)",
         "deliver": f"learn_{n}(thread, threads, begin, half, plan, tables, {x}, ring, out)",
-        "due": f"if out.counts[{due(n)}] > 0:\n"
+        "ask": f"due_{n} = out.counts[{due(n)}]",  # here: in the next window, neurons set it while others still read
+        "due": f"if due_{n} > 0:\n"
         f"    sweep_{n}(thread, threads, plan, tables, {x}, begin, 0, 0)\n"
         "    grid.sync()\n"
         f"    swept_{n}(thread, threads, {x}, out, begin, 0, 0)\n"
