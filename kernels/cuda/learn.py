@@ -218,7 +218,8 @@ def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool
     ]
     came = [f"last_{t.name} = plastic.came_pre[i, {k}]" for k, t in enumerate(text.pre)]
     keep = [f"plastic.came_pre[row, {k}] = plastic.pre[row, {k}]" for k in range(len(text.pre))]
-    short, move = [], []
+    short: list[str] = []
+    move: list[str] = []
     functions: dict[str, Callable[..., object]] = {f"{name}_{n}": f for name, f in spec.functions().items()}
     if short_term:
         names = [v.name for v in short_term.state]
