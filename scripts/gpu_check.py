@@ -202,7 +202,7 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
     engine, start = sim._drive.engine, sim._drive.at
     config, kernels, total = (engine.blocks, engine.threads), engine.module, [0.0, 0.0]
     given = engine.arguments(start, start + windows * engine.window)
-    engine._put(engine.out.counts, np.zeros(4, np.int64))
+    engine._put(engine.arrays.out.counts, np.zeros(4, np.int64))
     begin, half = start, 0
     for k in range(-5, windows):
         end = begin + engine.window
@@ -217,8 +217,8 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
             total[1] += time.perf_counter() - middle
         begin, half = end, 1 - half
     sim._drive.at, engine.given = begin, begin + engine.window
-    engine.net.state.f[:] = engine.state.f.copy_to_host()
-    engine.net.state.i[:] = engine.state.i.copy_to_host()
+    engine.net.state.f[:] = engine.arrays.state.f.copy_to_host()
+    engine.net.state.i[:] = engine.arrays.state.i.copy_to_host()
     names = ("neurons_us", "deliver_us")
     found = {name: t / windows * 1e6 for name, t in zip(names, total, strict=True)}
     say(f"    a window in two launches: {found}")

@@ -9,7 +9,7 @@ table.csv): what, against what, statistic, bound with its reason, pass or fail. 
 A statistical check also shows that it can fail: the same network with its inhibition wrong by 5 % must be told apart.
 
 The statistics need NEST and Brian2 (the ``peers`` extra), ``ranks`` the ``mpi`` extra, ``streaming`` libsonata,
-``torch_training`` and ``torch_conversion`` the ``torch`` extra and scikit-learn.
+``torch_training`` and ``torch_conversion`` the ``torch`` extra and scikit-learn, ``cuda_machine_code`` the ``cuda`` extra.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pathlib import Path
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
+from verify_cuda import cuda_machine_code
 from verify_meet import meet, meet_noise, meet_weights
 from verify_neuromorphic import digits_on_loihi, reservoir_on_loihi
 from verify_numerics import convergence, event_convergence, threads
@@ -53,7 +54,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         streaming, kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath,
         r_max, force_sine, force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs,
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
-        one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep,
+        one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
     )
 }  # fmt: skip
 

@@ -44,13 +44,15 @@ def select(number: int) -> None:
 
 
 def send(value: Any) -> Any:
-    """The arrays of a named tuple on the device, in rows; what is no array stays.
+    """The arrays of a tuple on the device, in rows; what is no array stays.
 
     The simulator takes NumPy arrays in tuples as they are.
     """
     if isinstance(value, np.ndarray):
         return value.copy() if SIMULATED else cuda.to_device(np.ascontiguousarray(value))
-    return type(value)(*map(send, value)) if isinstance(value, tuple) else value
+    if isinstance(value, tuple):
+        return type(value)(*map(send, value)) if hasattr(value, "_fields") else tuple(map(send, value))
+    return value
 
 
 def fetch(array: Any) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.inputs import EVENTS
-from kernels.layout import Array, Inputs
+from kernels.layout import Array, Inputs, Plastic
 
 N_SPIKES, N_RECORDED, REACHED = 0, 2, 3  # in Out.counts; two numbers of spikes, in turn
 
@@ -32,10 +32,95 @@ class Plan(NamedTuple):
 class Out(NamedTuple):
     """Spikes on their way, and what leaves the device."""
 
-    counts: Array  # (4,) int64, see N_SPIKES
+    counts: Array  # (4 + plastic projections,) int64, see N_SPIKES; then 1 where a projection wants a sweep
     spikes: Array  # (2, capacity, 4) int32: population, neuron, step of the window, number; two windows in turn
     record_step: Array  # int32, steps since the launch began
     record_id: Array  # uint32, global ids
+
+
+class Learned(NamedTuple):
+    """State of a plastic projection: fields of kernels.layout.Plastic, with one row a source, whatever the blocks, and
+    what a source was before its last spike."""
+
+    source: int
+    target: int
+    n: int
+    longest: int
+    axonal: int
+    slots: int
+    dt: float
+    origin: Array
+    constants: Array
+    decay: Array
+    factor: Array
+    learning: Array
+    settled: Array
+    pre: Array
+    last: Array
+    done: Array
+    variables: Array
+    seen: Array
+    swept: Array
+    history: Array
+    post: Array
+    trace: Array
+    signal: int
+    signal_delay: int
+    signal_factor: float
+    signal_jump: float
+    signal_gain: float
+    epoch: int
+    signal_growth: Array
+    signal_jumps: Array
+    signal_now: Array
+    signal_value: Array
+    signal_sum: Array
+    signal_each: Array
+    signal_set: Array
+    reads: Array
+    observed: Array
+    late: Array
+    span: int
+    values: Array
+    sums: Array
+    sums_epoch: Array
+    sums_growth: Array
+    sums_across: Array
+    short_constants: Array
+    short: Array
+    fault: Array
+    came_last: Array
+    came_done: Array
+    came_pre: Array
+    came_short: Array
+
+
+class Synapses(NamedTuple):
+    """Edges of a plastic projection: fields of kernels.layout.Edges."""
+
+    at: Array
+    n_source: Array
+    delay: Array
+    rows: Array
+    targets: Array
+    weights: Array
+    delays: Array
+
+
+def learned(x: Plastic, n_source: int) -> Learned:
+    """The state of a plastic projection of ``n_source`` sources; a copy."""
+    rows = {name: getattr(x, name)[:n_source] for name in ("pre", "last", "done", "short")}
+    single = (
+        "settled",
+        "signal_jumps",
+        "signal_now",
+        "signal_value",
+        "signal_sum",
+        "fault",
+    )  # all blocks have the same
+    given = {f: getattr(x, f) for f in Learned._fields if not f.startswith("came_")} | rows
+    given |= {name: given[name][:1] for name in single}
+    return Learned(**given, **{f"came_{name}": array for name, array in rows.items()})
 
 
 def plan(net: CompiledNetwork, width: int, room: int, unit: float) -> Plan:

@@ -14,6 +14,8 @@ import numpy as np
 from numba import cuda, types
 from numba.np.numpy_support import from_dtype
 
+from kernels.compiled import CompiledNetwork
+from kernels.cuda.arrays import arrays, module
 from kernels.errors import BackendUnavailable
 
 
@@ -23,7 +25,6 @@ class Report(NamedTuple):
     registers: int  # of a thread
     stack: int  # bytes of local memory of a thread
     spills: int  # bytes stored and loaded because registers ran out
-    parameters: int  # bytes of arguments
 
 
 def ptxas() -> str:
@@ -74,5 +75,16 @@ def assemble(ptx: str, capability: tuple[int, int]) -> Report:
         max(map(int, re.findall(r"Used (\d+) registers", done.stderr)), default=0),
         total(r"(\d+) bytes stack frame"),
         total(r"(\d+) bytes spill"),
-        total(r"(\d+) bytes cmem\[0\]"),
     )
+
+
+def reports(
+    net: CompiledNetwork, deterministic: bool = False, capability: tuple[int, int] = (9, 0), only: str = ""
+) -> dict[str, Report]:
+    """Report of each kernel of a network, by name; ``only``: of those whose names begin so."""
+    found, kernels = arrays(net, 32, deterministic).arguments(0, 0, 1), module(net, deterministic)
+    return {
+        name: assemble(to_ptx(getattr(kernels, name), given, capability), capability)
+        for name, given in found.items()
+        if name.startswith(only)
+    }

@@ -6,16 +6,21 @@ The simulator must be chosen before Numba is imported, so without a device one t
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import plasticity
 import snn
 from kernels.errors import BackendUnavailable, ModelError
+from plasticity.base import RULES
 from snn.neurons.base import MODELS
 
 DT = 0.1
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
+if SIMULATED:
+    sys.setswitchinterval(1e-5)  # the simulator's threads wait for each other at every step
 
 
 def device():
@@ -121,18 +126,26 @@ def test_storage_and_inputs():
         assert_close(reference, run(mixed_network(), backend="cuda", threads=threads)[1])
 
 
+def launch(monkeypatch, blocks, threads, width, cooperative):
+    """Engines get this launch from now on; on a device, a warp is 32 threads."""
+    from kernels.cuda import engine
+
+    shape = (blocks, threads, width) if SIMULATED else (blocks, 32 * threads // width, 32)
+    original = getattr(engine.Engine.__init__, "original", engine.Engine.__init__)
+
+    def initialise(self, net, number, deterministic):
+        original(self, net, number, deterministic, shape, cooperative)
+
+    initialise.original = original
+    monkeypatch.setattr(engine.Engine, "__init__", initialise)
+
+
 @here
 @pytest.mark.parametrize("precision", ["float64", "float32"])
 def test_fixed_point_gives_the_same_for_any_launch(monkeypatch, precision):
-    from kernels.cuda import engine
-
-    original, results = engine.Engine.__init__, []
-    shapes = [((1, 4, 4), True), ((3, 4, 2), False), ((1, 12, 4), True)]
-    for shape, cooperative in shapes if SIMULATED else [((1, 32, 32), True), ((7, 96, 32), False), (None, True)]:
-        monkeypatch.setattr(
-            engine.Engine, "__init__",
-            lambda self, net, number, fixed, s=shape, c=cooperative: original(self, net, number, fixed, s, c),
-        )  # fmt: skip
+    results = []
+    for shape in ((1, 4, 4, True), (3, 4, 2, False), (1, 12, 4, True)):
+        launch(monkeypatch, *shape)
         results.append(run(mixed_network(), backend="cuda", deterministic=True, precision=precision)[1])
     for other in results[1:]:
         for key, x in results[0].items():
@@ -170,14 +183,121 @@ def test_every_model():
     assert_close(reference, found)
 
 
+# with these parameters weights move far in 70 ms; other rules have their defaults
+STRONG = {
+    "BCM": {"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0},
+    "Clopath": {"a_ltd": 0.03, "a_ltp": 0.02, "theta_plus": -58.0, "delay": 0.8, "u_ref_squared": 99.0, "w_max": 3.0},
+    "Covariance": {"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0},
+    "DopamineSTDP": {"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0},
+    "Jonke": {"lambda_": 0.1, "alpha": 0.8, "w_max": 2.0},
+    "Oja": {"eta": 0.2, "w_max": 2.0},
+    "RMax": {"eta": 100.0, "tau_e": 50.0, "delta_v": 5.0, "w_max": 2.0},
+    "RewardSTDP": {"gamma": 3.0, "w_max": 1.0},
+    "STDPPair": {"lambda_": 0.2, "alpha": 1.1, "mu_plus": 0.4, "mu_minus": 0.4, "w_max": 1.0},
+    "STDPTargetTrace": {"eta": 0.1, "pre_target": 2.0},
+    "STDPTriplet": {"a_plus": 0.02, "a_plus_triplet": 0.01, "a_minus": 0.1, "a_minus_triplet": 0.005, "w_max": 1.0},
+    "VogelsSprekeler": {"eta": 0.1, "alpha": 3.8, "w_max": -1.0},
+} | {name: {"lambda_": 0.2, "w_max": 1.0} for name in RULES if name.startswith("STDPNearest")}  # fmt: skip
+
+
+def learning_network():
+    """A projection with each rule, and one with short-term plasticity, from neurons and a source to targets of its own.
+
+    The source emits several spikes in some steps.
+    """
+    net = snn.Network(seed=8)
+    model = snn.LIFDelta(tau_m=20.0)
+    a = net.population("a", 6, model, init={"v": snn.uniform(-70.0, -55.0)})
+    net.input("noise a", a, snn.Poisson(rate=3000.0), weight=1.4)
+    src = net.population("src", 3, snn.Poisson(rate=400.0))
+    net.record(a)
+    for k, name in enumerate(sorted(RULES)):
+        rule = RULES[name](**STRONG.get(name, {}))
+        escape = snn.GIF(v_t_star=-60.0, delta_v=5.0, lambda_0=40.0, i_e=30.0)
+        b = net.population(name, 3, escape if name == "RMax" else model)
+        net.input(f"noise {name}", b, snn.Poisson(rate=3000.0), weight=1.2)
+        sign = 1.0 if rule.spec.bounds(SimpleNamespace(**rule.params))[1] > 0.0 else -1.0
+        delay = 1.5 if k % 3 == 0 else snn.uniform(0.5, 4.0)
+        net.connect(
+            src if k % 4 == 0 else a, b, snn.fixed_indegree(4), weight=snn.uniform(*sorted((0.2 * sign, 0.8 * sign))),
+            delay=delay, plasticity=rule, short_term=plasticity.TsodyksMarkram(tau_fac=50.0) if k == 3 else None,
+            name=f"to {name}",
+        )  # fmt: skip
+        if rule.spec.modulator:
+            jumps = rule.spec.modulator.jump is not None
+            net.modulate(f"to {name}", a if jumps else None, delay=1.5, value=0.0 if jumps else 0.1)
+        net.record(b)
+    b = net.population("short", 3, model)
+    net.input("noise short", b, snn.Poisson(rate=3000.0), weight=1.2)
+    net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, short_term=plasticity.TsodyksMarkram(tau_fac=50.0))
+    net.record(b, "v")
+    return net
+
+
+@here
+def test_every_rule():
+    def go(**options):
+        sim = snn.Simulation(learning_network(), dt=0.25, quiet=True, **options)
+        results, weights = [sim.run(70.0)], [sim.connections(f"to {name}")[2] for name in sorted(RULES)]
+        sim.set_modulator("to RewardSTDP", [0.05, 0.1, 0.3])
+        sim.set_weights("to STDPPair", 0.3)
+        sim.learning("to Oja", False)
+        results.append(sim.run(10.0))
+        weights += [sim.connections(f"to {name}")[2] for name in sorted(RULES)]
+        return results, weights
+
+    reference, expected = go(backend="reference")
+    results, weights = go(backend="cuda", threads=2)
+    for name, x, y in zip(2 * sorted(RULES), expected, weights, strict=True):
+        np.testing.assert_allclose(y, x, rtol=1e-9, atol=1e-12, err_msg=name)
+        assert np.ptp(x) > 0.02, f"weights of {name} must have moved apart"
+    for x, y in zip(reference, results, strict=True):
+        for name in x.spikes:
+            np.testing.assert_array_equal(y.spikes[name].times, x.spikes[name].times, err_msg=name)
+            np.testing.assert_array_equal(y.spikes[name].ids, x.spikes[name].ids, err_msg=name)
+        np.testing.assert_allclose(y.states["short"]["v"], x.states["short"]["v"], rtol=1e-9)
+    assert sum(len(x) for x in reference[0].spikes.values()) > 300
+
+
+@here
+@pytest.mark.parametrize("shape, deterministic", [((1, 4, 4, True), False), ((2, 4, 2, False), True)])
+def test_notes_that_run_full(monkeypatch, shape, deterministic):
+    """Few spikes are noted, so that synapses are swept; some are rewired; in one launch, and in many."""
+    import snn.compile
+
+    def go(**options):
+        net = snn.Network(seed=5)
+        a = net.population("a", 6, snn.LIFDelta(t_ref=0.5), init={"v": snn.uniform(-70.0, -55.0)})
+        net.input("noise", a, snn.Poisson(rate=3000.0), weight=4.0)
+        net.connect(a, a, snn.fixed_indegree(3), weight=snn.uniform(0.2, 0.8), delay=snn.uniform(0.25, 1.0),
+                    plasticity=RULES["STDPTriplet"](**STRONG["STDPTriplet"]), name="triplet")  # fmt: skip
+        net.connect(a, a, snn.fixed_indegree(2), weight=0.5, delay=0.5, name="reward",
+                    plasticity=RULES["RewardSTDP"](tau_z=5.0, **STRONG["RewardSTDP"]))  # fmt: skip
+        net.modulate("reward", value=0.1)
+        net.record(a)
+        sim = snn.Simulation(net, dt=0.25, quiet=True, **options)
+        result = sim.run(15.0)
+        assert sim.rewire("triplet", lambda *given: ([0, 7], [5, 4], [0, 3], [0.3, 0.7])) == 2
+        sim.run(5.0)
+        return result.spikes["a"], [x for name in ("triplet", "reward") for x in sim.connections(name)]
+
+    spikes, expected = go(backend="reference")
+    monkeypatch.setattr(snn.compile, "HISTORY", 0)
+    launch(monkeypatch, *shape)
+    found, weights = go(backend="cuda", deterministic=deterministic)
+    np.testing.assert_array_equal(found.times, spikes.times)
+    np.testing.assert_array_equal(found.ids, spikes.ids)
+    assert len(spikes) > 30
+    for x, y in zip(expected, weights, strict=True):
+        np.testing.assert_allclose(y, x, rtol=1e-9)
+
+
 @here
 def test_what_is_not_there_is_refused():
-    import plasticity
-
     net = snn.Network()
     a = net.population("a", 3, snn.LIFExp())
-    net.connect(a, a, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair())
-    with pytest.raises(BackendUnavailable, match='backend="cuda": .*STDPPair.*'):
+    net.connect(a, a, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair(), axonal_delay=0.5)
+    with pytest.raises(BackendUnavailable, match='backend="cuda": has no axonal delays yet; got 0.5 ms with STDPPair'):
         snn.Simulation(net, backend="cuda")
     net = snn.Network()
     net.population("a", 3, snn.LIFExp())

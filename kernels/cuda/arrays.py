@@ -1,0 +1,115 @@
+"""From a compiled network to the arrays and the module of the cuda engine; nothing here needs a device."""
+
+from types import ModuleType, SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from kernels.compiled import CompiledNetwork
+from kernels.cpu.learn import STATIC
+from kernels.cuda import generate
+from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, plan
+from kernels.errors import BackendUnavailable
+from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
+
+MAX_CHUNK_STEPS = 100_000
+SAMPLE_BYTES = 64e6
+ROOM = 2**22  # recorded spikes of a launch
+DIGITS = 40  # bits of the largest weight in a fixed-point accumulator, which thus holds 2**22 times that weight
+
+
+class Arrays(NamedTuple):
+    """All that the kernels work on."""
+
+    plan: Plan
+    tables: Tables
+    constants: Constants
+    state: State
+    inputs: Inputs
+    probes: Probes
+    out: Out
+    edges: tuple[Edges, ...]
+    learned: tuple[Learned, ...]
+    synapses: tuple[Synapses, ...]
+
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        return _nbytes(self)
+
+    def arguments(self, given: int, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
+        """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``; given spikes are in their
+        slots up to step ``given``."""
+        x, end = self, min(start + self.plan.window, stop)
+        learned_ = tuple(part for pair in zip(x.learned, x.synapses, strict=True) for part in pair)
+        neurons = (x.plan, x.tables, x.constants, x.state, x.inputs, x.probes, x.out)
+        found = {
+            "advance": (start, stop, given, *neurons, *x.edges, *learned_),
+            "begin_launch": (given, start + x.plan.window, x.plan, x.tables, x.inputs, x.state),
+            "neurons_launch": (start, start, end, 0, *neurons, *x.learned),
+            "deliver_launch": (start, end, 0, x.plan, x.tables, x.state, x.inputs, x.out, *x.edges, *learned_),
+        }
+        for n, (state, synapses) in enumerate(zip(x.learned, x.synapses, strict=True)):
+            found[f"sweep_launch_{n}"] = (x.plan, x.tables, state, synapses, start, 0, 0)
+            found[f"swept_launch_{n}"] = (state, synapses, x.out, start, 0, 0)
+        return found
+
+
+def _nbytes(value: Any) -> int:
+    if isinstance(value, np.ndarray):
+        return value.nbytes
+    return sum(map(_nbytes, value)) if isinstance(value, tuple) else 0
+
+
+def chunk_steps(net: CompiledNetwork) -> int:
+    """Most steps of a launch, so that samples fit their buffer."""
+    probes = net.probes
+    fit = SAMPLE_BYTES / 8 / max(float((np.diff(probes.first) / np.maximum(probes.every, 1)).sum()), 1e-9)
+    return int(min(MAX_CHUNK_STEPS, max(fit, net.tables.window, probes.every.max(initial=1))))
+
+
+def arrays(net: CompiledNetwork, width: int, deterministic: bool) -> Arrays:
+    """The arrays of a network on the host, for warps of ``width`` threads."""
+    tables, probes = net.tables, net.probes
+    plan_ = plan(net, width, ROOM, _unit(net) if deterministic else 0.0)
+    slots, capacity = plan_.mask + 1, tables.spike_capacity
+    ring = np.zeros(int(np.sum(tables.stride)) * slots, np.int64 if deterministic else net.state.ring.dtype)
+    samples = np.diff(probes.first) * (chunk_steps(net) // np.maximum(probes.every, 1) + 1)
+    at = np.concatenate(([0], np.cumsum(samples))).astype(np.int64)
+    return Arrays(
+        plan=plan_, tables=tables, constants=net.constants,
+        state=net.state._replace(ring=ring, current=np.empty(0), words=np.empty(0)),
+        inputs=merged(net.inputs, plan_.sources), probes=probes._replace(at=at[:-1].copy(), samples=np.zeros(at[-1])),
+        out=Out(
+            counts=np.zeros(4 + len(net.rules), np.int64), spikes=np.zeros((2, capacity, 4), np.int32),
+            record_step=np.zeros(ROOM + capacity, np.int32), record_id=np.zeros(ROOM + capacity, np.uint32),
+        ),
+        edges=tuple(edges._replace(number=np.empty((0, 0))) for edges in net.edges),
+        learned=tuple(learned(x, int(e.n_source[0])) for x, e in zip(net.plastic, net.learned, strict=True)),
+        synapses=tuple(Synapses(*(getattr(e, name) for name in Synapses._fields)) for e in net.learned),
+    )  # fmt: skip
+
+
+def module(net: CompiledNetwork, deterministic: bool) -> ModuleType:
+    """The generated module with the kernels of a network."""
+    rules = [(*rule, e.delays.size > 0) for rule, e in zip(net.rules, net.learned, strict=True)]
+    return generate.build(net.variants, net.kinds, rules, net.precision, deterministic)
+
+
+def _unit(net: CompiledNetwork) -> float:
+    """What 1 in a fixed-point accumulator means: a power of two, by the network's largest weight."""
+    x = net.inputs
+    arrays = [x.weight, x.event_weight, *(a for e in net.edges for a in (e.weight, e.weights))]
+    arrays += [e.weights for e in net.learned]
+    each = [x.values[w : w + net.tables.n[p]] for p in range(net.tables.n.size)
+            for w in x.weights[x.first[p] : x.first[p + 1]] if w >= 0]  # fmt: skip
+    limits = [0.0]
+    for plastic, (rule, _) in zip(net.plastic, net.rules, strict=True):
+        if rule is not STATIC:
+            limits += rule.bounds(SimpleNamespace(**dict(zip(rule.constants, plastic.constants, strict=True))))
+        if not np.all(np.isfinite(limits)):
+            raise BackendUnavailable(
+                f'backend="cuda": deterministic=True needs bounded weights, and {rule.name} has no bounds here. '
+                "Give it such, or use deterministic=False."
+            )
+    largest = max(float(np.abs(a).max(initial=0.0)) for a in [*arrays, *each, np.array(limits)])
+    return 2.0 ** (int(np.frexp(largest)[1]) - DIGITS)
