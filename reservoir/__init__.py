@@ -6,9 +6,10 @@ from reservoir.dale import DaleNetwork
 from reservoir.esn import EchoStateNetwork, spectral_radius
 from reservoir.force import FORCE
 from reservoir.readouts import NLMS, RLS, Readout, Ridge, Softmax
+from reservoir.self_tuning import SelfTuningReservoir
 from reservoir.spiking import SpikingReservoir, filtered, random_network
 
 __all__ = [
     "FORCE", "DaleNetwork", "EchoStateNetwork", "NLMS", "RLS", "Readout", "Reservoir", "Ridge", "Softmax",
-    "SpikingReservoir", "filtered", "measures", "random_network", "spectral_radius", "tasks",
+    "SelfTuningReservoir", "SpikingReservoir", "filtered", "measures", "random_network", "spectral_radius", "tasks",
 ]  # fmt: skip

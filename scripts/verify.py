@@ -24,7 +24,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from verify_balance import balance_rate
+from verify_balance import balance_rate, balance_spiking, delays, self_tuning
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
@@ -47,8 +47,8 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
         kill, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, force_sine,
-        force_signals, force_song, balance_rate, confidence_digits, confidence_coverage, confidence_runs,
-        confidence_tasks, torch_training, torch_conversion,
+        force_signals, force_song, balance_rate, balance_spiking, self_tuning, delays, confidence_digits,
+        confidence_coverage, confidence_runs, confidence_tasks, torch_training, torch_conversion,
     )
 }  # fmt: skip
 
