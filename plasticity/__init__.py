@@ -21,6 +21,7 @@ from plasticity.stdp_triplet import STDPTriplet, STDPTripletNearest
 from plasticity.structural import SET, DeepR
 from plasticity.tsodyks_markram import TsodyksMarkram
 from plasticity.vogels_sprekeler import VogelsSprekeler
+from plasticity.vogels_sprekeler_rates import VogelsSprekelerRates
 
 __all__ = [
     "BCM",
@@ -47,5 +48,6 @@ __all__ = [
     "ShortTerm",
     "TsodyksMarkram",
     "VogelsSprekeler",
+    "VogelsSprekelerRates",
     "define",
 ]

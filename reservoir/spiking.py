@@ -1,17 +1,20 @@
 """Spiking networks as reservoirs: any :class:`snn.Network`, driven by a series of currents, read through filters."""
 
 import copy
+import dataclasses
 import warnings
 from typing import Any
 
 import numpy as np
 import scipy.signal
 
+import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import Reservoir, series
 
 SILENT, SATURATED = 0.1, 200.0  # Hz
+STRONGEST = 20.0  # bound of an adapted weight, relative to the mean of those of its projection
 
 
 class SpikingReservoir(Reservoir):
@@ -92,15 +95,7 @@ class SpikingReservoir(Reservoir):
     def record(self, u: Any) -> dict[str, snn.SpikeRecord]:
         """Spikes of the populations read, by name, in response to the input ``u``, shape (T, n_inputs)."""
         u = series("SpikingReservoir.u", u, self.n_inputs)
-        net = copy.copy(self.net)
-        net.inputs, net.probes, net.weight_probes = dict(self.net.inputs), [], []
-        for name, w in self.w_in.items():
-            times = self.hold * np.arange(len(u))
-            net.input(f"reservoir input of {name}", name, snn.StepCurrent(u @ w.T, times))
-        for name in self.read:
-            net.record(name, "spikes")
-        sim = snn.Simulation(net, dt=self.dt, threads=self.threads, quiet=True)
-        spikes = sim.run(self.hold * len(u)).spikes
+        spikes = self._simulation(self.net, u).run(self.hold * len(u)).spikes
         rate = sum(len(spikes[k]) for k in self.read) * 1000.0 / (self.n * self.hold * len(u))
         if not SILENT <= rate <= SATURATED:
             state, change = ("silent", "Raise") if rate < SILENT else ("saturated", "Lower")
@@ -111,6 +106,81 @@ class SpikingReservoir(Reservoir):
                 stacklevel=3,
             )
         return {name: spikes[name] for name in self.read}
+
+    def _simulation(self, net: snn.Network, u: np.ndarray) -> snn.Simulation:
+        """Of ``net``, driven by ``u``, the spikes of what is read recorded."""
+        net = copy.copy(net)
+        net.inputs, net.probes, net.weight_probes = dict(net.inputs), [], []
+        for name, w in self.w_in.items():
+            times = self.hold * np.arange(len(u))
+            net.input(f"reservoir input of {name}", name, snn.StepCurrent(u @ w.T, times))
+        for name in self.read:
+            net.record(name, "spikes")
+        return snn.Simulation(net, dt=self.dt, threads=self.threads, quiet=True)
+
+    def rates(self, u: Any) -> np.ndarray:
+        """Mean rate under the input ``u`` of each neuron, in the order of the states: shape (n,), [Hz]."""
+        spikes = self.record(u)
+        return np.concatenate([spikes[k].rates() for k in self.read])
+
+    def adapted(self, u: Any, target: Any, eta: Any = (0.05, 0.01)) -> "SpikingReservoir":
+        """The reservoir after inhibitory plasticity to target rates, frozen then; without a readout.
+
+        Every static projection of weights <= 0 onto populations that are read follows
+        :class:`plasticity.VogelsSprekelerRates` while ``u`` goes by, from the weights it has, then keeps its weights.
+
+        Parameters
+        ----------
+        u : input without labels, shape (T, n_inputs)
+        target : rate of each neuron read, [Hz], > 0: a number, or an array of shape (n,) in the order of the states
+        eta : learning rates relative to the mean of a projection's weights; ``u`` goes by once with each
+
+        References
+        ----------
+        Vogels et al. 2011, doi:10.1126/science.1211095; Srinivasan, Plenz & Girvan 2025, arXiv:2504.12480
+        """
+        owner = "SpikingReservoir.adapted"
+        u, goal = series(f"{owner}.u", u, self.n_inputs), np.asarray(target, np.float64)
+        if goal.shape not in ((), (self.n,)):
+            raise ShapeError(f"{owner}.target: must be a number or of shape ({self.n},); got {goal.shape}.")
+        if not np.all((goal > 0.0) & (goal < np.inf)):
+            raise ModelError(f"{owner}.target: must be > 0 Hz; got {target!r}.")
+        sizes = [self.net.populations[k].n for k in self.read]
+        goals = dict(zip(self.read, np.split(np.broadcast_to(goal, (self.n,)), np.cumsum(sizes)[:-1]), strict=True))
+        new = copy.copy(self)
+        new.net, new.readout = copy.copy(self.net), None
+        new.net.projections = dict(self.net.projections)
+        sim = snn.Simulation(new.net, dt=self.dt, threads=self.threads, quiet=True)
+        inhibitory = {}  # mean strength, by name
+        for name, projection in self.net.projections.items():
+            if projection.plastic or projection.target.name not in goals:
+                continue
+            sources, targets, weights, delays = sim.connections(name)
+            if weights.size and weights.max() <= 0.0 > weights.min():
+                inhibitory[name] = -float(weights.mean())
+                new.net.projections[name] = dataclasses.replace(
+                    projection, rule=snn.from_arrays(sources, targets), weight=weights, delay=delays
+                )
+        if not inhibitory:
+            raise ModelError(f"{owner}: no static projection of weights <= 0 onto {', '.join(self.read)}; add one.")
+        for rate in np.atleast_1d(np.asarray(eta, np.float64)):
+            if not 0 < rate < np.inf:
+                raise ModelError(f"{owner}.eta: must be > 0; got {eta!r}.")
+            learning = copy.copy(new.net)
+            learning.projections = dict(new.net.projections)
+            for name, mean in inhibitory.items():
+                static = learning.projections[name]
+                rule = plasticity.VogelsSprekelerRates(eta=rate * mean, w_max=-STRONGEST * mean)
+                receptor = static.receptors[1]  # of negative weights
+                learning.projections[name] = dataclasses.replace(static, receptors=(receptor,) * 2, plasticity=rule)
+                learning.modulate(name, value=goals[static.target.name])
+            sim = self._simulation(learning, u)
+            sim.run(self.hold * len(u))
+            for name in inhibitory:
+                new.net.projections[name] = dataclasses.replace(
+                    new.net.projections[name], weight=sim.connections(name)[2]
+                )
+        return new
 
     def states(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""

@@ -8,8 +8,8 @@ These are no unit tests: each takes minutes, writes a figure into the folder and
 table.csv): what, against what, statistic, bound with its reason, pass or fail. The exit code is 1 where any line fails.
 A statistical check also shows that it can fail: the same network with its inhibition wrong by 5 % must be told apart.
 
-The statistics need NEST and Brian2 (the ``peers`` extra), ``ranks`` the ``mpi`` extra, ``streaming`` libsonata,
-``torch_training`` and ``torch_conversion`` the ``torch`` extra and scikit-learn, ``cuda_machine_code`` the ``cuda`` extra.
+Extras that checks need: the statistics ``peers`` (NEST and Brian2), ``streaming`` too (libsonata), ``ranks`` ``mpi``,
+``torch_training`` and ``torch_conversion`` ``torch`` and scikit-learn, ``cuda_machine_code`` ``cuda``.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from verify_balance import balance_rate, balance_spiking, delays, self_tuning
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
@@ -55,6 +56,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         r_max, force_sine, force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs,
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
         one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
+        balance_rate, balance_spiking, self_tuning, delays,
     )
 }  # fmt: skip
 

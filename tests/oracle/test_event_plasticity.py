@@ -21,6 +21,7 @@ PARAMS = {
     "STDPTriplet": {"w_max": 1.0, "a_plus_triplet": 1e-3},
     "STDPTripletNearest": {"w_max": 1.0, "a_minus": 0.05},
     "VogelsSprekeler": {"eta": 0.02, "alpha": 8.0, "w_max": 1.0},
+    "VogelsSprekelerRates": {"eta": 0.02, "w_max": 1.0},
     "BCM": {"eta": 0.05, "w_max": 1.0},
     "Oja": {"eta": 0.05},
     "Covariance": {"eta": 0.01, "tau_mean": 50.0, "w_max": 1.0},

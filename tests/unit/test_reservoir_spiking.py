@@ -89,6 +89,43 @@ def test_fit_and_predict_sequences_of_different_length():
     assert np.array_equal(net.predict(u[2]), out[0])
 
 
+def test_inhibition_adapts_to_rates_that_differ_and_then_stays():
+    u = np.random.default_rng(6).uniform(-1.0, 1.0, 800)
+    net = network(i_e=1.6, delay=snn.uniform(1.0, 20.0))
+    start = liquid(net)
+    target = np.random.default_rng(7).uniform(10.0, 30.0, 100)
+    adapted = start.adapted(u, target)
+    errors = [np.abs(x.rates(u) - target).mean() for x in (start, adapted)]
+    print("rate errors", errors)
+    assert errors[1] < errors[0] / 3
+    assert np.corrcoef(adapted.rates(u), target)[0, 1] > 0.9
+    assert net.projections["inh->exc"].plasticity is None and not net.projections["inh->exc"].modulation
+    before, after = (snn.Simulation(x.net, dt=1.0, quiet=True) for x in (start, adapted))
+    for name in net.projections:
+        old, new = before.connections(name), after.connections(name)
+        for k in (0, 1, 3):
+            assert np.array_equal(old[k], new[k])
+        assert np.array_equal(old[2], new[2]) == name.startswith("exc") and np.all(
+            new[2] * (-1) ** (name[0] == "i") >= 0
+        )
+    assert np.array_equal(adapted.states(u), adapted.states(u))  # nothing learns any more
+
+
+def test_self_tuning_knows_no_scale_of_its_input():
+    u = np.random.default_rng(8).uniform(-1.0, 1.0, 120)
+    net, other = (reservoir.SelfTuningReservoir(n=100, seed=3, readout=reservoir.Ridge()) for _ in range(2))
+    states = net.fit(u, u, washout=20).states(u)
+    scaled = other.fit(64.0 * u + 1024.0, u, washout=20).states(64.0 * u + 1024.0)  # powers of 2, but for the sum
+    assert np.abs(states - scaled).mean() < 0.05 * states.std()
+    assert states.std() > 0.1 and net.std[0] == pytest.approx(u.std(), rel=1e-9)
+    assert measured(net, u) > 0.5
+
+
+def measured(net, u):
+    """Correlation of what is said with the present input."""
+    return np.corrcoef(net.predict(u)[20:, 0], u[20:])[0, 1]
+
+
 def test_silent_and_saturated_reservoirs_warn():
     with pytest.warns(RuntimeWarning, match=r"0 Hz: silent\. Raise w_in"):
         liquid(network(i_e=0.0), win=0.01).states(np.ones(20))
@@ -110,6 +147,13 @@ def test_silent_and_saturated_reservoirs_warn():
         (lambda: liquid().states([1.0, np.nan]), "finite; got [nan] at step 1"),
         (lambda: network(excitatory=1.0), "excitatory: must leave neurons of both kinds"),
         (lambda: network(balance=-1.0), "weight: must be > 0"),
+        (lambda: liquid().adapted(np.ones(5), 0.0), "adapted.target: must be > 0 Hz"),
+        (lambda: liquid().adapted(np.ones(5), np.ones(5)), "adapted.target: must be a number or of shape (100,)"),
+        (lambda: liquid().adapted(np.ones(5), 5.0, eta=-1.0), "adapted.eta: must be > 0"),
+        (lambda: liquid(network(balance=0.0)).adapted(np.ones(5), 5.0), "no static projection of weights <= 0"),
+        (lambda: reservoir.SelfTuningReservoir(n=5), "SelfTuningReservoir.n: must be an integer >= 50"),
+        (lambda: reservoir.SelfTuningReservoir(n=100).states(np.ones(5)), "knows no input yet. Call tune"),
+        (lambda: reservoir.SelfTuningReservoir(n=100).tune(np.ones(5)), "each input must vary"),
     ],
 )
 def test_refused(call, text):
