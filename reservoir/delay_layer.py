@@ -111,7 +111,7 @@ class DelayLayer:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self.threads = threads or cores
         self.mask = _mask(self.delays, self.size)
-        self._taps, self._where = _rows(self.mask)
+        self._taps, self._where = _rows(self.mask > 0.0)
         self.reset()
 
     def reset(self) -> None:
@@ -139,7 +139,7 @@ class DelayLayer:
         labels = self._labels("fit", labels, films)
         self.reset()
         n = len(self._where)
-        weights = self._packed()
+        weights = self._packed(self._where)
         net = loops.Net(weights, self.bias, *(np.zeros(s) for s in 2 * (weights.shape,) + 2 * (self.n_classes,)))
         gradient, bias_gradient = np.empty_like(weights), np.empty(self.n_classes)
         scratch = loops.Scratch(
@@ -186,11 +186,11 @@ class DelayLayer:
         Events of the first ``delays`` - 1 steps, which lack a part of their past, do not count.
         """
         owner = "decision_function"
-        films = self._films(owner, events)
+        films, packed = self._films(owner, events), self._used()
         out = np.empty((len(films), self.n_classes))
 
         def work(k: int) -> None:
-            b = self._at_events(films[k], *events[k], self.looks)[1]
+            b = self._at_events(packed, films[k], *events[k], self.looks)[1]
             if not len(b):
                 raise ModelError(f"DelayLayer.{owner}.events[{k}]: must hold events after step {self.delays - 2}.")
             out[k] = self._top(b)
@@ -213,11 +213,11 @@ class DelayLayer:
 
         Steps before ``delays`` - 1 are -1.
         """
-        films = self._films("predict_steps", events)
+        films, packed = self._films("predict_steps", events), self._used()
         out = [np.full(len(film), -1) for film in films]
 
         def work(k: int) -> None:
-            t, b = self._at_events(films[k], *events[k], None)
+            t, b = self._at_events(packed, films[k], *events[k], None)
             first = np.searchsorted(t, np.arange(len(films[k]) + 1))
             for step in range(len(films[k])):
                 if first[step + 1] > first[step]:
@@ -342,7 +342,7 @@ class DelayLayer:
         return np.asarray(b[np.argpartition(-b.max(axis=1), n - 1)[:n]].mean(axis=0))
 
     def _at_events(
-        self, film: np.ndarray, step: np.ndarray, address: np.ndarray, looks: int | None
+        self, packed: Any, film: np.ndarray, step: np.ndarray, address: np.ndarray, looks: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
         """Steps of (some of) the events from step ``delays`` - 1 on, and evidence where they are, gathered."""
         first = int(np.searchsorted(step, self.delays - 1))
@@ -352,13 +352,19 @@ class DelayLayer:
         y, x = np.divmod(np.asarray(address, np.int64)[chosen] % (self.height * self.width), self.width)
         out = np.empty((len(t), self.n_classes))
         voxels = loops.Voxels(t, y, x, np.zeros_like(t))
-        found, sums = np.empty(2 * len(self._where), np.int32), np.empty(2 * self.n_classes)
-        loops.evidence_at(film, voxels, self._taps, self._packed(), self.bias, found, sums, out)
+        taps, weights = packed
+        found, sums = np.empty(2 * len(weights), np.int32), np.empty(2 * self.n_classes)
+        loops.evidence_at(film, voxels, taps, weights, self.bias, found, sums, out)
         return t, out
 
-    def _packed(self) -> np.ndarray:
+    def _used(self) -> tuple[loops.Taps, np.ndarray]:
+        """Taps that have weights, and their weights."""
+        taps, where = _rows(np.any(self.weights != 0.0, axis=(0, 1)))
+        return taps, self._packed(where)
+
+    def _packed(self, where: np.ndarray) -> np.ndarray:
         """Weights as the compiled loops take them, (taps, 2 n_classes)."""
-        d, y, x = self._where.T
+        d, y, x = where.T
         return np.ascontiguousarray(self.weights[:, :, d, y, x].transpose(2, 1, 0).reshape(len(d), -1))
 
     def _each(self, work: Any, n: int) -> None:
@@ -416,12 +422,12 @@ def _mask(delays: int, size: int) -> np.ndarray:
     return np.asarray(np.where(circle * cone < LEAST, 0.0, circle * cone))
 
 
-def _rows(mask: np.ndarray) -> tuple[loops.Taps, np.ndarray]:
-    """Rows of taps, and of each tap (delay, y, x) in ``mask``."""
-    middle = mask.shape[1] // 2
-    reach = np.count_nonzero(mask, axis=2)
-    d, y = np.nonzero(reach)
-    half = reach[d, y] // 2
+def _rows(used: np.ndarray) -> tuple[loops.Taps, np.ndarray]:
+    """Rows of taps that hold all of ``used``, and of each tap (delay, y, x) there."""
+    middle = used.shape[1] // 2
+    far = np.abs(np.arange(used.shape[2]) - middle)
+    reach = np.where(used, far, -1).max(axis=2)
+    d, y = np.nonzero(reach >= 0)
+    half = reach[d, y]
     first = np.concatenate([[0], np.cumsum(2 * half + 1)])
-    where = np.argwhere(mask > 0.0)
-    return loops.Taps(d, y - middle, half, first), where
+    return loops.Taps(d, y - middle, half, first), np.argwhere(far <= reach[:, :, None])

@@ -27,6 +27,7 @@ from pathlib import Path
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
+from verify_motion import motion_detection
 from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
 from verify_records import kill, streaming
@@ -46,8 +47,8 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     for f in (
         statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
         kill, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, force_sine,
-        force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs, confidence_tasks,
-        torch_training, torch_conversion,
+        force_signals, force_song, motion_detection, confidence_digits, confidence_coverage, confidence_runs,
+        confidence_tasks, torch_training, torch_conversion,
     )
 }  # fmt: skip
 

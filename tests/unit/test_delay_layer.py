@@ -129,7 +129,12 @@ def test_scattered_and_gathered_evidence_are_a_convolution():
     n = round(0.1 * len(there))
     best = there[np.argsort(-there.max(axis=1))[:n]]
     np.testing.assert_allclose(layer.decision_function([events])[0], best.mean(axis=0), atol=1e-10)
-    step = layer.delays
+    few = layer.prune(0.02)  # rows of taps with holes
+    there = few.evidence(events)[events[0][late], :, y, x]
+    few.share = 1.0
+    np.testing.assert_allclose(few.decision_function([events])[0], there.mean(axis=0), atol=1e-10)
+    layer, step = few, layer.delays
+    layer.share = 0.1
     one = there[events[0][late] == step]
     assert layer.predict_steps([events])[0][step] == one[[np.argmax(one.max(axis=1))]].mean(axis=0).argmax()
 
@@ -146,7 +151,7 @@ def test_gradient_is_that_of_the_loss():
         b = dense(layer, events, 12)[:, :, t, y, x].max(axis=0) + layer.bias[:, None]
         return np.mean(np.log(np.exp(b).sum(axis=0)) - b[labels, np.arange(batch)])
 
-    weights = layer._packed()
+    weights = layer._packed(layer._where)
     zeros = [np.zeros_like(a) for a in (weights, weights, layer.bias, layer.bias)]
     net = loops.Net(weights, layer.bias.copy(), *zeros)
     gradient, bias_gradient, losses = np.empty_like(weights), np.empty(4), np.empty((1, batch))
@@ -178,7 +183,7 @@ def test_gradient_is_that_of_the_loss():
         assert abs((up - loss()) / (2 * h) - bias_gradient[c]) < 1e-8
         layer.bias[c] += h
     first_step = -1e-3 * gradient / (np.abs(gradient) + 1e-8)  # of Adam
-    np.testing.assert_allclose(weights - layer._packed(), first_step, atol=1e-12)
+    np.testing.assert_allclose(weights - layer._packed(layer._where), first_step, atol=1e-12)
 
 
 def test_learns_the_same_with_any_number_of_threads(glide):
