@@ -87,7 +87,7 @@ class DelayLayer:
         threshold: float | None = None, seed: int = 0, threads: int | None = None,
     ) -> None:  # fmt: skip
         self.n_classes = _count("DelayLayer.n_classes", n_classes, 2)
-        if len(frame) != 2:
+        if np.shape(frame) != (2,):
             raise ShapeError(f"DelayLayer.frame: must be (height, width); got {frame!r}.")
         self.height, self.width = (_count("DelayLayer.frame", n) for n in frame)
         self.delays, self.size = _count("DelayLayer.delays", delays, 2), _count("DelayLayer.size", size, 3)
@@ -96,10 +96,12 @@ class DelayLayer:
             raise ModelError(f"DelayLayer.size: must be odd; got {size!r}.")
         if self.voxels % self.batch:
             raise ModelError(f"DelayLayer.voxels: must be a multiple of batch = {batch}; got {voxels!r}.")
-        if not len(rates) or not all(0 < rate < np.inf for rate in rates):
+        if np.ndim(rates) != 1 or not len(rates) or not all(0 < rate < np.inf for rate in rates):
             raise ModelError(f"DelayLayer.rates: must be > 0, one an epoch; got {rates!r}.")
         if not np.isfinite(centre):
             raise ModelError(f"DelayLayer.centre: must be finite; got {centre!r}.")
+        if threshold is not None and not np.isfinite(threshold):
+            raise ModelError(f"DelayLayer.threshold: must be finite, or None; got {threshold!r}.")
         if not 0 < share <= 1:
             raise ModelError(f"DelayLayer.share: must be > 0 and <= 1; got {share!r}.")
         for name, value in (("looks", looks), ("threads", threads)):
@@ -259,8 +261,11 @@ class DelayLayer:
         """Set ``threshold`` so that a neuron spikes ``rate`` times a step on average over ``events``; returns it."""
         if not 0 < rate < 1 / self.n_classes:
             raise ModelError(f"DelayLayer.calibrate.rate: must be > 0 and < 1 / n_classes a step; got {rate!r}.")
-        top = [self.evidence(sample)[self.delays - 1 :].max(axis=1).ravel() for sample in events]
-        self.threshold = float(np.quantile(np.concatenate(top), 1.0 - rate * self.n_classes))
+        self._films("calibrate", events)
+        top = np.concatenate([self.evidence(sample)[self.delays - 1 :].max(axis=1).ravel() for sample in events])
+        if not top.size:
+            raise ModelError(f"DelayLayer.calibrate.events: must go on after step {self.delays - 2}; got shorter ones.")
+        self.threshold = float(np.quantile(top, 1.0 - rate * self.n_classes))
         return self.threshold
 
     def spikes(self, events: Events) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

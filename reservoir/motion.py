@@ -198,6 +198,8 @@ def moving_images(
         raise ModelError(f"moving_images.segment: must be >= 1 step, or None; got {segment!r}.")
     if not 0 <= noise < np.inf:
         raise ModelError(f"moving_images.noise: must be >= 0; got {noise!r}.")
+    if threads is not None:
+        _count("moving_images.threads", threads)
     velocity = motions()
     fixed = np.random.default_rng(seed).permutation(samples) % len(velocity)
 
