@@ -54,6 +54,17 @@ def test_observing_rules(capsys):
     assert rewarded > 65.0 > 55.0 > punished
 
 
+def test_delay_layer(capsys):
+    """Motions are told from events, by most weights and by few; spikes are more often right than by chance."""
+    text = (ROOT / "docs" / "delay_layer.md").read_text()
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), names)
+    whole, few = (float(w) for w in re.findall(r"0\.\d\d|1\.00", capsys.readouterr().out)[:2])
+    assert whole > 0.75 and few > 0.5  # by chance 0.03
+    assert (names["motion_seen"] == names["told"][3, 0]).mean() > 0.2
+    assert 100 < len(names["step"]) < 3000
+
+
 def test_homeostasis():
     """Both groups of cells come to the target rate, from rates several times as high, and without it they would not."""
     text = (ROOT / "docs" / "homeostasis.md").read_text()
