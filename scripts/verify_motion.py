@@ -48,7 +48,7 @@ def _run(source: str, seed: int) -> dict[str, float]:
 
 
 def motion_detection(options: Options) -> list[Line]:
-    """Delays: 36 motions told from events, leaves and photographs, three seeds; pruned and shortened; 20 minutes."""
+    """Delays: 36 motions told from events, leaves and photographs, three seeds; pruned and shortened; many minutes."""
     lines = []
     for source in ("leaves", "photographs"):
         runs = []
