@@ -2,6 +2,7 @@
 
 from neuromorphic.costs import Cost, cost
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerResult, IntegerSource
+from neuromorphic.fixed_point_neurons import IntegerGraded, IntegerRF, IntegerSigmaDelta
 from neuromorphic.lava import LavaRun, export_classifier, export_lava, run_lava
 from neuromorphic.nir_export import check_nir, latency, to_nir
 from neuromorphic.nir_import import from_nir
@@ -16,11 +17,14 @@ __all__ = [
     "CHIPS",
     "Classified",
     "Cost",
+    "IntegerGraded",
     "IntegerLIF",
     "IntegerNetwork",
     "IntegerProjection",
+    "IntegerRF",
     "IntegerReadout",
     "IntegerResult",
+    "IntegerSigmaDelta",
     "IntegerSource",
     "LavaRun",
     "Mapping",

@@ -132,16 +132,20 @@ def _one(value: np.ndarray) -> Any:
 def _trains(net: Network, p: Population, dt: float, duration: float) -> Sources:
     if not isinstance(p.model, (Poisson, SpikeArray)):
         raise ExportError(f"Population {p.name!r}: must be SpikeArray or Poisson; got {type(p.model).__name__}.")
-    alone = Network(seed=net.seed)
-    alone.population(p.name, p.n, p.model)
-    return _drawn(alone, p.name, dt, duration)
+    return _drawn(net, p.name, p.n, p.model, dt, duration)
 
 
-def _drawn(net: Network, name: str, dt: float, duration: float) -> Sources:
+def _drawn(net: Network, name: str, n: int, model: Any, dt: float, duration: float) -> Sources:
     """The spikes that a population of sources sends here; its streams depend on seed and name alone."""
-    net.record(name, "spikes")
-    spikes = Simulation(net, dt=dt, quiet=True).run(duration).spikes[name]
-    return Sources(net.populations[name].n, np.asarray(spikes.times), np.asarray(spikes.ids, np.int64))
+    if isinstance(model, SpikeArray):
+        code = model.encode(dt, n, f"Population {name!r}")
+        times = (code.event_step + 1) * dt
+        early = times < duration + 0.5 * dt
+        return Sources(n, times[early], code.event_id[early].astype(np.int64))
+    alone = Network(seed=net.seed)
+    alone.record(alone.population(name, n, model), "spikes")
+    spikes = Simulation(alone, dt=dt, quiet=True).run(duration).spikes[name]
+    return Sources(n, np.asarray(spikes.times), np.asarray(spikes.ids, np.int64))
 
 
 def _synapses(net: Network, q: Projection, dt: float) -> Synapses:
@@ -173,15 +177,13 @@ def _direct(net: Network, i: Input, dt: float, duration: float) -> tuple[Sources
         )
     if isinstance(weight, Distribution):
         weight = weight.draw(n, stream_key(net.seed, "input weight", i.name))
-    alone = Network(seed=net.seed)
     source: Any = i.source
     if isinstance(source, SpikeArray):
-        steps = source.encode(dt, n, owner).event_step  # counted from 0: a spike of step 1 ends at 2 dt
-        if steps.size and steps.min() < 1:
+        code = source.encode(dt, n, owner)  # its steps count from 0: a spike of step 1 comes at 2 dt, and is sent at dt
+        if code.event_step.size and code.event_step.min() < 1:
             raise ExportError(f"{owner}.times: must be later than the first step, {dt:g} ms. Move all by a step.")
-        code = source.encode(dt, n, owner)
         source = SpikeArray(code.event_step * dt, code.event_id.astype(np.int64))
-    alone.population(i.name, n, source)
     ids = np.arange(n)
     weights = np.broadcast_to(np.asarray(weight, float), (n,)).copy()
-    return _drawn(alone, i.name, dt, duration), Synapses(i.name, i.target.name, ids, ids, weights, np.full(n, dt))
+    sent = _drawn(net, i.name, n, source, dt, duration)
+    return sent, Synapses(i.name, i.target.name, ids, ids, weights, np.full(n, dt))

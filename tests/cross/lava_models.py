@@ -1,10 +1,16 @@
 """Runs inside the Lava environment: Lava's process models without its runtime, fed from a file (see test_lava.py)."""
 
+import json
 import sys
 
 import numpy as np
 from lava.proc.dense import models as dense
+from lava.proc.graded import models as graded
 from lava.proc.lif.models import PyLifModelBitAcc
+from lava.proc.rf import models as rf
+from lava.proc.rf_iz import models as rf_iz
+from lava.proc.sdn import models as sdn
+from lava.proc.sdn.process import ActivationMode
 from lava.proc.sparse import models as sparse
 from lava.utils.weightutils import SignMode
 from scipy.sparse import csr_matrix
@@ -62,7 +68,34 @@ def connection(kind, given):
     return out
 
 
+def neurons(given):
+    """Each case: a model's name, its constants, inputs of shape (steps, n)."""
+    out = {}
+    for k in range(int(given["cases"])):
+        name, constants = str(given[f"model{k}"]), json.loads(str(given[f"constants{k}"]))
+        module = {"PyRFModelFixed": rf, "PyRF_IZModelFixed": rf_iz}.get(name, graded if "Graded" in name else sdn)
+        model = getattr(module, name)({"act_mode": ActivationMode[constants.pop("act_mode", "UNIT")]})
+        a = given[f"a{k}"].astype(np.int32)
+        for key, value in constants.items():
+            setattr(model, key, value if "decay" in key or isinstance(value, bool) else np.array([value], np.int32))
+        for state in ("real", "imag", "sigma", "act", "residue", "error", "v"):
+            setattr(model, state, np.zeros(a.shape[1], np.int32))
+        ports = ["a_real_in", "a_imag_in"] if "RF" in name else ["a_in"]
+        for port in [*ports, "s_out"]:
+            setattr(model, port, Port())
+        rows = {"s": [], "real": [], "imag": []}
+        for t in range(len(a)):
+            for port, values in zip(ports, (a, given.get(f"b{k}", a).astype(np.int32)), strict=False):
+                getattr(model, port).value = values[t].copy()
+            model.run_spk()
+            for key, value in (("s", model.s_out.value), ("real", model.real), ("imag", model.imag)):
+                rows[key].append(np.array(value, np.int64))
+        out |= {f"{key}{k}": np.array(value) for key, value in rows.items()}
+    return out
+
+
 what, source, target = sys.argv[1:]
 with np.load(source) as file:
     arrays = dict(file)
-np.savez(target, **(lif(arrays) if what == "lif" else connection(what, arrays)))
+runs = {"lif": lif, "neurons": neurons}
+np.savez(target, **(runs[what](arrays) if what in runs else connection(what, arrays)))

@@ -1,6 +1,7 @@
 """Integer networks against lava-nc 0.10.0: its process models in fuzzed runs, its runtime through exported bundles."""
 
 import dataclasses
+import json
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import snn
 from kernels.errors import BackendUnavailable
 from kernels.jit import jit
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, lif
+from neuromorphic.fixed_point_neurons import IntegerGraded, IntegerRF, IntegerSigmaDelta
 from neuromorphic.lava import export_classifier, export_lava, lava_python, run_lava
 from neuromorphic.quantization import quantize
 from neuromorphic.readout import IntegerReadout, classify, record
@@ -65,6 +67,66 @@ def test_neurons_equal_lavas_lif_in_a_million_fuzzed_steps(python, tmp_path):
     assert 0.01 < ours[2].mean() < 0.9
     for mine, name in zip(ours, "uvs", strict=True):
         assert np.array_equal(mine, theirs[name]), f"{np.sum(mine != theirs[name])} of {mine.size} {name} differ"
+
+
+def resonators(rng, n, steps):
+    """(ours, Lava's model, its constants, inputs) of one random case."""
+    given = {"period": float(rng.uniform(2.5, 40)), "alpha": float(rng.uniform(0, 0.3)),
+             "vth": int(rng.integers(1, 2000)),
+             "state_exp": int(rng.integers(0, 7)), "decay_bits": int(rng.integers(4, 13))}  # fmt: skip
+    model = IntegerRF(**given, izhikevich=bool(rng.integers(0, 2)))
+    size = 2.0 ** rng.uniform(4, 17, n)  # up to the clip
+    a, b = (np.rint(rng.normal(0, size, (steps, n))).astype(np.int64) for _ in range(2))
+    angle, b_ = 2 * np.pi / given["period"], given["decay_bits"]
+    constants = {
+        f"{f.__name__}_decay": int(np.int32((1 - given["alpha"]) * f(angle) * (1 << b_))) for f in (np.sin, np.cos)
+    }
+    constants |= {"vth": given["vth"] << given["state_exp"], "state_exp": given["state_exp"], "decay_bits": b_}
+    return model, "PyRF_IZModelFixed" if model.izhikevich else "PyRFModelFixed", constants, (a, b)
+
+
+def sigma_deltas(rng, n, steps):
+    model = IntegerSigmaDelta(
+        int(rng.integers(0, 200)), int(rng.integers(-100, 100)), bool(rng.integers(0, 2)), True,
+        int(rng.integers(0, 4)), int(rng.integers(0, 4)), bool(rng.integers(0, 2)),
+    )  # fmt: skip
+    f = model.spike_exp + model.state_exp
+    constants = {"vth": model.vth << f, "bias": model.bias << f, "spike_exp": model.spike_exp,
+                 "state_exp": model.state_exp, "cum_error": model.cum_error}  # fmt: skip
+    name = "PySigmaDeltaModelFixed"
+    if rng.random() < 0.4:
+        model, name = dataclasses.replace(model, sigma=False, bias=0), "PyDeltaModelFixed"
+        del constants["bias"]
+    else:
+        constants["act_mode"] = "RELU" if model.relu else "UNIT"
+    return model, name, constants, (rng.integers(-3, 4, (steps, n)) * 2 ** rng.integers(0, 9, n),)
+
+
+def graded(rng, n, steps):
+    model = IntegerGraded(int(rng.integers(0, 300)), bool(rng.integers(0, 2)))
+    name = "PyGradedReluVecModelFixed" if model.relu else "PyGradedVecModelFixed"
+    return model, name, {"vth": model.vth}, (rng.integers(-400, 400, (steps, n)),)
+
+
+@pytest.mark.parametrize("make", [resonators, sigma_deltas, graded])
+def test_further_neurons_equal_lavas_in_fuzzed_steps(python, tmp_path, make):
+    """60 populations of 50 neurons for 60 steps: 180,000 neuron-steps a kind."""
+    rng = np.random.default_rng(5)
+    cases = [make(rng, 50, 60) for _ in range(60)]
+    arrays = {"cases": np.array(len(cases))}
+    for k, (_, name, constants, inputs) in enumerate(cases):
+        arrays |= {f"model{k}": np.array(name), f"constants{k}": np.array(json.dumps(constants)), f"a{k}": inputs[0]}
+        if len(inputs) == 2:
+            arrays[f"b{k}"] = inputs[1]
+    theirs, sent = worker(python, "neurons", tmp_path, arrays), []
+    for k, (model, name, constants, inputs) in enumerate(cases):
+        found = model.run(*inputs)
+        s, *states = found if isinstance(found, tuple) else (found,)
+        assert np.array_equal(s, theirs[f"s{k}"]), (name, constants, int(np.sum(s != theirs[f"s{k}"])))
+        for state, key in zip(states, ("real", "imag"), strict=False):
+            assert np.array_equal(state, theirs[f"{key}{k}"]), (name, constants, key)
+        sent.append(np.mean(s != 0))
+    assert len({name for _, name, *_ in cases}) > 1 and 0.02 < np.mean(sent) < 0.98
 
 
 @pytest.mark.parametrize("model", ["Dense", "Sparse", "DelayDense", "DelaySparse"])

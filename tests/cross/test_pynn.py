@@ -19,14 +19,14 @@ DT, DURATION = 0.1, 300.0
 
 
 def network():
-    """Recurrent, all with drawn thresholds and initial values; conductance-based neurons that nobody hears."""
+    """Recurrent, with drawn thresholds and initial values; conductance-based neurons that nobody hears."""
     net = snn.Network(seed=3)
     src = net.population("in", 40, snn.Poisson(rate=300.0, start=0.2))
     th, init = snn.normal(-55.0, 1.0), {"v": snn.uniform(-70.0, -58.0)}
     exc = net.population("exc", 60, snn.LIFExp(v_th=th), init=init)
-    inh = net.population("inh", 20, snn.LIFAlpha(i_e=50.0, v_th=th), init=init)
-    delta = net.population("delta", 20, snn.LIFDelta(v_th=th), init=init)
-    cond = net.population("cond", 20, snn.LIFCondExp(v_th=th, tau_syn_ex=2.0), init=init)
+    inh = net.population("inh", 20, snn.LIFAlpha(i_e=50.0), init=init)
+    delta = net.population("delta", 20, snn.LIFDelta(), init=init)
+    cond = net.population("cond", 20, snn.LIFCondExp(tau_syn_ex=2.0), init=init)
     for target, weight in ((exc, 60.0), (inh, 40.0), (delta, 1.1), (cond, 1.5)):
         net.connect(src, target, snn.fixed_indegree(10), weight=snn.normal(weight, weight / 10), delay=1.0)
     net.connect(exc, inh, snn.pairwise_bernoulli(0.1), weight=15.0, delay=snn.uniform(0.5, 3.0))
