@@ -1,7 +1,6 @@
 """A layer of spiking neurons whose synapses have many delays, trained from events to tell motions apart."""
 
 import copy
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,6 +13,7 @@ from kernels.cpu import delays as loops
 from kernels.errors import ModelError, ShapeError
 from reservoir.motion import Events
 from reservoir.tasks import _count
+from snn.host import cores
 
 LEAST = 1e-3  # of the mask, below which there is no synapse
 
@@ -110,8 +110,7 @@ class DelayLayer:
         self.rates, self.centre, self.threshold = tuple(rates), float(centre), threshold
         self.looks, self.share = looks, float(share)
         self.seed = seed
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.threads = threads or cores
+        self.threads = threads or cores()
         self.mask = _mask(self.delays, self.size)
         self._taps, self._where = _rows(self.mask > 0.0)
         self.reset()

@@ -1,6 +1,5 @@
 """Echo-state networks: leaky rate units with fixed sparse weights."""
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +13,7 @@ from kernels.cpu.sync import wait
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import inlined, kernel
 from reservoir.base import Reservoir, series
+from snn.host import cores
 
 _UNIT = 7  # weights that take the time of one unit
 _THREADED = 60_000  # weights, with those for units, below which a barrier a step costs more than a second thread gives
@@ -112,8 +112,7 @@ class EchoStateNetwork(Reservoir):
         matrix = scipy.sparse.hstack([self.w, self.w_in, scipy.sparse.csr_array(self.bias[:, None])], format="csr")
         self._weights, self._columns, self._begin, self._rows = _lanes(matrix)
         self._leak = np.append(self.leak[self._rows], np.ones(-self.n % LANES))
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self.threads = threads if threads is not None else cores if matrix.nnz + _UNIT * self.n >= _THREADED else 1
+        self.threads = threads if threads is not None else cores() if matrix.nnz + _UNIT * self.n >= _THREADED else 1
         self.reset()
 
     @classmethod

@@ -1,6 +1,5 @@
 """A task of motion: natural-like images glide past an event camera; which of 36 motions is it?"""
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +9,7 @@ import scipy.fft
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.tasks import _count
+from snn.host import cores
 
 Events = tuple[np.ndarray, np.ndarray]
 
@@ -215,8 +215,7 @@ def moving_images(
         frames /= np.abs(frames).max()
         return camera(frames + noise * rng.normal(size=frames.shape), threshold), label
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with ThreadPoolExecutor(threads or cores) as pool:
+    with ThreadPoolExecutor(threads or cores()) as pool:
         events, labels = zip(*pool.map(sample, range(samples)), strict=True)
     return list(events), np.array(labels)
 

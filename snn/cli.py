@@ -274,13 +274,13 @@ def _system() -> str:
 
     import snn
     from kernels.jit import cache_dir
+    from snn.host import cores
     from snn.neurons.base import MODELS
     from snn.simulation import BACKENDS
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     rows = [("volley-snn", snn.__version__), ("python", platform.python_version())]
     rows += [(name, importlib.metadata.version(name)) for name in ("numpy", "numba", "scipy", "h5py")]
-    rows += [("backends", ", ".join(BACKENDS)), ("threads", str(cores)), ("models", str(len(MODELS)))]
+    rows += [("backends", ", ".join(BACKENDS)), ("threads", str(cores())), ("models", str(len(MODELS)))]
     rows += [("kernel cache", str(cache_dir()))]
     return "\n".join(f"{name:<14}{value}" for name, value in rows)
 

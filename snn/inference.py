@@ -15,10 +15,10 @@ from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
 from snn.confidence.trace import LATENCIES, different
 from snn.encode import Direct, Encoder
 from snn.fingerprint import digest
+from snn.host import cores, to_stderr
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Network, Population
 from snn.neurons.base import NeuronModel
-from snn.simulation import cores, to_stderr
 
 
 class Classifier:

@@ -1,16 +1,10 @@
 """Running a network: compile once, advance in chunks, hand what is recorded to a recorder."""
 
-import importlib.metadata
 import math
 import os
 import platform
 import signal
-import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +14,7 @@ from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeErr
 from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.fingerprint import differences
+from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
 from snn.io.saves import Saves
 from snn.memory import check_memory
 from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
@@ -29,7 +24,6 @@ from snn.records import MemoryRecorder, Recorder, Result
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "cuda", "reference")
 _OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
-STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1")  # a batch system sends the others some time before the end
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
@@ -112,7 +106,7 @@ class Simulation:
             threads = 1 if self._ranks.size > 1 else choose_threads(net)
         self.threads = 1 if backend == "reference" else threads
         self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
-        self._versions = {p: _version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
+        self._versions = {p: version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         check_memory(net, engine, precision, self._ranks.size)
         begin = time.perf_counter()
         self._drive: Any
@@ -227,7 +221,7 @@ class Simulation:
         """``taken``: the weights at the end of the run are recorded already."""
         self._weights_at: dict[str, float] = {}  # when they were last recorded in this run
         try:
-            with _deferred_signals(STOPPING if saves else STOPPING[:1]) as came:
+            with deferred_signals(STOPPING if saves else STOPPING[:1]) as came:
                 if saves:
                     self._save_in_run(saves, recorder)
                 self._advance(stop, recorder, progress, came, saves)
@@ -384,7 +378,7 @@ class Simulation:
 
         about = {
             "class": "Simulation", "run": run, "configuration": self.net.configuration,
-            "software": _version("volley-snn"), "options": {name: getattr(self, name) for name in _OPTIONS},
+            "software": version("volley-snn"), "options": {name: getattr(self, name) for name in _OPTIONS},
             "at": self._drive.at, "seed": self.net.seed, "network": self._network,
             "parts": self.compiled.parts | {"kernels": self._drive.engine.module.__name__},
         }  # fmt: skip
@@ -416,9 +410,9 @@ class Simulation:
         options = {name: about["options"][name] for name in _OPTIONS} | (
             {} if threads is None else {"threads": threads}
         )
-        if about["software"] != _version("volley-snn"):
+        if about["software"] != version("volley-snn"):
             raise FormatError(
-                f"{path}: was written by version {about['software']}; this is {_version('volley-snn')}. "
+                f"{path}: was written by version {about['software']}; this is {version('volley-snn')}. "
                 "Resume with the version that wrote it."
             )
         sim = cls(net, **options, quiet=quiet)
@@ -447,7 +441,7 @@ class Simulation:
         """What made this run: versions, seed, configuration, backend, hash of the compiled network."""
         return {
             "software": "volley-snn",
-            "version": _version("volley-snn"),
+            "version": version("volley-snn"),
             "python": platform.python_version(),
             "versions": self._versions,
             "seed": self.net.seed,
@@ -506,7 +500,7 @@ class Simulation:
     ) -> None:
         drive = self._drive
         begin = drive.at
-        bar = _bar((stop - begin) * drive.unit) if progress else None
+        bar = progress_bar((stop - begin) * drive.unit) if progress else None
         chunk = drive.chunk
         clock = flushed = time.perf_counter()
         first = clock
@@ -576,30 +570,6 @@ class Simulation:
         return name
 
 
-@contextmanager
-def _deferred_signals(names: tuple[str, ...]) -> Iterator[list[int]]:
-    """Signals end a run between chunks, so that nothing recorded is lost and the run can be continued.
-
-    Gives a list that is not empty once one came; KeyboardInterrupt or SystemExit follows at the end. In other threads
-    than the main one, signals are left alone.
-    """
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield came
-        return
-    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
-    before = {number: signal.signal(number, lambda n, _: came.append(n)) for number in numbers}
-    try:
-        yield came
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if came and came[0] == signal.SIGINT:
-        raise KeyboardInterrupt
-    if came:
-        raise SystemExit(128 + came[0])
-
-
 def _check_about(path: Any, about: dict[str, Any]) -> None:
     """Refuse the description of a checkpoint that lacks something or has it of another kind."""
     kinds: dict[str, Any] = {
@@ -620,38 +590,11 @@ def _check_about(path: Any, about: dict[str, Any]) -> None:
         raise FormatError(f"{path}: /about.at: must be a number of steps, or ms with engine='event'; got {at!r}.")
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def choose_threads(net: Network) -> int:
     """Threads for a network when nobody says: one for small ones, else the cores at hand."""
     neurons = sum(p.n for p in net.populations.values() if p.spec)
     synapses = sum(p.rule.expected(p.source.n, p.target.n) for p in net.projections.values())
     return cores() if neurons >= 2000 or synapses >= 1_000_000 else 1
-
-
-def to_stderr(text: str) -> None:
-    """Say something to the user."""
-    print(f"snn: {text}", file=sys.stderr, flush=True)
-
-
-def _bar(total: float) -> Any:
-    from tqdm import tqdm
-
-    form = "{l_bar}{bar}| {n:.0f}/{total:.0f} ms [{elapsed}<{remaining}, {postfix}]"
-    return tqdm(total=total, bar_format=form, file=sys.stderr)
-
-
-@cache
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        import snn
-
-        return snn.__version__ if package == "volley-snn" else "unknown"
 
 
 def describe(net: Network) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.errors import BackendUnavailable, ConfigError
-from snn.simulation import cores
+from snn.host import cores
 
 PLACES = ("processes", "dask", "mpi")
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of BLAS; read when a process starts

@@ -84,7 +84,7 @@ def test_threads_change_nothing(precision, constant):
 
 def test_choice_of_threads(monkeypatch):
     assert simulate(network()).threads == 1  # a small network
-    monkeypatch.setattr("snn.simulation.os.sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    monkeypatch.setattr("snn.host.os.sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
     big = snn.Network()
     big.population("a", 3000, snn.LIFDelta())
     assert simulate(big).threads == 3
