@@ -10,6 +10,8 @@ sections passed.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import importlib.util
 import json
 import os
 import shutil
@@ -63,8 +65,6 @@ def environment() -> dict[str, Any]:
         "volley": snn.__version__, "python": sys.version.split()[0],
     }  # fmt: skip
     for package in ("numba", "numba-cuda", "numpy"):
-        import importlib.metadata
-
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
@@ -113,10 +113,11 @@ def tests() -> dict[str, Any]:
     """The tests of the simulator, on the device."""
     env = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
     env["PYTHONPATH"] = str(ROOT)
+    parallel = ["-n", "4"] if importlib.util.find_spec("xdist") else []  # most of it is compiling, on the host
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-rA", "--durations=5", "tests/oracle/test_cuda.py",
+        [sys.executable, "-m", "pytest", "-q", *parallel, "-rA", "--durations=5", "tests/oracle/test_cuda.py",
          "-k", "not simulator and not absent"],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=200, check=False,
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     say(done.stdout[-6000:] + done.stderr[-2000:])
     if done.returncode:

@@ -60,6 +60,13 @@ def _nbytes(value: Any) -> int:
     return sum(map(_nbytes, value)) if isinstance(value, tuple) else 0
 
 
+def argument_bytes(value: Any) -> int:
+    """Bytes of a kernel's arguments: Numba passes an array as five numbers, its shape and its strides."""
+    if isinstance(value, np.ndarray):
+        return 8 * (5 + 2 * value.ndim)
+    return sum(map(argument_bytes, value)) if isinstance(value, tuple) else 8
+
+
 def chunk_steps(net: CompiledNetwork) -> int:
     """Most steps of a launch, so that samples fit their buffer."""
     probes = net.probes

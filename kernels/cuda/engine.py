@@ -7,13 +7,14 @@ from numba import cuda
 
 from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
-from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, module
+from kernels.cuda.arrays import ROOM, Arrays, argument_bytes, arrays, chunk_steps, module
 from kernels.cuda.jit import SIMULATED, fetch, select, send
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
 BLOCK = 256  # threads
 BLOCKS_PER_MULTIPROCESSOR = 2
+ARGUMENT_BYTES = 32_764  # of a kernel, from compute capability 7.0 and CUDA 12.1 on
 
 
 class Engine:
@@ -40,6 +41,7 @@ class Engine:
         host = arrays(net, launch[2] if launch else 4 if SIMULATED else 32, deterministic)
         self.bytes, self.window = host.nbytes(), host.plan.window
         _check_memory(self.bytes)
+        _check_arguments(host)
         self.arrays: Arrays = send(host)
         self.stale: set[int] = set()  # plastic projections that may have been changed on the host
         self.cooperative = _cooperative() if cooperative is None else cooperative
@@ -218,6 +220,16 @@ def _check_memory(needed: int) -> None:
         raise BackendUnavailable(
             f'backend="cuda": the network needs {needed / 2**30:.3g} GiB of device memory; {free / 2**30:.3g} GiB are '
             'free. Use a smaller network, precision="float32", or backend="cpu".'
+        )
+
+
+def _check_arguments(host: Arrays) -> None:
+    """Raise BackendUnavailable where the kernels would take more arguments than a device has room for."""
+    needed = argument_bytes(host.arguments(0, 0, 1)["advance"])
+    if needed > ARGUMENT_BYTES and not SIMULATED:
+        raise BackendUnavailable(
+            f'backend="cuda": {len(host.learned)} plastic projections make {needed} bytes of kernel arguments; a '
+            f'device takes {ARGUMENT_BYTES}. Use fewer, or backend="cpu".'
         )
 
 

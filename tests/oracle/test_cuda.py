@@ -23,6 +23,9 @@ if SIMULATED:
     sys.setswitchinterval(1e-5)  # the simulator's threads wait for each other at every step
 
 
+RTOL = 1e-9 if SIMULATED else 1e-6  # a device fuses multiplications and additions, and has its own exp
+
+
 def device():
     from numba import cuda
 
@@ -77,7 +80,7 @@ def run(net, parts=(6.0, 4.1), **options):
     return sim, found
 
 
-def assert_close(expected, found, rtol=1e-9):
+def assert_close(expected, found, rtol=RTOL):
     """The same spikes; states but for the rounding of sums in another order."""
     for key, x in expected.items():
         if key[1] in ("times", "ids"):
@@ -151,7 +154,7 @@ def test_fixed_point_gives_the_same_for_any_launch(monkeypatch, precision):
         for key, x in results[0].items():
             np.testing.assert_array_equal(other[key], x, err_msg=str(key))
     if precision == "float64":
-        assert_close(run(mixed_network(), backend="reference")[1], results[0], rtol=1e-8)
+        assert_close(run(mixed_network(), backend="reference")[1], results[0], rtol=10 * RTOL)
 
 
 def drive(spec):
@@ -200,8 +203,8 @@ STRONG = {
 } | {name: {"lambda_": 0.2, "w_max": 1.0} for name in RULES if name.startswith("STDPNearest")}  # fmt: skip
 
 
-def learning_network():
-    """A projection with each rule, and one with short-term plasticity, from neurons and a source to targets of its own.
+def learning_network(names):
+    """A projection with each of the rules ``names``, and one with short-term plasticity alone, each to its own targets.
 
     The source emits several spikes in some steps.
     """
@@ -211,7 +214,7 @@ def learning_network():
     net.input("noise a", a, snn.Poisson(rate=3000.0), weight=1.4)
     src = net.population("src", 3, snn.Poisson(rate=400.0))
     net.record(a)
-    for k, name in enumerate(sorted(RULES)):
+    for k, name in enumerate(names):
         rule = RULES[name](**STRONG.get(name, {}))
         escape = snn.GIF(v_t_star=-60.0, delta_v=5.0, lambda_0=40.0, i_e=30.0)
         b = net.population(name, 3, escape if name == "RMax" else model)
@@ -234,29 +237,31 @@ def learning_network():
     return net
 
 
+# a device has no room for the arguments of all at once
 @here
-def test_every_rule():
+@pytest.mark.parametrize("names", [sorted(RULES)] if SIMULATED else [sorted(RULES)[k::4] for k in range(4)])
+def test_every_rule(names):
     def go(**options):
-        sim = snn.Simulation(learning_network(), dt=0.25, quiet=True, **options)
-        results, weights = [sim.run(70.0)], [sim.connections(f"to {name}")[2] for name in sorted(RULES)]
-        sim.set_modulator("to RewardSTDP", [0.05, 0.1, 0.3])
-        sim.set_weights("to STDPPair", 0.3)
-        sim.learning("to Oja", False)
+        sim = snn.Simulation(learning_network(names), dt=0.25, quiet=True, **options)
+        results, weights = [sim.run(70.0)], [sim.connections(f"to {name}")[2] for name in names]
+        if "RewardSTDP" in names:
+            sim.set_modulator("to RewardSTDP", [0.05, 0.1, 0.3])
+        sim.set_weights(f"to {names[0]}", 0.3)
+        sim.learning(f"to {names[-2]}", False)
         results.append(sim.run(10.0))
-        weights += [sim.connections(f"to {name}")[2] for name in sorted(RULES)]
-        return results, weights
+        return results, weights + [sim.connections(f"to {name}")[2] for name in names]
 
     reference, expected = go(backend="reference")
     results, weights = go(backend="cuda", threads=2)
-    for name, x, y in zip(2 * sorted(RULES), expected, weights, strict=True):
-        np.testing.assert_allclose(y, x, rtol=1e-9, atol=1e-12, err_msg=name)
-        assert np.ptp(x) > 0.02, f"weights of {name} must have moved apart"
+    for k, (x, y) in enumerate(zip(expected, weights, strict=True)):
+        np.testing.assert_allclose(y, x, rtol=RTOL, atol=1e-3 * RTOL, err_msg=(2 * names)[k])
+        assert k >= len(names) or np.ptp(x) > 0.02, f"weights of {names[k]} must have moved apart"
     for x, y in zip(reference, results, strict=True):
         for name in x.spikes:
             np.testing.assert_array_equal(y.spikes[name].times, x.spikes[name].times, err_msg=name)
             np.testing.assert_array_equal(y.spikes[name].ids, x.spikes[name].ids, err_msg=name)
-        np.testing.assert_allclose(y.states["short"]["v"], x.states["short"]["v"], rtol=1e-9)
-    assert sum(len(x) for x in reference[0].spikes.values()) > 300
+        np.testing.assert_allclose(y.states["short"]["v"], x.states["short"]["v"], rtol=RTOL)
+    assert sum(len(x) for x in reference[0].spikes.values()) > 60
 
 
 @here
@@ -289,7 +294,7 @@ def test_notes_that_run_full(monkeypatch, shape, deterministic):
     np.testing.assert_array_equal(found.ids, spikes.ids)
     assert len(spikes) > 30
     for x, y in zip(expected, weights, strict=True):
-        np.testing.assert_allclose(y, x, rtol=1e-9)
+        np.testing.assert_allclose(y, x, rtol=RTOL)
 
 
 @here
@@ -318,4 +323,4 @@ def test_set_state_between_runs():
         sim.set_state("a", "v", [-70.0, -65.0, -60.0, -56.0])
         return sim.run(1.0).states["a"]["v"]
 
-    np.testing.assert_allclose(go("cuda"), go("reference"), rtol=1e-12)
+    np.testing.assert_allclose(go("cuda"), go("reference"), rtol=RTOL)
