@@ -29,6 +29,7 @@ ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "reference")
 _OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
 STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1")  # a batch system sends the others some time before the end
+MOST_THREADS = 1024
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
@@ -84,6 +85,8 @@ class Simulation:
             raise BackendUnavailable(f'engine="event": computes in float64; got precision={precision!r}.')
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
+        if threads is not None and threads > MOST_THREADS:
+            raise ModelError(f"Simulation.threads: must be at most {MOST_THREADS:,}; got {threads:,}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
         self.threads = 1 if backend == "reference" else _choose_threads(net) if threads is None else threads
         self._say = (lambda text: None) if quiet else to_stderr
