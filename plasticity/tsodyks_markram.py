@@ -8,7 +8,8 @@ from plasticity.base import define
 
 def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def]
     x = 1.0 + (x - x * u - 1.0) * math.exp(-h * rate_rec)
-    u = u_se + u * (1.0 - u_se) * math.exp(-h * rate_fac)
+    left = math.exp(-h * rate_fac) if rate_fac < 1e300 else 0.0  # no facilitation, also in one and the same step
+    u = u_se + u * (1.0 - u_se) * left
     return u, x, u * x
 
 

@@ -242,7 +242,7 @@ class FORCE:
         about, arrays = checkpoint.read(path)
         if about.get("class") != "FORCE":
             raise FormatError(f"{path}: holds no FORCE network. Give a file that FORCE.save() wrote.")
-        if about.get("model") not in MODELS:
+        if str(about.get("model")) not in MODELS:
             raise FormatError(f"{path}: no model {about.get('model')!r} is defined. Import the module that defines it.")
         try:
             return cls._of(about, arrays)

@@ -24,6 +24,7 @@ from snn.records import MemoryRecorder, Recorder, Result
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "cuda", "reference")
 _OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
+MOST_THREADS = 1024
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
@@ -96,6 +97,8 @@ class Simulation:
                 raise ModelError(f'Simulation.{name}: is for backend="cuda"; got {value!r} with backend="{backend}".')
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
+        if threads is not None and threads > MOST_THREADS:
+            raise ModelError(f"Simulation.threads: must be at most {MOST_THREADS:,}; got {threads:,}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
         self._ranks = Ranks(comm)
         if self._ranks.size > 1 and (engine, backend) != ("clock", "cpu"):

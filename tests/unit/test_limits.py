@@ -74,3 +74,10 @@ def test_files_write_nowhere_but_below_their_folder(tmp_path, key, name):
     path.write_text(TEXT.format(output=f'{key} = "{name}"', n=20_000))
     with pytest.raises(ConfigError, match=f"output.{key}: must lie in the folder of the file or below; got"):
         load(path)
+
+
+def test_more_threads_than_any_machine_has():
+    net = snn.Network(seed=1)
+    net.population("a", 3, snn.LIFDelta())
+    with pytest.raises(ModelError, match="threads: must be at most 1,024; got 2,147,483,647"):
+        snn.Simulation(net, threads=2**31 - 1)
