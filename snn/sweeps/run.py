@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
@@ -146,6 +147,8 @@ class Plan:
         left = [p for p in self.points if states[p.name] == WAITING or (retry and states[p.name] == FAILED)]
         bar = _Bar(self, len(self.points) - len(left)) if progress else None
         while left:
+            if bar is not None:
+                bar.before = len(self.points) - len(left)
             with executor(on, min(workers, len(left)) if on == "processes" else workers, address, threads) as pool:
                 futures: dict[Future[str], Point] = {}
                 with suppress(BrokenProcessPool):  # also what was handed over says so
@@ -162,7 +165,10 @@ class Plan:
         """Wait for all; the points whose pool broke. What is no point's fault is raised here."""
         waiting, broken = set(futures), []
         while waiting:
-            ended, waiting = wait(waiting, LOOK if bar else None, FIRST_COMPLETED)
+            ended, waiting = wait(waiting, LOOK, FIRST_COMPLETED)
+            if not ended:  # Dask loses the word of a worker that died after it; the folder tells
+                first = itertools.islice((f for f in futures if f in waiting), LOOKED_AT)
+                waiting -= {f for f in first if self.done(futures[f])}
             for future in ended:
                 error = future.exception()
                 if isinstance(error, BrokenProcessPool):
@@ -172,8 +178,12 @@ class Plan:
                 elif error is not None:
                     raise error
             if bar is not None:
-                bar.show(len(ended), (futures[f] for f in futures if f in waiting))
+                bar.show(len(futures) - len(waiting), (futures[f] for f in futures if f in waiting))
         return broken
+
+    def done(self, point: Point) -> bool:
+        """Whether a point is done, by its folder."""
+        return state(self.root / "points" / point.name, self.runner.kinds) == DONE
 
     def settle(self, left: list[Point], threads: int, retry: bool) -> list[Point]:
         """Points that a broken pool left. Those it was running are run again, each alone: whichever process dies again
@@ -202,15 +212,14 @@ class _Bar:
     def __init__(self, plan: Plan, done: int) -> None:
         from tqdm import tqdm
 
-        self.plan, self.done = plan, done
+        self.plan, self.before = plan, done
         form = "{l_bar}{bar}| {n:.1f}/{total:.0f} points [{elapsed}<{remaining}]"
         self.bar = tqdm(total=len(plan.points), initial=done, bar_format=form, file=sys.stderr)
 
-    def show(self, more: int, running: Iterator[Point]) -> None:
-        """Count ``more`` points, and look at what is running."""
-        self.done += more
+    def show(self, ended: int, running: Iterator[Point]) -> None:
+        """Count the points that ``ended``, and look at what is running."""
         parts = [self.part(point) for point, _ in zip(running, range(LOOKED_AT), strict=False)]
-        self.bar.n = min(self.done + sum(parts), len(self.plan.points))
+        self.bar.n = min(self.before + ended + sum(parts), len(self.plan.points))
         self.bar.refresh()
 
     def part(self, point: Point) -> float:
@@ -227,5 +236,5 @@ class _Bar:
 
     def close(self) -> None:
         """End the line."""
-        self.bar.n = self.done
+        self.bar.n = len(self.plan.points)
         self.bar.close()
