@@ -8,7 +8,7 @@ import os
 import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,7 @@ def executor(on: str, workers: int, address: str | None, threads: int) -> Iterat
             yield ranks
     else:
         with _dask(workers, address) as client:
-            yield client.get_executor(pure=False)  # left to the client, whose end gives up what waits
+            yield _Dask(client)
 
 
 def _mpi() -> Executor:
@@ -94,8 +94,34 @@ def _dask(workers: int, address: str | None) -> Iterator[Any]:
         yield client
 
 
+class _Dask(Executor):
+    """Futures of Dask as those of concurrent.futures, without what they give: the folder has it.
+
+    ``Client.get_executor`` fetches every result, and may wait for ever for one whose worker died after it was done.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.kept = client, []  # type: Any, list[Any]
+
+    def submit(self, function: Any, /, *args: Any, **more: Any) -> Future[Any]:
+        """As of an executor."""
+        theirs, ours = self.client.submit(function, *args, pure=False, **more), Future[Any]()
+        self.kept.append(theirs)
+
+        def tell(_: Any) -> None:
+            if theirs.status == "finished":
+                ours.set_result(None)
+            elif theirs.status == "error":
+                ours.set_exception(theirs.exception())
+            else:
+                ours.set_exception(BackendUnavailable(f"sweep: Dask gave up a point: {theirs.status}."))
+
+        theirs.add_done_callback(tell)
+        return ours
+
+
 def lost(error: BaseException) -> bool:
-    """Whether Dask gave a point up because the worker died each time; a pool of processes breaks instead."""
+    """Whether Dask gave a point up because workers died, maybe of another point; a pool of processes breaks instead."""
     return type(error).__name__ == "KilledWorker"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import sys
@@ -165,29 +164,20 @@ class Plan:
         """Wait for all; the points whose pool broke. What is no point's fault is raised here."""
         waiting, broken = set(futures), []
         while waiting:
-            ended, waiting = wait(waiting, LOOK, FIRST_COMPLETED)
-            if not ended:  # Dask loses the word of a worker that died after it; the folder tells
-                first = itertools.islice((f for f in futures if f in waiting), LOOKED_AT)
-                waiting -= {f for f in first if self.done(futures[f])}
+            ended, waiting = wait(waiting, LOOK if bar else None, FIRST_COMPLETED)
             for future in ended:
                 error = future.exception()
-                if isinstance(error, BrokenProcessPool):
+                if isinstance(error, BrokenProcessPool) or (error is not None and lost(error)):
                     broken.append(futures[future])
-                elif error is not None and lost(error):
-                    died(futures[future], self.root)
                 elif error is not None:
                     raise error
             if bar is not None:
                 bar.show(len(futures) - len(waiting), (futures[f] for f in futures if f in waiting))
         return broken
 
-    def done(self, point: Point) -> bool:
-        """Whether a point is done, by its folder."""
-        return state(self.root / "points" / point.name, self.runner.kinds) == DONE
-
     def settle(self, left: list[Point], threads: int, retry: bool) -> list[Point]:
-        """Points that a broken pool left. Those it was running are run again, each alone: whichever process dies again
-        has failed. Gives those that were never begun.
+        """Points that a broken pool left, or that Dask gave up. Those that were begun are run again here, each alone:
+        whichever process dies again has failed. Gives those that were never begun.
         """
         begun = [p for p in left if (self.root / "points" / p.name).exists()]
         if not begun:
