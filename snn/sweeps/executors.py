@@ -8,8 +8,8 @@ import os
 import shlex
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from kernels.errors import BackendUnavailable, ConfigError
 from snn.host import cores
 
 PLACES = ("processes", "dask", "mpi")
+CLOSING = 15.0  # s for a LocalCluster to end
 POOLS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")  # of BLAS; read when a process starts
 
 
@@ -44,25 +45,14 @@ def executor(on: str, workers: int, address: str | None, threads: int) -> Iterat
         Where its extra is not installed, or the scheduler cannot be reached.
     """
     if on == "processes":
-        pool: Any = _processes(workers, threads)
+        with _processes(workers, threads) as processes:
+            yield processes
     elif on == "mpi":
-        pool = _mpi()
+        with _mpi() as ranks:
+            yield ranks
     else:
-        with _dask(workers, address) as client, _cancelled(client.get_executor(pure=False)) as pool:
-            yield pool
-        return
-    with _cancelled(pool):
-        yield pool
-
-
-@contextmanager
-def _cancelled(pool: Executor) -> Iterator[Executor]:
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
+        with _dask(workers, address) as client:
+            yield _Dask(client)
 
 
 def _mpi() -> Executor:
@@ -88,8 +78,13 @@ def _dask(workers: int, address: str | None) -> Iterator[Any]:
     except ImportError as error:
         raise BackendUnavailable(f"sweep: {error}. Install the extra: pip install volley-snn[dask]") from error
     if address is None:
-        with LocalCluster(workers, threads_per_worker=1, dashboard_address=None) as cluster, Client(cluster) as client:
-            yield client
+        cluster = LocalCluster(workers, threads_per_worker=1, dashboard_address=None)
+        try:
+            with Client(cluster) as client:
+                yield client
+        finally:
+            with suppress(TimeoutError):  # it may wait for ever for a worker that died and is started again
+                cluster.close(timeout=CLOSING)
         return
     try:
         client = Client(address)
@@ -99,27 +94,66 @@ def _dask(workers: int, address: str | None) -> Iterator[Any]:
         yield client
 
 
+class _Dask(Executor):
+    """Futures of Dask as those of concurrent.futures, without what they give: the folder has it.
+
+    ``Client.get_executor`` fetches every result, and may wait for ever for one whose worker died after it was done.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.client, self.kept = client, []  # type: Any, list[Any]
+
+    def submit(self, function: Any, /, *args: Any, **more: Any) -> Future[Any]:
+        """As of an executor."""
+        theirs, ours = self.client.submit(function, *args, pure=False, **more), Future[Any]()
+        self.kept.append(theirs)
+
+        def tell(_: Any) -> None:
+            if theirs.status == "finished":
+                ours.set_result(None)
+            elif theirs.status == "error":
+                ours.set_exception(theirs.exception())
+            else:
+                ours.set_exception(BackendUnavailable(f"sweep: Dask gave up a point: {theirs.status}."))
+
+        theirs.add_done_callback(tell)
+        return ours
+
+
 def lost(error: BaseException) -> bool:
-    """Whether Dask gave a point up because the worker died each time; a pool of processes breaks instead."""
+    """Whether Dask gave a point up because workers died, maybe of another point; a pool of processes breaks instead."""
     return type(error).__name__ == "KilledWorker"
 
 
-def _processes(workers: int, threads: int) -> ProcessPoolExecutor:
-    """A pool whose processes are started afresh, with BLAS limited to ``threads`` unless the user set it."""
+@contextmanager
+def _processes(workers: int, threads: int) -> Iterator[Executor]:
+    """A pool whose processes are started afresh, with BLAS limited to ``threads`` unless the user set it.
+
+    Its processes end when this one does, however it ends; else they would wait for work for ever. Where the block is
+    left by an exception they end at once.
+    """
     for name in POOLS:
         os.environ.setdefault(name, str(threads))
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent)
+    theirs, ours = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with, initargs=(theirs,))
+    try:
+        yield pool
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+        ours.close()
+        theirs.close()
 
 
-def _follow_parent() -> None:
-    """End this process when its parent is gone, which else would leave it waiting for work for ever."""
-    parent = multiprocessing.parent_process()
+def _end_with(pipe: Any) -> None:
+    """End this process when the other end of ``pipe`` is closed."""
 
     def watch() -> None:
-        if parent is not None:
-            multiprocessing.connection.wait([parent.sentinel])
-            os._exit(1)
+        multiprocessing.connection.wait([pipe])
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

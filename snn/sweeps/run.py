@@ -146,6 +146,8 @@ class Plan:
         left = [p for p in self.points if states[p.name] == WAITING or (retry and states[p.name] == FAILED)]
         bar = _Bar(self, len(self.points) - len(left)) if progress else None
         while left:
+            if bar is not None:
+                bar.before = len(self.points) - len(left)
             with executor(on, min(workers, len(left)) if on == "processes" else workers, address, threads) as pool:
                 futures: dict[Future[str], Point] = {}
                 with suppress(BrokenProcessPool):  # also what was handed over says so
@@ -165,19 +167,17 @@ class Plan:
             ended, waiting = wait(waiting, LOOK if bar else None, FIRST_COMPLETED)
             for future in ended:
                 error = future.exception()
-                if isinstance(error, BrokenProcessPool):
+                if isinstance(error, BrokenProcessPool) or (error is not None and lost(error)):
                     broken.append(futures[future])
-                elif error is not None and lost(error):
-                    died(futures[future], self.root)
                 elif error is not None:
                     raise error
             if bar is not None:
-                bar.show(len(ended), (futures[f] for f in futures if f in waiting))
+                bar.show(len(futures) - len(waiting), (futures[f] for f in futures if f in waiting))
         return broken
 
     def settle(self, left: list[Point], threads: int, retry: bool) -> list[Point]:
-        """Points that a broken pool left. Those it was running are run again, each alone: whichever process dies again
-        has failed. Gives those that were never begun.
+        """Points that a broken pool left, or that Dask gave up. Those that were begun are run again here, each alone:
+        whichever process dies again has failed. Gives those that were never begun.
         """
         begun = [p for p in left if (self.root / "points" / p.name).exists()]
         if not begun:
@@ -202,15 +202,14 @@ class _Bar:
     def __init__(self, plan: Plan, done: int) -> None:
         from tqdm import tqdm
 
-        self.plan, self.done = plan, done
+        self.plan, self.before = plan, done
         form = "{l_bar}{bar}| {n:.1f}/{total:.0f} points [{elapsed}<{remaining}]"
         self.bar = tqdm(total=len(plan.points), initial=done, bar_format=form, file=sys.stderr)
 
-    def show(self, more: int, running: Iterator[Point]) -> None:
-        """Count ``more`` points, and look at what is running."""
-        self.done += more
+    def show(self, ended: int, running: Iterator[Point]) -> None:
+        """Count the points that ``ended``, and look at what is running."""
         parts = [self.part(point) for point, _ in zip(running, range(LOOKED_AT), strict=False)]
-        self.bar.n = min(self.done + sum(parts), len(self.plan.points))
+        self.bar.n = min(self.before + ended + sum(parts), len(self.plan.points))
         self.bar.refresh()
 
     def part(self, point: Point) -> float:
@@ -227,5 +226,5 @@ class _Bar:
 
     def close(self) -> None:
         """End the line."""
-        self.bar.n = self.done
+        self.bar.n = len(self.plan.points)
         self.bar.close()
