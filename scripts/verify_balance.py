@@ -115,7 +115,7 @@ def balance_spiking(options: Options) -> list[Line]:
         u, lagged, y = spiking_task(seed)
         draw = np.random.default_rng([seed, 4])
         found: dict[str, list[list[tuple[float, float]]]] = {"gain": [], "adapted": []}
-        for balance in (3.0, 3.5, 4.0, 4.5, 5.0):
+        for balance in (2.0, 2.5, 3.0, 4.0, 5.0):
             found["gain"].append(spiking_scores(liquid(seed, balance, 0.2).states(u), lagged, y))
         errors = []
         for target in (25.0, draw.gamma(2.0, 12.5, 1000), draw.gamma(2.0, 17.5, 1000)):
