@@ -28,7 +28,8 @@ VogelsSprekelerRates = define(
         Traces: tau dpre/dt = -pre, +1 at presynaptic spikes; tau dpost/dt = -post, +1 at postsynaptic ones.
         Presynaptic spike arriving: s += eta (post - 2 tau target); postsynaptic spike seen: s += eta pre, for the
         strength s = abs(w), always 0 <= s <= abs(w_max). The weight has the sign of w_max: negative for an inhibitory
-        synapse. The modulator ``target``, in 1/ms, stays as it was set (``net.modulate``, ``Simulation.set_modulator``).
+        synapse. The modulator ``target``, in 1/ms, stays as it was set (``net.modulate``,
+        ``Simulation.set_modulator``).
 
         Numerics
         --------

@@ -165,7 +165,9 @@ def delays(options: Options) -> list[Line]:
     memory = np.array([test.scores(2.0, 1.2, snn.uniform(1.0, 200.0), seed) for seed in seeds])[:, 0]
     error = np.array([test.scores(2.0, 1.2, snn.uniform(1.0, 100.0), seed) for seed in seeds])[:, 1]
     none = np.array([test.scores(gain, win, 1.0, 1) for gain in (1e-9, 0.5, 2.0) for win in (0.6, 1.2)])
-    u = np.random.default_rng(1).uniform(-1.0, 1.0, test.STEPS)
+    rng = np.random.default_rng(1)
+    rng.uniform(size=(test.N, 1))  # the input weights, so that the input is that of the network of seed 1
+    u = rng.uniform(-1.0, 1.0, test.STEPS)
     line = test.judged(np.stack([np.concatenate([np.zeros(k), u[: len(u) - k]]) for k in range(21)], axis=1), u)
     text = (
         f"{memory.mean():.1f} ({memory.min():.1f} to {memory.max():.1f}), the best of six without "
