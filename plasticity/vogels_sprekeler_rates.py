@@ -6,8 +6,8 @@ from kernels.spec import Check, Derived, Modulator, Param, RuleSpec, Trace
 from plasticity.base import define
 
 
-def _on_pre(w, post, target, eta, per_hz, sign, most):  # type: ignore[no-untyped-def]
-    s = w * sign + eta * (post - target * per_hz)
+def _on_pre(w, post, target, tau, eta, sign, most):  # type: ignore[no-untyped-def]
+    s = w * sign + eta * (post - 2.0 * tau * target)
     s = s if s > 0.0 else 0.0
     return (s if s < most else most) * sign
 
@@ -28,7 +28,8 @@ VogelsSprekelerRates = define(
         Traces: tau dpre/dt = -pre, +1 at presynaptic spikes; tau dpost/dt = -post, +1 at postsynaptic ones.
         Presynaptic spike arriving: s += eta (post - 2 tau target); postsynaptic spike seen: s += eta pre, for the
         strength s = abs(w), always 0 <= s <= abs(w_max). The weight has the sign of w_max: negative for an inhibitory
-        synapse. The modulator ``target``, in Hz, stays as it was set (``net.modulate``, ``Simulation.set_modulator``).
+        synapse. The modulator ``target``, in 1/ms, stays as it was set (``net.modulate``,
+        ``Simulation.set_modulator``).
 
         Numerics
         --------
@@ -40,12 +41,11 @@ VogelsSprekelerRates = define(
             Param("w_max", "weight", -100.0, "weight of greatest strength; its sign is that of the synapse"),
         ),
         derived=(
-            Derived("per_hz", "s", lambda p, dt: 0.002 * p.tau),
             Derived("sign", "1", lambda p, dt: math.copysign(1.0, p.w_max)),
             Derived("most", "weight", lambda p, dt: abs(p.w_max)),
         ),
         traces=(Trace("pre", "pre", "tau"), Trace("post", "post", "tau")),
-        modulator=Modulator("target", "Hz", "target rate of the postsynaptic neuron"),
+        modulator=Modulator("target", "1/ms", "target rate of the postsynaptic neuron"),
         on_pre=_on_pre,
         on_post=_on_post,
         bounds=lambda p: (min(p.w_max, 0.0), max(p.w_max, 0.0)),

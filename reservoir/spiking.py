@@ -173,7 +173,7 @@ class SpikingReservoir(Reservoir):
                 rule = plasticity.VogelsSprekelerRates(eta=rate * mean, w_max=-STRONGEST * mean)
                 receptor = static.receptors[1]  # of negative weights
                 learning.projections[name] = dataclasses.replace(static, receptors=(receptor,) * 2, plasticity=rule)
-                learning.modulate(name, value=goals[static.target.name])
+                learning.modulate(name, value=1e-3 * goals[static.target.name])
             sim = self._simulation(learning, u)
             sim.run(self.hold * len(u))
             for name in inhibitory:

@@ -115,7 +115,7 @@ def balance_spiking(options: Options) -> list[Line]:
         u, lagged, y = spiking_task(seed)
         draw = np.random.default_rng([seed, 4])
         found: dict[str, list[list[tuple[float, float]]]] = {"gain": [], "adapted": []}
-        for balance in (3.0, 3.5, 4.0, 4.5, 5.0):
+        for balance in (2.0, 2.5, 3.0, 4.0, 5.0):
             found["gain"].append(spiking_scores(liquid(seed, balance, 0.2).states(u), lagged, y))
         errors = []
         for target in (25.0, draw.gamma(2.0, 12.5, 1000), draw.gamma(2.0, 17.5, 1000)):
@@ -165,7 +165,9 @@ def delays(options: Options) -> list[Line]:
     memory = np.array([test.scores(2.0, 1.2, snn.uniform(1.0, 200.0), seed) for seed in seeds])[:, 0]
     error = np.array([test.scores(2.0, 1.2, snn.uniform(1.0, 100.0), seed) for seed in seeds])[:, 1]
     none = np.array([test.scores(gain, win, 1.0, 1) for gain in (1e-9, 0.5, 2.0) for win in (0.6, 1.2)])
-    u = np.random.default_rng(1).uniform(-1.0, 1.0, test.STEPS)
+    rng = np.random.default_rng(1)
+    rng.uniform(size=(test.N, 1))  # the input weights, so that the input is that of the network of seed 1
+    u = rng.uniform(-1.0, 1.0, test.STEPS)
     line = test.judged(np.stack([np.concatenate([np.zeros(k), u[: len(u) - k]]) for k in range(21)], axis=1), u)
     text = (
         f"{memory.mean():.1f} ({memory.min():.1f} to {memory.max():.1f}), the best of six without "

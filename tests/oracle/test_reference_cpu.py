@@ -223,7 +223,7 @@ STRONG = {
         {"a_plus": 0.05, "a_plus_triplet": 0.05, "a_minus": 0.05, "a_minus_triplet": 0.05, "w_max": 1.0}
     ],
     "VogelsSprekeler": [{"eta": 0.1, "alpha": 3.8, "w_max": -1.0}],
-    "VogelsSprekelerRates": [{"eta": 0.1, "w_max": -1.0}],
+    "VogelsSprekelerRates": [{"eta": 0.1, "tau": 19.0, "w_max": -1.0}],
 }
 
 
