@@ -58,3 +58,10 @@ def test_combines_with_a_rule_that_learns():
     params = {"u_se": 0.4, "tau_rec": 100.0, "tau_fac": 50.0}
     np.testing.assert_allclose(factors(TRAIN, rule=rule, **params), factors(TRAIN, **params), rtol=1e-12)
     assert np.ptp(factors(TRAIN, static=True)) < 1e-12
+
+
+def test_two_spikes_at_once_without_facilitation():
+    """exp(-0 / 0) is no number; nothing is left of facilitation, and half of the resources."""
+    rule = plasticity.TsodyksMarkram(u_se=0.5, tau_rec=800.0, tau_fac=0.0)
+    rates = [rule.constants(0.1)[name] for name in rule.spec.constants]
+    assert rule.spec.on_spike(0.5, 1.0, 0.0, *rates) == (0.5, 0.5, 0.25)
