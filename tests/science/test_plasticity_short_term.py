@@ -63,5 +63,6 @@ def test_combines_with_a_rule_that_learns():
 def test_two_spikes_at_once_without_facilitation():
     """exp(-0 / 0) is no number; nothing is left of facilitation, and half of the resources."""
     rule = plasticity.TsodyksMarkram(u_se=0.5, tau_rec=800.0, tau_fac=0.0)
-    rates = [rule.constants(0.1)[name] for name in rule.spec.constants]
-    assert rule.spec.on_spike(0.5, 1.0, 0.0, *rates) == (0.5, 0.5, 0.25)
+    values = rule.constants(0.1)
+    rates = {name: values[name] for name in ("u_se", "rate_fac", "rate_rec")}
+    assert rule.spec.on_spike(0.5, 1.0, 0.0, **rates) == (0.5, 0.5, 0.25)
