@@ -250,6 +250,13 @@ class WhatWhen:
         about, arrays = checkpoint.read(path)
         if about.get("class") != "WhatWhen":
             raise FormatError(f"{path}: holds no WhatWhen network. Give a file that WhatWhen.save() wrote.")
+        try:
+            return cls._of(about, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FormatError(f"{path}: is no whole WhatWhen network: {error!r}. Save it again.") from error
+
+    @classmethod
+    def _of(cls, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> "WhatWhen":
         self = cls.__new__(cls)
         self._variant = codegen.Variant(snn.Izhikevich.spec, frozenset(about["varying"]), True)
         self._constants = Constants(**{k: aligned(arrays[f"constants/{k}"]) for k in Constants._fields})

@@ -306,7 +306,7 @@ def test_info(net):
     text = command("info", net).stdout
     assert "100 ms in steps of 0.1 ms" in text and "LIFDelta" in text and "exc->exc" in text and "exc.v" in text
     text = command("info").stdout
-    assert snn.__version__ in text and "cpu, reference" in text
+    assert snn.__version__ in text and "cpu, cuda, reference" in text
 
 
 def test_validate(net):

@@ -7,7 +7,11 @@ import plasticity
 import snn
 from plasticity.base import RULES
 
-PARAMS = {"DopamineSTDP": {"w_max": 1.0, "a_plus": 0.05, "a_minus": 0.05}, "VogelsSprekeler": {"w_max": 1.0}}
+PARAMS = {
+    "DopamineSTDP": {"w_max": 1.0, "a_plus": 0.05, "a_minus": 0.05},
+    "VogelsSprekeler": {"w_max": 1.0},
+    "VogelsSprekelerRates": {"w_max": 1.0},
+}
 NAMES = sorted(n for n, r in RULES.items() if r.__module__.startswith("plasticity.") and not r.spec.observer)
 DT, SPAN = 0.25, 1000.0  # ms; sums of multiples of DT are exact, so both engines see the same coincidences
 

@@ -5,12 +5,12 @@ import importlib
 import re
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 import reservoir
 from kernels.errors import FormatError, ModelError, ShapeError
+from snn.io import checkpoint
 
 BLOCK = reservoir.MEET(latencies=(40, 70), sigma=10.0, duration=120, cue=(10, 30))
 OPTIONS = {"n": 40, "delay": (1, 20), "bias": 5.0, "density": 0.4, "seed": 3}
@@ -152,9 +152,13 @@ def test_bad_files(tmp_path):
     with pytest.raises(FormatError, match="no such file"):
         reservoir.WhatWhen.load(tmp_path / "none.h5")
     reservoir.WhatWhen(**OPTIONS).save(tmp_path / "net.h5")
-    with h5py.File(tmp_path / "net.h5", "a") as file:
-        file.attrs["about"] = "{}"
+    about, arrays = checkpoint.read(tmp_path / "net.h5")
+    checkpoint.write(tmp_path / "net.h5", {}, arrays)
     with pytest.raises(FormatError, match="holds no WhatWhen network"):
+        reservoir.WhatWhen.load(tmp_path / "net.h5")
+    del arrays["what"]
+    checkpoint.write(tmp_path / "net.h5", about, arrays)
+    with pytest.raises(FormatError, match="no whole WhatWhen network"):
         reservoir.WhatWhen.load(tmp_path / "net.h5")
 
 
