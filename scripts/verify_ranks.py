@@ -29,7 +29,8 @@ def measured(network: str, ranks: int, threads: int, duration: float) -> dict[st
     done = subprocess.run(command, env=os.environ | MPI, capture_output=True, text=True, timeout=1800)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    found: dict[str, Any] = json.loads(done.stdout)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("{"))  # mpiexec adds some of its own
+    found: dict[str, Any] = json.loads(line)
     return found
 
 
