@@ -26,16 +26,13 @@ import numpy as np
 from kernels.errors import ExportError
 from neuromorphic.realised import Cells, Realised, Sources, Synapses, realise
 from snn.io.sonata_file import check_name, write_root
+from snn.nest.models import MODELS, PARAMETERS
 from snn.network import Network
 
-TEMPLATES = {
-    "LIFDelta": "iaf_psc_delta", "LIFExp": "iaf_psc_exp", "LIFAlpha": "iaf_psc_alpha", "LIFCondExp": "iaf_cond_exp",
-    "LIFCondAlpha": "iaf_cond_alpha", "AdExCondExp": "aeif_cond_exp", "AdExPscExp": "aeif_psc_exp",
-}  # fmt: skip
-NEST_NAMES = {
-    "c_m": "C_m", "e_l": "E_L", "v_th": "V_th", "v_reset": "V_reset", "i_e": "I_e", "e_ex": "E_ex", "e_in": "E_in",
-    "g_l": "g_L", "delta_t": "Delta_T", "v_peak": "V_peak", "v": "V_m",
-}  # fmt: skip
+TAKEN = {
+    name: MODELS[name]
+    for name in ("LIFDelta", "LIFExp", "LIFAlpha", "LIFCondExp", "LIFCondAlpha", "AdExCondExp", "AdExPscExp")
+}
 
 
 def export_sonata(net: Network, folder: str | os.PathLike[str], dt: float, duration: float) -> Path:
@@ -68,7 +65,7 @@ def export_sonata(net: Network, folder: str | os.PathLike[str], dt: float, durat
     ...     sorted(p.name for p in (path / "network").glob("*.h5"))
     ['in->out_edges.h5', 'in_nodes.h5', 'out_nodes.h5']
     """
-    drawn = realise("export_sonata", net, dt, duration, TEMPLATES)
+    drawn = realise("export_sonata", net, dt, duration, TAKEN)
     for name in [*drawn.cells, *drawn.sources, *drawn.synapses]:
         check_name(name)
     path = Path(folder)
@@ -119,7 +116,9 @@ def _file(path: Path, kind: str, name: str, types: np.ndarray) -> Any:
 
 def _nodes(path: Path, name: str, first: int, cells: Cells) -> None:
     """Neurons with the same values are of one type."""
-    values = {NEST_NAMES.get(k, k): x for k, x in (cells.params | cells.start).items()}
+    model = TAKEN[cells.model]
+    names = PARAMETERS | model.settable
+    values = {names[k]: x for k, x in (cells.params | cells.start).items()}
     differ = [k for k, x in values.items() if np.ndim(x)]
     table = np.stack([np.asarray(values[k], float) for k in differ], axis=1) if differ else np.zeros((cells.n, 1))
     kinds, kind = np.unique(table, axis=0, return_inverse=True)
@@ -131,7 +130,7 @@ def _nodes(path: Path, name: str, first: int, cells: Cells) -> None:
     for number, row in enumerate(kinds, first):
         own = values | dict(zip(differ, row.tolist(), strict=False))
         (components / f"{name}.{number}.json").write_text(json.dumps(own, indent=1), encoding="utf-8")
-        rows.append((number, name, "point_neuron", f"nest:{TEMPLATES[cells.model]}", f"{name}.{number}.json"))
+        rows.append((number, name, "point_neuron", f"nest:{model.name}", f"{name}.{number}.json"))
     columns = ("node_type_id", "population", "model_type", "model_template", "dynamics_params")
     _table(path / "network" / f"{name}_node_types.csv", columns, *rows)
 
