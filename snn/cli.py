@@ -158,16 +158,18 @@ def run(
                     raise ConfigError(f"{picture}: a raster needs recorded spikes. Add spikes to [[record]].")
         ranks.gather(None)
 
-        from snn.nest.run import far_run
         from snn.simulation import Simulation
 
         s = experiment.simulation
-        far = far_run(on, net, s)
-        if far and (checkpoint or every or checksum or ranks.size > 1):
+        if on is not None and (checkpoint or every or checksum or ranks.size > 1):
             raise ConfigError(f"--on {on}: goes with no --checkpoint, --every, --checksum and mpiexec. Leave them out.")
         options: dict[str, Any] = {"overwrite": overwrite, "compress": compress}
-        simulate: Any = far
-        if far is None:
+        simulate: Any
+        if on is not None:
+            from snn.nest.run import far_run
+
+            simulate = far_run(on, net, s)
+        else:
             simulate = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, comm=ranks.comm).run
             options |= {"checksum": checksum, "checkpoint": checkpoint, "every": every}
     begin = time.perf_counter()

@@ -73,10 +73,8 @@ def run_nest(
         raise
 
 
-def far_run(on: str | None, net: Network, table: SimulationTable) -> Callable[..., Result] | None:
-    """What runs ``net`` as :meth:`snn.Simulation.run` would, but ``on`` NEST; None where nobody asked for it."""
-    if on is None:
-        return None
+def far_run(on: str, net: Network, table: SimulationTable) -> Callable[..., Result]:
+    """What runs ``net`` as :meth:`snn.Simulation.run` would, but ``on`` NEST."""
     if on != "nest":
         raise ConfigError(f'--on: must be nest; got "{on}".')
     for name, wanted in (("engine", "clock"), ("precision", "float64")):
