@@ -4,6 +4,7 @@ from neuromorphic.costs import Cost, cost
 from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerResult, IntegerSource
 from neuromorphic.fixed_point_neurons import IntegerGraded, IntegerRF, IntegerSigmaDelta
 from neuromorphic.lava import LavaRun, export_classifier, export_lava, run_lava
+from neuromorphic.learning import OnChipRule
 from neuromorphic.nir_export import check_nir, latency, to_nir
 from neuromorphic.nir_import import from_nir
 from neuromorphic.pynn_export import export_pynn
@@ -28,6 +29,7 @@ __all__ = [
     "IntegerSource",
     "LavaRun",
     "Mapping",
+    "OnChipRule",
     "Quantized",
     "check_nir",
     "classify",

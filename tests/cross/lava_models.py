@@ -4,6 +4,8 @@ import json
 import sys
 
 import numpy as np
+from lava.magma.core.learning.constants import GradedSpikeCfg
+from lava.magma.core.learning.learning_rule import Loihi2FLearningRule, Loihi3FLearningRule
 from lava.proc.dense import models as dense
 from lava.proc.graded import models as graded
 from lava.proc.lif.models import PyLifModelBitAcc
@@ -94,8 +96,53 @@ def neurons(given):
     return out
 
 
+def learning(given):
+    """Each case: a rule and its sign mode, spikes, weights, tags, and for three factors y of each step."""
+    out = {}
+    for k in range(int(given["cases"])):
+        about = json.loads(str(given[f"rule{k}"]))
+        pre, post = given[f"pre{k}"], given[f"post{k}"]
+        n, m = pre.shape[1], post.shape[1]
+        third = about["third_factor"]
+        options = {"t_epoch": about["epoch"], "rng_seed": about["seed"]}
+        options |= {name: about[name] or None for name in ("dw", "dd", "dt")}
+        for name in ("x1", "x2") if third else ("x1", "x2", "y1", "y2", "y3"):
+            options[f"{name}_impulse"], options[f"{name}_tau"] = about[name]
+        rule = (Loihi3FLearningRule if third else Loihi2FLearningRule)(**options)
+        model = dense.PyLearningDenseModelBitApproximate(
+            {"learning_rule": rule, "shape": (m, n), "graded_spike_cfg": GradedSpikeCfg.USE_REGULAR_IMPULSE,
+             "sign_mode": SignMode(about["sign_mode"])}
+        )  # fmt: skip
+        model.weights, model.a_buff = given[f"weights{k}"].T.astype(np.int32), np.zeros(m, np.int32)
+        model.tag_1, model.tag_2 = given[f"t{k}"].T.astype(int), given[f"d{k}"].T.astype(int)
+        model.num_message_bits = np.zeros(1, int)
+        for name, size in (("x", n), ("y", m)):
+            setattr(model, f"{name}0", np.zeros(size, bool))
+            for var in (f"t{name}", f"{name}1", f"{name}2", "y3"):
+                setattr(model, var, np.zeros(size if var[0] != "y" else m, int))
+        for port in ("s_in", "a_out", "s_in_bap", "s_in_y1", "s_in_y2", "s_in_y3"):
+            setattr(model, port, Port())
+        rows = {name: [] for name in "wdtxy"}
+        for step in range(len(pre)):
+            model.time_step = step + 1
+            model.s_in.value, model.s_in_bap.value = pre[step], post[step]
+            if third:
+                for j in range(3):
+                    getattr(model, f"s_in_y{j + 1}").value = given[f"y{k}"][step, j].astype(np.int32)
+            model.run_spk()
+            if model.lrn_guard():
+                model.run_lrn()
+            rows["w"].append(model.weights.T)
+            rows["d"].append(model.tag_2.T)
+            rows["t"].append(model.tag_1.T)
+            rows["x"].append(np.array([model.x1, model.x2]))
+            rows["y"].append(np.array([model.y1, model.y2, model.y3]))
+        out |= {f"{name}{k}": np.array(value, np.int64) for name, value in rows.items()}
+    return out
+
+
 what, source, target = sys.argv[1:]
 with np.load(source) as file:
     arrays = dict(file)
-runs = {"lif": lif, "neurons": neurons}
+runs = {"lif": lif, "neurons": neurons, "learning": learning}
 np.savez(target, **(runs[what](arrays) if what in runs else connection(what, arrays)))

@@ -1,0 +1,144 @@
+"""The checks of verify.py on on-chip learning: random rules and learning networks, here and in Lava 0.10.0."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from verify_common import ROOT, Line, Options, say
+
+from neuromorphic.fixed_point import EXCITATORY, INHIBITORY, effective_weights
+from neuromorphic.lava import lava_python
+from neuromorphic.learning import TARGETS, VARIABLES, Learned, OnChipRule, learn
+
+BITS = {"x0": 1, "y0": 1, "w": 9, "d": 9, "t": 9}
+
+
+@dataclass
+class Case:
+    """A rule, what drives it, and where it starts: arguments of :func:`neuromorphic.learning.learn`."""
+
+    rule: OnChipRule
+    pre: np.ndarray
+    post: np.ndarray
+    weights: np.ndarray
+    d: np.ndarray
+    t: np.ndarray
+    y: np.ndarray | None
+    sign_mode: int
+
+    def run(self) -> Learned:
+        """Our engine."""
+        return learn(self.rule, self.pre, self.post, self.weights, self.d, self.t, self.y, self.sign_mode)
+
+
+def random_rule(rng: np.random.Generator, third: bool) -> OnChipRule:
+    """A rule of one to three sums of one to four products, in all ways of writing them."""
+    k = int(rng.integers(0, 3))
+
+    def number() -> str:
+        m, e = int(rng.choice([1, 1, 2, 3, 5, 7, 8, 12])), int(rng.integers(-5, 3))
+        return str(rng.choice([f"2^{e}", f"{m}*2^{e}", f"{m}", f"(-{m})*2^{e}", f"(-{m})"]))
+
+    def product() -> str:
+        dependency = str(rng.choice(["x0", "y0", f"u{k}"]))
+        parts, bits = [], 0
+        for _ in range(int(rng.choice([0, 1, 1, 2, 2, 3, 4]))):
+            v = str(rng.choice(["x0", "y0", "x1", "x2", "y1", "y2", "y3", "w", "d", "t"]))
+            bits += BITS.get(v, 7)
+            if bits > 28:
+                break
+            c = int(rng.integers(1, 30))
+            forms = [v] if v in ("x0", "y0") else [v, v, f"({v}+{c})", f"({v}-{c})", f"({c}+{v})", f"(-{c}+{v})"]
+            if v in "wdt":
+                forms += [f"sgn({v})", f"sgn({v}-{c})", f"sgn({c}+{v})"]
+            parts.append(str(rng.choice(forms)))
+        if rng.random() < 0.8:
+            parts.append(number())
+        parts = [parts[i] for i in rng.permutation(len(parts))]
+        first = dependency[0] == "u" or any(p in ("x0", "y0") for p in parts)
+        parts.insert(0 if first else int(rng.integers(0, len(parts) + 1)), dependency)
+        return "*".join(parts)
+
+    def total() -> str:
+        text = str(rng.choice(["", "", "-"])) + product()
+        for _ in range(int(rng.integers(0, 4))):
+            text += str(rng.choice([" + ", " - ", "-"])) + product()
+        return text
+
+    def trace() -> tuple[float, float]:
+        impulse = float(rng.choice([rng.integers(0, 128), rng.uniform(0, 40), 16, 20.25]))
+        return impulse, float(rng.choice([0, rng.uniform(0.5, 5), rng.integers(1, 60), 300]))
+
+    which = rng.permutation(3)[: rng.integers(1, 4)]
+    none = (0.0, 0.0)
+    return OnChipRule(
+        **{TARGETS[i]: total() for i in which}, x1=trace(), x2=trace(), y1=trace(), y2=none if third else trace(),
+        y3=none if third else trace(), epoch=int(rng.integers(1, 7)), seed=int(rng.integers(0, 1000)),
+        third_factor=third,
+    )  # fmt: skip
+
+
+def random_case(rng: np.random.Generator, third: bool, steps: int = 24) -> Case:
+    """A random rule with random spikes, weights and tags."""
+    n, m = int(rng.integers(1, 5)), int(rng.integers(1, 5))
+    mode = int(rng.integers(1, 4))
+    pre, post = (rng.random((steps, k)) < rng.uniform(0.05, 0.6) for k in (n, m))
+    weights = rng.integers(-256, 256, (n, m)) // int(rng.choice([1, 8]))
+    if mode != 1:
+        weights = np.minimum(np.abs(weights), 255) * (1 if mode == EXCITATORY else -1 if mode == INHIBITORY else 0)
+    y = rng.integers(rng.choice([0, -60]), 200, (steps, 3, m)) if third else None
+    return Case(
+        random_rule(rng, third), pre, post, effective_weights(weights, 8, mode), rng.integers(0, 256, (n, m)),
+        rng.integers(-256, 256, (n, m)), y, mode,
+    )  # fmt: skip
+
+
+def lava_learns(cases: list[Case], python: str, folder: Path) -> list[Learned]:
+    """What Lava's ``LearningDense`` makes of the cases, in one process."""
+    arrays: dict[str, Any] = {"cases": np.array(len(cases))}
+    for k, c in enumerate(cases):
+        arrays[f"rule{k}"] = np.array(json.dumps(asdict(c.rule) | {"sign_mode": c.sign_mode}))
+        for name in ("pre", "post", "weights", "d", "t", "y"):
+            value = getattr(c, name)
+            if value is not None:
+                arrays[f"{name}{k}"] = value
+    np.savez(folder / "in.npz", **arrays)
+    script = ROOT / "tests" / "cross" / "lava_models.py"
+    subprocess.run([python, script, "learning", folder / "in.npz", folder / "out.npz"], check=True, timeout=900)
+    with np.load(folder / "out.npz") as file:
+        return [Learned(*(file[f"{name}{k}"] for name in Learned._fields)) for k in range(len(cases))]
+
+
+def mismatches(ours: Learned, theirs: Learned) -> dict[str, int]:
+    """By name, how many entries differ."""
+    return {name: int(np.sum(a != b)) for name, a, b in zip(Learned._fields, ours, theirs, strict=True)}
+
+
+def learning_rules(options: Options) -> list[Line]:
+    """Random two- and three-factor rules against Lava's process model: w, d, t, x, y after every step."""
+    count = 100 if options.quick else 1000
+    rng = np.random.default_rng(2026)
+    cases = [random_case(rng, third=k % 2 == 1) for k in range(count)]
+    with tempfile.TemporaryDirectory() as folder:
+        theirs = lava_learns(cases, lava_python(), Path(folder))
+    wrong, entries, changes = 0, 0, 0
+    for c, found in zip(cases, theirs, strict=True):
+        ours = c.run()
+        bad = mismatches(ours, found)
+        wrong += any(bad.values())
+        entries += sum(x.size for x in ours)
+        changes += sum(int(np.sum(np.diff(x, axis=0) != 0)) for x in ours[:3])
+        if any(bad.values()):
+            say(f"{c.rule}: {bad}")
+    used = {f.variable for c in cases for k in TARGETS for p in c.rule.products(k) for f in p.factors}
+    text = f"{wrong} rules differ; {entries:,} entries compared, of which {changes:,} changes of w, d or t"
+    return [
+        Line(f"{count // 2} two-factor and {count // 2} three-factor rules at random, 24 steps",
+             "Lava 0.10.0, LearningDense", text, "0 differ", wrong == 0 and used == set(VARIABLES) - {"u"})
+    ]  # fmt: skip
