@@ -31,6 +31,7 @@ class Learners(NamedTuple):
     period: np.ndarray  # u is 1 in every so many-th epoch, 0 where the rule has no u
     third: np.ndarray  # y1 .. y3 are given in each step
     sign_mode: np.ndarray
+    own: np.ndarray  # (projections, 2): y1 of a three-factor rule, what stays after a step, and its impulse
     decay: np.ndarray  # (projections, 5), of x1, x2, y1, y2, y3: the part that stays after a step
     whole: np.ndarray  # (projections, 5), impulses
     fraction: np.ndarray  # (projections, 5), of 256
@@ -113,9 +114,20 @@ def note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws)
                         learners.y[k, to + j], whole[2 + k], fraction[2 + k], draws[POST]
                     )
             learners.ty[to + j] = place
+        learners.before[to + j] = spiked[post + j]
         if learners.third[me]:
             for k in range(3):
                 learners.y[k, to + j] = given[k, j]
+
+
+@jit
+def post_traces(me, learners, n_post, third, first, given):  # type: ignore[no-untyped-def]
+    """Traces that the postsynaptic neurons of three-factor rule ``me`` send in a step; third[first + j] arrived."""
+    to = learners.post_at[me]
+    for j in range(n_post):
+        fresh = learners.own[me, 1] if learners.before[to + j] else 0.0
+        given[0, j] = math.floor(learners.y[0, to + j] * learners.own[me, 0] + fresh)
+        given[1, j], given[2, j] = third[first + j], 0
 
 
 @jit

@@ -13,19 +13,23 @@ tz(x, k) = sign(x) (|x| >> k) rounds towards zero; other shifts floor. In step t
 
 A connection truncates its weights once (:func:`effective_weights`). A spike of step t through a synapse with delay d
 acts in step t + 1 + d; what arrives through one connection and one delay is summed, then shifted by the exponent.
+Projections that learn on the chip change their weights after the spikes of an epoch's last step: see
+:mod:`neuromorphic.learning`.
 
 Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (``PyLifModelBitAcc``, ``Dense``, ``Sparse``,
 ``DelayDense`` and ``DelaySparse``), against which the tests run this module.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from kernels import onchip
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import jit
+from neuromorphic.learning import OnChipRule, Streams, pack_rules
 
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3  # sign modes, Lava's numbers
 STATE_LIMIT = 2**23
@@ -110,6 +114,8 @@ class IntegerProjection:
     exponent : weights count 2^exponent times; -8..7
     bits : weight bits, 1..8
     sign_mode : MIXED (1), EXCITATORY (2) or INHIBITORY (3); 0 reads it from the weights, as Lava does
+    learning : rule by which the weights change; then delays must be 0. Weights keep their sign unless MIXED
+    third : what arrives is the third factor of the rules of projections to ``target``, and no input to its neurons
     """
 
     source: str | tuple[str, ...]
@@ -121,6 +127,8 @@ class IntegerProjection:
     exponent: int = 0
     bits: int = 8
     sign_mode: int = 0
+    learning: OnChipRule | None = None
+    third: bool = False
 
     def __post_init__(self) -> None:
         k, far = np.size(self.sources), 2**31 - 1
@@ -135,6 +143,20 @@ class IntegerProjection:
         low, high = min(self.weights, default=0), max(self.weights, default=0)
         if self.sign_mode == 0:
             self.sign_mode = EXCITATORY if low >= 0 else INHIBITORY if high <= 0 else MIXED
+        if self.learning is None:
+            return
+        if not isinstance(self.learning, OnChipRule) or self.third:
+            raise ModelError(
+                f"IntegerProjection.learning: must be an OnChipRule, with third=False; got {self.learning!r} "
+                f"and {self.third}."
+            )
+        if np.any(self.delays):
+            raise ModelError(f"IntegerProjection.delays: must be 0 where weights learn; got {self.delays.max()}.")
+        if (low < 0 and self.sign_mode == EXCITATORY) or ((high > 0 or low < -255) and self.sign_mode == INHIBITORY):
+            raise ModelError(
+                f"IntegerProjection.weights: must be of the sign mode, {self.sign_mode}, where they learn; got {low} "
+                f"to {high}."
+            )
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -151,6 +173,7 @@ class IntegerResult:
     steps, ids : by population, the spikes in order of step, then neuron; steps count from 1
     u, v : by population, states after each step of the populations recorded, shape (steps, n)
     wraps, clips : by population, how often u wrapped (hardware and Lava then differ) and v was clipped, shape (n,)
+    learned : by learning projection, w, d and t of its synapses at the end, in their order, shape (3, synapses)
     """
 
     steps: dict[str, np.ndarray]
@@ -159,6 +182,7 @@ class IntegerResult:
     v: dict[str, np.ndarray]
     wraps: dict[str, np.ndarray]
     clips: dict[str, np.ndarray]
+    learned: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -187,6 +211,7 @@ class IntegerNetwork:
                 f"IntegerNetwork.sources: must have names of their own; got {min(both)!r} twice. Rename it."
             )
         sizes, names = self.sizes, list(self.sizes)
+        rules = [(p.target, p.learning.third_factor) for p in self.projections.values() if p.learning is not None]
         for name, p in self.projections.items():
             owner = f"IntegerNetwork.projections[{name!r}]"
             if not p.parts or not set(p.parts) <= set(names):
@@ -196,6 +221,10 @@ class IntegerNetwork:
                 raise ModelError(f"{owner}: its sources must follow each other in the network; got {p.source!r}.")
             if p.target not in self.populations:
                 raise ModelError(f"{owner}: target must be a population; got {p.target!r}.")
+            if p.third and (p.target, True) not in rules:
+                raise ModelError(
+                    f"{owner}.third: no projection to {p.target!r} has a three-factor rule. Give one such."
+                )
             n_source = sum(sizes[part] for part in p.parts)
             for which, ids, n in (("sources", p.sources, n_source), ("targets", p.targets, sizes[p.target])):
                 if max(ids, default=0) >= n:
@@ -222,6 +251,7 @@ class IntegerNetwork:
         total = len(arrays.neurons.u)
         first = self.first
         us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
+        streams = [Streams(p.learning) for p in self.projections.values() if p.learning is not None]
         found_steps, found_ids = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         at = 0
         chunk = max(1, CHUNK // total)
@@ -229,7 +259,8 @@ class IntegerNetwork:
             count = min(chunk, steps + 1 - begin)
             spike_step, spike_id = np.empty((2, count * total), np.int64)
             u, v = np.empty((2, count if record else 0, total), np.int32)
-            n, at = advance(begin, count, at, *arrays, spike_step, spike_id, u, v)
+            draws = np.array([s.next(count) for s in streams]).reshape(len(streams), count, 6)
+            n, at = advance(begin, count, at, *arrays, draws, spike_step, spike_id, u, v)
             found_steps.append(spike_step[:n].copy())
             found_ids.append(spike_id[:n].copy())
             us.append(u)
@@ -248,7 +279,19 @@ class IntegerNetwork:
             v={k: all_v[:, part(k)] for k in record},
             wraps={k: arrays.neurons.wraps[part(k)] for k in mine},
             clips={k: arrays.neurons.clips[part(k)] for k in mine},
+            learned=self._learned(arrays),
         )
+
+    def _learned(self, program: "Program") -> dict[str, np.ndarray]:
+        """w, d, t of learning projections; a program holds them by source, then target."""
+        found, edge = {}, 0
+        for name, p in self.projections.items():
+            place, edge = np.lexsort((p.targets, p.sources)), edge + len(p.sources)
+            if p.learning is not None:
+                mine = slice(edge - len(place), edge)
+                found[name] = np.empty((3, len(place)), np.int64)
+                found[name][:, place] = program.links.weights[mine], program.learners.d[mine], program.learners.t[mine]
+        return found
 
 
 def effective_weights(weights: np.ndarray, bits: int, sign_mode: int) -> np.ndarray:
@@ -289,6 +332,7 @@ class Links(NamedTuple):
     targets: np.ndarray
     weights: np.ndarray
     delays: np.ndarray
+    third: np.ndarray  # (projections,) whether what arrives is a third factor
 
 
 class Program(NamedTuple):
@@ -296,8 +340,10 @@ class Program(NamedTuple):
 
     neurons: Neurons
     links: Links
+    learners: onchip.Learners
     buffer: np.ndarray
     scratch: np.ndarray
+    spiked: np.ndarray  # (neurons and sources,)
     event_step: np.ndarray
     event_id: np.ndarray
 
@@ -333,11 +379,19 @@ def pack(net: IntegerNetwork) -> Program:
     event_step = joined(s.steps for s in net.sources.values())
     event_id = joined(s.ids + first[k] for k, s in net.sources.items())
     order = np.argsort(event_step, kind="stable")
-    links = Links(*(*columns, joined(rows), joined(targets), joined(weights), joined(delays)))
+    third = np.array([p.third for p in net.projections.values()], bool)
+    links = Links(*(*columns, joined(rows), joined(targets), joined(weights), joined(delays), third))
+    learning = [(k, p) for k, p in enumerate(net.projections.values()) if p.learning is not None]
+    learners = pack_rules(
+        [p.learning for _, p in learning if p.learning is not None],
+        [k for k, _ in learning], [p.sign_mode for _, p in learning],
+        [(table[k][1], table[k][3]) for k, _ in learning], *np.zeros((2, edges), np.int64),
+    )  # fmt: skip
     largest = max([slots * n_target for *_, n_target, _, slots, _, _ in table], default=0)
     return Program(
-        neurons, links, np.zeros(buffer, np.int64), np.zeros(largest, np.int64), event_step[order], event_id[order]
-    )
+        neurons, links, learners, np.zeros(buffer, np.int64), np.zeros(largest, np.int64),
+        np.zeros(sum(width.values()), bool), event_step[order], event_id[order],
+    )  # fmt: skip
 
 
 @jit
@@ -366,21 +420,39 @@ def lif(u, v, a, du, dv, bias, threshold, subtract):  # type: ignore[no-untyped-
 
 @jit
 def advance(  # type: ignore[no-untyped-def]
-    begin, count, at, neurons, links, buffer, scratch, event_step, event_id, spike_step, spike_id, u_out, v_out
+    begin,
+    count,
+    at,
+    neurons,
+    links,
+    learners,
+    buffer,
+    scratch,
+    spiked,
+    event_step,
+    event_id,
+    draws,
+    spike_step,
+    spike_id,
+    u_out,
+    v_out,
 ):
     """Steps begin .. begin + count - 1; returns (spikes written, next event)."""
     n = len(neurons.u)
-    a = np.zeros(n, np.int64)
+    a, third = np.zeros(n, np.int64), np.zeros(n, np.int64)
     active = np.empty(n + len(event_id), np.int64)
+    given = np.zeros((3, n), np.int64)
     found = 0
     for t in range(begin, begin + count):
         a[:] = 0
+        third[:] = 0
         for k in range(len(links.slots)):
             width = links.n_target[k]
             slot = links.buffer_at[k] + t % links.slots[k] * width
             first = links.first_target[k]
+            into = third if links.third[k] else a
             for j in range(width):
-                a[first + j] += buffer[slot + j]
+                into[first + j] += buffer[slot + j]
                 buffer[slot + j] = 0
         m = 0
         for i in range(n):
@@ -405,7 +477,28 @@ def advance(  # type: ignore[no-untyped-def]
             at += 1
         for k in range(len(links.slots)):
             _deliver(t, k, links, buffer, scratch, active[:m])
+        if len(learners.link):
+            _learn(t, links, learners, third, active[:m], spiked, given, draws[:, t - begin].copy())
     return found, at
+
+
+@jit
+def _learn(t, links, learners, third, active, spiked, given, draws):  # type: ignore[no-untyped-def]
+    """Let projections learn from the spikes of step t; ``spiked`` is all False before and after."""
+    for i in active:
+        spiked[i] = True
+    for me in range(len(learners.link)):
+        k = learners.link[me]
+        n_pre, pre, n_post, post = links.n_source[k], links.first_source[k], links.n_target[k], links.first_target[k]
+        if learners.third[me]:
+            onchip.post_traces(me, learners, n_post, third, post, given)
+        onchip.note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws[me])
+        if t % learners.epoch[me] == 0:
+            onchip.learn(
+                t, me, learners, n_pre, n_post, links.row_at[k], links.rows, links.targets, links.weights, draws[me]
+            )
+    for i in active:
+        spiked[i] = False
 
 
 @jit

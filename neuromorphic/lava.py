@@ -15,7 +15,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from kernels.errors import BackendUnavailable, ExportError, FormatError
 from neuromorphic.fixed_point import NEURON_ARRAYS, IntegerNetwork, IntegerResult
 from neuromorphic.readout import Classified
 
-FORMAT = 2
+FORMAT = 3
 EDGE_ARRAYS = ("sources", "targets", "weights", "delays")
 
 
@@ -37,6 +37,8 @@ class LavaRun:
     ----------
     spikes, u, v : by population, what Lava computed, shape (steps, n)
     differ : by population, how many entries of spikes, u and v are not the expected ones
+    learned : by learning projection, w, d and t of its synapses at the end, shape (3, synapses)
+    learned_differ : how many of them are not the expected ones
     seconds : Lava's wall time with its start and stop, s
     decisions : of a classifier, (step, label) of each sample, shape (N, 2); where not all samples were decided, fewer
     decisions_differ : how many of them are not the expected ones
@@ -49,15 +51,18 @@ class LavaRun:
     seconds: float
     decisions: np.ndarray | None = None
     decisions_differ: int = 0
+    learned: dict[str, np.ndarray] = field(default_factory=dict)
+    learned_differ: dict[str, int] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
-        """Whether every spike, u and v of every step, and every decision, is the expected one."""
-        return not self.decisions_differ and not any(sum(counts.values()) for counts in self.differ.values())
+        """Whether every spike, u and v of every step, every weight learned and every decision is the expected one."""
+        wrong = [sum(counts.values()) for counts in self.differ.values()]
+        return not self.decisions_differ and not any([*wrong, *self.learned_differ.values()])
 
 
 def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int) -> Path:
-    """Write ``net`` with the spikes, u and v expected of ``steps`` steps into a new folder; return its path.
+    """Write ``net`` with the spikes, u, v and weights expected of ``steps`` steps into a new folder; return its path.
 
     The folder holds network.json, arrays.npz (integers only), expected.npz and run_lava.py, which needs nothing but
     lava-nc 0.10.0. Spikes are numbered as in :mod:`neuromorphic.fixed_point`: from step 1.
@@ -113,6 +118,9 @@ def _write(
         spikes = np.zeros((steps, population.n), np.int32)
         spikes[result.steps[name] - 1, result.ids[name]] = 1
         expected |= {f"s{k}": spikes, f"u{k}": result.u[name], f"v{k}": result.v[name]}
+    expected |= {
+        f"learned{k}": result.learned[name] for k, name in enumerate(net.projections) if name in result.learned
+    }
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
@@ -127,7 +135,11 @@ def _write(
             "sources": {name: s.n for name, s in net.sources.items()},
             "populations": {name: p.n for name, p in net.populations.items()},
             "projections": {
-                name: {"sources": p.parts, **{k: getattr(p, k) for k in ("target", "exponent", "bits", "sign_mode")}}
+                name: {
+                    "sources": p.parts,
+                    **{k: getattr(p, k) for k in ("target", "exponent", "bits", "sign_mode", "third")},
+                    "learning": None if p.learning is None else asdict(p.learning),
+                }
                 for name, p in net.projections.items()
             },
             "sha256": {f: _digest(path / f) for f in ("arrays.npz", "expected.npz", "run_lava.py")},
@@ -141,7 +153,7 @@ def _write(
 def run_lava(
     folder: str | os.PathLike[str], python: str | None = None, dense: bool = False, timeout: float = 600.0
 ) -> LavaRun:
-    """Run a bundle in Lava and compare every spike, u and v with what was expected.
+    """Run a bundle in Lava and compare every spike, u and v, and weights learned, with what was expected.
 
     Parameters
     ----------
@@ -179,6 +191,7 @@ def run_lava(
     with np.load(path / "result.npz", allow_pickle=False) as file:
         found = dict(file)
     names = {name: k for k, name in enumerate(graph["populations"])}
+    learning = {name: f"learned{k}" for k, (name, p) in enumerate(graph["projections"].items()) if p["learning"]}
     decisions, wanted = found.get("decisions"), expected.get("decisions")
     wrong = 0
     if decisions is not None and wanted is not None:
@@ -195,6 +208,8 @@ def run_lava(
         seconds=float(json.loads(out.splitlines()[-1])["seconds"]),
         decisions=decisions,
         decisions_differ=wrong,
+        learned={name: found[key] for name, key in learning.items()},
+        learned_differ={name: int(np.sum(found[key] != expected[key])) for name, key in learning.items()},
     )
 
 

@@ -34,6 +34,7 @@ if found != LAVA:
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.learning.learning_rule import Loihi2FLearningRule, Loihi3FLearningRule
 from lava.magma.core.model.py.model import PyLoihiProcessModel
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
@@ -43,7 +44,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
-from lava.proc.dense.process import DelayDense, Dense
+from lava.proc.dense.models import PyLearningDenseModelBitApproximate
+from lava.proc.dense.process import DelayDense, Dense, LearningDense
 from lava.proc.io.source import RingBuffer
 from lava.proc.lif.models import PyLifModelBitAcc
 from lava.proc.lif.process import LIF
@@ -189,6 +191,68 @@ class PyPlace(PyLoihiProcessModel):
         self.s_out.send(self.data)
 
 
+class Learning(LearningDense):
+    """Lava's ``LearningDense`` with pairs that no synapse joins; writes w, d and t of the others at the end."""
+
+
+@implements(proc=Learning, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyLearning(PyLearningDenseModelBitApproximate):
+    implements_process = None
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.at, self.path, self.steps = (proc_params[k] for k in ("at", "path", "steps"))
+        self.joined = np.zeros(proc_params["shape"], bool)
+        self.joined[self.at] = True
+
+    def keep(self):
+        if self.time_step == self.steps:
+            np.save(self.path, np.array([x[self.at] for x in (self.weights, self.tag_2, self.tag_1)], np.int64))
+
+    def run_spk(self):
+        super().run_spk()
+        self.keep()
+
+    def run_lrn(self):
+        super().run_lrn()
+        self.weights = np.where(self.joined, self.weights, 0)
+        self.keep()
+
+
+class PostTraces(AbstractProcess):
+    """What neurons send to a three-factor rule: y1 of their spikes up to the last step, y2 what arrives, y3 = 0."""
+
+    def __init__(self, shape, impulse, tau):
+        super().__init__(impulse=impulse, keep=float(np.exp(-1 / tau)) if tau else 0.0, width=shape[0])
+        self.s_in, self.third_in = InPort(shape=shape), InPort(shape=shape)
+        self.y1_out, self.y2_out, self.y3_out = (OutPort(shape=shape) for _ in range(3))
+
+
+@implements(proc=PostTraces, protocol=LoihiProtocol)
+@requires(CPU)
+@tag("fixed_pt")
+class PyPostTraces(PyLoihiProcessModel):
+    s_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    third_in = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    y1_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    y2_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+    y3_out = LavaPyType(PyOutPort.VEC_DENSE, np.int32)
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.impulse, self.kept = proc_params["impulse"], proc_params["keep"]
+        self.y1, self.spikes = (np.zeros(proc_params["width"], np.int32) for _ in range(2))
+
+    def run_spk(self):
+        self.y1 = np.floor(self.y1 * self.kept + self.impulse * self.spikes).astype(np.int32)
+        self.spikes = self.s_in.recv()
+        self.y1_out.send(self.y1)
+        self.y2_out.send(self.third_in.recv())
+        self.y3_out.send(np.zeros(self.y1.shape, np.int32))
+
+
 class FileSink(AbstractProcess):
     """Writes what it receives in ``steps`` steps to ``path``: reading it through Var.get takes far longer."""
 
@@ -232,8 +296,11 @@ def run(dense):
         arrays = dict(file)
     steps = graph["steps"]
 
-    models = {WatchedLIF: PyWatchedLIF, FileSink: PyFileSink, Place: PyPlace, Samples: PySamples, Readout: PyReadout}
-    nodes, width, sinks = {}, {}, []
+    models = {
+        WatchedLIF: PyWatchedLIF, FileSink: PyFileSink, Place: PyPlace, Samples: PySamples, Readout: PyReadout,
+        Learning: PyLearning, PostTraces: PyPostTraces,
+    }  # fmt: skip
+    nodes, width, sinks, learned, third_inputs = {}, {}, [], [], {}
     readout = graph.get("readout")
     for number, (name, n) in enumerate(graph["sources"].items()):
         if readout:
@@ -249,6 +316,7 @@ def run(dense):
         for variable, port in (("s", "s_out"), ("u", "u_out"), ("v", "v_out")):
             sinks.append((f"{variable}{number}", FileSink((n,), str(FOLDER / f"{variable}{number}.npy"), steps)))
             getattr(nodes[name], port).connect(sinks[-1][1].a_in)
+    connections = []
     for number, p in enumerate(graph["projections"].values()):
         at = (arrays[f"projection{number}/targets"], arrays[f"projection{number}/sources"])
         delays = arrays[f"projection{number}/delays"]
@@ -260,7 +328,11 @@ def run(dense):
         options = {
             "weight_exp": p["exponent"], "num_weight_bits": p["bits"], "sign_mode": SignMode(p["sign_mode"]),
         }  # fmt: skip
-        if delays.size and delays.max() > 0:
+        if p["learning"]:
+            learned.append(f"learned{number}")
+            connection = learning(p["learning"], weights, at, FOLDER / f"{learned[-1]}.npy", steps, options)
+            watch(p["learning"], connection, nodes[p["target"]], third_inputs.setdefault(p["target"], []))
+        elif delays.size and delays.max() > 0:
             options["max_delay"] = int(delays.max())
             given = (weights.toarray(), late.toarray()) if dense else (weights, late)
             connection = (DelayDense if dense else DelaySparse)(weights=given[0], delays=given[1], **options)
@@ -275,9 +347,11 @@ def run(dense):
                 nodes[source].s_out.connect(place.a_in)
                 place.s_out.connect(connection.s_in)
                 first += width[source]
-        connection.a_out.connect(nodes[p["target"]].a_in)
+        connections.append(connection)
+    for connection, p in zip(connections, graph["projections"].values(), strict=True):
+        connection.a_out.connect(third_inputs[p["target"]] if p["third"] else nodes[p["target"]].a_in)
 
-    names = [name for name, _ in sinks]
+    names = [name for name, _ in sinks] + learned
     if readout:
         n, names = width[readout["population"]], [*names, "decisions"]
         given = (readout[k] for k in ("bar", "steps", "t_min", "every"))
@@ -301,6 +375,27 @@ def run(dense):
     for name in results:
         (FOLDER / f"{name}.npy").unlink()
     return steps
+
+
+def learning(rule, weights, at, path, steps, options):
+    """A connection that learns."""
+    given = {name: rule[name] or None for name in ("dw", "dd", "dt")}
+    for name in ("x1", "x2") if rule["third_factor"] else ("x1", "x2", "y1", "y2", "y3"):
+        given[f"{name}_impulse"], given[f"{name}_tau"] = rule[name]
+    kind = Loihi3FLearningRule if rule["third_factor"] else Loihi2FLearningRule
+    rule = kind(t_epoch=rule["epoch"], rng_seed=rule["seed"], **given)
+    return Learning(weights=weights.toarray(), learning_rule=rule, at=at, path=str(path), steps=steps, **options)
+
+
+def watch(rule, connection, neurons, third_inputs):
+    """Let a learning connection know its target's spikes and, of a three-factor rule, what else comes from there."""
+    neurons.s_out.connect(connection.s_in_bap)
+    if rule["third_factor"]:
+        traces = PostTraces(neurons.s_out.shape, *rule["y1"])
+        neurons.s_out.connect(traces.s_in)
+        for k in ("1", "2", "3"):
+            getattr(traces, f"y{k}_out").connect(getattr(connection, f"s_in_y{k}"))
+        third_inputs.append(traces.third_in)
 
 
 if __name__ == "__main__":

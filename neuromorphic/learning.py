@@ -338,9 +338,13 @@ def pack_rules(
     given = np.array([[getattr(r, name) for name in TRACES] for r in rules], float).reshape(len(rules), 5, 2)
     third = np.array([r.third_factor for r in rules], bool)
     impulse, tau = given[..., 0], given[..., 1]
+
+    def keep(tau: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore"):
+            return np.where(tau > 0, np.exp(-1 / tau), 0.0)
+
+    own = np.stack((keep(tau[:, 2]), impulse[:, 2]), axis=1)
     impulse[third, 2:], tau[third, 2:] = 0, STILL
-    with np.errstate(divide="ignore"):
-        decay = np.where(tau > 0, np.exp(-1 / tau), 0.0)
     pre, post = (np.cumsum([0, *(s[k] for s in sizes)]) for k in (0, 1))
 
     def whole(values: Any) -> np.ndarray:
@@ -348,7 +352,8 @@ def pack_rules(
 
     period = [max((p.period for k in TARGETS for p in r.products(k)), default=0) for r in rules]
     return onchip.Learners(
-        whole(links), whole([r.epoch for r in rules]), whole(period), third.astype(np.int64), whole(modes), decay,
+        whole(links), whole([r.epoch for r in rules]), whole(period), third.astype(np.int64), whole(modes), own,
+        keep(tau),
         np.floor(impulse).astype(np.int64), np.rint((impulse - np.floor(impulse)) * 256).astype(np.int64), series,
         whole(products).reshape(-1, 6), whole(factors).reshape(-1, 4), pre[:-1], post[:-1],
         np.zeros(pre[-1], np.int64), np.zeros(post[-1], np.int64), np.zeros((2, pre[-1]), np.int64),

@@ -197,6 +197,8 @@ def _check(net: IntegerNetwork, output: str) -> None:
     if output not in net.populations:
         raise ExportError(f"readout.population: must be one of {', '.join(net.populations)}; got {output!r}.")
     for name, q in net.projections.items():
+        if q.learning is not None:
+            raise ExportError(f"Projection {name!r}: must not learn, so that each sample meets the same network.")
         if np.any(q.delays):
             raise ExportError(
                 f"Projection {name!r}: delays must be 0, so that nothing is under way when the next sample begins; "

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 
 from kernels.errors import ExportError
-from neuromorphic.fixed_point import NEURON_ARRAYS, IntegerLIF, IntegerNetwork, IntegerProjection, IntegerResult
+from neuromorphic.fixed_point import NEURON_ARRAYS, IntegerLIF, IntegerNetwork, IntegerResult
 from neuromorphic.targets import Mapping
 
 
@@ -44,15 +44,14 @@ def split(net: IntegerNetwork, mapping: Mapping) -> IntegerNetwork:
         source = tuple(part for whole in q.parts for part, *_ in spans.get(whole, [(whole, 0, 0)]))
         for part, low, high in spans[q.target]:
             mine = (q.targets >= low) & (q.targets < high)
-            if not mine.any():
+            if not mine.any() or (q.third and not _receives(net, q.target, low, high)):
                 continue
             label = name if part == q.target else f"{name}@{part.rpartition('@')[2]}"
             if label in projections or (label != name and label in net.projections):
                 raise ExportError(f"split: {label!r} is the name of a part and of a projection. Rename the projection.")
-            projections[label] = IntegerProjection(
-                source if len(source) > 1 else source[0], part, q.sources[mine], q.targets[mine] - low,
-                q.weights[mine], q.delays[mine], q.exponent, q.bits, q.sign_mode,
-            )  # fmt: skip
+            edges = {"sources": q.sources[mine], "targets": q.targets[mine] - low, "weights": q.weights[mine]}
+            origin = source if len(source) > 1 else source[0]
+            projections[label] = replace(q, source=origin, target=part, delays=q.delays[mine], **edges)
     return IntegerNetwork(populations, net.sources, projections)
 
 
@@ -70,7 +69,21 @@ def gather(result: IntegerResult, net: IntegerNetwork, mapping: Mapping) -> Inte
         if all(part in result.u for part, *_ in spans):
             for whole, parts in ((u, result.u), (v, result.v)):
                 whole[name] = np.concatenate([parts[part] for part, *_ in spans], axis=1)
-    return replace(result, steps=steps, ids=ids, u=u, v=v, wraps=wraps, clips=clips)
+    learned = {}
+    for name, q in net.projections.items():
+        if q.learning is not None:
+            learned[name] = np.empty((3, len(q.targets)), np.int64)
+            for part, low, high in _spans(q.target, net, mapping):
+                label = name if part == q.target else f"{name}@{part.rpartition('@')[2]}"
+                if label in result.learned:
+                    learned[name][:, (q.targets >= low) & (q.targets < high)] = result.learned[label]
+    return replace(result, steps=steps, ids=ids, u=u, v=v, wraps=wraps, clips=clips, learned=learned)
+
+
+def _receives(net: IntegerNetwork, target: str, low: int, high: int) -> bool:
+    """Whether a three-factor rule has synapses to neurons low .. high - 1 of a population."""
+    rules = [q for q in net.projections.values() if q.target == target and q.learning and q.learning.third_factor]
+    return any(np.any((q.targets >= low) & (q.targets < high)) for q in rules)
 
 
 def _spans(name: str, net: IntegerNetwork, mapping: Mapping) -> list[tuple[str, int, int]]:

@@ -12,8 +12,16 @@ from typing import Any
 import numpy as np
 from verify_common import ROOT, Line, Options, say
 
-from neuromorphic.fixed_point import EXCITATORY, INHIBITORY, effective_weights
-from neuromorphic.lava import lava_python
+from neuromorphic.fixed_point import (
+    EXCITATORY,
+    INHIBITORY,
+    IntegerLIF,
+    IntegerNetwork,
+    IntegerProjection,
+    IntegerSource,
+    effective_weights,
+)
+from neuromorphic.lava import export_lava, lava_python, run_lava
 from neuromorphic.learning import TARGETS, VARIABLES, Learned, OnChipRule, learn
 
 BITS = {"x0": 1, "y0": 1, "w": 9, "d": 9, "t": 9}
@@ -142,3 +150,71 @@ def learning_rules(options: Options) -> list[Line]:
         Line(f"{count // 2} two-factor and {count // 2} three-factor rules at random, 24 steps",
              "Lava 0.10.0, LearningDense", text, "0 differ", wrong == 0 and used == set(VARIABLES) - {"u"})
     ]  # fmt: skip
+
+
+def stdp_network(seed: int, n: int = 60, steps: int = 400) -> IntegerNetwork:
+    """Pair STDP: on the input and on the recurrent excitation of ``n`` neurons; a fifth more inhibit."""
+    rng = np.random.default_rng(seed)
+    epoch = int(rng.integers(1, 5))
+    when, which = np.nonzero(rng.random((steps, 30)) < 0.1)
+    m = n // 5
+    stdp = {"x1": (16, 20), "y1": (16, 20), "epoch": epoch, "seed": seed}
+    rule = OnChipRule(dw="2^-3*x1*y0 - 2^-3*y1*x0", **stdp)
+    soft = OnChipRule(dw="2^-3*x1*y0 - 2^-4*(w+10)*y1*x0", **stdp)
+
+    def edges(source: str, target: str, sizes: tuple[int, int], weights: tuple[int, int], **more: Any) -> Any:
+        sources, targets = np.nonzero(rng.random(sizes) < 0.3)
+        return IntegerProjection(source, target, sources, targets, rng.integers(*weights, len(sources)), **more)
+
+    neurons: dict[str, Any] = {"du": 1500, "dv": 300, "vth": 900}
+    exc, inh = IntegerLIF(n, bias_mant=rng.integers(0, 60, n), bias_exp=4, **neurons), IntegerLIF(m, **neurons)
+    return IntegerNetwork(
+        {"exc": exc, "inh": inh},
+        {"in": IntegerSource(30, when + 1, which)},
+        {"in": edges("in", "exc", (30, n), (20, 120), learning=rule, sign_mode=EXCITATORY),
+         "ee": edges("exc", "exc", (n, n), (0, 30), learning=soft),
+         "ei": edges("exc", "inh", (n, m), (10, 80)), "ie": edges("inh", "exc", (m, n), (-200, -50))},
+    )  # fmt: skip
+
+
+def reward_network(seed: int, n: int = 40, steps: int = 400) -> IntegerNetwork:
+    """Reward-modulated STDP: eligibility in t, a third factor of a source (reward) and of a neuron (punishment)."""
+    rng = np.random.default_rng(seed)
+    when, which = np.nonzero(rng.random((steps, 30)) < 0.1)
+    rule = OnChipRule(
+        dt="2^-1*x1*y0 - 2^-2*y1*x0 - 2^-4*u0*t", dw="2^1*u0*t*y2", x1=(24, 10), y1=(20.5, 12),
+        epoch=int(rng.integers(1, 4)), seed=seed, third_factor=True,
+    )  # fmt: skip
+    sources, targets = np.nonzero(rng.random((30, n)) < 0.5)
+    weights = rng.integers(20, 120, len(sources))
+    every, one = np.arange(n), np.zeros(n, np.int64)
+    reward = np.flatnonzero(rng.random(steps) < 0.2) + 1
+    return IntegerNetwork(
+        {"out": IntegerLIF(n, du=1500, dv=300, vth=900), "punish": IntegerLIF(1, du=4095, dv=100, vth=2000)},
+        {"in": IntegerSource(30, when + 1, which), "reward": IntegerSource(1, reward, 0 * reward)},
+        {"in": IntegerProjection("in", "out", sources, targets, weights, learning=rule, sign_mode=EXCITATORY),
+         "reward": IntegerProjection("reward", "out", one, every, np.full(n, 60), third=True),
+         "all": IntegerProjection("out", "punish", every, one, np.full(n, 90)),
+         "punish": IntegerProjection("punish", "out", one, every, np.full(n, -40), third=True)},
+    )  # fmt: skip
+
+
+def learning_networks(options: Options) -> list[Line]:
+    """STDP and reward-modulated networks through Lava's runtime: every spike, u and v, and the weights at the end."""
+    seeds, lines = range(2 if options.quick else 10), []
+    for make in (stdp_network, reward_network):
+        equal, spikes, moved = 0, 0, []
+        for seed in seeds:
+            net = make(seed)
+            with tempfile.TemporaryDirectory() as folder:
+                run = run_lava(export_lava(net, Path(folder) / "b", 400))
+            equal += run.equal
+            spikes += sum(int(s.sum()) for s in run.spikes.values())
+            moved.append(np.mean([np.mean(w[0] != net.projections[k].weights) for k, w in run.learned.items()]))
+            say(f"{make.__name__} {seed}: equal {run.equal}, {run.differ}, {run.learned_differ}")
+        text = f"{equal} of {len(seeds)} networks equal; {spikes:,} spikes; {np.mean(moved):.0%} of the weights changed"
+        lines.append(
+            Line(f"{make.__doc__.split(':')[0].rstrip('.')}, 400 steps, {len(seeds)} seeds: spikes, u, v, w, d, t",
+                 "Lava 0.10.0", text, "all equal", equal == len(seeds) and min(moved) > 0.3)
+        )  # fmt: skip
+    return lines
