@@ -2,6 +2,8 @@
 
 import dataclasses
 import doctest
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,8 +106,13 @@ def test_the_hidden_shift_is_what_it_says(dt, lost):
     assert learn(rule, one, one, np.full((1, 1), 8)).t.item() == min(16 * 8**factors >> lost, 255)
 
 
-def test_examples():
+def test_examples(tmp_path, monkeypatch):
     assert doctest.testmod(learning).failed == 0
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[2] / "docs" / "neuromorphic.md").read_text(encoding="utf-8")
+    names = {}
+    exec(re.search(r"## Learning on the chip.*?```python\n(.*?)```", text, re.S).group(1), names)
+    assert np.mean(names["w"] != names["weights"]) > 0.5 and (tmp_path / "learns" / "run_lava.py").exists()
 
 
 STDP = {"x1": (16, 10), "y1": (16, 10)}
