@@ -25,7 +25,7 @@ from kernels.errors import BackendUnavailable, ExportError, FormatError
 from neuromorphic.fixed_point import NEURON_ARRAYS, IntegerNetwork, IntegerResult
 from neuromorphic.readout import Classified
 
-FORMAT = 2
+FORMAT = 3
 EDGE_ARRAYS = ("sources", "targets", "weights", "delays")
 
 
@@ -35,7 +35,7 @@ class LavaRun:
 
     Attributes
     ----------
-    spikes, u, v : by population, what Lava computed, shape (steps, n)
+    spikes, u, v : by population, what Lava computed, shape (steps, n); a spike is its value
     differ : by population, how many entries of spikes, u and v are not the expected ones
     seconds : Lava's wall time with its start and stop, s
     decisions : of a classifier, (step, label) of each sample, shape (N, 2); where not all samples were decided, fewer
@@ -72,7 +72,7 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
         raise ExportError(f"export_lava.steps: must be an integer >= 1; got {steps!r}.")
     arrays: dict[str, Any] = {}
     for k, source in enumerate(net.sources.values()):
-        arrays |= {f"source{k}/steps": source.steps, f"source{k}/ids": source.ids}
+        arrays |= {f"source{k}/{a}": getattr(source, a) for a in ("steps", "ids", "values")}
     return _write("export_lava", net, Path(folder), int(steps), net.run(steps, net.populations), arrays, {}, {})
 
 
@@ -111,8 +111,9 @@ def _write(
         arrays |= {f"projection{k}/{a}": getattr(p, a).astype(np.int32) for a in EDGE_ARRAYS}
     for k, (name, population) in enumerate(net.populations.items()):
         spikes = np.zeros((steps, population.n), np.int32)
-        spikes[result.steps[name] - 1, result.ids[name]] = 1
+        spikes[result.steps[name] - 1, result.ids[name]] = result.values[name]
         expected |= {f"s{k}": spikes, f"u{k}": result.u[name], f"v{k}": result.v[name]}
+    everyone: dict[str, Any] = {**net.populations, **net.sources}
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
@@ -127,7 +128,11 @@ def _write(
             "sources": {name: s.n for name, s in net.sources.items()},
             "populations": {name: p.n for name, p in net.populations.items()},
             "projections": {
-                name: {"sources": p.parts, **{k: getattr(p, k) for k in ("target", "exponent", "bits", "sign_mode")}}
+                name: {
+                    "sources": p.parts,
+                    "graded": any(everyone[part].graded for part in p.parts),
+                    **{k: getattr(p, k) for k in ("target", "exponent", "bits", "sign_mode")},
+                }
                 for name, p in net.projections.items()
             },
             "sha256": {f: _digest(path / f) for f in ("arrays.npz", "expected.npz", "run_lava.py")},

@@ -58,19 +58,20 @@ def split(net: IntegerNetwork, mapping: Mapping) -> IntegerNetwork:
 
 def gather(result: IntegerResult, net: IntegerNetwork, mapping: Mapping) -> IntegerResult:
     """What the parts of ``split(net, mapping)`` did, as the result of ``net``."""
-    steps, ids, u, v, wraps, clips = ({} for _ in range(6))  # type: ignore[var-annotated]
+    steps, ids, values, u, v, wraps, clips = ({} for _ in range(7))  # type: ignore[var-annotated]
     for name in net.populations:
         spans = _spans(name, net, mapping)
         when = np.concatenate([result.steps[part] for part, *_ in spans])
         which = np.concatenate([result.ids[part] + low for part, low, _ in spans])
         order = np.lexsort((which, when))
         steps[name], ids[name] = when[order], which[order]
+        values[name] = np.concatenate([result.values[part] for part, *_ in spans])[order]
         for whole, parts in ((wraps, result.wraps), (clips, result.clips)):
             whole[name] = np.concatenate([parts[part] for part, *_ in spans])
         if all(part in result.u for part, *_ in spans):
             for whole, parts in ((u, result.u), (v, result.v)):
                 whole[name] = np.concatenate([parts[part] for part, *_ in spans], axis=1)
-    return replace(result, steps=steps, ids=ids, u=u, v=v, wraps=wraps, clips=clips)
+    return replace(result, steps=steps, ids=ids, values=values, u=u, v=v, wraps=wraps, clips=clips)
 
 
 def _spans(name: str, net: IntegerNetwork, mapping: Mapping) -> list[tuple[str, int, int]]:

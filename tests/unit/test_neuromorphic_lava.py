@@ -93,8 +93,8 @@ def test_a_bundle_that_is_not_whole_is_refused(tmp_path, file, how):
 def test_another_format_is_refused(tmp_path):
     path = export_lava(small(), tmp_path / "b", 8)
     text = (path / "network.json").read_text()
-    (path / "network.json").write_text(text.replace('"format": 2', '"format": 1'))
-    with pytest.raises(FormatError, match="must be a bundle of format 2; got 1"):
+    (path / "network.json").write_text(text.replace('"format": 3', '"format": 1'))
+    with pytest.raises(FormatError, match="must be a bundle of format 3; got 1"):
         run_lava(path, interpreter(tmp_path))
 
 

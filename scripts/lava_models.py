@@ -1,4 +1,6 @@
-"""Runs inside the Lava environment: Lava's process models without its runtime, fed from a file (see test_lava.py)."""
+# ruff: noqa: D101, D102, D103
+# mypy: ignore-errors
+"""Runs inside the Lava environment: Lava's process models without its runtime, fed from a file (see lava_fuzz.py)."""
 
 import json
 import sys
@@ -6,7 +8,7 @@ import sys
 import numpy as np
 from lava.proc.dense import models as dense
 from lava.proc.graded import models as graded
-from lava.proc.lif.models import PyLifModelBitAcc
+from lava.proc.lif import models as lif
 from lava.proc.rf import models as rf
 from lava.proc.rf_iz import models as rf_iz
 from lava.proc.sdn import models as sdn
@@ -27,20 +29,52 @@ class Port:
         self.value = np.array(value)
 
 
-def lif(given):
-    model = PyLifModelBitAcc({})
-    for name in ("du", "dv", "vth"):
-        setattr(model, name, given[name])
-    for name in ("bias_mant", "bias_exp", "u", "v"):
-        setattr(model, name, given[name].astype(np.int32))
-    model.a_in, model.s_out = Port(), Port()
-    out = {name: [] for name in "uvs"}
-    for a in given["a"].astype(np.int32):
-        model.a_in.value = a
-        model.run_spk()
-        for name, value in (("u", model.u), ("v", model.v), ("s", model.s_out.value)):
-            out[name].append(np.array(value, np.int64))
-    return {name: np.array(value) for name, value in out.items()}
+class RefractoryBitAcc(lif.PyLifModelBitAcc):
+    """Lava's fixed-point LIF with the rule of its LIFRefractory, of which there is no fixed-point model."""
+
+    implements_process = None
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.refractory_period = proc_params["refractory_period"]
+
+    def subthr_dynamics(self, activation_in):
+        before, still = self.v.copy(), self.refractory_period_end >= self.time_step
+        super().subthr_dynamics(activation_in)
+        self.v[still] = before[still]
+
+    def reset_voltage(self, spike_vector):
+        self.refractory_period_end[spike_vector] = self.time_step + self.refractory_period
+        super().reset_voltage(spike_vector)
+
+
+LIFS = {
+    "LIF": lif.PyLifModelBitAcc, "LIFReset": lif.PyLifResetModelBitAcc, "TernaryLIF": lif.PyTernLifModelFixed,
+    "LIFRefractory": lif.PyLifRefractoryModelFloat, "LIFRefractory fixed": RefractoryBitAcc,
+}  # fmt: skip
+
+
+def lifs(given):
+    """Each case: a model's name, constants of its process, arrays by name, input a of shape (steps, n)."""
+    out = {}
+    for k in range(int(given["cases"])):
+        name, constants = str(given[f"model{k}"]), json.loads(str(given[f"constants{k}"]))
+        model = LIFS[name](constants)
+        mine = {key.partition("/")[2]: value for key, value in given.items() if key.startswith(f"p{k}/")}
+        dtype = float if name == "LIFRefractory" else np.int32
+        for key, value in mine.items():
+            setattr(model, key, value if key in ("du", "dv", "vth") else value.astype(dtype))
+        model.refractory_period_end = np.zeros(len(mine["u"]), int)
+        model.a_in, model.s_out = Port(), Port()
+        rows = {key: [] for key in "uvs"}
+        for t, a in enumerate(given[f"a{k}"].astype(dtype)):
+            model.time_step = t + 1
+            model.a_in.value = a
+            model.run_spk()
+            for key, value in (("u", model.u), ("v", model.v), ("s", model.s_out.value)):
+                rows[key].append(np.array(value, np.int64))
+        out |= {f"{key}{k}": np.array(value) for key, value in rows.items()}
+    return out
 
 
 def connection(kind, given):
@@ -57,7 +91,7 @@ def connection(kind, given):
             model.a_buff = np.zeros((n, int(given[f"d{k}"].max()) + 1), np.int32)
         else:
             model.a_buff = np.zeros(n, np.int32)
-        model.num_message_bits = np.zeros(1, int)
+        model.num_message_bits = np.array([int(given[f"g{k}"])])
         model.s_in, model.a_out = Port(), Port()
         rows = []
         for s in given[f"s{k}"]:
@@ -97,5 +131,5 @@ def neurons(given):
 what, source, target = sys.argv[1:]
 with np.load(source) as file:
     arrays = dict(file)
-runs = {"lif": lif, "neurons": neurons}
+runs = {"lif": lifs, "neurons": neurons}
 np.savez(target, **(runs[what](arrays) if what in runs else connection(what, arrays)))
