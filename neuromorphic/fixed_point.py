@@ -470,13 +470,15 @@ def advance(  # type: ignore[no-untyped-def]
 def _deliver(t, k, links, buffer, scratch, active, value):  # type: ignore[no-untyped-def]
     """Add the active sources' rows of projection k to its buffer; the slot that step t + 1 reads holds delay 0."""
     slots, width, exponent, base = links.slots[k], links.n_target[k], links.exponent[k], links.buffer_at[k]
+    now = (t + 1) % slots
     for number in range(len(active)):
         source = active[number] - links.first_source[k]
         if source < 0 or source >= links.n_source[k]:
             continue
         row = links.row_at[k] + source
         for e in range(links.rows[row], links.rows[row + 1]):
-            place = (t + 1 + links.delays[e]) % slots * width + links.targets[e]
+            slot = now + links.delays[e]  # < 2 slots
+            place = (slot - slots if slot >= slots else slot) * width + links.targets[e]
             if exponent >= 0:
                 buffer[base + place] += (links.weights[e] * value[number]) << exponent
             else:

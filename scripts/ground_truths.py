@@ -3,9 +3,11 @@
     python scripts/ground_truths.py NIR LAVA_DL        writes tests/data/loihi.npz, a part that is small enough to keep
 
 NIR and LAVA_DL are checkouts of github.com/neuromorphs/NIR (commit 7232ada) and github.com/lava-nc/lava-dl (commit
-d825ac5). ``verify.py ground_truths`` compares with the latter's files as a whole, and with all layers of PilotNet.
+d825ac5). ``verify.py ground_truth`` compares with the latter's files as a whole, and with all layers of PilotNet.
 
-Sources: Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9 (the trace of one LIF neuron on Loihi 2, paper/01_lif); lava-dl, tests/lava/lib/dl/netx, whose test files give the layers' parameters.
+Sources: Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9
+(the trace of one LIF neuron on Loihi 2, paper/01_lif); lava-dl, tests/lava/lib/dl/netx, whose test files give
+the layers' parameters.
 """
 
 from __future__ import annotations
@@ -83,7 +85,7 @@ def compare(data: Data) -> Wrong:
     s, u, _ = layer(data["dense/in"], dense(weights), len(weights), dv=415, vth=6)
     found["dense, spikes"] = _wrong(s, data["dense/out"])
     if "dense/current" in data:
-        found["dense, u"] = _wrong(u, data["dense/current"] * 64)
+        found["dense, u"] = _wrong(u, data["dense/current"].astype(np.int64) * 64)
 
     given = data["complex/in"].astype(np.int64)
     kick = given.T * 64  # the threshold of 1.1 is int(1.1 * 64), so no state_exp here

@@ -4,6 +4,7 @@
 
 import json
 import sys
+import time
 
 import numpy as np
 from lava.proc.dense import models as dense
@@ -128,8 +129,40 @@ def neurons(given):
     return out
 
 
+def speed(given):
+    """Wall time of a recurrent network in Lava's runtime, and how often each neuron spiked."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer
+    from lava.proc.lif.process import LIF
+    from lava.proc.sparse.process import Sparse
+
+    n, steps = len(given["dv"]), given["spikes"].shape[1]
+    neurons = LIF(shape=(n,), **{k: given[k] for k in ("du", "dv", "bias_mant", "bias_exp", "vth")})
+    source, sink = RingBuffer(data=given["spikes"]), Sink(shape=(n,), buffer=steps)
+    for sender, name in ((source, "in"), (neurons, "rec")):
+        link = Sparse(
+            weights=csr_matrix(given[name].astype(np.int32)), weight_exp=int(given[f"{name}_exponent"]),
+            sign_mode=SignMode.MIXED,
+        )  # fmt: skip
+        sender.s_out.connect(link.s_in)
+        link.a_out.connect(neurons.a_in)
+    neurons.s_out.connect(sink.a_in)
+    configuration = Loihi2SimCfg(select_tag="fixed_pt")
+    try:
+        neurons.run(condition=RunSteps(num_steps=1), run_cfg=configuration)  # builds
+        begin = time.perf_counter()
+        neurons.run(condition=RunSteps(num_steps=steps - 1), run_cfg=configuration)
+        seconds = time.perf_counter() - begin
+        counts = sink.data.get().sum(axis=1)
+    finally:
+        neurons.stop()
+    return {"seconds": seconds, "counts": counts}
+
+
 what, source, target = sys.argv[1:]
 with np.load(source) as file:
     arrays = dict(file)
-runs = {"lif": lifs, "neurons": neurons}
+runs = {"lif": lifs, "neurons": neurons, "speed": speed}
 np.savez(target, **(runs[what](arrays) if what in runs else connection(what, arrays)))

@@ -169,7 +169,7 @@ MISTAKES = {
     "subtracts always": ("threshold if subtract else 0", "threshold"),
     "subtracts its mantissa": ("v - threshold if", "v - (threshold >> 6) if"),
     "exponent on each weight": ("scratch[place] += links.weights[e]", "scratch[place] += links.weights[e] & -2"),
-    "delay one less": ("(t + 1 + links.delays[e])", "(t + 1 + max(links.delays[e] - 1, 0))"),
+    "delay one less": ("now + links.delays[e]", "now + max(links.delays[e] - 1, 0)"),
     "one slot too few": ("int(max(p.delays, default=0)) + 1", "max(int(max(p.delays, default=0)), 1)"),
     "bias shifted by 6": ("p.bias_mant << p.bias_exp", "p.bias_mant << p.bias_exp << 6"),
     "mixed weights keep a bit": ("8 - bits + (sign_mode == MIXED)", "8 - bits"),
