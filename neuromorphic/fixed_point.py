@@ -23,7 +23,7 @@ Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (``PyLif
 ``DelayDense`` and ``DelaySparse``; a value is the payload of ``num_message_bits`` > 0), against which the tests run it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -251,13 +251,24 @@ class IntegerNetwork:
         """Number of the first neuron of each population, then source, counted through."""
         return dict(zip(self.sizes, np.cumsum([0, *self.sizes.values()]).tolist(), strict=False))
 
-    def run(self, steps: int, record: Iterable[str] = ()) -> IntegerResult:
-        """Run ``steps`` steps from the initial state; ``record`` names populations whose u and v are kept."""
+    def run(self, steps: int, record: Iterable[str] = (), backend: str = "cpu") -> IntegerResult:
+        """Run ``steps`` steps from the initial state.
+
+        Parameters
+        ----------
+        record : populations whose u and v are kept
+        backend : "cpu", or "cuda": the same integers on an NVIDIA GPU (extra ``cuda``)
+        """
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise ModelError(f"IntegerNetwork.run.steps: must be an integer >= 1; got {steps!r}.")
         record = list(record)
         if unknown := set(record) - set(self.populations):
             raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
+        if backend not in ("cpu", "cuda"):
+            raise ModelError(f'IntegerNetwork.run.backend: must be "cpu" or "cuda"; got {backend!r}.')
+        step: Callable[..., Any] = advance
+        if backend == "cuda":
+            from neuromorphic.fixed_point_cuda import advance as step
         arrays = pack(self)
         total = len(arrays.neurons.u)
         first = self.first
@@ -269,7 +280,7 @@ class IntegerNetwork:
             count = min(chunk, steps + 1 - begin)
             spikes = np.empty((3, count * total), np.int64)
             u, v = np.empty((2, count if record else 0, total), np.int32)
-            n, at = advance(begin, count, at, *arrays, spikes, u, v)
+            n, at = step(begin, count, at, *arrays, spikes, u, v)
             found.append(spikes[:, :n].copy())
             us.append(u)
             vs.append(v)
