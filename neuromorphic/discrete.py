@@ -30,6 +30,7 @@ class Discrete:
     late : steps from a spike's arrival to its effect on v
     current : what a current i_stim adds to v in a step; None where that has no counterpart
     subtract : whether a spike takes theta from v
+    refractory : steps after a spike for which v stays 0, while u goes on; integers
     """
 
     loss_u: np.ndarray
@@ -41,7 +42,8 @@ class Discrete:
     v: np.ndarray
     late: int
     current: np.ndarray | None
-    subtract: bool = False
+    subtract: bool
+    refractory: np.ndarray
 
     @property
     def spiking(self) -> bool:
@@ -68,11 +70,11 @@ def discrete(net: Network, p: Population, dt: float) -> Discrete:
 
     start = {s.name: initial_values(net, p, s, values) for s in p.spec.state}
     one, none = np.ones(p.n), np.zeros(p.n)
-    if model in ("LIFDelta", "LIFExp") and np.any(of("n_ref") != 0):
-        raise ExportError(
-            f"{owner}.t_ref: must be 0 ms (there is no refractory period in the target); got "
-            f"{of('t_ref').max():g}. Use t_ref=0."
-        )
+    refractory = np.zeros(p.n, np.int64)
+    if model in ("LIFDelta", "LIFExp"):
+        refractory = of("n_ref").astype(np.int64)
+        if np.any(start["refractory"]):
+            raise ExportError(f"{owner}.init: refractory must start at 0; got {np.max(start['refractory']):g}.")
     if model == "CubaLIF":
         if np.any(of("reset") != 0):
             raise ExportError(f"{owner}.reset: must be 0 (the target resets to a value); got {of('reset').max():g}.")
@@ -110,4 +112,4 @@ def discrete(net: Network, p: Population, dt: float) -> Discrete:
     if np.any(theta <= 0):
         raise ExportError(f"{owner}.v_th: must be above v_reset; got a distance of {theta.min():g}.")
     late, subtract = lateness(p), model == "SoftResetIF"
-    return Discrete(loss_u, loss_v, factor, bias, theta, u, start["v"] - reset, late, current, subtract)
+    return Discrete(loss_u, loss_v, factor, bias, theta, u, start["v"] - reset, late, current, subtract, refractory)

@@ -8,19 +8,23 @@ tz(x, k) = sign(x) (|x| >> k) rounds towards zero; other shifts floor. In step t
     u <- tz(u (4096 - (du + 1)), 12) + (a << 6), wrapped once into (-2^23, 2^23]
     v <- tz(v (4096 - dv), 12) + u + bias, clipped to -(2^23 - 1) .. 2^23 - 1
     spike where v > vth << 6; there v <- 0, or v <- v - (vth << 6) where ``subtract`` is 1
+    spike of value -1 where v < vth_lo << 6; there v <- 0
+    for ``refractory`` steps after a spike v stays as it is; u goes on
+    before all this, u <- 0 and v <- 0 where ``reset_interval`` > 0 and divides t - reset_offset
 
-(Lava's own LIF resets to 0; the other reset is a process of ours with Lava's arithmetic, in the bundle.)
+These are Lava's LIF, TernaryLIF and LIFReset. Lava has its refractory LIF in floating point alone, and no reset by
+subtraction: for these the bundle brings a process of ours, Lava's LIF with what the lines above add.
 
 A connection truncates its weights once (:func:`effective_weights`). A spike of step t through a synapse with delay d
-acts in step t + 1 + d; what arrives through one connection and one delay is summed, then shifted by the exponent.
-Projections that learn on the chip change their weights after the spikes of an epoch's last step: see
-:mod:`neuromorphic.learning`.
+acts in step t + 1 + d with weight times value; what arrives through one connection and one delay is summed, then
+shifted by the exponent. Projections that learn on the chip change their weights after the spikes of an epoch's last
+step: see :mod:`neuromorphic.learning`.
 
 Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (``PyLifModelBitAcc``, ``Dense``, ``Sparse``,
-``DelayDense`` and ``DelaySparse``), against which the tests run this module.
+``DelayDense`` and ``DelaySparse``; a value is the payload of ``num_message_bits`` > 0), against which the tests run it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -34,7 +38,12 @@ from neuromorphic.learning import OnChipRule, Streams, pack_rules
 MIXED, EXCITATORY, INHIBITORY = 1, 2, 3  # sign modes, Lava's numbers
 STATE_LIMIT = 2**23
 MAX_DELAY = 62  # Lava takes 63, the hardware documentation says 62
-NEURON_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v", "subtract")  # of an IntegerLIF
+NEVER = -(2**17)  # vth_lo << 6 then is below every v
+NEURON_ARRAYS = (  # of an IntegerLIF
+    "du", "dv", "bias_mant", "bias_exp", "vth", "u", "v", "subtract", "refractory", "vth_lo", "reset_interval",
+    "reset_offset",
+)  # fmt: skip
+TOP = 2**31 - 1
 CHUNK = 2**20  # most spikes between two visits of Python
 
 
@@ -59,6 +68,10 @@ class IntegerLIF:
     vth : threshold mantissa, 0..131071; the threshold is vth << 6
     u, v : state before the first step
     subtract : 1 where a spike takes the threshold from v, 0 where it sets v to 0
+    refractory : steps after a spike for which v stands still, 0..63
+    vth_lo : below vth_lo << 6 there is a spike of value -1; -131071..0, or NEVER
+    reset_interval, reset_offset : u and v are set to 0 before step t where t - reset_offset is a multiple of
+        reset_interval; interval 0: never. A refractory period goes on.
     """
 
     n: int
@@ -70,6 +83,10 @@ class IntegerLIF:
     u: Any = 0
     v: Any = 0
     subtract: Any = 0
+    refractory: Any = 0
+    vth_lo: Any = NEVER
+    reset_interval: Any = 0
+    reset_offset: Any = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
@@ -77,27 +94,47 @@ class IntegerLIF:
         ranges = {
             "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 2**17 - 1),
             "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1), "subtract": (0, 1),
+            "refractory": (0, 63), "vth_lo": (NEVER, 0), "reset_interval": (0, TOP), "reset_offset": (0, TOP),
         }  # fmt: skip
         for name, (low, high) in ranges.items():
             setattr(self, name, _whole(f"IntegerLIF.{name}", getattr(self, name), low, high, self.n))
+        for name, other in (("refractory", self.refractory > 0), ("vth_lo", self.vth_lo > NEVER)):
+            if np.any(other & (self.subtract == 1)):
+                raise ModelError(
+                    f"IntegerLIF.{name}: needs a reset to 0; got subtract = 1. Set subtract or {name} to its default."
+                )
+
+    @property
+    def graded(self) -> bool:
+        """Whether spikes may have a value other than 1."""
+        return bool(np.any(self.vth_lo > NEVER))
 
 
 @dataclass(eq=False)
 class IntegerSource:
-    """``n`` spike sources: source ``ids[k]`` spikes in step ``steps[k]`` >= 1."""
+    """``n`` spike sources: source ``ids[k]`` spikes in step ``steps[k]`` >= 1 with value ``values[k]``, not 0."""
 
     n: int
     steps: Any
     ids: Any
+    values: Any = 1
 
     def __post_init__(self) -> None:
         count = np.size(self.steps)
-        self.steps = _whole("IntegerSource.steps", self.steps, 1, 2**31 - 1, count)
+        self.steps = _whole("IntegerSource.steps", self.steps, 1, TOP, count)
         self.ids = _whole("IntegerSource.ids", self.ids, 0, self.n - 1, count)
+        self.values = _whole("IntegerSource.values", self.values, 1 - STATE_LIMIT, STATE_LIMIT - 1, count)
+        if not np.all(self.values):
+            raise ModelError("IntegerSource.values: must not be 0, which is no spike; got 0. Leave the spike out.")
         order = np.lexsort((self.ids, self.steps))
-        self.steps, self.ids = self.steps[order], self.ids[order]
+        self.steps, self.ids, self.values = self.steps[order], self.ids[order], self.values[order]
         if np.any((np.diff(self.steps) == 0) & (np.diff(self.ids) == 0)):
             raise ModelError("IntegerSource.ids: a source spikes at most once a step; got the same (step, id) twice.")
+
+    @property
+    def graded(self) -> bool:
+        """Whether spikes may have a value other than 1."""
+        return bool(np.any(self.values != 1))
 
 
 @dataclass(eq=False)
@@ -131,7 +168,7 @@ class IntegerProjection:
     third: bool = False
 
     def __post_init__(self) -> None:
-        k, far = np.size(self.sources), 2**31 - 1
+        k, far = np.size(self.sources), TOP
         self.sources = _whole("IntegerProjection.sources", self.sources, 0, far, k)
         self.targets = _whole("IntegerProjection.targets", self.targets, 0, far, k)
         self.weights = _whole("IntegerProjection.weights", self.weights, -256, 255, k)
@@ -171,6 +208,7 @@ class IntegerResult:
     Attributes
     ----------
     steps, ids : by population, the spikes in order of step, then neuron; steps count from 1
+    values : by population, what each spike carried: 1, or -1 below vth_lo
     u, v : by population, states after each step of the populations recorded, shape (steps, n)
     wraps, clips : by population, how often u wrapped (hardware and Lava then differ) and v was clipped, shape (n,)
     learned : by learning projection, w, d and t of its synapses at the end, in their order, shape (3, synapses)
@@ -178,6 +216,7 @@ class IntegerResult:
 
     steps: dict[str, np.ndarray]
     ids: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
     u: dict[str, np.ndarray]
     v: dict[str, np.ndarray]
     wraps: dict[str, np.ndarray]
@@ -225,6 +264,12 @@ class IntegerNetwork:
                 raise ModelError(
                     f"{owner}.third: no projection to {p.target!r} has a three-factor rule. Give one such."
                 )
+            everyone: dict[str, Any] = {**self.populations, **self.sources}
+            if p.learning is not None and any(everyone[part].graded for part in p.parts):
+                raise ModelError(
+                    f"{owner}.learning: needs sources whose spikes have the value 1; got {p.source!r}. "
+                    "Leave learning out, or vth_lo and values."
+                )
             n_source = sum(sizes[part] for part in p.parts)
             for which, ids, n in (("sources", p.sources, n_source), ("targets", p.targets, sizes[p.target])):
                 if max(ids, default=0) >= n:
@@ -240,32 +285,44 @@ class IntegerNetwork:
         """Number of the first neuron of each population, then source, counted through."""
         return dict(zip(self.sizes, np.cumsum([0, *self.sizes.values()]).tolist(), strict=False))
 
-    def run(self, steps: int, record: Iterable[str] = ()) -> IntegerResult:
-        """Run ``steps`` steps from the initial state; ``record`` names populations whose u and v are kept."""
+    def run(self, steps: int, record: Iterable[str] = (), backend: str = "cpu") -> IntegerResult:
+        """Run ``steps`` steps from the initial state.
+
+        Parameters
+        ----------
+        record : populations whose u and v are kept
+        backend : "cpu", or "cuda": the same integers on an NVIDIA GPU (extra ``cuda``)
+        """
         if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
             raise ModelError(f"IntegerNetwork.run.steps: must be an integer >= 1; got {steps!r}.")
         record = list(record)
         if unknown := set(record) - set(self.populations):
             raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
+        if backend not in ("cpu", "cuda"):
+            raise ModelError(f'IntegerNetwork.run.backend: must be "cpu" or "cuda"; got {backend!r}.')
+        if backend == "cuda" and any(p.learning is not None for p in self.projections.values()):
+            raise ModelError('IntegerNetwork.run.backend: learning runs on "cpu" only; got "cuda".')
+        step: Callable[..., Any] = advance
+        if backend == "cuda":
+            from neuromorphic.fixed_point_cuda import advance as step
         arrays = pack(self)
         total = len(arrays.neurons.u)
         first = self.first
         us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
         streams = [Streams(p.learning) for p in self.projections.values() if p.learning is not None]
-        found_steps, found_ids = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        found: list[np.ndarray] = []
         at = 0
         chunk = max(1, CHUNK // total)
         for begin in range(1, steps + 1, chunk):
             count = min(chunk, steps + 1 - begin)
-            spike_step, spike_id = np.empty((2, count * total), np.int64)
+            spikes = np.empty((3, count * total), np.int64)
             u, v = np.empty((2, count if record else 0, total), np.int32)
             draws = np.array([s.next(count) for s in streams]).reshape(len(streams), count, 6)
-            n, at = advance(begin, count, at, *arrays, draws, spike_step, spike_id, u, v)
-            found_steps.append(spike_step[:n].copy())
-            found_ids.append(spike_id[:n].copy())
+            n, at = step(begin, count, at, *arrays, draws, spikes, u, v)
+            found.append(spikes[:, :n].copy())
             us.append(u)
             vs.append(v)
-        all_steps, all_ids = np.concatenate(found_steps), np.concatenate(found_ids)
+        all_steps, all_ids, all_values = np.concatenate(found, axis=1)
         all_u, all_v = np.concatenate(us), np.concatenate(vs)
 
         def part(name: str) -> slice:
@@ -275,6 +332,7 @@ class IntegerNetwork:
         return IntegerResult(
             steps={k: all_steps[mine[k]] for k in mine},
             ids={k: all_ids[mine[k]] - first[k] for k in mine},
+            values={k: all_values[mine[k]] for k in mine},
             u={k: all_u[:, part(k)] for k in record},
             v={k: all_v[:, part(k)] for k in record},
             wraps={k: arrays.neurons.wraps[part(k)] for k in mine},
@@ -310,9 +368,14 @@ class Neurons(NamedTuple):
     dv: np.ndarray
     bias: np.ndarray
     threshold: np.ndarray
+    low: np.ndarray
     subtract: np.ndarray
+    refractory: np.ndarray
+    interval: np.ndarray
+    offset: np.ndarray
     u: np.ndarray
     v: np.ndarray
+    wait: np.ndarray  # refractory steps to come
     wraps: np.ndarray
     clips: np.ndarray
 
@@ -346,6 +409,7 @@ class Program(NamedTuple):
     spiked: np.ndarray  # (neurons and sources,)
     event_step: np.ndarray
     event_id: np.ndarray
+    event_value: np.ndarray
 
 
 def pack(net: IntegerNetwork) -> Program:
@@ -359,8 +423,10 @@ def pack(net: IntegerNetwork) -> Program:
     n = int(sum(p.n for p in pops))
     neurons = Neurons(
         joined(p.du for p in pops), joined(p.dv for p in pops), joined(p.bias_mant << p.bias_exp for p in pops),
-        joined(p.vth << 6 for p in pops), joined(p.subtract for p in pops), joined(p.u for p in pops),
-        joined(p.v for p in pops), np.zeros(n, np.int64), np.zeros(n, np.int64),
+        joined(p.vth << 6 for p in pops), joined(p.vth_lo << 6 for p in pops), joined(p.subtract for p in pops),
+        joined(p.refractory for p in pops), joined(p.reset_interval for p in pops),
+        joined(p.reset_offset for p in pops), joined(p.u for p in pops), joined(p.v for p in pops),
+        *(np.zeros(n, np.int64) for _ in range(3)),
     )  # fmt: skip
     table: list[tuple[int, ...]] = []
     rows, targets, weights, delays = [], [], [], []
@@ -378,6 +444,7 @@ def pack(net: IntegerNetwork) -> Program:
     columns = np.array(table, np.int64).reshape(len(table), 8).T.copy()
     event_step = joined(s.steps for s in net.sources.values())
     event_id = joined(s.ids + first[k] for k, s in net.sources.items())
+    event_value = joined(s.values for s in net.sources.values())
     order = np.argsort(event_step, kind="stable")
     third = np.array([p.third for p in net.projections.values()], bool)
     links = Links(*(*columns, joined(rows), joined(targets), joined(weights), joined(delays), third))
@@ -390,7 +457,7 @@ def pack(net: IntegerNetwork) -> Program:
     largest = max([slots * n_target for *_, n_target, _, slots, _, _ in table], default=0)
     return Program(
         neurons, links, learners, np.zeros(buffer, np.int64), np.zeros(largest, np.int64),
-        np.zeros(sum(width.values()), bool), event_step[order], event_id[order],
+        np.zeros(sum(width.values()), bool), event_step[order], event_id[order], event_value[order],
     )  # fmt: skip
 
 
@@ -401,46 +468,37 @@ def toward_zero(x, bits):  # type: ignore[no-untyped-def]
 
 
 @jit
-def lif(u, v, a, du, dv, bias, threshold, subtract):  # type: ignore[no-untyped-def]
-    """One step of one neuron: (u, v, spike, u wrapped, v was clipped)."""
+def lif(u, v, wait, a, du, dv, bias, threshold, low, subtract, refractory):  # type: ignore[no-untyped-def]
+    """One step of one neuron: (u, v, refractory steps to come, value of the spike or 0, u wrapped, v was clipped)."""
     u = toward_zero(u * (4095 - du), 12) + (a << 6)
     wrapped = u > 8388608 or u <= -8388608
     if u > 8388608:
         u -= 16777216
     elif u <= -8388608:
         u += 16777216
-    v = toward_zero(v * (4096 - dv), 12) + u + bias
-    clipped = v > 8388607 or v < -8388607
-    v = min(max(v, -8388607), 8388607)
-    fired = v > threshold
-    if fired:
+    clipped = False
+    if wait > 0:
+        wait -= 1
+    else:
+        v = toward_zero(v * (4096 - dv), 12) + u + bias
+        clipped = v > 8388607 or v < -8388607
+        v = min(max(v, -8388607), 8388607)
+    fired = int(v > threshold) - int(v < low)
+    if fired != 0:
         v = v - threshold if subtract else 0
-    return u, v, fired, wrapped, clipped
+        wait = refractory
+    return u, v, wait, fired, wrapped, clipped
 
 
 @jit
 def advance(  # type: ignore[no-untyped-def]
-    begin,
-    count,
-    at,
-    neurons,
-    links,
-    learners,
-    buffer,
-    scratch,
-    spiked,
-    event_step,
-    event_id,
-    draws,
-    spike_step,
-    spike_id,
-    u_out,
-    v_out,
-):
+    begin, count, at, neurons, links, learners, buffer, scratch, spiked, event_step, event_id, event_value, draws,
+    spikes, u_out, v_out,
+):  # fmt: skip
     """Steps begin .. begin + count - 1; returns (spikes written, next event)."""
     n = len(neurons.u)
     a, third = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    active = np.empty(n + len(event_id), np.int64)
+    active, value = np.empty(n + len(event_id), np.int64), np.empty(n + len(event_id), np.int64)
     given = np.zeros((3, n), np.int64)
     found = 0
     for t in range(begin, begin + count):
@@ -456,27 +514,30 @@ def advance(  # type: ignore[no-untyped-def]
                 buffer[slot + j] = 0
         m = 0
         for i in range(n):
-            u, v, fired, wrapped, clipped = lif(
-                neurons.u[i], neurons.v[i], a[i], neurons.du[i], neurons.dv[i], neurons.bias[i],
-                neurons.threshold[i], neurons.subtract[i],
+            u, v = neurons.u[i], neurons.v[i]
+            if neurons.interval[i] > 0 and (t - neurons.offset[i]) % neurons.interval[i] == 0:
+                u, v = 0, 0
+            u, v, wait, fired, wrapped, clipped = lif(
+                u, v, neurons.wait[i], a[i], neurons.du[i], neurons.dv[i], neurons.bias[i], neurons.threshold[i],
+                neurons.low[i], neurons.subtract[i], neurons.refractory[i],
             )  # fmt: skip
-            neurons.u[i], neurons.v[i] = u, v
+            neurons.u[i], neurons.v[i], neurons.wait[i] = u, v, wait
             neurons.wraps[i] += wrapped
             neurons.clips[i] += clipped
-            if fired:
-                active[m] = i
-                spike_step[found], spike_id[found] = t, i
+            if fired != 0:
+                active[m], value[m] = i, fired
+                spikes[0, found], spikes[1, found], spikes[2, found] = t, i, fired
                 m += 1
                 found += 1
         if len(u_out):
             u_out[t - begin] = neurons.u
             v_out[t - begin] = neurons.v
         while at < len(event_step) and event_step[at] <= t:
-            active[m] = event_id[at]
+            active[m], value[m] = event_id[at], event_value[at]
             m += 1
             at += 1
         for k in range(len(links.slots)):
-            _deliver(t, k, links, buffer, scratch, active[:m])
+            _deliver(t, k, links, buffer, scratch, active[:m], value)
         if len(learners.link):
             _learn(t, links, learners, third, active[:m], spiked, given, draws[:, t - begin].copy())
     return found, at
@@ -502,20 +563,22 @@ def _learn(t, links, learners, third, active, spiked, given, draws):  # type: ig
 
 
 @jit
-def _deliver(t, k, links, buffer, scratch, active):  # type: ignore[no-untyped-def]
+def _deliver(t, k, links, buffer, scratch, active, value):  # type: ignore[no-untyped-def]
     """Add the active sources' rows of projection k to its buffer; the slot that step t + 1 reads holds delay 0."""
     slots, width, exponent, base = links.slots[k], links.n_target[k], links.exponent[k], links.buffer_at[k]
-    for i in active:
-        source = i - links.first_source[k]
+    now = (t + 1) % slots
+    for number in range(len(active)):
+        source = active[number] - links.first_source[k]
         if source < 0 or source >= links.n_source[k]:
             continue
         row = links.row_at[k] + source
         for e in range(links.rows[row], links.rows[row + 1]):
-            place = (t + 1 + links.delays[e]) % slots * width + links.targets[e]
+            slot = now + links.delays[e]  # < 2 slots
+            place = (slot - slots if slot >= slots else slot) * width + links.targets[e]
             if exponent >= 0:
-                buffer[base + place] += links.weights[e] << exponent
+                buffer[base + place] += (links.weights[e] * value[number]) << exponent
             else:
-                scratch[place] += links.weights[e]
+                scratch[place] += links.weights[e] * value[number]
     if exponent < 0:  # the sum is shifted, not each weight: sums of one delay floor together
         for place in range(slots * width):
             buffer[base + place] += scratch[place] >> -exponent

@@ -35,7 +35,7 @@ class LavaRun:
 
     Attributes
     ----------
-    spikes, u, v : by population, what Lava computed, shape (steps, n)
+    spikes, u, v : by population, what Lava computed, shape (steps, n); a spike is its value
     differ : by population, how many entries of spikes, u and v are not the expected ones
     learned : by learning projection, w, d and t of its synapses at the end, shape (3, synapses)
     learned_differ : how many of them are not the expected ones
@@ -77,7 +77,7 @@ def export_lava(net: IntegerNetwork, folder: str | os.PathLike[str], steps: int)
         raise ExportError(f"export_lava.steps: must be an integer >= 1; got {steps!r}.")
     arrays: dict[str, Any] = {}
     for k, source in enumerate(net.sources.values()):
-        arrays |= {f"source{k}/steps": source.steps, f"source{k}/ids": source.ids}
+        arrays |= {f"source{k}/{a}": getattr(source, a) for a in ("steps", "ids", "values")}
     return _write("export_lava", net, Path(folder), int(steps), net.run(steps, net.populations), arrays, {}, {})
 
 
@@ -116,11 +116,12 @@ def _write(
         arrays |= {f"projection{k}/{a}": getattr(p, a).astype(np.int32) for a in EDGE_ARRAYS}
     for k, (name, population) in enumerate(net.populations.items()):
         spikes = np.zeros((steps, population.n), np.int32)
-        spikes[result.steps[name] - 1, result.ids[name]] = 1
+        spikes[result.steps[name] - 1, result.ids[name]] = result.values[name]
         expected |= {f"s{k}": spikes, f"u{k}": result.u[name], f"v{k}": result.v[name]}
     expected |= {
         f"learned{k}": result.learned[name] for k, name in enumerate(net.projections) if name in result.learned
     }
+    everyone: dict[str, Any] = {**net.populations, **net.sources}
     try:
         path.mkdir(parents=True, exist_ok=True)
         if any(path.iterdir()):
@@ -137,6 +138,7 @@ def _write(
             "projections": {
                 name: {
                     "sources": p.parts,
+                    "graded": any(everyone[part].graded for part in p.parts),
                     **{k: getattr(p, k) for k in ("target", "exponent", "bits", "sign_mode", "third")},
                     "learning": None if p.learning is None else asdict(p.learning),
                 }

@@ -22,7 +22,8 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-NEURON_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v", "subtract")
+LIF_ARRAYS = ("du", "dv", "bias_mant", "bias_exp", "vth", "u", "v")
+OUR_ARRAYS = ("subtract", "refractory", "vth_lo", "reset_interval", "reset_offset")
 LAVA = "0.10.0"
 
 try:
@@ -55,11 +56,15 @@ from scipy.sparse import csr_matrix
 
 
 class WatchedLIF(LIF):
-    """Lava's LIF, whose state can be seen from outside and set back; spikes of some neurons subtract the threshold."""
+    """Lava's LIF, whose state can be seen from outside and set back, with what Lava's others add, neuron by neuron.
 
-    def __init__(self, subtract, **parameters):
+    Spikes subtract the threshold; v stands still for ``refractory`` steps (Lava's LIFRefractory has no fixed-point
+    model); spikes of value -1 below vth_lo (TernaryLIF); u and v set to 0 at intervals (LIFReset).
+    """
+
+    def __init__(self, ours, **parameters):
         start = {"u_start": parameters["u"], "v_start": parameters["v"]}
-        super().__init__(subtract=subtract, **start, **parameters)
+        super().__init__(**ours, **start, **parameters)
         self.clear_in = InPort(shape=(1,))
         self.u_out = OutPort(shape=parameters["shape"])
         self.v_out = OutPort(shape=parameters["shape"])
@@ -77,19 +82,36 @@ class PyWatchedLIF(PyLifModelBitAcc):
     def __init__(self, proc_params):
         super().__init__(proc_params)
         self.subtract = proc_params["subtract"].astype(bool)
-        self.u_start, self.v_start = proc_params["u_start"], proc_params["v_start"]
+        for name in ("refractory", "vth_lo", "reset_interval", "reset_offset", "u_start", "v_start"):
+            setattr(self, name, proc_params[name])
+        self.wait = np.zeros_like(self.refractory)  # refractory steps to come
+
+    def subthr_dynamics(self, activation_in):
+        before, waits = self.v.copy(), self.wait > 0
+        super().subthr_dynamics(activation_in)
+        self.v[waits] = before[waits]
+        self.wait[waits] -= 1
+
+    def spiking_activation(self):
+        below = self.v < np.left_shift(self.vth_lo, self.vth_shift)
+        return super().spiking_activation().astype(np.int32) - below
 
     def reset_voltage(self, spike_vector):
-        soft = spike_vector & self.subtract
+        fired = spike_vector != 0
+        soft = fired & self.subtract
         self.v[soft] -= np.broadcast_to(self.effective_vth, self.v.shape)[soft]
-        super().reset_voltage(spike_vector & ~self.subtract)
+        super().reset_voltage(fired & ~self.subtract)
+        self.wait[fired] = self.refractory[fired]
 
     def run_spk(self):
         if self.clear_in.recv()[0]:
             self.a_in.recv()
-            self.u[:], self.v[:] = self.u_start, self.v_start
-            self.s_out.send(np.zeros(self.v.shape, bool))
+            self.u[:], self.v[:], self.wait[:] = self.u_start, self.v_start, 0
+            self.s_out.send(np.zeros(self.v.shape, np.int32))
         else:
+            since, every = self.time_step - self.reset_offset, self.reset_interval
+            due = (every > 0) & (since % np.maximum(every, 1) == 0)
+            self.u[due], self.v[due] = 0, 0
             super().run_spk()
         self.u_out.send(self.u)
         self.v_out.send(self.v)
@@ -308,11 +330,11 @@ def run(dense):
             continue
         data = np.zeros((n, steps), np.int32)
         when, ids = arrays[f"source{number}/steps"], arrays[f"source{number}/ids"]
-        data[ids[when <= steps], when[when <= steps] - 1] = 1
+        data[ids[when <= steps], when[when <= steps] - 1] = arrays[f"source{number}/values"][when <= steps]
         nodes[name], width[name] = RingBuffer(data=data), n
     for number, (name, n) in enumerate(graph["populations"].items()):
-        given = {k: arrays[f"population{number}/{k}"] for k in NEURON_ARRAYS}
-        nodes[name], width[name] = WatchedLIF(shape=(n,), **given), n
+        given, ours = ({k: arrays[f"population{number}/{k}"] for k in keys} for keys in (LIF_ARRAYS, OUR_ARRAYS))
+        nodes[name], width[name] = WatchedLIF(ours, shape=(n,), **given), n
         for variable, port in (("s", "s_out"), ("u", "u_out"), ("v", "v_out")):
             sinks.append((f"{variable}{number}", FileSink((n,), str(FOLDER / f"{variable}{number}.npy"), steps)))
             getattr(nodes[name], port).connect(sinks[-1][1].a_in)
@@ -327,6 +349,7 @@ def run(dense):
         late.eliminate_zeros()
         options = {
             "weight_exp": p["exponent"], "num_weight_bits": p["bits"], "sign_mode": SignMode(p["sign_mode"]),
+            "num_message_bits": 24 if p["graded"] else 0,
         }  # fmt: skip
         if p["learning"]:
             learned.append(f"learned{number}")

@@ -272,6 +272,11 @@ class _Build:
 
     def node(self, nir: Any, p: Population, form: Discrete, dt: float) -> Any:
         owner = f"Population {p.name!r}"
+        if np.any(form.refractory):
+            raise ExportError(
+                f"Population {p.name!r}.t_ref: must be 0 ms (NIR has no refractory period); got "
+                f"{form.refractory.max() * self.dt:g}. Use t_ref=0."
+            )
         if form.subtract:
             raise ExportError(f"{owner}.model: must reset to a value, as NIR does; {p.model!r} subtracts. Use CubaLIF.")
         if np.any(form.loss_u == 0):

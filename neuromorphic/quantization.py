@@ -55,7 +55,7 @@ class PopulationReport:
     threshold_error, bias_error : largest error, relative to the threshold
     headroom : bits between the largest |u| possible and 2^23, > 0
     dead : neurons that no input can make spike
-    always : neurons that spike in every step, whatever the input
+    always : neurons that spike in every step (that is not refractory), whatever the input
     may_clip : neurons whose v could be clipped at -(2^23 - 1), as on the chip
     """
 
@@ -225,6 +225,11 @@ def _form(net: Network, p: Population, dt: float, steps: int | None) -> Discrete
             f"{owner}.v_th: must be finite; {form.theta.max():g} is never reached. Let it spike, or take an "
             "Accumulator and give quantize steps, the most that it sums."
         )
+    if np.any(form.refractory > 63):
+        raise ExportError(
+            f"{owner}.t_ref: must be at most 63 steps (6 bits), {63 * dt:g} ms; got {form.refractory.max() * dt:g}. "
+            "Shorten it, or use a larger dt."
+        )
     if np.any(form.loss_u * 4096 < 0.5) or np.any((form.loss_v > 0) & (form.loss_v * 4096 < 0.5)):
         slowest = "the current" if np.any(form.loss_u * 4096 < 0.5) else "the potential"
         raise ExportError(
@@ -352,7 +357,7 @@ def _population(
     bias_mant = np.rint(exact / 2.0**bias_exp).astype(np.int64)
     bias = bias_mant << bias_exp
     v = np.rint(form.v * scale).astype(np.int64)
-    neurons = IntegerLIF(n, du, dv, bias_mant, bias_exp, vth, u, v, int(form.subtract))
+    neurons = IntegerLIF(n, du, dv, bias_mant, bias_exp, vth, u, v, int(form.subtract), form.refractory)
     size = np.where(np.isfinite(form.theta), form.theta, TOP_VTH * 64 / scale)
     with np.errstate(divide="ignore", invalid="ignore"):
         leak = 4096.0 / dv

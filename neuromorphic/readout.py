@@ -163,6 +163,7 @@ def _joined(net: IntegerNetwork, parts: list[tuple[int, IntegerResult]]) -> Inte
     return IntegerResult(
         steps={k: np.concatenate([r.steps[k] + at for at, r in parts]) for k in names},
         ids={k: np.concatenate([r.ids[k] for _, r in parts]) for k in names},
+        values={k: np.concatenate([r.values[k] for _, r in parts]) for k in names},
         u={k: states(k, "u") for k in names}, v={k: states(k, "v") for k in names},
         wraps={k: np.sum([r.wraps[k] for _, r in parts], axis=0) for k in names},
         clips={k: np.sum([r.clips[k] for _, r in parts], axis=0) for k in names},

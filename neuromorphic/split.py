@@ -57,13 +57,14 @@ def split(net: IntegerNetwork, mapping: Mapping) -> IntegerNetwork:
 
 def gather(result: IntegerResult, net: IntegerNetwork, mapping: Mapping) -> IntegerResult:
     """What the parts of ``split(net, mapping)`` did, as the result of ``net``."""
-    steps, ids, u, v, wraps, clips = ({} for _ in range(6))  # type: ignore[var-annotated]
+    steps, ids, values, u, v, wraps, clips = ({} for _ in range(7))  # type: ignore[var-annotated]
     for name in net.populations:
         spans = _spans(name, net, mapping)
         when = np.concatenate([result.steps[part] for part, *_ in spans])
         which = np.concatenate([result.ids[part] + low for part, low, _ in spans])
         order = np.lexsort((which, when))
         steps[name], ids[name] = when[order], which[order]
+        values[name] = np.concatenate([result.values[part] for part, *_ in spans])[order]
         for whole, parts in ((wraps, result.wraps), (clips, result.clips)):
             whole[name] = np.concatenate([parts[part] for part, *_ in spans])
         if all(part in result.u for part, *_ in spans):
@@ -77,7 +78,7 @@ def gather(result: IntegerResult, net: IntegerNetwork, mapping: Mapping) -> Inte
                 label = name if part == q.target else f"{name}@{part.rpartition('@')[2]}"
                 if label in result.learned:
                     learned[name][:, (q.targets >= low) & (q.targets < high)] = result.learned[label]
-    return replace(result, steps=steps, ids=ids, u=u, v=v, wraps=wraps, clips=clips, learned=learned)
+    return replace(result, steps=steps, ids=ids, values=values, u=u, v=v, wraps=wraps, clips=clips, learned=learned)
 
 
 def _receives(net: IntegerNetwork, target: str, low: int, high: int) -> bool:

@@ -29,6 +29,7 @@ from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
 from verify_cuda import cuda_machine_code
+from verify_lava import ground_truth, loihi_fuzz, loihi_speed
 from verify_learning import learning_networks, learning_rules
 from verify_meet import meet, meet_noise, meet_weights
 from verify_motion import motion_detection
@@ -58,8 +59,8 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         r_max, force_sine, force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs,
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
         one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
-        balance_rate, balance_spiking, self_tuning, delays, motion_detection, learning_rules,
-        learning_networks,
+        balance_rate, balance_spiking, self_tuning, delays, motion_detection, learning_rules, learning_networks,
+        loihi_fuzz, loihi_speed, ground_truth,
     )
 }  # fmt: skip
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from verify_common import ROOT, Line, Options, say
+from lava_fuzz import worker
+from verify_common import Line, Options, say
 
 from neuromorphic.fixed_point import (
     EXCITATORY,
@@ -116,11 +116,8 @@ def lava_learns(cases: list[Case], python: str, folder: Path) -> list[Learned]:
             value = getattr(c, name)
             if value is not None:
                 arrays[f"{name}{k}"] = value
-    np.savez(folder / "in.npz", **arrays)
-    script = ROOT / "tests" / "cross" / "lava_models.py"
-    subprocess.run([python, script, "learning", folder / "in.npz", folder / "out.npz"], check=True, timeout=900)
-    with np.load(folder / "out.npz") as file:
-        return [Learned(*(file[f"{name}{k}"] for name in Learned._fields)) for k in range(len(cases))]
+    found = worker(python, "learning", folder, arrays)
+    return [Learned(*(found[f"{name}{k}"] for name in Learned._fields)) for k in range(len(cases))]
 
 
 def mismatches(ours: Learned, theirs: Learned) -> dict[str, int]:

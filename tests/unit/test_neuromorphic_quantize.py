@@ -16,8 +16,8 @@ from neuromorphic.quantization import quantize
 
 MODELS = {
     "CubaLIF": (lambda **p: snn.CubaLIF(alpha=0.8, beta=0.95, bias=0.01, v_leak=0.5, v_reset=0.3, **p), 0.1, 0.3),
-    "LIFDelta": (lambda **p: snn.LIFDelta(t_ref=0.0, i_e=100.0, **p), 2.0, -70.0),
-    "LIFExp": (lambda **p: snn.LIFExp(t_ref=0.0, tau_syn_ex=5.0, tau_syn_in=5.0, i_e=200.0, **p), 50.0, -70.0),
+    "LIFDelta": (lambda **p: snn.LIFDelta(t_ref=2.0, i_e=100.0, **p), 2.0, -70.0),
+    "LIFExp": (lambda **p: snn.LIFExp(t_ref=3.0, tau_syn_ex=5.0, tau_syn_in=5.0, i_e=200.0, **p), 50.0, -70.0),
 }
 
 
@@ -55,7 +55,7 @@ def test_potentials_follow_the_float_model(name):
 @pytest.mark.parametrize("name", MODELS)
 def test_spikes_are_the_float_models_until_rounding_tells_and_rates_stay(name):
     model, weight, v_reset = MODELS[name]
-    net = driven(model, weight, v_th=v_reset + {"CubaLIF": 2.0, "LIFDelta": 6.0, "LIFExp": 14.0}[name])
+    net = driven(model, weight, v_th=v_reset + {"CubaLIF": 2.0, "LIFDelta": 6.0, "LIFExp": 12.0}[name])
     spikes = snn.Simulation(net, dt=1.0).run(200.0).spikes["pop"]
     when = np.rint(spikes.times).astype(int)
     run = quantize(net, dt=1.0).network.run(200)
@@ -147,7 +147,7 @@ REFUSED = {
     "subtracts": (network(snn.Leaky()), "Population 'pop'.reset_mechanism: must be 1, with reset_delay=0"),
     "never fires": (network(snn.Accumulator()), "Population 'pop'.v_th: must be finite"),
     "reset": (network(snn.CubaLIF(reset=1)), "Population 'pop'.reset: must be 0"),
-    "refractory": (network(snn.LIFExp(**EXP | {"t_ref": 2.0})), "Population 'pop'.t_ref: must be 0 ms .* got 2"),
+    "refractory": (network(snn.LIFExp(**EXP | {"t_ref": 64.0})), "'pop'.t_ref: must be at most 63 steps .* got 64"),
     "two currents": (network(snn.LIFExp(**EXP | {"tau_syn_in": 6.0})), "Population 'pop'.tau_syn_in: must equal"),
     "slow": (network(snn.CubaLIF(beta=0.99999)), "Population 'pop': the potential must lose at least"),
     "no decay of u": (network(snn.CubaLIF(alpha=1.0)), "Population 'pop': the current must lose at least"),

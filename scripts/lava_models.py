@@ -1,14 +1,17 @@
-"""Runs inside the Lava environment: Lava's process models without its runtime, fed from a file (see test_lava.py)."""
+# ruff: noqa: D101, D102, D103
+# mypy: ignore-errors
+"""Runs inside the Lava environment: Lava's process models without its runtime, fed from a file (see lava_fuzz.py)."""
 
 import json
 import sys
+import time
 
 import numpy as np
 from lava.magma.core.learning.constants import GradedSpikeCfg
 from lava.magma.core.learning.learning_rule import Loihi2FLearningRule, Loihi3FLearningRule
 from lava.proc.dense import models as dense
 from lava.proc.graded import models as graded
-from lava.proc.lif.models import PyLifModelBitAcc
+from lava.proc.lif import models as lif
 from lava.proc.rf import models as rf
 from lava.proc.rf_iz import models as rf_iz
 from lava.proc.sdn import models as sdn
@@ -29,20 +32,52 @@ class Port:
         self.value = np.array(value)
 
 
-def lif(given):
-    model = PyLifModelBitAcc({})
-    for name in ("du", "dv", "vth"):
-        setattr(model, name, given[name])
-    for name in ("bias_mant", "bias_exp", "u", "v"):
-        setattr(model, name, given[name].astype(np.int32))
-    model.a_in, model.s_out = Port(), Port()
-    out = {name: [] for name in "uvs"}
-    for a in given["a"].astype(np.int32):
-        model.a_in.value = a
-        model.run_spk()
-        for name, value in (("u", model.u), ("v", model.v), ("s", model.s_out.value)):
-            out[name].append(np.array(value, np.int64))
-    return {name: np.array(value) for name, value in out.items()}
+class RefractoryBitAcc(lif.PyLifModelBitAcc):
+    """Lava's fixed-point LIF with the rule of its LIFRefractory, of which there is no fixed-point model."""
+
+    implements_process = None
+
+    def __init__(self, proc_params):
+        super().__init__(proc_params)
+        self.refractory_period = proc_params["refractory_period"]
+
+    def subthr_dynamics(self, activation_in):
+        before, still = self.v.copy(), self.refractory_period_end >= self.time_step
+        super().subthr_dynamics(activation_in)
+        self.v[still] = before[still]
+
+    def reset_voltage(self, spike_vector):
+        self.refractory_period_end[spike_vector] = self.time_step + self.refractory_period
+        super().reset_voltage(spike_vector)
+
+
+LIFS = {
+    "LIF": lif.PyLifModelBitAcc, "LIFReset": lif.PyLifResetModelBitAcc, "TernaryLIF": lif.PyTernLifModelFixed,
+    "LIFRefractory": lif.PyLifRefractoryModelFloat, "LIFRefractory fixed": RefractoryBitAcc,
+}  # fmt: skip
+
+
+def lifs(given):
+    """Each case: a model's name, constants of its process, arrays by name, input a of shape (steps, n)."""
+    out = {}
+    for k in range(int(given["cases"])):
+        name, constants = str(given[f"model{k}"]), json.loads(str(given[f"constants{k}"]))
+        model = LIFS[name](constants)
+        mine = {key.partition("/")[2]: value for key, value in given.items() if key.startswith(f"p{k}/")}
+        dtype = float if name == "LIFRefractory" else np.int32
+        for key, value in mine.items():
+            setattr(model, key, value if key in ("du", "dv", "vth") else value.astype(dtype))
+        model.refractory_period_end = np.zeros(len(mine["u"]), int)
+        model.a_in, model.s_out = Port(), Port()
+        rows = {key: [] for key in "uvs"}
+        for t, a in enumerate(given[f"a{k}"].astype(dtype)):
+            model.time_step = t + 1
+            model.a_in.value = a
+            model.run_spk()
+            for key, value in (("u", model.u), ("v", model.v), ("s", model.s_out.value)):
+                rows[key].append(np.array(value, np.int64))
+        out |= {f"{key}{k}": np.array(value) for key, value in rows.items()}
+    return out
 
 
 def connection(kind, given):
@@ -59,7 +94,7 @@ def connection(kind, given):
             model.a_buff = np.zeros((n, int(given[f"d{k}"].max()) + 1), np.int32)
         else:
             model.a_buff = np.zeros(n, np.int32)
-        model.num_message_bits = np.zeros(1, int)
+        model.num_message_bits = np.array([int(given[f"g{k}"])])
         model.s_in, model.a_out = Port(), Port()
         rows = []
         for s in given[f"s{k}"]:
@@ -94,6 +129,38 @@ def neurons(given):
                 rows[key].append(np.array(value, np.int64))
         out |= {f"{key}{k}": np.array(value) for key, value in rows.items()}
     return out
+
+
+def speed(given):
+    """Wall time of a recurrent network in Lava's runtime, and how often each neuron spiked."""
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer
+    from lava.proc.lif.process import LIF
+    from lava.proc.sparse.process import Sparse
+
+    n, steps = len(given["dv"]), given["spikes"].shape[1]
+    neurons = LIF(shape=(n,), **{k: given[k] for k in ("du", "dv", "bias_mant", "bias_exp", "vth")})
+    source, sink = RingBuffer(data=given["spikes"]), Sink(shape=(n,), buffer=steps)
+    for sender, name in ((source, "in"), (neurons, "rec")):
+        link = Sparse(
+            weights=csr_matrix(given[name].astype(np.int32)), weight_exp=int(given[f"{name}_exponent"]),
+            sign_mode=SignMode.MIXED,
+        )  # fmt: skip
+        sender.s_out.connect(link.s_in)
+        link.a_out.connect(neurons.a_in)
+    neurons.s_out.connect(sink.a_in)
+    configuration = Loihi2SimCfg(select_tag="fixed_pt")
+    try:
+        neurons.run(condition=RunSteps(num_steps=1), run_cfg=configuration)  # builds
+        begin = time.perf_counter()
+        neurons.run(condition=RunSteps(num_steps=steps - 1), run_cfg=configuration)
+        seconds = time.perf_counter() - begin
+        counts = sink.data.get().sum(axis=1)
+    finally:
+        neurons.stop()
+    return {"seconds": seconds, "counts": counts}
 
 
 def learning(given):
@@ -144,5 +211,5 @@ def learning(given):
 what, source, target = sys.argv[1:]
 with np.load(source) as file:
     arrays = dict(file)
-runs = {"lif": lif, "neurons": neurons, "learning": learning}
+runs = {"lif": lifs, "neurons": neurons, "speed": speed, "learning": learning}
 np.savez(target, **(runs[what](arrays) if what in runs else connection(what, arrays)))
