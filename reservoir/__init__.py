@@ -1,7 +1,8 @@
 """Reservoir computing: spiking and rate reservoirs, readouts, measures and tasks."""
 
-from reservoir import measures, motion, tasks
+from reservoir import encoders, measures, motion, tasks
 from reservoir.base import Reservoir
+from reservoir.column import maass_column
 from reservoir.dale import DaleNetwork
 from reservoir.delay_layer import DelayLayer
 from reservoir.esn import EchoStateNetwork, spectral_radius
@@ -14,6 +15,6 @@ from reservoir.what_when import Prediction, WhatWhen
 
 __all__ = [
     "FORCE", "MEET", "DaleNetwork", "DelayLayer", "EchoStateNetwork", "NLMS", "Prediction", "RLS", "Readout",
-    "Reservoir", "Ridge", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "WhatWhen", "filtered", "measures",
-    "motion", "random_network", "spectral_radius", "tasks",
+    "Reservoir", "Ridge", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "WhatWhen", "encoders", "filtered",
+    "maass_column", "measures", "motion", "random_network", "spectral_radius", "tasks",
 ]  # fmt: skip

@@ -12,6 +12,7 @@ import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import Reservoir, series
+from reservoir.encoders import Encoder
 
 SILENT, SATURATED = 0.1, 200.0  # Hz
 STRONGEST = 20.0  # bound of an adapted weight, relative to the mean of those of its projection
@@ -22,9 +23,10 @@ class SpikingReservoir(Reservoir):
 
     Equations
     ---------
-    Sample k of the input is a current w_in u(k) [pA] from k hold to (k+1) hold. The state of a neuron is the sum over
-    its spikes of exp(-s/tau) - exp(-s/tau_rise), s the time since the spike; with tau_rise = 0 of exp(-s/tau) alone. It
-    is sampled at the end of each hold.
+    Sample k of the input is a current w_in u(k) [pA] from k hold to (k+1) hold; with an encoder, each spike that it
+    makes of channel c arrives at neuron i with the weight w_in[i, c]. The state of a neuron is the sum over its spikes
+    of exp(-s/tau) - exp(-s/tau_rise), s the time since the spike; with tau_rise = 0 of exp(-s/tau) alone. It is sampled
+    at the end of each hold.
 
     Numerics
     --------
@@ -34,13 +36,15 @@ class SpikingReservoir(Reservoir):
     Parameters
     ----------
     net : the network
-    w_in : weights of the input by name of population: array of shape (n_population, n_inputs), [pA]
+    w_in : weights of the input by name of population: array of shape (n_population, n_inputs), [pA]; with an encoder,
+        (n_population, channels), in the unit of the model's receptor
     read : names of the populations whose states are read; None: all with neurons, in their order
     hold : time for which a sample lasts, [ms], a multiple of dt
     tau : time constant of the filter, [ms], > 0;  tau_rise : >= 0 and < tau
     dt : step of the simulation, [ms]
     readout : such as :class:`reservoir.Ridge`
     threads : of the simulation
+    encoder : of :mod:`reservoir.encoders`: makes spikes of the input; None: currents
 
     Warns
     -----
@@ -65,6 +69,7 @@ class SpikingReservoir(Reservoir):
     def __init__(
         self, net: snn.Network, w_in: dict[str, Any], read: Any = None, hold: float = 10.0, tau: float = 30.0,
         tau_rise: float = 0.0, dt: float = 1.0, readout: Any = None, threads: int | None = None,
+        encoder: Encoder | None = None,
     ) -> None:  # fmt: skip
         owner = "SpikingReservoir"
         neurons = {name: p for name, p in net.populations.items() if p.spec is not None}
@@ -90,7 +95,9 @@ class SpikingReservoir(Reservoir):
         _check_filter(owner, hold, tau, tau_rise)
         self.net, self.read, self.hold, self.dt, self.threads = net, names, float(hold), float(dt), threads
         self.tau, self.tau_rise, self.readout = float(tau), float(tau_rise), readout
-        self.n, self.n_inputs = sum(neurons[k].n for k in names), widths.pop()
+        self.n, self.n_inputs, self.encoder = sum(neurons[k].n for k in names), widths.pop(), encoder
+        if encoder is not None:
+            self.n_inputs = encoder.inputs(self.n_inputs)
 
     def record(self, u: Any) -> dict[str, snn.SpikeRecord]:
         """Spikes of the populations read, by name, in response to the input ``u``, shape (T, n_inputs)."""
@@ -111,12 +118,26 @@ class SpikingReservoir(Reservoir):
         """Of ``net``, driven by ``u``, the spikes of what is read recorded."""
         net = copy.copy(net)
         net.inputs, net.probes, net.weight_probes = dict(net.inputs), [], []
-        for name, w in self.w_in.items():
+        if self.encoder is not None:
+            self._send(net, *self.encoder.spikes(u, self.hold, self.dt))
+        for name, w in self.w_in.items() if self.encoder is None else ():
             times = self.hold * np.arange(len(u))
             net.input(f"reservoir input of {name}", name, snn.StepCurrent(u @ w.T, times))
         for name in self.read:
             net.record(name, "spikes")
         return snn.Simulation(net, dt=self.dt, threads=self.threads, quiet=True)
+
+    def _send(self, net: snn.Network, times: np.ndarray, channels: np.ndarray) -> None:
+        """Drive ``net`` by spikes of the channels; weights of either sign have an input of their own."""
+        for name, w in self.w_in.items():
+            for sign, side in (("+", w > 0), ("-", w < 0)):
+                channel, neuron = np.nonzero(side.T)
+                first = np.searchsorted(channel, np.arange(w.shape[1] + 1))
+                size = np.diff(first)[channels]  # neurons that a spike reaches
+                at = np.arange(size.sum()) + np.repeat(first[channels] - np.cumsum(size) + size, size)
+                if channel.size:
+                    spikes = snn.SpikeArray(np.repeat(times, size), neuron[at], w[neuron[at], channel[at]])
+                    net.input(f"reservoir input of {name} {sign}", name, spikes)
 
     def rates(self, u: Any) -> np.ndarray:
         """Mean rate under the input ``u`` of each neuron, in the order of the states: shape (n,), [Hz]."""
