@@ -1,6 +1,6 @@
 """Reservoir computing: spiking and rate reservoirs, readouts, measures and tasks."""
 
-from reservoir import encoders, measures, motion, tasks
+from reservoir import encoders, graphs, measures, motion, tasks, tuning
 from reservoir.base import Reservoir
 from reservoir.column import maass_column
 from reservoir.dale import DaleNetwork
@@ -16,5 +16,5 @@ from reservoir.what_when import Prediction, WhatWhen
 __all__ = [
     "FORCE", "MEET", "DaleNetwork", "DelayLayer", "EchoStateNetwork", "NLMS", "Prediction", "RLS", "Readout",
     "Reservoir", "Ridge", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "WhatWhen", "encoders", "filtered",
-    "maass_column", "measures", "motion", "random_network", "spectral_radius", "tasks",
+    "graphs", "maass_column", "measures", "motion", "random_network", "spectral_radius", "tasks", "tuning",
 ]  # fmt: skip

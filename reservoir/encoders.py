@@ -151,7 +151,7 @@ def population(u: Any, centres: Any, width: float) -> np.ndarray:
     """
     x, at = series("population.u", u), series("population.centres", centres, 1)[:, 0]
     distance = (x[:, :, None] - at) / _positive("population.width", width)
-    return np.exp(-0.5 * distance**2).reshape(len(x), -1)
+    return np.asarray(np.exp(-0.5 * distance**2).reshape(len(x), -1))
 
 
 def _positive(owner: str, value: Any) -> float:
