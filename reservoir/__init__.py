@@ -9,12 +9,14 @@ from reservoir.esn import EchoStateNetwork, spectral_radius
 from reservoir.force import FORCE
 from reservoir.meet import MEET
 from reservoir.readouts import NLMS, RLS, Readout, Ridge, Softmax
+from reservoir.search import Search, Trial, search
 from reservoir.self_tuning import SelfTuningReservoir
 from reservoir.spiking import SpikingReservoir, filtered, random_network
 from reservoir.what_when import Prediction, WhatWhen
 
 __all__ = [
     "FORCE", "MEET", "DaleNetwork", "DelayLayer", "EchoStateNetwork", "NLMS", "Prediction", "RLS", "Readout",
-    "Reservoir", "Ridge", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "WhatWhen", "encoders", "filtered",
-    "graphs", "maass_column", "measures", "motion", "random_network", "spectral_radius", "tasks", "tuning",
+    "Reservoir", "Ridge", "Search", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "Trial", "WhatWhen",
+    "encoders", "filtered", "graphs", "maass_column", "measures", "motion", "random_network", "search",
+    "spectral_radius", "tasks", "tuning",
 ]  # fmt: skip

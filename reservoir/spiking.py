@@ -311,7 +311,7 @@ def random_network(
         )
     net = snn.Network(seed=seed)
     parts = {"exc": np.arange(n_exc), "inh": np.arange(n_exc, n)}  # by number in positions and graph
-    graph = scipy.sparse.csr_array(rule) if scipy.sparse.issparse(rule) else None
+    graph: Any = rule.tocsr() if scipy.sparse.issparse(rule) else None  # type: ignore[attr-defined]
     if graph is not None:
         if graph.shape != (n, n):
             raise ShapeError(f"{owner}.rule: a graph must have shape ({n}, {n}); got {graph.shape}.")
