@@ -1,6 +1,6 @@
 """Reservoir computing: spiking and rate reservoirs, readouts, measures and tasks."""
 
-from reservoir import encoders, graphs, measures, motion, tasks, tuning
+from reservoir import datasets, encoders, graphs, measures, motion, tasks, tuning
 from reservoir.base import Reservoir
 from reservoir.column import maass_column
 from reservoir.dale import DaleNetwork
@@ -17,6 +17,6 @@ from reservoir.what_when import Prediction, WhatWhen
 __all__ = [
     "FORCE", "MEET", "DaleNetwork", "DelayLayer", "EchoStateNetwork", "NLMS", "Prediction", "RLS", "Readout",
     "Reservoir", "Ridge", "Search", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "Trial", "WhatWhen",
-    "encoders", "filtered", "graphs", "maass_column", "measures", "motion", "random_network", "search",
+    "datasets", "encoders", "filtered", "graphs", "maass_column", "measures", "motion", "random_network", "search",
     "spectral_radius", "tasks", "tuning",
 ]  # fmt: skip
