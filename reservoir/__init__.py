@@ -3,6 +3,7 @@
 from reservoir import datasets, encoders, graphs, measures, motion, tasks, tuning
 from reservoir.base import Reservoir
 from reservoir.column import maass_column
+from reservoir.compose import Deep, Parallel
 from reservoir.dale import DaleNetwork
 from reservoir.delay_layer import DelayLayer
 from reservoir.esn import EchoStateNetwork, spectral_radius
@@ -15,8 +16,8 @@ from reservoir.spiking import SpikingReservoir, filtered, random_network
 from reservoir.what_when import Prediction, WhatWhen
 
 __all__ = [
-    "FORCE", "MEET", "DaleNetwork", "DelayLayer", "EchoStateNetwork", "NLMS", "Prediction", "RLS", "Readout",
-    "Reservoir", "Ridge", "Search", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "Trial", "WhatWhen",
-    "datasets", "encoders", "filtered", "graphs", "maass_column", "measures", "motion", "random_network", "search",
-    "spectral_radius", "tasks", "tuning",
+    "FORCE", "MEET", "DaleNetwork", "Deep", "DelayLayer", "EchoStateNetwork", "NLMS", "Parallel", "Prediction", "RLS",
+    "Readout", "Reservoir", "Ridge", "Search", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "Trial",
+    "WhatWhen", "datasets", "encoders", "filtered", "graphs", "maass_column", "measures", "motion", "random_network",
+    "search", "spectral_radius", "tasks", "tuning",
 ]  # fmt: skip
