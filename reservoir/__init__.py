@@ -7,6 +7,7 @@ from reservoir.compose import Deep, Parallel
 from reservoir.dale import DaleNetwork
 from reservoir.delay_layer import DelayLayer
 from reservoir.esn import EchoStateNetwork, spectral_radius
+from reservoir.files import load, save
 from reservoir.force import FORCE
 from reservoir.meet import MEET
 from reservoir.readouts import NLMS, RLS, Readout, Ridge, Softmax
@@ -18,6 +19,6 @@ from reservoir.what_when import Prediction, WhatWhen
 __all__ = [
     "FORCE", "MEET", "DaleNetwork", "Deep", "DelayLayer", "EchoStateNetwork", "NLMS", "Parallel", "Prediction", "RLS",
     "Readout", "Reservoir", "Ridge", "Search", "SelfTuningReservoir", "Softmax", "SpikingReservoir", "Trial",
-    "WhatWhen", "datasets", "encoders", "filtered", "graphs", "maass_column", "measures", "motion", "random_network",
-    "search", "spectral_radius", "tasks", "tuning",
+    "WhatWhen", "datasets", "encoders", "filtered", "graphs", "load", "maass_column", "measures", "motion",
+    "random_network", "save", "search", "spectral_radius", "tasks", "tuning",
 ]  # fmt: skip
