@@ -34,7 +34,8 @@ def is_list(values: Any) -> bool:
 
 class Reservoir:
     """Base of reservoirs: :meth:`fit` and :meth:`predict` begin every sequence at rest, so that a prediction depends on
-    its input alone. ``n`` states are read; there are ``n_inputs``.
+    its input alone; :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, where there is one.
+    ``n`` states are read; there are ``n_inputs``.
     """
 
     n: int
@@ -44,6 +45,36 @@ class Reservoir:
     def states(self, u: Any) -> np.ndarray:
         """States after each step of the input ``u``, shape (T, n_inputs), from rest: array of shape (T, n)."""
         raise NotImplementedError
+
+    def reset(self) -> None:
+        """Return to rest."""
+        raise ModelError(f"{type(self).__name__}: begins every series at rest; it has no present state. Use states().")
+
+    def run(self, u: Any) -> np.ndarray:
+        """States after each step of the input ``u``, shape (T, n_inputs), from the present state: shape (T, n)."""
+        raise ModelError(f"{type(self).__name__}: begins every series at rest; it has no present state. Use states().")
+
+    def step(self, u: Any) -> np.ndarray:
+        """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,), from the present state; the
+        state itself without a readout."""
+        state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
+        return np.asarray((state if self.readout is None else self.readout.predict(state))[0])
+
+    def generate(self, steps: int, first: Any) -> np.ndarray:
+        """Closed loop: the output is the next input; ``first`` is the input of the first step.
+
+        Returns the outputs, shape (steps, n_inputs). Drive the reservoir with :meth:`run` before.
+        """
+        owner = f"{type(self).__name__}.generate"
+        self._need_readout(owner)
+        value = series(f"{owner}.first", np.reshape(np.asarray(first, float), (1, -1)), self.n_inputs)[0]
+        out = np.empty((int(steps), self.n_inputs))
+        for t in range(len(out)):
+            value = self.step(value)
+            if value.shape != (self.n_inputs,):
+                raise ShapeError(f"{owner}: needs as many outputs as inputs; got {value.size} and {self.n_inputs}.")
+            out[t] = value
+        return out
 
     def fit(self, u: Any, y: Any, washout: int = 0) -> "Reservoir":
         """Train the readout.

@@ -177,28 +177,6 @@ class EchoStateNetwork(Reservoir):
         self.reset()
         return self.run(u)
 
-    def step(self, u: Any) -> np.ndarray:
-        """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,), from the present state; the
-        state itself without a readout."""
-        state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
-        return np.asarray((state if self.readout is None else self.readout.predict(state))[0])
-
-    def generate(self, steps: int, first: Any) -> np.ndarray:
-        """Closed loop: the output is the next input; ``first`` is the input of the first step.
-
-        Returns the outputs, shape (steps, n_inputs). Drive the reservoir with :meth:`run` before.
-        """
-        owner = f"{type(self).__name__}.generate"
-        self._need_readout(owner)
-        value = series(f"{owner}.first", np.reshape(np.asarray(first, float), (1, -1)), self.n_inputs)[0]
-        out = np.empty((int(steps), self.n_inputs))
-        for t in range(len(out)):
-            value = self.step(value)
-            if value.shape != (self.n_inputs,):
-                raise ShapeError(f"{owner}: needs as many outputs as inputs; got {value.size} and {self.n_inputs}.")
-            out[t] = value
-        return out
-
 
 def _matrix(name: str, values: Any) -> scipy.sparse.csr_array:
     try:

@@ -167,6 +167,36 @@ def separation(a: Any, b: Any) -> np.ndarray:
     return np.asarray(np.linalg.norm(x - y, axis=1))
 
 
+def branching_ratio(counts: Any, lags: int = 20) -> float:
+    """How many spikes a spike causes in the next bin, from the spikes of a population alone.
+
+    Regressions of the counts on those k bins before have the slopes b m^k, k = 1 .. lags, where each spike causes m on
+    average and others come from outside; m, 0.001 to 1.5, is fitted with b free, so neurons that are not seen do not
+    bias it. Below 1 activity dies out, at 1 it is critical. An input whose changes all neurons share adds to it.
+
+    Parameters
+    ----------
+    counts : spikes in each bin, such as ``SpikeRecord.counts(4.0)``, shape (T,); the input must be stationary
+    lags : as long as the correlations last, >= 3
+
+    References
+    ----------
+    Wilting & Priesemann 2018, doi:10.1038/s41467-018-04725-4
+    """
+    a = series("branching_ratio.counts", counts, 1)[:, 0]
+    lags, _ = _lags("branching_ratio", lags, None, len(a))
+    if lags < 3 or len(a) < 10 * lags:
+        raise ModelError(f"branching_ratio.lags: must be 3 to a tenth of the {len(a)} bins; got {lags}.")
+    if a.std() == 0.0:
+        raise ModelError("branching_ratio.counts: must vary; got a constant.")
+    k = np.arange(1, lags + 1)
+    slopes = np.array([np.cov(a[:-d], a[d:])[0, 1] / np.var(a[:-d]) for d in k])
+    m = np.linspace(0.001, 1.5, 1500)
+    powers = m[:, None] ** k
+    b = powers @ slopes / np.sum(powers**2, axis=1)
+    return float(m[np.argmin(np.sum((b[:, None] * powers - slopes) ** 2, axis=1))])
+
+
 def lyapunov(net: EchoStateNetwork, u: Any, distance: float = 1e-8, washout: int = 100, seed: int = 0) -> float:
     """Largest finite-time Lyapunov exponent of a rate reservoir along its response to ``u``, per step.
 

@@ -162,6 +162,12 @@ class RLS(Readout):
     k = P x / (forgetting + x^T P x), weights += k e^T, P = (P - k x^T P) / forgetting; P = I / alpha at first.
     After T steps the weights minimise sum_t forgetting^(T-t) |e_t|^2 + alpha forgetting^T |weights|^2.
 
+    Numerics
+    --------
+    Steps given together are learned in blocks of up to 32, R with one state a row: with P = P / forgetting^m,
+    K = P R^T (diag(forgetting^-(m-1), .., 1) + R P R^T)^-1, weights += K E, P -= K R P. That is the same minimum; P is
+    read once a block, and kept symmetric.
+
     Parameters
     ----------
     alpha : > 0, penalty of the start
@@ -175,6 +181,8 @@ class RLS(Readout):
     def __init__(self, alpha: float = 1.0, forgetting: float = 1.0) -> None:
         self.alpha = _bounded("RLS.alpha", alpha, 0.0, open_low=True)
         self.forgetting = _bounded("RLS.forgetting", forgetting, 0.0, 1.0, open_low=True)
+        # as long as the weights of the steps in a block are within a factor of 1e8
+        self._block = 32 if self.forgetting > 10.0 ** (-8.0 / 32) else max(1, int(-8.0 / np.log10(self.forgetting)))
         self.reset()
 
     def reset(self) -> None:
@@ -191,24 +199,27 @@ class RLS(Readout):
             self._p, theta = np.eye(n + 1) / self.alpha, np.zeros((n + 1, y.shape[1]))
         else:
             theta = np.vstack([self.weights, self.bias])
-        one = np.ones(n + 1)
-        for state, target in zip(x, y, strict=True):
-            one[:n] = state
-            q = self._p @ one
-            k = q / (self.forgetting + one @ q)
-            theta += np.outer(k, target - one @ theta)
-            self._p -= np.outer(k, q)
-            self._p /= self.forgetting
+        ones = np.hstack([x, np.ones((len(x), 1))])
+        for first in range(0, len(x), self._block):
+            rows = ones[first : first + self._block]
+            self._p /= self.forgetting ** len(rows)
+            q = rows @ self._p
+            older = self.forgetting ** -np.arange(len(rows) - 1.0, -1.0, -1.0)  # errors long ago weigh less
+            k = scipy.linalg.solve(np.diag(older) + q @ rows.T, q, assume_a="pos").T
+            theta += k @ (y[first : first + self._block] - rows @ theta)
+            self._p -= k @ q
+            self._p = 0.5 * (self._p + self._p.T)
         self.weights, self.bias = theta[:n].copy(), theta[n].copy()
 
 
 class NLMS(Readout):
-    """Normalised least mean squares on centred states: one state's worth of memory, no matrix.
+    """Normalised least mean squares on centred states: one state's worth of memory, no matrix. With a gate it is a
+    three-factor rule: presynaptic state, error, and a signal that says when and for which output to learn.
 
     Equations
     ---------
     x' = x - mean, with mean += (x - mean) / tau after each step (the mean of all steps while there are fewer than tau);
-    e = y - weights^T x' - bias; weights += rate e x' / (|x'|^2 + 1), bias += rate e / (|x'|^2 + 1).
+    e = gate (y - weights^T x' - bias); weights += rate e x' / (|x'|^2 + 1), bias += rate e / (|x'|^2 + 1).
     The mean goes on only while learning; ``bias`` as given out includes it, so that y = weights^T x + bias.
 
     Parameters
@@ -218,7 +229,7 @@ class NLMS(Readout):
 
     References
     ----------
-    Haykin 2002, Adaptive Filter Theory, chapter 6
+    Haykin 2002, Adaptive Filter Theory, chapter 6; Gerstner et al. 2018, doi:10.3389/fncir.2018.00053 (three factors)
     """
 
     def __init__(self, rate: float = 0.05, tau: float = 1000.0) -> None:
@@ -231,19 +242,24 @@ class NLMS(Readout):
         self._seen = 0
         self.weights = self.bias = None  # type: ignore[assignment]
 
-    def partial_fit(self, x: Any, y: Any) -> None:
-        """See :class:`Readout`."""
+    def partial_fit(self, x: Any, y: Any, gate: Any = None) -> None:
+        """See :class:`Readout`; ``gate`` : >= 0 and <= 1, shape (T, n_outputs), or (T,) for all outputs; None: 1."""
         known = self.weights.shape if self._seen else (None, None)
         x, y = self._pair(x, y, *known)
+        gates = np.ones_like(y) if gate is None else series("NLMS.fit.gate", gate)
+        if len(gates) != len(y) or gates.shape[1] not in (1, y.shape[1]):
+            raise ShapeError(f"NLMS.fit.gate: must have shape ({len(y)},) or {y.shape}; got {np.shape(gate)}.")
+        if gates.min() < 0 or gates.max() > 1:
+            raise ModelError(f"NLMS.fit.gate: must be 0 to 1; got {gates.min():g} to {gates.max():g}.")
         if not self._seen:
             self.weights, self._mean, self._offset = (
                 np.zeros((x.shape[1], y.shape[1])),
                 x[0].copy(),
                 np.zeros(y.shape[1]),
             )
-        for state, target in zip(x, y, strict=True):
+        for state, target, open_ in zip(x, y, gates, strict=True):
             a = state - self._mean
-            e = (target - a @ self.weights - self._offset) * (self.rate / (a @ a + 1.0))
+            e = open_ * (target - a @ self.weights - self._offset) * (self.rate / (a @ a + 1.0))
             self.weights += np.outer(a, e)
             self._offset += e
             self._seen += 1

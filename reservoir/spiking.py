@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import scipy.signal
+import scipy.sparse
 
 import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import Reservoir, series
+from reservoir.encoders import Encoder
 
 SILENT, SATURATED = 0.1, 200.0  # Hz
 STRONGEST = 20.0  # bound of an adapted weight, relative to the mean of those of its projection
@@ -22,9 +24,10 @@ class SpikingReservoir(Reservoir):
 
     Equations
     ---------
-    Sample k of the input is a current w_in u(k) [pA] from k hold to (k+1) hold. The state of a neuron is the sum over
-    its spikes of exp(-s/tau) - exp(-s/tau_rise), s the time since the spike; with tau_rise = 0 of exp(-s/tau) alone. It
-    is sampled at the end of each hold.
+    Sample k of the input is a current w_in u(k) [pA] from k hold to (k+1) hold; with an encoder, each spike that it
+    makes of channel c arrives at neuron i with the weight w_in[i, c]. The state of a neuron is the sum over its spikes
+    of exp(-s/tau) - exp(-s/tau_rise), s the time since the spike; with tau_rise = 0 of exp(-s/tau) alone. It is sampled
+    at the end of each hold.
 
     Numerics
     --------
@@ -34,13 +37,15 @@ class SpikingReservoir(Reservoir):
     Parameters
     ----------
     net : the network
-    w_in : weights of the input by name of population: array of shape (n_population, n_inputs), [pA]
+    w_in : weights of the input by name of population: array of shape (n_population, n_inputs), [pA]; with an encoder,
+        (n_population, channels), in the unit of the model's receptor
     read : names of the populations whose states are read; None: all with neurons, in their order
     hold : time for which a sample lasts, [ms], a multiple of dt
     tau : time constant of the filter, [ms], > 0;  tau_rise : >= 0 and < tau
     dt : step of the simulation, [ms]
     readout : such as :class:`reservoir.Ridge`
     threads : of the simulation
+    encoder : of :mod:`reservoir.encoders`: makes spikes of the input; None: currents
 
     Warns
     -----
@@ -65,6 +70,7 @@ class SpikingReservoir(Reservoir):
     def __init__(
         self, net: snn.Network, w_in: dict[str, Any], read: Any = None, hold: float = 10.0, tau: float = 30.0,
         tau_rise: float = 0.0, dt: float = 1.0, readout: Any = None, threads: int | None = None,
+        encoder: Encoder | None = None,
     ) -> None:  # fmt: skip
         owner = "SpikingReservoir"
         neurons = {name: p for name, p in net.populations.items() if p.spec is not None}
@@ -90,7 +96,9 @@ class SpikingReservoir(Reservoir):
         _check_filter(owner, hold, tau, tau_rise)
         self.net, self.read, self.hold, self.dt, self.threads = net, names, float(hold), float(dt), threads
         self.tau, self.tau_rise, self.readout = float(tau), float(tau_rise), readout
-        self.n, self.n_inputs = sum(neurons[k].n for k in names), widths.pop()
+        self.n, self.n_inputs, self.encoder = sum(neurons[k].n for k in names), widths.pop(), encoder
+        if encoder is not None:
+            self.n_inputs = encoder.inputs(self.n_inputs)
 
     def record(self, u: Any) -> dict[str, snn.SpikeRecord]:
         """Spikes of the populations read, by name, in response to the input ``u``, shape (T, n_inputs)."""
@@ -111,12 +119,46 @@ class SpikingReservoir(Reservoir):
         """Of ``net``, driven by ``u``, the spikes of what is read recorded."""
         net = copy.copy(net)
         net.inputs, net.probes, net.weight_probes = dict(net.inputs), [], []
-        for name, w in self.w_in.items():
+        if self.encoder is not None:
+            self._send(net, *self.encoder.spikes(u, self.hold, self.dt))
+        for name, w in self.w_in.items() if self.encoder is None else ():
             times = self.hold * np.arange(len(u))
             net.input(f"reservoir input of {name}", name, snn.StepCurrent(u @ w.T, times))
         for name in self.read:
             net.record(name, "spikes")
         return snn.Simulation(net, dt=self.dt, threads=self.threads, quiet=True)
+
+    def _send(self, net: snn.Network, times: np.ndarray, channels: np.ndarray) -> None:
+        """Drive ``net`` by spikes of the channels; weights of either sign have an input of their own."""
+        for name, w in self.w_in.items():
+            for sign, side in (("+", w > 0), ("-", w < 0)):
+                neuron, channel = np.nonzero(side)
+                spike, edge = fan_out(channels, channel, w.shape[1])
+                if channel.size:
+                    sent = snn.SpikeArray(times[spike], neuron[edge], w[neuron[edge], channel[edge]])
+                    net.input(f"reservoir input of {name} {sign}", name, sent)
+
+    def scaled(self, factor: float) -> "SpikingReservoir":
+        """The reservoir with the weights of all projections between neurons times ``factor``, > 0; without a readout.
+
+        Plastic projections keep theirs, their weights being within the bounds of a rule.
+        """
+        if not 0 < factor < np.inf:
+            raise ModelError(f"SpikingReservoir.scaled.factor: must be > 0; got {factor!r}.")
+        new, sim = copy.copy(self), None
+        new.net, new.readout = copy.copy(self.net), None
+        new.net.projections = dict(self.net.projections)
+        for name, projection in self.net.projections.items():
+            if projection.plasticity is not None or projection.source.spec is None:
+                continue
+            changes = {"weight": projection.weight}
+            if not isinstance(projection.weight, (float, np.ndarray)):  # a distribution: draw it, and the edges
+                sim = sim or snn.Simulation(self.net, dt=self.dt, threads=self.threads, quiet=True)
+                sources, targets, weights, delays = sim.connections(name)
+                changes = {"rule": snn.from_arrays(sources, targets), "weight": weights, "delay": delays}
+            changes["weight"] = np.asarray(changes["weight"] * factor, np.float32).astype(np.float64)
+            new.net.projections[name] = dataclasses.replace(projection, **changes)
+        return new
 
     def rates(self, u: Any) -> np.ndarray:
         """Mean rate under the input ``u`` of each neuron, in the order of the states: shape (n,), [Hz]."""
@@ -188,6 +230,15 @@ class SpikingReservoir(Reservoir):
         return np.hstack([filtered(spikes[k], self.hold, self.tau, self.tau_rise) for k in self.read])
 
 
+def fan_out(ids: np.ndarray, sources: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """(spikes, edges) of every event that spikes of ``ids`` make on edges from ``sources``, both in 0 .. n - 1."""
+    order = np.argsort(sources, kind="stable")
+    begin = np.searchsorted(sources[order], np.arange(n + 1))
+    size = np.diff(begin)[ids]
+    at = np.arange(size.sum()) + np.repeat(begin[ids] - np.cumsum(size) + size, size)
+    return np.repeat(np.arange(len(ids)), size), order[at]
+
+
 def filtered(record: snn.SpikeRecord, every: float, tau: float, tau_rise: float = 0.0) -> np.ndarray:
     """Spikes through an exponential filter, sampled ``every`` ms from the start of the record on; exact.
 
@@ -236,12 +287,13 @@ def random_network(
     model : of all neurons, any registered one; distributions as its parameters make neurons differ
     rule : of all four projections, such as ``snn.pairwise_bernoulli(0.1)``, ``snn.distance_dependent(..)``. A rule that
         counts, such as ``snn.fixed_indegree(80)``, counts excitatory sources; inhibitory ones are (1 - excitatory) /
-        excitatory times as many
+        excitatory times as many. Or a graph of all neurons, such as :func:`reservoir.graphs.small_world`; which of them
+        are inhibitory is drawn
     weight : mean excitatory weight, > 0, in the unit of the model's receptor; inhibitory ones are -balance times it
     delay : number or distribution, [ms]
     weight_std : standard deviation relative to the mean, >= 0; normal, truncated at 0
     excitatory : share of the neurons, > 0 and < 1
-    positions : shape (n, d), the excitatory neurons first; for rules of distance
+    positions : shape (n, d), the excitatory neurons first, or with a graph in its order; for rules of distance
     init : initial values of state variables, see :meth:`snn.Network.population`
     seed : fixes everything drawn
 
@@ -258,7 +310,14 @@ def random_network(
             f"{owner}.weight: must be > 0, weight_std and balance >= 0; got {weight!r}, {weight_std!r} and {balance!r}."
         )
     net = snn.Network(seed=seed)
-    where = (None, None) if positions is None else (np.asarray(positions)[:n_exc], np.asarray(positions)[n_exc:])
+    parts = {"exc": np.arange(n_exc), "inh": np.arange(n_exc, n)}  # by number in positions and graph
+    graph: Any = rule.tocsr() if scipy.sparse.issparse(rule) else None  # type: ignore[attr-defined]
+    if graph is not None:
+        if graph.shape != (n, n):
+            raise ShapeError(f"{owner}.rule: a graph must have shape ({n}, {n}); got {graph.shape}.")
+        drawn = np.random.default_rng(seed).permutation(n)
+        parts = {"exc": np.sort(drawn[:n_exc]), "inh": np.sort(drawn[n_exc:])}
+    where = [None if positions is None else np.asarray(positions)[part] for part in parts.values()]
     net.population("exc", n_exc, model, init=init, positions=where[0])
     net.population("inh", n - n_exc, model, init=init, positions=where[1])
     fewer = rule
@@ -272,7 +331,10 @@ def random_network(
             side = {"low": 0.0} if mean > 0 else {"high": 0.0}
             value = snn.normal(mean, weight_std * abs(mean), **side)
         for target in ("exc", "inh"):
-            net.connect(source, target, rule if source == "exc" else fewer, weight=value, delay=delay)
+            law = rule if source == "exc" else fewer
+            if graph is not None:
+                law, _ = snn.from_sparse(graph[parts[target]][:, parts[source]].T)
+            net.connect(source, target, law, weight=value, delay=delay)
     return net
 
 

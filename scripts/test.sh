@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-bash scripts/setup.sh dev peers analysis nwb nir torch mpi dask pynn
+bash scripts/setup.sh dev peers analysis nwb nir torch mpi dask pynn search
 
 export MPLBACKEND="${MPLBACKEND:-Agg}"
 python=.venv/bin/python

@@ -25,6 +25,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from verify_balance import balance_rate, balance_spiking, delays, self_tuning
+from verify_column import maass_separation
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
@@ -40,13 +41,7 @@ from verify_ranks import ranks
 from verify_records import kill, streaming
 from verify_reliability import kill_resume, one_day, resume_everything, ten_million
 from verify_reservoirs import force_signals, force_sine, force_song
-from verify_statistics import (
-    microcircuit_full,
-    statistics_brunel,
-    statistics_coba,
-    statistics_cuba,
-    statistics_microcircuit,
-)
+from verify_statistics import microcircuit_full, statistics_brunel, statistics_coba, statistics_cuba, statistics_microcircuit
 from verify_sweep import sweep
 from verify_torch import torch_conversion, torch_training
 from verify_voltage import clopath, r_max
@@ -60,7 +55,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
         one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
         balance_rate, balance_spiking, self_tuning, delays, motion_detection, learning_rules, learning_networks,
-        loihi_fuzz, loihi_speed, ground_truth,
+        loihi_fuzz, loihi_speed, ground_truth, maass_separation,
     )
 }  # fmt: skip
 

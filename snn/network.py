@@ -290,6 +290,14 @@ class Network:
             receptors = (receptors[bounds[1] <= 0.0],) * 2
         if short_term is not None and not isinstance(short_term, ShortTerm):
             raise ModelError(f"{owner}.short_term: must be a short-term rule; got {short_term!r}.")
+        if short_term is not None and receptors[0] != receptors[1]:
+            low, high = _range(weight)
+            if low < 0.0 < high:
+                raise ModelError(
+                    f"{owner}.weight: must be of one sign with short-term plasticity; got {low:g} to {high:g}. Give "
+                    "excitatory and inhibitory synapses a projection each, or name a receptor."
+                )
+            receptors = (receptors[low < 0.0],) * 2
         axonal_delay = plain(axonal_delay, "ms", f"{owner}.axonal_delay")
         if np.ndim(axonal_delay) or not 0 <= axonal_delay < np.inf:
             raise ModelError(f"{owner}.axonal_delay: must be a number >= 0 ms; got {axonal_delay!r}.")

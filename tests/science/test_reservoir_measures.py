@@ -191,6 +191,38 @@ def test_rls_is_weighted_ridge(forgetting):
     assert np.allclose(np.vstack([readout.weights, readout.bias]), theta, rtol=0, atol=1e-8)
 
 
+@pytest.mark.parametrize(("forgetting", "n"), [(1.0, 12), (0.98, 12), (0.5, 1)])  # 0.5: remembers two steps
+def test_rls_in_blocks_is_step_by_step(forgetting, n):
+    x, y = states_and_targets()
+    x = x[:, :n]
+    together = reservoir.RLS(alpha=0.3, forgetting=forgetting)
+    together.partial_fit(x[:75], y[:75])
+    p, theta = np.eye(n + 1) / 0.3, np.zeros((n + 1, y.shape[1]))
+    for state, target in zip(np.hstack([x[:75], np.ones((75, 1))]), y, strict=False):
+        k = p @ state / (forgetting + state @ p @ state)
+        theta += np.outer(k, target - state @ theta)
+        p = (p - np.outer(k, state @ p)) / forgetting
+    assert np.allclose(np.vstack([together.weights, together.bias]), theta, rtol=0, atol=1e-8 * np.abs(theta).max())
+    assert np.allclose(together._p, p, rtol=1e-6, atol=1e-9 * np.abs(p).max())
+
+
+def test_nlms_learns_where_its_gate_is_open():
+    rng = np.random.default_rng(3)
+    x, w = rng.normal(size=(6000, 8)), rng.normal(size=(8, 2))
+    y, gate = x @ w, rng.uniform(size=(6000, 2)) < 0.5
+    gate[:, 1] &= np.arange(6000) > 3000
+    wrong = np.where(gate, y, 100.0)  # what is not to be learned
+    readout = reservoir.NLMS(rate=0.5)
+    readout.partial_fit(x[:3000], wrong[:3000], gate[:3000])
+    assert np.allclose(readout.weights[:, 0], w[:, 0], atol=0.05) and not readout.weights[:, 1].any()
+    readout.partial_fit(x[3000:], wrong[3000:], gate[3000:])
+    assert np.allclose(readout.weights, w, atol=0.05)
+    plain, opened = reservoir.NLMS(), reservoir.NLMS()
+    plain.partial_fit(x, y)
+    opened.partial_fit(x, y, np.ones(6000))
+    assert np.array_equal(plain.weights, opened.weights)
+
+
 def test_nlms_learns_around_the_mean():
     rng = np.random.default_rng(2)
     x = rng.normal(size=(20_000, 12)) + 5.0  # the common part is ten times the signal's variance

@@ -47,6 +47,14 @@ def test_doctests(name):
         (lambda: reservoir.RLS(forgetting=1.5), "must be > 0 and <= 1"),
         (lambda: reservoir.NLMS(rate=2.0), "must be > 0 and < 2"),
         (lambda: reservoir.RLS().fit(np.ones((3, 2)), np.ones((4, 1))), "as long as x"),
+        (
+            lambda: reservoir.NLMS().partial_fit(np.ones((3, 2)), np.ones((3, 2)), np.ones((3, 3))),
+            "gate: must have shape (3,) or (3, 2); got (3, 3)",
+        ),
+        (
+            lambda: reservoir.NLMS().partial_fit(np.ones((3, 2)), np.ones((3, 1)), [0, 2, 1]),
+            "gate: must be 0 to 1; got 0 to 2",
+        ),
         (lambda: reservoir.Softmax().fit(np.ones((3, 2)), np.ones((3, 2))), "sums from 2 to 2"),
         (lambda: reservoir.Softmax(0.0), "penalty: must be > 0"),
         (lambda: tasks.narma(10, order=7), "order: must be"),

@@ -1,0 +1,92 @@
+"""The column of Maass, Natschlaeger & Markram (2002): the network of the first liquid state machine."""
+
+import numpy as np
+
+import plasticity
+import snn
+from kernels.errors import ModelError, ShapeError
+
+# Source and target; share C of the probability, mean weight [pA], U, tau_rec and tau_fac [ms], delay [ms].
+SYNAPSES = {
+    ("exc", "exc"): (0.3, 30_000.0, 0.5, 1100.0, 50.0, 1.5),
+    ("exc", "inh"): (0.2, 60_000.0, 0.05, 125.0, 1200.0, 0.8),
+    ("inh", "exc"): (0.4, -19_000.0, 0.25, 700.0, 20.0, 0.8),
+    ("inh", "inh"): (0.1, -19_000.0, 0.32, 144.0, 60.0, 0.8),
+}
+INPUT = {"exc": 18_000.0, "inh": 9_000.0}  # pA, weight of an input spike
+NEURON = {"tau_m": 30.0, "c_m": 30_000.0, "e_l": 0.0, "v_th": 15.0, "v_reset": 13.5, "i_e": 13_500.0,
+          "tau_syn_ex": 3.0, "tau_syn_in": 6.0}  # fmt: skip
+T_REF = {"exc": 3.0, "inh": 2.0}  # ms
+
+
+def maass_column(
+    shape: tuple[int, ...] = (3, 3, 15), length: float = 2.0, excitatory: float = 0.8, scale: float = 1.0,
+    seed: int = 0,
+) -> snn.Network:  # fmt: skip
+    """A column of neurons on a grid with dynamic synapses, populations "exc" and "inh".
+
+    Equations
+    ---------
+    Neurons a and b of a grid of distance 1 are connected with probability C exp(-(D(a, b) / length)^2); C, and the
+    means of weight A, U, tau_rec, tau_fac and the delay depend on the kinds of a and b (``SYNAPSES``). LIF neurons
+    (:class:`snn.LIFExp`) of 30 ms and 1 MOhm, 1.5 mV from reset to threshold, a constant current that takes them to
+    their reset, initial v uniform between the two. Short-term plasticity: :class:`plasticity.TsodyksMarkram`. Weights
+    follow a gamma distribution of shape 1 (exponential).
+
+    The paper draws U, tau_rec and tau_fac of each synapse, with a standard deviation of half the mean; here all
+    synapses between two kinds have the means, because a projection has one set of them.
+
+    Parameters
+    ----------
+    shape : of the grid; the number of neurons is its product
+    length : lambda, in units of the grid, > 0
+    excitatory : share of the neurons, > 0 and < 1; which ones is drawn
+    scale : factor of all recurrent weights, >= 0; 0: no recurrent projections
+    seed : fixes everything drawn
+
+    Returns
+    -------
+    An ordinary network, with positions. Weights of input spikes are in ``reservoir.column.INPUT``; a column of them for
+    each channel is ``w_in`` of :class:`reservoir.SpikingReservoir` with an encoder.
+
+    References
+    ----------
+    Maass, Natschlaeger & Markram 2002, doi:10.1162/089976602760407955
+
+    Examples
+    --------
+    >>> net = maass_column(seed=1)
+    >>> net.populations["exc"].n, net.populations["inh"].n
+    (108, 27)
+    """
+    owner = "maass_column"
+    sides = np.asarray(shape)
+    if sides.ndim != 1 or not sides.size or sides.dtype.kind not in "iu" or sides.min() < 1:
+        raise ShapeError(f"{owner}.shape: must be lengths of a grid, integers >= 1; got {shape!r}.")
+    for name, value, low in (("length", length, 1e-9), ("scale", scale, 0.0)):
+        if not low <= value < np.inf:
+            raise ModelError(f"{owner}.{name}: must be {'>' if low else '>='} 0; got {value!r}.")
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*(np.arange(k) for k in sides), indexing="ij"), axis=-1).reshape(-1, sides.size)
+    n_exc = round(excitatory * len(grid))
+    if not 0 < n_exc < len(grid):
+        raise ModelError(f"{owner}.excitatory: must leave neurons of both kinds; got {excitatory!r} of {len(grid)}.")
+    place = rng.permutation(len(grid))
+    where = {"exc": grid[np.sort(place[:n_exc])].astype(float), "inh": grid[np.sort(place[n_exc:])].astype(float)}
+    net = snn.Network(seed=seed)
+    for kind, at in where.items():
+        model = snn.LIFExp(**NEURON, t_ref=T_REF[kind])
+        net.population(kind, len(at), model, init={"v": snn.uniform(13.5, 15.0)}, positions=at)
+    for (source, target), (share, weight, u_se, tau_rec, tau_fac, delay) in SYNAPSES.items():
+        distance = np.linalg.norm(where[source][:, None] - where[target], axis=2)
+        chosen = rng.random(distance.shape) < share * np.exp(-((distance / length) ** 2))
+        if source == target:
+            np.fill_diagonal(chosen, False)
+        sources, targets = np.nonzero(chosen)
+        weights = scale * weight * rng.standard_exponential(len(sources))
+        if scale > 0 and len(sources):
+            rule = plasticity.TsodyksMarkram(u_se=u_se, tau_rec=tau_rec, tau_fac=tau_fac)
+            net.connect(
+                source, target, snn.from_arrays(sources, targets), weight=weights, delay=delay, short_term=rule
+            )  # fmt: skip
+    return net

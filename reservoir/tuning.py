@@ -1,0 +1,171 @@
+"""Where a spiking reservoir works: its effective gain, balance and sensitivity, and weights set by one of them."""
+
+import copy
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+
+import snn
+from kernels.errors import ModelError, ShapeError
+from reservoir.base import series
+from reservoir.esn import spectral_radius
+from reservoir.spiking import SpikingReservoir, fan_out
+
+
+class Balance(NamedTuple):
+    """What arrives at each neuron read in a second: sums of weights, each [unit of the weight x Hz], shape (n,)."""
+
+    excitatory: np.ndarray
+    inhibitory: np.ndarray  # <= 0
+
+
+def balance(liquid: SpikingReservoir, u: Any) -> Balance:
+    """Mean excitation and inhibition from the neurons read, while ``u``, shape (T, n_inputs), goes by."""
+    u = series("balance.u", u, liquid.n_inputs)
+    w, rates = _weights(liquid), liquid.rates(u)
+    return Balance(w.maximum(0.0) @ rates, w.minimum(0.0) @ rates)
+
+
+def effective_gain(liquid: SpikingReservoir, u: Any, step: float = 0.1) -> float:
+    """Spectral radius of the linear response of rates to rates: what a small change of the activity grows by from one
+    round through the recurrent synapses to the next.
+
+    Equations
+    ---------
+    J_ij = chi_ps w_ij, with chi the change of the mean rate of the neurons of i's population p for a change of what
+    they receive [weight x Hz] from excitatory (s = +) or inhibitory synapses. It is measured without recurrence: the
+    spikes of a run are sent again, those through synapses of one sign with weights times 1 + step and 1 - step.
+    The number of spikes sets its precision.
+
+    Parameters
+    ----------
+    liquid : all recurrent projections static, without short-term plasticity
+    u : shape (T, n_inputs);  step : > 0 and < 1
+    """
+    owner = "effective_gain"
+    u = series(f"{owner}.u", u, liquid.n_inputs)
+    if not 0 < step < 1:
+        raise ModelError(f"{owner}.step: must be > 0 and < 1; got {step!r}.")
+    w, spikes = _weights(liquid, whole=True), liquid.record(u)
+    seconds = 1e-3 * liquid.hold * len(u)
+    rates = np.concatenate([spikes[k].rates() for k in liquid.read])
+    split = np.cumsum([0] + [liquid.net.populations[k].n for k in liquid.read])
+    response = np.zeros((liquid.n, 2))
+    for s, sign in enumerate((1, -1)):
+        side = (w * sign).maximum(0.0)
+        drive = side @ rates
+        counts = [_again(liquid, u, spikes, sign, factor) for factor in (1.0 + step, 1.0 - step)]
+        change = (counts[0] - counts[1]) / seconds
+        for a, b in zip(split[:-1], split[1:], strict=True):
+            total = 2.0 * step * drive[a:b].sum()
+            response[a:b, s] = change[a:b].sum() / total if total > 0.0 else 0.0
+    up, down = (scipy.sparse.diags_array(response[:, s]) @ (w * sign).maximum(0.0) for s, sign in enumerate((1, -1)))
+    return spectral_radius(up + down)
+
+
+def exponent(liquid: SpikingReservoir, u: Any, size: float, at: int = 50, window: int = 20, trials: int = 10) -> float:
+    """Finite-time Lyapunov exponent [1/s]: the rate at which the states of two runs part whose input differs in one
+    sample.
+
+    The slope over ``window`` samples of the logarithm of the distance of states, root mean square over the trials.
+    States are filtered spikes, so it is never much below -1/tau; above 0 the difference grows.
+
+    Parameters
+    ----------
+    u : shape (T, n_inputs), T >= trials (at + window), of which each trial takes a piece of its own
+    size : added to all inputs in sample ``at`` of the piece, > 0
+    at, window, trials : samples before the change, samples after it, and pieces
+    """
+    u = series("exponent.u", u, liquid.n_inputs)
+    if len(u) < trials * (at + window) or min(at, window - 1, trials) < 1:
+        raise ShapeError(
+            f"exponent.u: must hold trials (at + window) = {trials * (at + window)} samples, at >= 1, window >= 2, "
+            f"trials >= 1; got {len(u)} samples."
+        )
+    squares = np.zeros(window)
+    for piece in np.split(u[: trials * (at + window)], trials):
+        other = piece.copy()
+        other[at] += size
+        squares += np.sum((liquid.states(piece)[at:] - liquid.states(other)[at:]) ** 2, axis=1)
+    if not np.all(squares > 0.0):
+        raise ModelError(f"exponent.size: the states do not differ after {int(np.argmin(squares))} samples; raise it.")
+    slope = np.polyfit(np.arange(window), 0.5 * np.log(squares / trials), 1)[0]
+    return float(slope * 1000.0 / liquid.hold)
+
+
+def tuned(
+    liquid: SpikingReservoir, measure: Callable[[SpikingReservoir], float], target: float, low: float = 0.1,
+    high: float = 10.0, rounds: int = 8,
+) -> SpikingReservoir:  # fmt: skip
+    """``liquid`` with its recurrent weights scaled so that ``measure`` of it is ``target``; without a readout.
+
+    Bisection of the logarithm of the factor between ``low`` and ``high``; after ``rounds`` it is known to a factor of
+    (high / low)^(2^-rounds). ``measure``, such as ``lambda x: effective_gain(x, u)``, must pass ``target`` there.
+    """
+    if not 0 < low < high < np.inf:
+        raise ModelError(f"tuned.low: must be > 0 and < high; got {low!r} and {high!r}.")
+    ends = [measure(liquid.scaled(factor)) - target for factor in (low, high)]
+    if not ends[0] * ends[1] <= 0.0:
+        raise ModelError(
+            f"tuned.target: the measure is {ends[0] + target:.3g} with weights times {low:g} and "
+            f"{ends[1] + target:.3g} with {high:g}; got {target!r}, not between them."
+        )
+    for _ in range(rounds):
+        middle = float(np.sqrt(low * high))
+        here = measure(liquid.scaled(middle)) - target
+        low, high = (middle, high) if here * ends[0] > 0.0 else (low, middle)
+    return liquid.scaled(float(np.sqrt(low * high)))
+
+
+def _weights(liquid: SpikingReservoir, whole: bool = False) -> scipy.sparse.csr_array:
+    """Weights among the neurons read, (n, n), row = target; ``whole``: refuse projections that are not static."""
+    first, at = {}, 0
+    for name in liquid.read:
+        first[name], at = at, at + liquid.net.populations[name].n
+    inside = {k: p for k, p in liquid.net.projections.items() if p.source.name in first and p.target.name in first}
+    if not inside:
+        raise ModelError(f"{type(liquid).__name__}: there are no projections among {', '.join(liquid.read)}.")
+    for name, p in inside.items():
+        if whole and p.plastic:
+            raise ModelError(f"effective_gain: projection {name!r} must be static; got {p!r}.")
+    sim = snn.Simulation(liquid.net, dt=liquid.dt, threads=liquid.threads, quiet=True)
+    parts: list[list[np.ndarray]] = [[], [], []]
+    for name, p in inside.items():
+        sources, targets, weights, _ = sim.connections(name)
+        found = (weights, targets + first[p.target.name], sources + first[p.source.name])
+        for part, x in zip(parts, found, strict=True):
+            part.append(x)
+    values, rows, columns = (np.concatenate(part) for part in parts)
+    return scipy.sparse.csr_array((values, (rows, columns)), shape=(liquid.n, liquid.n))
+
+
+def _again(
+    liquid: SpikingReservoir, u: np.ndarray, spikes: dict[str, snn.SpikeRecord], sign: int, factor: float
+) -> np.ndarray:  # fmt: skip
+    """Spikes of each neuron where those of a run are sent again, through weights of ``sign`` times ``factor``, and the
+    neurons reach nobody themselves."""
+    sim = snn.Simulation(liquid.net, dt=liquid.dt, threads=liquid.threads, quiet=True)
+    open_loop = copy.copy(liquid.net)
+    open_loop.inputs = dict(liquid.net.inputs)
+    open_loop.projections = {
+        name: p for name, p in liquid.net.projections.items()
+        if p.source.name not in spikes or p.target.name not in spikes
+    }  # fmt: skip
+    for name, p in liquid.net.projections.items():
+        if name in open_loop.projections:
+            continue
+        sources, targets, weights, delays = sim.connections(name)
+        weights = np.where(weights * sign > 0, weights * factor, weights)
+        record = spikes[p.source.name]
+        spike, edge = fan_out(record.ids, sources, p.source.n)
+        times = record.times[spike] + delays[edge]
+        for part in (weights[edge] > 0, weights[edge] < 0):
+            if part.any():
+                sent = snn.SpikeArray(times[part], targets[edge][part], weights[edge][part])
+                kind = "excitation" if weights[edge][part][0] > 0 else "inhibition"
+                open_loop.input(f"{kind} by {name}", p.target.name, sent)
+    stand_in = copy.copy(liquid)
+    stand_in.net = open_loop
+    return np.concatenate([np.bincount(x.ids, minlength=x.n_nodes) for x in stand_in.record(u).values()])
