@@ -22,7 +22,7 @@ class CompiledNetwork:
     state: State
     inputs: Inputs
     kinds: list[str]  # storage kind of each of edges
-    edges: list[Edges]
+    edges: list[Any]  # Edges, or Convolutions where the kind is "kc"
     learned: list[Edges]  # of plastic projections, in their order
     plastic: list[Plastic]
     rules: list[tuple[RuleSpec, ShortTermSpec | None]]

@@ -156,6 +156,31 @@ class Edges(NamedTuple):
     number: Array  # (B, longest row * 32) uint16, spikes of a step to each of them; zeros between steps
 
 
+class Convolutions(NamedTuple):
+    """Edges of the storage kind "kc": convolutions of images, whose weights are stored once for all places.
+
+    A population's neurons are its channels one after another, each of ``pixels``. The weights of a convolution are
+    [source channel, place in the kernel, channel of the target's group], so that what a spike adds to a pixel of the
+    target lies together; it is summed by (pixel, channel) and added to the ring, channel by channel, after each step.
+    """
+
+    by_source: Array  # (P + 1,) convolutions of a population
+    delay: Array  # (G,) steps
+    pixels: Array  # (G, 2) of a channel of the source, of the target
+    group: Array  # (G, 2) channels of a group: of the source, of the target
+    at: Array  # (G,) pixel i of the source reaches rows[at + i] up to the next entry of
+    rows: Array  # int64
+    to: Array  # int32, pixel of the target
+    place: Array  # int32, place in the kernel
+    places: Array  # (G,) how many different ones
+    first: Array  # (G,) first of
+    weights: Array  # float32 or float64
+    base: Array  # (G, B) accumulator of a block's first target
+    lo: Array  # (G, B) number of that target in its population
+    span: Array  # (G, B) targets of the block
+    sums: Array  # (B, most sums of a block) F; zeros between steps
+
+
 class Queue(NamedTuple):
     """Events under way to the blocks of one thread, by slot: lists of chunks. Chunk 0 stands for none."""
 

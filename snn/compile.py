@@ -29,7 +29,7 @@ from kernels.layout import (
 from kernels.philox import stream_key
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
-from snn.compile_edges import draw_edges, is_number, lay_out
+from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, pair
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.fingerprint import network_parts
@@ -37,6 +37,7 @@ from snn.inputs import Encoded
 from snn.network import SPIKES, Input, Network, Population, Projection
 from snn.neurons.base import NeuronModel, Values, check_rules
 from snn.ranks import Ranks
+from snn.sliding import conv2d
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
@@ -49,10 +50,11 @@ _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
 
 
 def compile_network(
-    net: Network, dt: float, precision: str, threads: int, ranks: Ranks | None = None
+    net: Network, dt: float, precision: str, threads: int, ranks: Ranks | None = None, convolutions: bool = True
 ) -> CompiledNetwork:
     """Compile ``net`` for a grid of ``dt`` ms into blocks for ``threads`` threads of each rank.
 
+    ``convolutions``: whether the engine takes them as such; otherwise each place gets edges of its own.
     Edges are drawn and laid out where their targets are; all ranks compile at the same time.
     """
     ranks = ranks or Ranks()
@@ -70,6 +72,10 @@ def compile_network(
 
     lists, totals = {}, {}
     for q in net.projections.values():
+        if convolutions and isinstance(q.rule, conv2d) and is_convolution(q):
+            q.rule.fits(pair(net, q, threads))
+            totals[q.name] = int(q.rule.expected(q.source.n, q.target.n)), q.rule.most()
+            continue
         lists[q.name] = draw_edges(net, q, threads, ranks.part(q.target.n) if ranks.size > 1 else None)
         totals[q.name] = _totals(lists[q.name], q.target.n, ranks)
     workers = threads * ranks.size

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from kernels import connectivity
-from kernels.layout import Edges, Tables, zeros
+from kernels.layout import Convolutions, Edges, Tables, padded, zeros
 from kernels.philox import stream_key
 from snn.connect import EdgeList, Pair, all_to_all
 from snn.distributions import Distribution
 from snn.network import Network, Projection
+from snn.sliding import conv2d
 
 _U16 = 2**16
 DENSE = 1 / 16  # of all pairs: from here on, bits take less time than lists of targets
@@ -19,11 +21,23 @@ DENSE = 1 / 16  # of all pairs: from here on, bits take less time than lists of 
 
 def draw_edges(net: Network, projection: Projection, threads: int, targets: tuple[int, int] | None = None) -> EdgeList:
     """The edges of a projection, or those to a range of targets: a function of seed, name, sizes and rule alone."""
+    ends = pair(net, projection, threads)
+    return projection.rule.edges(ends) if targets is None else projection.rule.part(ends, *targets)
+
+
+def pair(net: Network, projection: Projection, threads: int) -> Pair:
+    """What the projection's rule draws for."""
     p = projection
     owner, key = f"Projection {p.name!r}", stream_key(net.seed, "edges", p.name)
     same = p.source is p.target
-    pair = Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions)
-    return p.rule.edges(pair) if targets is None else p.rule.part(pair, *targets)
+    return Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions)
+
+
+def is_convolution(projection: Projection) -> bool:
+    """Whether the clock engine stores the projection as a convolution."""
+    p = projection
+    given = isinstance(p.rule, conv2d) and isinstance(p.weight, np.ndarray) and is_number(p.delay)
+    return given and not p.plastic and _one_receptor(p) is not None
 
 
 def is_number(value: Any) -> bool:
@@ -53,14 +67,15 @@ def lay_out(
     most: np.ndarray,
     precision: str,
     threads: int,
-) -> tuple[list[tuple[str, Edges]], list[Edges]]:
+) -> tuple[list[tuple[str, Edges | Convolutions]], list[Edges]]:
     """Lay static projections out by storage kind, source and block, plastic ones each by itself.
 
     ``totals``: edges and most edges of a target, of whole projections; ``most``: spikes a step of an element by
-    population. Blocks of other processes get no edges.
+    population. Blocks of other processes get no edges. Projections without a list are convolutions.
     """
     groups: dict[tuple[str, Any, Any], dict[tuple[int, float, int], list[Projection]]] = {}
     single: list[tuple[Any, Any, Projection]] = []
+    convolutions: dict[Any, list[tuple[Any, Projection]]] = {}
     for p in net.projections.values():
         w_constant, d_constant = is_number(p.weight) and not p.plastic, is_number(p.delay)
         w_type = None if w_constant else weight_type(p.weight, precision)
@@ -70,6 +85,10 @@ def lay_out(
             float(p.weight) if w_constant else 0.0,
             max(1, round(p.delay / tables.dt)) if d_constant else 0,
         )
+        if p.name not in lists:
+            w_type, key = weight_type(p.weight, precision), (same[0], 0.0, same[2])
+            convolutions.setdefault(w_type, []).append((key, p))
+            continue
         if p.plastic:
             single.append((d_type, (same[0], 0.0, same[2]), p))
             continue
@@ -83,7 +102,7 @@ def lay_out(
     if dense:
         groups["bc", None, None] = dense
         groups["cc", None, None] = {same: members for same, members in plain.items() if same not in dense}
-    result = []
+    result: list[tuple[str, Edges | Convolutions]] = []
     for (kind, w_type, d_type), members in groups.items():
         ordered = sorted(members.items(), key=lambda item: item[0])
         if ordered:
@@ -93,6 +112,9 @@ def lay_out(
             elif kind == "mc":
                 edges = _as_matrices(edges, tables, [m[0] for _, m in ordered], index)
             result.append((kind, edges))
+    for w_type, some in convolutions.items():
+        ordered_ = [p for _, p in sorted(some, key=lambda item: item[0])]
+        result.append(("kc", _convolutions(ordered_, index, tables, delays, w_type, precision)))
     learned = [
         _layout(net, index, tables, [(same, [p])], lists, np.dtype(precision).type, d_type, precision, threads)
         for d_type, same, p in single
@@ -128,9 +150,15 @@ def _is_dense(
 def _receptor(projection: Projection) -> int | None:
     """The receptor of all synapses of a projection that is stored as a matrix, None if it is not."""
     p = projection
-    positive, negative = p.receptors
     if not isinstance(p.rule, all_to_all) or (p.source is p.target and not p.rule.autapses):
         return None
+    return _one_receptor(p)
+
+
+def _one_receptor(projection: Projection) -> int | None:
+    """The receptor that takes all weights, None if there are two."""
+    p = projection
+    positive, negative = p.receptors
     if positive == negative:
         return positive
     if isinstance(p.weight, Distribution):
@@ -145,6 +173,46 @@ def _as_matrices(edges: Edges, tables: Tables, groups: list[Projection], index: 
     span = (tables.hi - tables.lo)[:, targets].T.copy()
     base = tables.acc[:, targets].T + span * np.array([[_receptor(p)] for p in groups])
     return edges._replace(targets=edges.targets[:0].copy(), base=base, span=span)
+
+
+def _convolutions(
+    projections: list[Projection], index: dict[str, int], tables: Tables, delays: dict[str, tuple[int, int]],
+    w_type: Any, precision: str,
+) -> Convolutions:  # fmt: skip
+    """Convolutions in the order of their sources. Places of a kernel with the same weights are stored once."""
+    blocks = len(tables.lo)
+    sources, targets = [index[p.source.name] for p in projections], [index[p.target.name] for p in projections]
+    base, lo, span = (np.zeros((len(projections), blocks), np.int64) for _ in range(3))
+    parts: list[list[np.ndarray]] = []
+    pixels, group, places, longest = [], [], [], 0
+    for g, (p, t) in enumerate(zip(projections, targets, strict=True)):
+        rule: Any = p.rule
+        (out, each), k = p.weight.shape[:2], rule.groups
+        weights = p.weight.reshape(k, out // k, each, -1).transpose(0, 2, 3, 1)
+        rows = np.ascontiguousarray(weights.transpose(2, 0, 1, 3)).reshape(weights.shape[2], -1)
+        _, which, place = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+        source, to, at = rule.taps
+        row = np.searchsorted(source, np.arange(prod(rule.image[1:]) + 1))
+        parts.append([row, to, place.ravel()[at], weights[:, :, which].ravel()])
+        pixels.append((prod(rule.image[1:]), prod(rule.result[1:])))
+        group.append((each, out // k))
+        places.append(len(which))
+        lo[g], span[g] = tables.lo[:, t], tables.hi[:, t] - tables.lo[:, t]
+        base[g] = tables.acc[:, t] + (_one_receptor(p) or 0) * span[g]
+        channels = -(-tables.hi[:, t] // pixels[g][1]) - tables.lo[:, t] // pixels[g][1]
+        longest = max(longest, int(channels.max()) * pixels[g][1])
+    rows_, to_, place_, weights_ = ([part[k] for part in parts] for k in range(4))
+    starts = [np.cumsum([0, *(x.size for x in arrays)])[:-1].astype(np.int64) for arrays in (rows_, to_, weights_)]
+    return Convolutions(
+        by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64),
+        delay=np.array([delays[p.name][0] for p in projections], np.int64),
+        pixels=np.array(pixels, np.int64), group=np.array(group, np.int64), at=starts[0],
+        rows=np.concatenate([x + first for x, first in zip(rows_, starts[1], strict=True)]).astype(np.int64),
+        to=np.concatenate(to_).astype(np.int32), place=np.concatenate(place_).astype(np.int32),
+        places=np.array(places, np.int64), first=starts[2], weights=np.concatenate(weights_).astype(w_type),
+        base=base, lo=lo, span=span,
+        sums=zeros(blocks * padded(longest), np.dtype(precision)).reshape(blocks, -1),
+    )  # fmt: skip
 
 
 def _with_bits(

@@ -45,7 +45,7 @@ class Clock:
         if backend == "cuda":  # before the work of compiling
             require_cuda(device)
         self.unit, self.resolution = dt, dt
-        self.compiled = compile_network(net, dt, precision, threads, ranks)
+        self.compiled = compile_network(net, dt, precision, threads, ranks, convolutions=backend != "cuda")
         self.hash = ranks.one_hash(digest(self.compiled.parts))
         self.index = {name: k for k, name in enumerate(net.populations)}
         self.models = [v.spec.name for v in self.compiled.variants]

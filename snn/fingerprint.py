@@ -10,6 +10,7 @@ import numpy as np
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.network import Network
+from snn.sliding import conv2d
 
 PIECE = 2**25  # bytes that a thread hashes at a time
 
@@ -60,7 +61,7 @@ def network_parts(
     ----------
     options : dt, engine and the like
     values : parameters and constants by population of neurons
-    lists : edges by projection
+    lists : edges by projection, but for convolutions
     """
     parts = {name: digest(value) for name, value in {**options, "seed": net.seed}.items()}
     for p in net.populations.values():
@@ -70,11 +71,15 @@ def network_parts(
         source = type(i.source).__name__, vars(i.source)
         parts[f"input {i.name!r}"] = digest(i.target.name, i.receptor, i.weight, source)
     for q in net.projections.values():
-        edges, found = lists[q.name], q.modulation
+        found = q.modulation
+        if isinstance(q.rule, conv2d):  # the same, whether its edges are drawn or not
+            joined: tuple[Any, ...] = (repr(q.rule),)
+        else:
+            joined = lists[q.name].indptr, lists[q.name].sources, lists[q.name].order
         rules = [(r.spec.name, r.params) if r else None for r in (q.plasticity, q.short_term)]
         modulator = (found.source.name if found.source else None, found.delay, found.value) if found else None
         parts[f"projection {q.name!r}"] = digest(
-            q.source.name, q.target.name, q.receptors, edges.indptr, edges.sources, edges.order, q.weight, q.delay,
+            q.source.name, q.target.name, q.receptors, *joined, q.weight, q.delay,
             q.axonal_delay, rules, modulator, threads=threads,
         )  # fmt: skip
     return parts

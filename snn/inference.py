@@ -19,6 +19,7 @@ from snn.host import cores, to_stderr
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Network, Population
 from snn.neurons.base import NeuronModel
+from snn.sliding import conv2d
 
 
 class Classifier:
@@ -241,7 +242,11 @@ class Classifier:
         """Synapses of each neuron, by global id."""
         fan = {name: np.zeros(p.n, np.int64) for name, p in self.network.populations.items()}
         for p in self.network.projections.values():
-            fan[p.source.name] += np.bincount(draw_edges(self.network, p, 1).sources, minlength=p.source.n)
+            fan[p.source.name] += (
+                p.rule.fan()
+                if isinstance(p.rule, conv2d)
+                else np.bincount(draw_edges(self.network, p, 1).sources, minlength=p.source.n)
+            )
         return np.concatenate(list(fan.values()))
 
     def _distance(self, start: str) -> int:

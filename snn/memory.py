@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kernels.errors import ModelError
-from snn.compile_edges import is_number, weight_type
+from snn.compile_edges import is_convolution, is_number, weight_type
 from snn.connect import distance_dependent
 from snn.distributions import Distribution
 from snn.network import Network, Projection
@@ -18,7 +18,7 @@ def estimate(net: Network, engine: str, precision: str) -> tuple[float, float]:
     """(bytes, synapses) that compiling takes at its peak, about; what is recorded in memory is not in it.
 
     The lists of a projection's sources are all there when the edges are laid out. Distance-dependent projections are
-    left out: how many synapses they have shows when they are drawn.
+    left out: how many synapses they have shows when they are drawn. Kernels of convolutions are taken as stored once.
     """
     size = 4 if precision == "float32" else 8
     neurons = sum(
@@ -32,6 +32,9 @@ def estimate(net: Network, engine: str, precision: str) -> tuple[float, float]:
             continue
         n = float(q.rule.expected(q.source.n, q.target.n))
         synapses += n
+        if engine == "clock" and is_convolution(q):
+            total += 3.0 * q.weight.nbytes
+            continue
         total += n * synapse_bytes(q, engine, precision)
     return total, synapses
 

@@ -19,7 +19,7 @@ from kernels.errors import ConfigError, FormatError, SimError
 from kernels.spec import NeuronSpec, Param, RuleSpec, ShortTermSpec, nearest
 from plasticity.base import RULES as PLASTICITY
 from plasticity.base import SHORT_TERM, PlasticityRule, ShortTerm
-from snn import connect, distributions, inputs
+from snn import connect, distributions, inputs, sliding
 from snn.distributions import Distribution
 from snn.network import SPIKES
 from snn.simulation import BACKENDS
@@ -262,6 +262,14 @@ def distance_dependent(profile: AnyProfile, wrap: Any = None, autapses: bool = F
     return connect.distance_dependent(profile, wrap, autapses)
 
 
+def conv2d(
+    image: list[int], kernel: list[int], stride: int | list[int] = 1, padding: int | list[int] = 0,
+    dilation: int | list[int] = 1, groups: int = 1,
+) -> connect.Rule:  # fmt: skip
+    """The rule, with lists of sizes."""
+    return sliding.conv2d(tuple(image), tuple(kernel), stride, padding, dilation, groups)
+
+
 def from_sparse(file: str) -> tuple[Any, Any, None]:
     """(rule, weights, None) of a matrix saved by ``scipy.sparse.save_npz``."""
     import scipy.sparse
@@ -280,7 +288,7 @@ SPIKE_SOURCES = _named(inputs.Poisson, inputs.SpikeArray, SonataSpikes, AddressE
 CURRENTS = _named(inputs.StepCurrent, inputs.ACCurrent, inputs.NoiseCurrent, inputs.OrnsteinUhlenbeck)
 RULES = _named(
     connect.all_to_all, connect.one_to_one, connect.fixed_indegree, connect.fixed_outdegree, connect.fixed_total_number,
-    connect.pairwise_bernoulli, distance_dependent, connect.from_arrays, from_sparse, from_sonata,
+    connect.pairwise_bernoulli, distance_dependent, conv2d, connect.from_arrays, from_sparse, from_sonata,
 )  # fmt: skip
 
 # ------------------------------------------------------------------------------------------------------- tables

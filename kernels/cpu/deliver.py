@@ -1,10 +1,11 @@
 """Deliver the spikes of a window (phase 4): one function for each storage kind.
 
 Names end in the storage of weight, then delay: c constant in a group, v one a synapse; b as c and m as v in dense
-groups. With a constant delay a row is added to one slot of the ring buffer, which stays in the cache. A dense group of
-one weight ("bc") is stored as bits: a spike is counted for 32 targets at once, and what is added is the number of a
-step's spikes times the weight. One that joins all pairs with weights of their own ("mc") is a matrix: its rows are
-weights alone, added to neighbouring accumulators.
+groups, k of a kernel. With a constant delay a row is added to one slot of the ring buffer, which stays in the cache. A
+dense group of one weight ("bc") is stored as bits: a spike is counted for 32 targets at once, and what is added is the
+number of a step's spikes times the weight. One that joins all pairs with weights of their own ("mc") is a matrix: its
+rows are weights alone, added to neighbouring accumulators.
+A convolution ("kc") sums what a step's spikes bring by pixel and channel, where it lies together.
 With delays of their own, a row's events go to the queues of their slots, which are written and read in order, and are
 added when their step comes: scattered additions to a ring of many slots miss the caches (38 ns an event in the
 full-scale microcircuit).
@@ -113,6 +114,55 @@ def add_numbers(ring, base, number, weight, n):  # type: ignore[no-untyped-def]
     for k in range(n):
         ring[base + k] += weight * ring.dtype.type(number[k])
         number[k] = 0
+
+
+LANES = np.uint64(16)
+
+
+@intrinsic
+def add_lanes(typing, sums, at, weights, first):  # type: ignore[no-untyped-def]
+    """sums[at + k] += weights[first + k], k = 0 .. 15: the compiler would ask at each row whether arrays overlap."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        def vector(a):  # type: ignore[no-untyped-def]
+            kind = ir.VectorType(context.get_value_type(signature.args[a].dtype), int(LANES))
+            place = element_pointer(context, builder, signature.args[a], args[a], args[a + 1])
+            return builder.bitcast(place, kind.as_pointer()), kind
+
+        (to, kind), (source, narrow) = vector(0), vector(2)
+        added = builder.load(source, align=narrow.element.get_abi_size(context.target_data))
+        if kind != narrow:
+            added = builder.fpext(added, kind) if str(narrow.element) == "float" else builder.fptrunc(added, kind)
+        align = kind.element.get_abi_size(context.target_data)
+        builder.store(builder.fadd(builder.load(to, align=align), added), to, align=align)
+        return context.get_dummy_value()
+
+    return numba.types.void(sums, at, weights, first), generate
+
+
+@inner
+def add_pixel(sums, at, weights, first, n):  # type: ignore[no-untyped-def]
+    """Add n weights from ``first`` on to the sums from ``at`` on."""
+    k = np.uint64(0)
+    while k + LANES <= n:
+        add_lanes(sums, at + k, weights, first + k)
+        k += LANES
+    while k < n:
+        sums[at + k] += weights[first + k]
+        k += np.uint64(1)
+
+
+@inner
+def add_sums(ring, base, sums, lo, n, pixels, width):  # type: ignore[no-untyped-def]
+    """Add to the n accumulators from ``base`` on, of targets from ``lo`` on, their sums; clear those of ``width``
+    channels, of which a block may hold a part."""
+    first = lo // pixels * pixels  # of the channel
+    for channel in range(width):
+        for i in range(max(first, lo), min(first + pixels, lo + n)):
+            ring[base + (i - lo)] += sums[(i - first) * width + channel]
+        first += pixels
+    for k in range(pixels * width):
+        sums[k] = 0
 
 
 @inner
@@ -306,11 +356,54 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
                         j += np.uint64(1)
 '''
 
+_CONVOLUTION = '''
+@inner
+def deliver(places, edges, ring, queue, sync, half, block, start, steps):
+    """Deliver all spikes of the window [start, start + steps) to ``block``."""
+    mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
+    spikes, rows, to, place, weights = sync.spikes, edges.rows, edges.to, edges.place, edges.weights
+    sums, one = edges.sums[block], np.uint64(1)
+    n_blocks, n_populations = places.lo.shape
+    for offset in range(steps):
+        for p in range(n_populations):
+            for g in range(edges.by_source[p], edges.by_source[p + 1]):
+                pixels, pixels_to = np.uint64(edges.pixels[g, 0]), np.uint64(edges.pixels[g, 1])
+                ours, theirs = np.uint64(edges.group[g, 0]), np.uint64(edges.group[g, 1])
+                lo, span = np.uint64(edges.lo[g, block]), np.uint64(edges.span[g, block])
+                if span == 0:
+                    continue
+                begin, end = lo // pixels_to, (lo + span - one) // pixels_to + one  # channels of the block
+                table, row, some = np.uint64(edges.at[g]), np.uint64(edges.places[g]) * theirs, False
+                for b in range(n_blocks):
+                    where = places.spikes[b, p] + half * (sync.spikes.size // 2)
+                    j = np.uint64(where + (sync.counts[half, b, p, offset - 1] if offset > 0 else 0))
+                    last = np.uint64(where + sync.counts[half, b, p, offset])
+                    some |= j < last
+                    while j < last:
+                        channel = np.uint64(spikes[j]) // pixels
+                        first, beyond = channel * pixels, (channel + one) * pixels
+                        group = channel // ours * theirs  # its first channel of the target
+                        low, high = max(begin, group), min(end, group + theirs)
+                        at, n = low - begin, high - low if high > low else np.uint64(0)
+                        w = np.uint64(edges.first[g]) + channel * row + (low - group)
+                        while j < last and np.uint64(spikes[j]) < beyond and np.uint64(spikes[j]) >= first:
+                            r = table + np.uint64(spikes[j]) - first
+                            for k in range(np.uint64(rows[r]), np.uint64(rows[r + one])):
+                                into = np.uint64(to[k]) * (end - begin) + at
+                                add_pixel(sums, into, weights, w + np.uint64(place[k]) * theirs, n)
+                            j += one
+                if some:
+                    slot = origin + ((np.uint64(start + offset) + np.uint64(edges.delay[g])) & mask) * stride
+                    add_sums(ring, slot + np.uint64(edges.base[g, block]), sums, lo, span, pixels_to, end - begin)
+'''
+
 
 def names(kind: str) -> str:
     """Functions of this module that the source of a storage kind calls."""
     if kind == "mc":
         return "add_row, add_rows, row_table"
+    if kind == "kc":
+        return "add_pixel, add_sums"
     return f"{'add_numbers, ' if kind == 'bc' else ''}prefetch, prefetch_row, row_{kind}, row_table"
 
 
@@ -320,6 +413,8 @@ def source(kind: str) -> str:
         return _DENSE
     if kind == "mc":
         return _MATRIX
+    if kind == "kc":
+        return _CONVOLUTION
     arrays = ["targets"] + ["weights"] * (kind[0] == "v")
     lines = [f"prefetch_row({a}, first_next, last_next, np.uint64(64 // {a}.itemsize))" for a in arrays]
     ahead = _AHEAD.format(ahead=("\n" + " " * 28).join(lines))

@@ -1,5 +1,6 @@
 """The cpu engine: drives the generated module's ``advance`` on threads, a chunk of steps at a time."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -9,7 +10,7 @@ from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.exchange import pack, unpack
 from kernels.cpu.record import GROUP, spikes_of
-from kernels.layout import CHUNK_BITS, EXCHANGE, LINE, Edges, Queue, Sync, padded, zeros
+from kernels.layout import CHUNK_BITS, EXCHANGE, LINE, Convolutions, Edges, Queue, Sync, padded, zeros
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -65,13 +66,14 @@ class Engine:
         if comm is not None:
             self.sent, self.received = np.empty((2, tables.spike_capacity + comm.size), np.uint32)
 
-    def queue(self, edges: list[Edges], chunks: int = 64) -> Queue:
+    def queue(self, edges: Sequence[Edges | Convolutions], chunks: int = 64) -> Queue:
         """An empty queue of one thread."""
-        weights = [w for e in edges if e.delays.size for w in (e.weights, e.weight)]
+        lists = [e for e in edges if isinstance(e, Edges)]
+        weights = [w for e in lists if e.delays.size for w in (e.weights, e.weight)]
         single = all(np.array_equal(w, w.astype(np.float32)) for w in weights if w.dtype != np.float32)
         blocks, slots = len(self.tables.lo), self.tables.queue_mask + 1
         return Queue(
-            targets=zeros(chunks << CHUNK_BITS, edges[0].targets.dtype if edges else np.uint16),
+            targets=zeros(chunks << CHUNK_BITS, lists[0].targets.dtype if lists else np.uint16),
             weights=zeros(chunks << CHUNK_BITS, np.float32 if single else np.float64),
             following=np.zeros(chunks, np.int32),
             head=zeros(blocks * slots, np.int32).reshape(blocks, slots),

@@ -16,7 +16,7 @@ from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.engine import Engine
 from kernels.decide import Rule, memory_size
-from kernels.layout import Array, aligned
+from kernels.layout import Array, Edges, aligned
 
 PIECE = 64  # samples of a call
 _BATCH = np.float64, np.int64, np.int64, np.int32  # types of Batch
@@ -142,7 +142,12 @@ class _Worker:
     def __init__(self, net: CompiledNetwork) -> None:
         state = net.state._replace(**{name: aligned(array) for name, array in net.state._asdict().items()})
         inputs = net.inputs._replace(values=net.inputs.values.copy(), event_first=net.inputs.event_first.copy())
-        edges = [e._replace(number=np.zeros_like(e.number)) for e in net.edges]
+        edges = [
+            e._replace(number=np.zeros_like(e.number))
+            if isinstance(e, Edges)
+            else e._replace(sums=np.zeros_like(e.sums))
+            for e in net.edges
+        ]
         self.engine = Engine(dataclasses.replace(net, state=state, inputs=inputs, edges=edges))
         self.network = net.tables, net.constants, state
         self.projections = tuple(edges), tuple(net.learned), tuple(net.plastic)

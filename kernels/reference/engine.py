@@ -29,7 +29,7 @@ import numpy as np
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as kinds
 from kernels.draw import normal_quantile_scalar
-from kernels.layout import Edges
+from kernels.layout import Convolutions, Edges
 from kernels.philox import philox_scalar, step_word_scalar
 from kernels.reference.learn import Learner
 
@@ -212,6 +212,9 @@ class Engine:
         """Add the spikes (step, population, neuron) of the window start .. stop-1 to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
             queued = kind[1] == "v"
+            if isinstance(e, Convolutions):
+                self.deliver_convolutions(e, fired)
+                continue
             if kind in ("bc", "mc"):
                 self.deliver_dense(e, fired) if kind == "bc" else self.deliver_matrix(e, fired)
                 continue
@@ -258,6 +261,26 @@ class Engine:
                         first = int(e.rows[e.at[g] + b * (e.n_source[g] + 1) + i])
                         for k in range(n):
                             slot[int(e.base[g, b]) + k] += float(e.weights[first + k])
+
+    def deliver_convolutions(self, e: Convolutions, fired: list[tuple[int, int, int]]) -> None:
+        """Sum what a step's spikes bring to each target, then add the sums."""
+        for (s, p), members in itertools.groupby(fired, key=lambda spike: spike[:2]):
+            spikes = [i for _, _, i in members]
+            for g in range(e.by_source[p], e.by_source[p + 1]):
+                (pixels, pixels_to), (ours, theirs) = e.pixels[g].tolist(), e.group[g].tolist()
+                for b, ring in enumerate(self.ring):
+                    lo, sums = int(e.lo[g, b]), [0.0] * int(e.span[g, b])
+                    for i in spikes:
+                        channel, pixel = divmod(i, pixels)
+                        for k in range(e.rows[e.at[g] + pixel], e.rows[e.at[g] + pixel + 1]):
+                            first = e.first[g] + (channel * e.places[g] + e.place[k]) * theirs
+                            for o in range(theirs):
+                                target = (channel // ours * theirs + o) * pixels_to + int(e.to[k]) - lo
+                                if 0 <= target < len(sums):
+                                    sums[target] += float(e.weights[first + o])
+                    slot, base = ring[(s + int(e.delay[g])) % self.slots], int(e.base[g, b])
+                    for k, total in enumerate(sums):
+                        slot[base + k] += total
 
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """Bring the synapses of plastic projection ``number`` up to date at ``step``."""

@@ -6,7 +6,7 @@ exact after a shift by the layers passed, which is what a :class:`snn.Classifier
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -25,7 +25,7 @@ from snn.network import Network, Population
 from snn.neurons import Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic
 from snn.neurons.base import NeuronModel
 from snn.torch.activations import QCFS, QFFS
-from snn.torch.affine import CONVERT, Affine, affine, array
+from snn.torch.affine import CONVERT, Affine, Convolution, affine, array
 from snn.torch.neurons import Neurons
 
 Array = np.ndarray
@@ -144,16 +144,16 @@ def _build(
     for k, (path, unit) in enumerate(stages):
         name = "output" if k == len(stages) - 1 else f"layer{k + 1}"
         pop = net.population(name, unit.scale.size, unit.model, init=unit.init)
-        matrix = scipy.sparse.vstack([path.matrix] * unit.copies)
         offset = np.tile(path.offset, unit.copies)
         if unit.recurrent is not None:
             offset = offset + unit.recurrent.offset
-            _connect(net, pop, pop, unit.recurrent.matrix, unit.scale, dt)
+            _connect(net, pop, pop, unit.recurrent, unit.scale, dt)
         if before is None:
             net.input("sample", pop, StepCurrent(np.zeros((1, pop.n))))
+            matrix = scipy.sparse.vstack([path.matrix] * unit.copies)
             encoder = Direct("sample", matrix.toarray() if _is_dense(matrix) else matrix, offset)
         else:
-            _connect(net, before, pop, scipy.sparse.hstack([matrix] * (scale.size // matrix.shape[1])), scale, dt)
+            _connect(net, before, pop, path, scale, dt)
             if np.any(offset):
                 first = (len(net.populations) - 1) * dt
                 net.input(f"bias {name}", pop, StepCurrent(offset[None], times=[first]))
@@ -162,10 +162,25 @@ def _build(
     return Classifier(net, encoder, "output", readout=readout, dt=dt, **options)  # type: ignore[arg-type]
 
 
-def _connect(net: Network, source: Population, target: Population, matrix: Any, scale: Array, dt: float) -> None:
+def _connect(net: Network, source: Population, target: Population, path: Affine, scale: Array, dt: float) -> None:
+    """Join two layers; each may be several populations of units in one, to and from which ``path`` leads."""
+    linear = path.linear
+    if isinstance(linear, Convolution) and linear.rule.expected(0, 0) <= 0.5 * source.n * target.n:
+        image, pixels = linear.rule.image, prod(linear.rule.image[1:])
+        factors = scale.reshape(-1, pixels)
+        copies = target.n // prod(linear.rule.result), len(factors) // image[0]
+        if np.all(factors == factors[:, :1]):
+            kernel, groups = (linear.whole(), 1) if copies != (1, 1) else (linear.kernel, linear.rule.groups)
+            kernel = np.tile(kernel, (*copies, 1, 1))
+            each = kernel.reshape(groups, -1, *kernel.shape[1:]) * factors[:, 0].reshape(groups, 1, -1, 1, 1)
+            rule = replace(linear.rule, image=(len(factors), *image[1:]), kernel=kernel.shape, groups=groups)
+            net.connect(source, target, rule, weight=each.reshape(kernel.shape), delay=dt)
+            return
+    matrix = scipy.sparse.vstack([path.matrix] * (target.n // path.offset.size))
+    matrix = scipy.sparse.hstack([matrix] * (scale.size // matrix.shape[1]))
     weights = scipy.sparse.coo_array((matrix @ scipy.sparse.diags_array(scale)).T)
-    rule, weight = (all_to_all(), weights.toarray()) if _is_dense(weights) else from_sparse(weights)
-    net.connect(source, target, rule, weight=weight, delay=dt)
+    rule_, weight = (all_to_all(), weights.toarray()) if _is_dense(weights) else from_sparse(weights)
+    net.connect(source, target, rule_, weight=weight, delay=dt)
 
 
 def _is_dense(matrix: Any) -> bool:
@@ -192,7 +207,7 @@ def _stages(
     for path, layer in layers:
         made = affine(layer, now)
         if isinstance(made, Affine):
-            open_end |= made.matrix is not now.matrix
+            open_end |= made.linear is not now.linear
             now = made
             continue
         unit = made or to_unit(layer, now.shape)
