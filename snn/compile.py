@@ -29,7 +29,7 @@ from kernels.layout import (
 from kernels.philox import stream_key
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
-from snn.compile_edges import draw_edges, is_number, lay_out
+from snn.compile_edges import draw_edges, is_number, lay_out, lay_out_drawn, recipe_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.fingerprint import network_parts
@@ -49,11 +49,12 @@ _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
 
 
 def compile_network(
-    net: Network, dt: float, precision: str, threads: int, ranks: Ranks | None = None
+    net: Network, dt: float, precision: str, threads: int, ranks: Ranks | None = None, draws: bool = False
 ) -> CompiledNetwork:
     """Compile ``net`` for a grid of ``dt`` ms into blocks for ``threads`` threads of each rank.
 
-    Edges are drawn and laid out where their targets are; all ranks compile at the same time.
+    Edges are drawn and laid out where their targets are; all ranks compile at the same time. ``draws``: the engine
+    draws the edges of all projections that have a recipe.
     """
     ranks = ranks or Ranks()
     if not net.populations:
@@ -68,8 +69,12 @@ def compile_network(
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
     window = min([reaction_steps(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
 
-    lists, totals = {}, {}
+    lists, totals, recipes = {}, {}, {}
     for q in net.projections.values():
+        recipe = recipe_of(net, q) if draws else None
+        if recipe:
+            recipes[q.name], totals[q.name] = recipe, (round(q.rule.expected(q.source.n, q.target.n)), 0)
+            continue
         lists[q.name] = draw_edges(net, q, threads, ranks.part(q.target.n) if ranks.size > 1 else None)
         totals[q.name] = _totals(lists[q.name], q.target.n, ranks)
     workers = threads * ranks.size
@@ -132,13 +137,15 @@ def compile_network(
         current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
         words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
-    parts = network_parts(net, {"engine": "clock", "dt": dt, "precision": precision}, values, lists, threads)
+    parts = network_parts(net, {"engine": "clock", "dt": dt, "precision": precision}, values, lists, threads, recipes)
+    later = lay_out_drawn(recipes, net, index, tables, delays, precision)
     edges, learned = lay_out(lists, totals, net, index, tables, delays, most, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
     plastic = [_plastic(p, e, index, tables, most, delays[p.name], state_f) for p, e in pairs]
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
-        kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
+        kinds=[k for k, _ in edges] + [k for k, _, _ in later], edges=[e for _, e in edges] + [e for _, e, _ in later],
+        drawn={len(edges) + k: drawn for k, (_, _, drawn) in enumerate(later)}, probes=_probes(net, index, tables, dt),
         learned=learned, plastic=plastic,
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
         n_edges=n_edges, parts=parts,

@@ -110,7 +110,7 @@ class Simulation:
         self.threads = 1 if backend == "reference" else threads
         self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
         self._versions = {p: version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
-        check_memory(net, engine, precision, self._ranks.size)
+        check_memory(net, engine, precision, self._ranks.size, on_device=backend == "cuda")
         begin = time.perf_counter()
         self._drive: Any
         with self._ranks.together():
@@ -122,7 +122,7 @@ class Simulation:
             self.build_seconds = time.perf_counter() - begin
             self._weight_intervals()  # refuses what does not fit dt
             self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
-            self._drive.start(self._compiling)
+            self._drive.start(self._compiling, self._say)
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
 
     def _compiling(self, cached: bool, names: list[str]) -> None:

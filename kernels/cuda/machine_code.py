@@ -15,6 +15,7 @@ from numba import cuda, types
 from numba.np.numpy_support import from_dtype
 
 from kernels.compiled import CompiledNetwork
+from kernels.cuda import connect
 from kernels.cuda.arrays import arrays, module
 from kernels.errors import BackendUnavailable
 
@@ -82,9 +83,26 @@ def reports(
     net: CompiledNetwork, deterministic: bool = False, capability: tuple[int, int] = (9, 0), only: str = ""
 ) -> dict[str, Report]:
     """Report of each kernel of a network, by name; ``only``: of those whose names begin so."""
-    found, kernels = arrays(net, 32, deterministic).arguments(0, 0, 1), module(net, deterministic)
+    kernels = module(net, deterministic)
+    found = {name: (getattr(kernels, name), given)
+             for name, given in arrays(net, 32, deterministic).arguments(0, 0, 1).items()}  # fmt: skip
+    found |= drawing(net)
     return {
-        name: assemble(to_ptx(getattr(kernels, name), given, capability), capability)
-        for name, given in found.items()
+        name: assemble(to_ptx(kernel, given, capability), capability)
+        for name, (kernel, given) in found.items()
         if name.startswith(only)
     }
+
+
+def drawing(net: CompiledNetwork) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    """The kernels that draw edges and their arguments, by name and storage; the arrays are of the right types only."""
+    t, counts = net.tables, np.zeros(1, np.int64)
+    found: dict[str, tuple[Any, tuple[Any, ...]]] = {}
+    lists, marks = np.zeros((1, 1, 1), np.uint32), np.zeros((1, 1), np.uint32)
+    for k, drawn in net.drawn.items():
+        e = net.edges[k]
+        what = connect.job(drawn[0], net, e)
+        found["count_sources"] = connect.count_sources, (what, counts)
+        given = what, t.lo, t.hi, t.acc, counts, e.rows, e.targets, e.weights, e.delays, lists, marks, 0
+        found[f"place {e.targets.dtype} {e.delays.dtype}"] = connect.place, given
+    return found

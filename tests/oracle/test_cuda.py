@@ -125,8 +125,116 @@ def test_storage_and_inputs():
     sim, reference = run(mixed_network(), backend="reference")
     assert set(sim.compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}
     assert len(reference["a", "ids"]) > 20 and len(reference["b", "ids"]) > 10 and len(reference["src", "ids"]) > 50
-    for threads in (1, 3):  # of building: as many blocks
-        assert_close(reference, run(mixed_network(), backend="cuda", threads=threads)[1])
+    sim, found = run(mixed_network(), backend="cuda", threads=3)  # of building: as many blocks
+    assert set(sim.compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}, "some on the device, some on the host"
+    assert_close(reference, found)
+
+
+def drawn_network():
+    """Every rule that a device draws: with and without autapses and multapses, lists over 32, weights of both signs."""
+    net = snn.Network(seed=6)
+    a = net.population("a", 300, snn.LIFExp())
+    b = net.population("b", 5, snn.LIFExp())
+    small = net.population("small", 6, snn.LIFExp())
+    values = {"weight": snn.normal(1.0, 5.0), "delay": snn.uniform(0.4, 3.0)}
+    for k, (source, target, rule, given) in enumerate((
+        (a, b, snn.fixed_indegree(40), values),
+        (a, b, snn.fixed_indegree(7, multapses=False), {"weight": -2.0, "delay": snn.lognormal(0.0, 1.0, low=0.2)}),
+        (small, b, snn.fixed_indegree(5, multapses=False), {"weight": snn.exponential(2.0), "delay": 1.0}),
+        (small, small, snn.fixed_indegree(5, autapses=False, multapses=False), {"weight": -2.0, "delay": 0.7}),
+        (small, small, snn.fixed_indegree(6, autapses=False), values),
+        (a, small, snn.fixed_total_number(211), values),
+        (a, b, snn.pairwise_bernoulli(0.15), {"weight": 1.5, "delay": 0.7}),
+        (small, small, snn.pairwise_bernoulli(0.5, autapses=False), values),
+        (small, small, snn.pairwise_bernoulli(0.0), values),
+        (small, b, snn.pairwise_bernoulli(1.0), {"weight": 1.5, "delay": 0.7}),
+        (small, small, snn.one_to_one(), {"weight": snn.uniform(-1.0, 1.0), "delay": 30.0}),
+        (small, small, snn.all_to_all(autapses=False), {"weight": 3.0, "delay": snn.uniform(0.4, 30.0)}),
+        (small, b, snn.all_to_all(), {"weight": snn.normal(5.0, 1.0), "delay": 0.4}),
+    )):  # fmt: skip
+        net.connect(source, target, rule, **given, name=f"p{k}")
+    return net
+
+
+def edges_on_device(sim):
+    """(source, target, receptor, weight, delay in steps) of all edges of an engine's list storage, by global id."""
+    from kernels.cuda.jit import fetch
+
+    tables, found = sim.compiled.tables, []
+    blocks, populations = tables.lo.shape
+    for kind, e in zip(sim.compiled.kinds, sim._drive.engine.arrays.edges, strict=True):
+        rows, targets, weights, delays = (fetch(x) for x in (e.rows, e.targets, e.weights, e.delays))
+        by_source, at = fetch(e.by_source), fetch(e.at)
+        for p in range(populations):
+            for g in range(by_source[p], by_source[p + 1]):
+                for b in range(blocks):
+                    size = tables.hi[b] - tables.lo[b]
+                    for i in range(tables.n[p]):
+                        r = at[g] + b * (tables.n[p] + 1) + i
+                        for j in range(rows[r], rows[r + 1]):
+                            q = np.searchsorted(tables.acc[b], targets[j], side="right") - 1
+                            receptor, neuron = divmod(int(targets[j]) - int(tables.acc[b, q]), int(size[q]))
+                            found.append((
+                                int(tables.gid[p]) + i, int(tables.gid[q] + tables.lo[b, q]) + neuron, receptor,
+                                float(fetch(e.weight)[g] if kind[0] == "c" else weights[j]),
+                                int(fetch(e.delay)[g] if kind[1] == "c" else delays[j]),
+                            ))  # fmt: skip
+    return sorted(found)
+
+
+@here
+def test_edges_drawn_on_the_device_are_those_of_the_host():
+    net, expected = drawn_network(), []
+    sim = snn.Simulation(net, dt=DT, backend="cuda", threads=2, quiet=True)  # two blocks
+    gid = dict(zip(net.populations, sim.compiled.tables.gid.tolist(), strict=True))
+    for p in net.projections.values():
+        sources, targets, weights, delays = sim.connections(p)
+        receptor = np.where(weights < 0.0, *p.receptors[::-1])
+        expected += zip(
+            (sources + gid[p.source.name]).tolist(), (targets + gid[p.target.name]).tolist(), receptor.tolist(),
+            weights.tolist(), np.rint(delays / DT).astype(int).tolist(), strict=True,
+        )  # fmt: skip
+    expected.sort()
+    found = edges_on_device(sim)
+    assert len(found) == len(expected) == sim.compiled.n_edges > 800
+    np.testing.assert_array_equal([x[:3] + x[4:] for x in found], [x[:3] + x[4:] for x in expected])
+    np.testing.assert_allclose([x[3] for x in found], [x[3] for x in expected], rtol=1e-15 if SIMULATED else 1e-6)
+    assert len(sim.compiled.drawn) == len(sim.compiled.edges), "nothing was built on the host"
+
+
+@here
+def test_memory_plan_of_a_billion_synapses():
+    """Nothing is drawn or allocated: at most 8 bytes a synapse, all of it in what one GPU has."""
+    from kernels.cuda.arrays import arrays, memory_plan
+    from snn.compile import compile_network
+
+    values = {"weight": snn.normal(1.0, 0.1), "delay": snn.normal(1.5, 0.7, low=0.1, high=20.0)}
+    for given, most in (({"weight": 0.1, "delay": 1.5}, 2.2), (values, 7.2)):
+        net = snn.Network(seed=1)
+        a = net.population("a", 1_000_000, snn.LIFDelta())
+        net.connect(a, a, snn.fixed_indegree(1000), **given)
+        compiled = compile_network(net, DT, "float32", 1, draws=True)
+        plan = memory_plan(compiled, arrays(compiled, 32, False))
+        assert compiled.n_edges == 10**9 and "edges built on the host" not in plan
+        assert 1.0 < plan["edges drawn on the device"] / 1e9 < most < 8.0
+        assert sum(plan.values()) < 12e9
+
+
+@here
+def test_memory_plan_is_told_and_refused(monkeypatch, capsys):
+    from kernels.cuda import engine
+
+    net = snn.Network(seed=1)
+    a = net.population("a", 4, snn.LIFExp())
+    net.connect(a, a, snn.fixed_indegree(2), weight=1.0, delay=1.0)
+    monkeypatch.setattr(engine, "free_bytes", lambda: 1000)
+    needed = "needs [0-9,]+ bytes of device memory; 1,000 are free .*edges drawn on the device"
+    with pytest.raises(BackendUnavailable, match=needed):
+        snn.Simulation(net, backend="cuda")
+    assert "device memory: " in capsys.readouterr().err
+    monkeypatch.setattr(engine, "free_bytes", lambda: 10**10)
+    snn.Simulation(net, backend="cuda").run(1.0)  # the process goes on
+    assert " MiB of 9,537 free: neurons and inputs " in capsys.readouterr().err
 
 
 def launch(monkeypatch, blocks, threads, width, cooperative):
@@ -136,8 +244,8 @@ def launch(monkeypatch, blocks, threads, width, cooperative):
     shape = (blocks, threads, width) if SIMULATED else (blocks, 32 * threads // width, 32)
     original = getattr(engine.Engine.__init__, "original", engine.Engine.__init__)
 
-    def initialise(self, net, number, deterministic):
-        original(self, net, number, deterministic, shape, cooperative)
+    def initialise(self, net, number, deterministic, **options):
+        original(self, net, number, deterministic, shape, cooperative, **options)
 
     initialise.original = original
     monkeypatch.setattr(engine.Engine, "__init__", initialise)
