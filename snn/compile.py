@@ -26,7 +26,6 @@ from kernels.layout import (
     padded,
     zeros,
 )  # fmt: skip
-from kernels.philox import stream_key
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
 from snn.compile_edges import draw_edges, is_number, lay_out, lay_out_drawn, recipe_of
@@ -109,7 +108,7 @@ def compile_network(
     uniform = np.full(len(pops), -1, np.int64)
     keys = np.zeros((len(pops), 2), np.uint64)
     for k, p in enumerate(pops):
-        keys[k] = stream_key(net.seed, "escape", p.name)
+        keys[k] = net.stream("escape", p.name)
         if p.spec and "u" in p.spec.arguments:
             uniform[k], words = words, words + 4 * padded(p.n)
     inputs, words, noise, most = _inputs(net, pops, index, dt, float_type, words)
@@ -248,7 +247,7 @@ def resolve_parameters(
     for parameter in spec.params:
         value = model.params[parameter.name]
         if isinstance(value, Distribution):
-            value = value.draw(population.n, stream_key(net.seed, "parameter", population.name, parameter.name))
+            value = value.draw(population.n, net.stream("parameter", population.name, parameter.name))
             parameter.check(f"{spec.name} of population {population.name!r}", value)
         values[parameter.name] = value
     check_rules(spec, values)
@@ -307,7 +306,7 @@ def initial_values(net: Network, population: Population, var: StateVar, values: 
     if isinstance(value, str):
         value = values[value]
     elif isinstance(value, Distribution):
-        value = value.draw(population.n, stream_key(net.seed, "init", population.name, var.name))
+        value = value.draw(population.n, net.stream("init", population.name, var.name))
     return np.broadcast_to(np.asarray(value, float), (population.n,))
 
 
@@ -342,9 +341,9 @@ def _inputs(
         if entry_ is None:
             source[k] = len(out["kind"])
         weight = 0.0 if entry_ is None or entry_.weight is None else entry_.weight
-        key = stream_key(net.seed, "source" if entry_ is None else "input", name)
+        key = net.stream("source" if entry_ is None else "input", name)
         if isinstance(weight, Distribution):
-            weight = weight.draw(pops[k].n, stream_key(net.seed, "input weight", name))
+            weight = weight.draw(pops[k].n, net.stream("input weight", name))
         event_weight = np.zeros(len(code.event_id))
         if code.event_step.size:
             given = code.event_weight
@@ -370,7 +369,7 @@ def _inputs(
         out["noise"].append(n_noise)
         if code.initial is not None:
             row = np.array([NORMAL, *code.initial, 0.0, 1.0, 0.0])
-            noise.append(_pad(draw(row, pops[k].n, stream_key(net.seed, "noise", name))))
+            noise.append(_pad(draw(row, pops[k].n, net.stream("noise", name))))
             n_noise += noise[-1].size
         steps.append(code.event_step)
         ids.append(code.event_id)

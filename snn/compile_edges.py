@@ -11,7 +11,6 @@ from kernels.compiled import Drawn
 from kernels.connectivity import Recipe
 from kernels.draw import CONSTANT
 from kernels.layout import Edges, Tables, zeros
-from kernels.philox import stream_key
 from snn.connect import EdgeList, Pair, all_to_all
 from snn.distributions import Distribution
 from snn.network import Network, Projection
@@ -27,7 +26,7 @@ def draw_edges(net: Network, projection: Projection, threads: int, targets: tupl
 
 
 def _pair(net: Network, p: Projection, threads: int) -> Pair:
-    owner, key = f"Projection {p.name!r}", stream_key(net.seed, "edges", p.name)
+    owner, key = f"Projection {p.name!r}", net.stream("edges", p.name)
     same = p.source is p.target
     return Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions)
 
@@ -146,7 +145,7 @@ def _drawn(net: Network, group: int, p: Projection, recipe: Recipe, index: dict[
                      for x in (p.weight, p.delay))  # fmt: skip
     return Drawn(
         group, recipe, index[p.source.name], index[p.target.name], (positive, negative),
-        stream_key(net.seed, "edges", p.name), stream_key(net.seed, "values", p.name), weight, delay,
+        net.stream("edges", p.name), net.stream("values", p.name), weight, delay,
         float(p.rule.expected(p.source.n, p.target.n)),
     )  # fmt: skip
 
@@ -273,7 +272,7 @@ def _layout(
                     positive = negative
                 edges = lists[p.name]
                 first, last = edges.indptr[lo], edges.indptr[hi]
-                key = stream_key(net.seed, "values", p.name)
+                key = net.stream("values", p.name)
                 constant, *weight = given_values(p.weight, edges, first, last, 0, key)
                 _, *delay = given_values(p.delay, edges, first, last, 1, key)
                 connectivity.fill_rows(
@@ -338,9 +337,7 @@ def edge_values(net: Network, projection: Projection, edges: EdgeList, which: in
     """Weights (which = 0), narrowed as they are stored, or delays in ms (1) of ``edges``; float64."""
     value = projection.delay if which else projection.weight
     n = int(edges.indptr[-1])
-    constant, values, order, _ = given_values(
-        value, edges, 0, n, which, stream_key(net.seed, "values", projection.name)
-    )
+    constant, values, order, _ = given_values(value, edges, 0, n, which, net.stream("values", projection.name))
     if is_number(value):
         return np.full(n, constant)
     values = values[order] if order.size else values[:n]

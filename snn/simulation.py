@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
-from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.fingerprint import differences
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
@@ -321,7 +320,7 @@ class Simulation:
         if self._ranks.size > 1:
             raise ModelError(f"{owner}: rewire: connections are fixed where ranks share a network. Use one process.")
         sources, targets, weights, _ = self.connections(found)
-        key = stream_key(self.net.seed, "rewire", found.name, round(self.t / self.dt))
+        key = self.net.stream("rewire", found.name, round(self.t / self.dt))
         rng = np.random.Generator(np.random.Philox(key=np.array(key)))
         given = [np.asarray(g) for g in rule(sources, targets, weights, n, found.source is found.target, rng)]
         if len(given) != 4 or len({x.shape for x in given}) > 1 or given[0].ndim != 1:

@@ -419,6 +419,32 @@ def test_what_is_not_there_is_refused():
 
 
 @here
+def test_several_networks_in_one_launch():
+    """Other seeds and parameters; each as the reference engine gives it alone."""
+
+    def network(seed, weight):
+        net = snn.Network(seed=seed)
+        a = net.population(
+            "a", 5, snn.LIFExp(i_e=300.0, tau_m=snn.uniform(8.0, 12.0)), init={"v": snn.uniform(-70, -56)}
+        )
+        net.input("noise", a, snn.Poisson(rate=2000.0), weight=90.0)
+        net.connect(a, a, snn.pairwise_bernoulli(0.5), weight=weight, delay=snn.uniform(0.5, 2.0))
+        net.record(a)
+        return net
+
+    parts = [(1, 50.0), (2, 50.0), (1, 90.0)]
+    both = snn.join([network(*part) for part in parts])
+    found = both.split(snn.Simulation(both, dt=DT, backend="cuda", quiet=True).run(10.0))
+    times = []
+    for part, result in zip(parts, found, strict=True):
+        expected = snn.Simulation(network(*part), dt=DT, backend="reference", quiet=True).run(10.0).spikes["a"]
+        np.testing.assert_array_equal(result.spikes["a"].times, expected.times)
+        np.testing.assert_array_equal(result.spikes["a"].ids, expected.ids)
+        times.append(tuple(expected.times))
+    assert len(set(times)) == 3 and min(map(len, times)) > 5
+
+
+@here
 def test_set_state_between_runs():
     def network():
         net = snn.Network(seed=1)
