@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.learn import STATIC
 from kernels.cuda import generate
@@ -110,10 +111,10 @@ def arrays(net: CompiledNetwork, width: int, deterministic: bool) -> Arrays:
     )  # fmt: skip
 
 
-def module(net: CompiledNetwork, deterministic: bool) -> ModuleType:
-    """The generated module with the kernels of a network."""
+def module(net: CompiledNetwork, deterministic: bool, more: str = "") -> ModuleType:
+    """The generated module with the kernels of a network, and ``more`` source after them."""
     rules = [(*rule, e.delays.size > 0) for rule, e in zip(net.rules, net.learned, strict=True)]
-    return generate.build(net.variants, net.kinds, rules, net.precision, deterministic)
+    return codegen.load(generate.source(net.variants, net.kinds, rules, net.precision, deterministic) + more)
 
 
 def _unit(net: CompiledNetwork) -> float:

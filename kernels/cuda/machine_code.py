@@ -15,8 +15,10 @@ from numba import cuda, types
 from numba.np.numpy_support import from_dtype
 
 from kernels.compiled import CompiledNetwork
-from kernels.cuda import connect
+from kernels.cpu.infer import Found, Layout, typed_rule
+from kernels.cuda import connect, infer
 from kernels.cuda.arrays import arrays, module
+from kernels.decide import Rule
 from kernels.errors import BackendUnavailable
 
 
@@ -87,6 +89,8 @@ def reports(
     found = {name: (getattr(kernels, name), given)
              for name, given in arrays(net, 32, deterministic).arguments(0, 0, 1).items()}  # fmt: skip
     found |= drawing(net)
+    if not net.rules and deterministic:
+        found["infer"] = inferring(net)
     return {
         name: assemble(to_ptx(kernel, given, capability), capability)
         for name, (kernel, given) in found.items()
@@ -106,3 +110,13 @@ def drawing(net: CompiledNetwork) -> dict[str, tuple[Any, tuple[Any, ...]]]:
         given = what, t.lo, t.hi, t.acc, counts, e.rows, e.targets, e.weights, e.delays, lists, marks, 0
         found[f"place {e.targets.dtype} {e.delays.dtype}"] = connect.place, given
     return found
+
+
+def inferring(net: CompiledNetwork) -> tuple[Any, tuple[Any, ...]]:
+    """The kernel of inference and its arguments; the arrays are of the right types only."""
+    none, number, row = np.zeros(0), np.zeros(0, np.int64), np.zeros((1, 1))
+    layout = Layout(0, 0, 0, 2, 0, 1, number, net.state.f, net.state.i)
+    rule = typed_rule(Rule(0, 1.0, 0, none, none, none, row, none, none, 1))
+    batch = infer.Events(row, number, number, np.zeros(0, np.int32), net.inputs.event_weight)
+    x, work = infer.host(net, 1, 32), infer.work(net, 1, layout, rule)
+    return infer.kernels(net).infer, infer.arguments(1, batch, layout, rule, Found.empty(1, 1, 2), work, x)

@@ -444,6 +444,81 @@ def test_several_networks_in_one_launch():
     assert len(set(times)) == 3 and min(map(len, times)) >= 5
 
 
+def classifying(spiking, readout):
+    """A network and its encoder. Weights are multiples of 1/64: sums are exact, and nothing depends on their order."""
+    rng, fire = np.random.default_rng(3), dict(alpha=0.0, beta=1.0, v_th=1.0, reset=1)
+    net = snn.Network()
+    hidden = net.population("hidden", 7, snn.CubaLIF(**fire), init={"v": 0.5})
+    out = net.population("out", 3, snn.CubaLIF(**fire if readout == "spikes" else fire | {"v_th": 1e300}))
+    net.connect(hidden, out, snn.all_to_all(), weight=rng.integers(-32, 64, (7, 3)) / 64, delay=1.0)
+    net.connect(hidden, hidden, snn.fixed_indegree(2), weight=-0.25, delay=snn.uniform(1.0, 3.0))
+    weight = rng.integers(-16, 64, (5, 7)) / 64
+    for p in (hidden, out):
+        net.record(p)
+    net.record(out, "v")
+    if not spiking:
+        net.input("x", hidden, snn.StepCurrent(np.zeros((1, 7))))
+        return net, snn.encode.Direct("x", weight.T)
+    sources = net.population("sources", 5, snn.SpikeArray([]))
+    net.connect(sources, hidden, snn.all_to_all(), weight=weight, delay=2.0)
+    net.record(sources)
+    return net, snn.encode.Rate("sources", seed=5)
+
+
+def simulated(batch, spiking, readout, steps):
+    """Accumulated outputs, spikes and synaptic operations of encoded samples, by step, from the reference engine."""
+    nets = []
+    for n in range(len(batch.first) - 1):
+        nets.append(classifying(spiking, readout)[0])
+        if spiking:
+            mine = slice(batch.first[n], batch.first[n + 1])
+            nets[-1].populations["sources"].model = snn.SpikeArray(batch.step[mine] + 1.0, batch.id[mine])
+        else:
+            nets[-1].inputs["x"].source = snn.StepCurrent(batch.currents[n][None])
+    joined, found = snn.join(nets), []
+    sim = snn.Simulation(joined, dt=1.0, backend="reference", quiet=True)
+    fan = {name: sum(np.bincount(sim.connections(f"0:{q.name}")[0], minlength=p.n)
+                     for q in nets[0].projections.values() if q.source.name == name) + np.zeros(p.n, int)
+           for name, p in nets[0].populations.items()}  # fmt: skip
+    for result in joined.split(sim.run(float(steps))):
+        spikes, synops, classes = np.zeros(steps, int), np.zeros(steps, int), np.zeros((steps, 3))
+        for name, record in result.spikes.items():
+            at = np.rint(record.times).astype(int) - 1
+            np.add.at(spikes, at, 1)
+            np.add.at(synops, at, fan[name][record.ids])
+            if name == "out":
+                np.add.at(classes, (at, record.ids), 1.0)
+        found.append((classes if readout == "spikes" else result.states["out"]["v"], spikes, synops))
+    return [np.stack(x, axis=1) for x in zip(*found, strict=True)]
+
+
+@here
+@pytest.mark.parametrize("spiking, readout, latency", [(False, "v", "synchronous"), (True, "spikes", "pipelined")])
+def test_classifier_with_early_exit(spiking, readout, latency):
+    from snn.confidence import EarlyExit
+
+    x, t_max = np.random.default_rng(4).integers(0, 64, (5, 5)) / 64, 10
+    net, encoder = classifying(spiking, readout)
+    classifier = snn.Classifier(net, encoder, "out", readout=readout, latency=latency, backend="cuda")
+    trace, skip = classifier.record(x, t_max), 0 if latency == "pipelined" else classifier.depth - 1
+    batch = encoder.encode(encoder.check(x, 5 if spiking else 7), trace.ids, t_max + skip)
+    outputs, spikes, synops = simulated(batch, spiking, readout, t_max + skip)
+    if readout == "spikes":
+        outputs = np.cumsum(outputs[skip:], axis=0)
+    np.testing.assert_array_equal(trace.outputs, outputs[-t_max:])
+    np.testing.assert_array_equal(trace.spikes, np.cumsum(spikes, axis=0)[skip:])
+    np.testing.assert_array_equal(trace.synops, np.cumsum(synops, axis=0)[skip:])
+    assert spikes.sum() > 100 and classifier.fingerprint(t_max)["backend"] == "cuda"
+    found = set()
+    for agent in (EarlyExit("margin", bar=0.7), EarlyExit("maxprob", scale=1.0, bar=0.5, max_steps=7)):
+        expected, decided = agent.decide(trace), classifier.run(x, agent, t_max, ids=trace.ids)
+        for name in ("steps", "labels", "reasons"):
+            np.testing.assert_array_equal(getattr(decided, name), getattr(expected, name), err_msg=name)
+        np.testing.assert_array_equal(decided.synops, trace.synops[expected.steps - 1, range(5)])
+        found |= set(expected.steps.tolist())
+    assert len(found) > 2, "samples must stop at different steps"
+
+
 @here
 def test_set_state_between_runs():
     def network():
