@@ -204,7 +204,7 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
     engine, start = sim._drive.engine, sim._drive.at
     config, kernels, total = (engine.blocks, engine.threads), engine.module, [0.0, 0.0]
     given = engine.arguments(start, start + windows * engine.window)
-    engine._put(engine.arrays.out.counts, np.zeros(4, np.int64))
+    engine.put(engine.arrays.out.counts, np.zeros(4, np.int64))
     begin, half = start, 0
     for k in range(-5, windows):
         end = begin + engine.window

@@ -103,12 +103,20 @@ class Clock:
 
     def save(self) -> dict[str, np.ndarray]:
         """Everything that changes."""
-        return state_clock.save(self.engine, self.at)
+        found: dict[str, np.ndarray] = self._states().save(self.engine, self.at)
+        return found
 
     def load(self, arrays: dict[str, np.ndarray], at: int) -> None:
         """Go on at ``at`` from what :meth:`save` gave."""
-        state_clock.load(self.engine, at, arrays)
+        self._states().load(self.engine, at, arrays)
         self.at = at
+
+    def _states(self) -> Any:
+        if self.backend != "cuda":
+            return state_clock
+        from snn import state_cuda
+
+        return state_cuda
 
     def state(self, name: str, variable: str) -> np.ndarray:
         """Values of a state variable; a copy."""

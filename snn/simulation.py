@@ -22,7 +22,7 @@ from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "cuda", "reference")
-_OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
+_OPTIONS = ("dt", "engine", "backend", "threads", "precision", "deterministic")  # of Simulation, kept in a checkpoint
 MOST_THREADS = 1024
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
@@ -99,6 +99,7 @@ class Simulation:
         if threads is not None and threads > MOST_THREADS:
             raise ModelError(f"Simulation.threads: must be at most {MOST_THREADS:,}; got {threads:,}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
+        self.deterministic = deterministic
         self._ranks = Ranks(comm)
         if self._ranks.size > 1 and (engine, backend) != ("clock", "cpu"):
             raise BackendUnavailable(
@@ -364,14 +365,14 @@ class Simulation:
         Raises
         ------
         BackendUnavailable
-            With another backend than "cpu".
+            With backend="reference", and where ranks share the network.
         """
         self._check_saving("checkpoint")
         self._write_checkpoint(path, None)
 
     def _check_saving(self, what: str) -> None:
-        if self.backend != "cpu":
-            raise BackendUnavailable(f'Simulation.{what}: backend="{self.backend}" has none; use backend="cpu".')
+        if self.backend == "reference":
+            raise BackendUnavailable(f'Simulation.{what}: backend="reference" has none; use backend="cpu".')
         if self._ranks.size > 1:
             raise BackendUnavailable(f"Simulation.{what}: ranks that share a network have none. Use one process.")
 
@@ -388,8 +389,9 @@ class Simulation:
 
     @classmethod
     def resume(
-        cls, path: str | os.PathLike[str], net: Network, threads: int | None = None, quiet: bool = False
-    ) -> "Simulation":
+        cls, path: str | os.PathLike[str], net: Network, threads: int | None = None, quiet: bool = False,
+        device: int = 0,
+    ) -> "Simulation":  # fmt: skip
         """The simulation of :meth:`checkpoint`, where it stood.
 
         Parameters
@@ -397,6 +399,7 @@ class Simulation:
         path : file that :meth:`checkpoint` wrote
         net : the same network; what is recorded of it may differ
         threads : as many as before, if None; never changes a spike
+        device : number of the GPU, for a checkpoint of backend="cuda"
 
         Raises
         ------
@@ -417,7 +420,7 @@ class Simulation:
                 f"{path}: was written by version {about['software']}; this is {version('volley-snn')}. "
                 "Resume with the version that wrote it."
             )
-        sim = cls(net, **options, quiet=quiet)
+        sim = cls(net, **options, quiet=quiet, device=device)
         sim._refuse_other(path, about)
         try:
             sim._drive.load(arrays, about["at"])

@@ -82,9 +82,9 @@ class Engine:
         """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does."""
         stop = min(stop, start + self.chunk)
         state = self.net.state
-        self._put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
-        self._put(self.arrays.state.f, state.f)  # the user may have set it
-        self._put(self.arrays.state.i, state.i)
+        self.put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
+        self.put(self.arrays.state.f, state.f)  # the user may have set it
+        self.put(self.arrays.state.i, state.i)
         for n in self.stale:
             self._upload(n)
         self.stale.clear()
@@ -158,7 +158,7 @@ class Engine:
         self._sweep(number, step, 1, 0)
         weights = fetch(e.weights)
         for array, before in zip(arrays, saved, strict=True):
-            self._put(array, before)
+            self.put(array, before)
         return np.asarray(weights)
 
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
@@ -169,23 +169,23 @@ class Engine:
             host.signal_each[1] = fetch(x.signal_each)[1]
             host.signal_each[0] = value if np.ndim(value) else 1.0
             host.signal_set[0] = step
-            self._put(x.signal_each, host.signal_each)
-            self._put(x.signal_set, host.signal_set)
+            self.put(x.signal_each, host.signal_each)
+            self.put(x.signal_set, host.signal_set)
         now, jumps = fetch(x.signal_now), fetch(x.signal_jumps)
         now[:, 0] = 1.0 if np.ndim(value) else value
         jumps[:, step & (jumps.shape[1] - 1)] = 0
-        self._put(x.signal_now, now)
-        self._put(x.signal_jumps, jumps)
+        self.put(x.signal_now, now)
+        self.put(x.signal_jumps, jumps)
 
     def _upload(self, n: int) -> None:
         """Take what the host may have changed in plastic projection ``n``."""
         edges, plastic = self.net.learned[n], self.net.plastic[n]
         for name in ("rows", "targets", "weights", "delays"):
-            self._put(getattr(self.arrays.synapses[n], name), getattr(edges, name))
+            self.put(getattr(self.arrays.synapses[n], name), getattr(edges, name))
         for name in ("variables", "learning"):
-            self._put(getattr(self.arrays.learned[n], name), getattr(plastic, name))
+            self.put(getattr(self.arrays.learned[n], name), getattr(plastic, name))
 
-    def _put(self, to: Any, array: np.ndarray) -> None:
+    def put(self, to: Any, array: np.ndarray) -> None:
         """Overwrite a device array."""
         if SIMULATED:
             to[...] = array

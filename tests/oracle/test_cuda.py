@@ -13,7 +13,7 @@ import pytest
 
 import plasticity
 import snn
-from kernels.errors import BackendUnavailable, ModelError
+from kernels.errors import BackendUnavailable, FormatError, ModelError
 from plasticity.base import RULES
 from snn.neurons.base import MODELS
 
@@ -412,10 +412,46 @@ def test_what_is_not_there_is_refused():
     net.connect(a, a, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair(), axonal_delay=0.5)
     with pytest.raises(BackendUnavailable, match='backend="cuda": has no axonal delays yet; got 0.5 ms with STDPPair'):
         snn.Simulation(net, backend="cuda")
-    net = snn.Network()
-    net.population("a", 3, snn.LIFExp())
-    with pytest.raises(BackendUnavailable, match='checkpoint: backend="cuda"'):
-        snn.Simulation(net, backend="cuda").checkpoint("none.h5")
+
+
+@here
+@pytest.mark.parametrize(
+    "rules", [(), ("STDPTriplet", "Clopath", "RewardSTDP", "DopamineSTDP")], ids=["static", "plastic"]
+)
+def test_resumed_from_a_checkpoint(tmp_path, rules):
+    """With other blocks; the checkpoint changes nothing, and what follows it is the same, bit for bit."""
+    net, dt, parts = (learning_network(rules), 0.25, (20.0, 10.0)) if rules else (mixed_network(), DT, (5.0, 3.0))
+
+    def rest(sim):
+        result = sim.run(parts[1])
+        found = [x for r in result.spikes.values() for x in (r.times, r.ids)]
+        found += [values[v] for values in result.states.values() for v in values]
+        return found + [sim.connections(f"to {name}")[2] for name in rules]
+
+    def go():
+        sim = snn.Simulation(net, dt=dt, backend="cuda", deterministic=True, quiet=True)
+        sim.run(parts[0])
+        if rules:
+            sim.set_modulator("to RewardSTDP", [0.05, 0.1, 0.3])
+            sim.rewire("to STDPTriplet", lambda *given: ([0, 7], [2, 1], [0, 2], [0.3, 0.7]))
+        return sim
+
+    sim = go()
+    sim.checkpoint(tmp_path / "state.h5")
+    resumed = snn.Simulation.resume(tmp_path / "state.h5", net, threads=2, quiet=True)
+    assert resumed.deterministic and resumed.backend == "cuda" and resumed.t == sim.t
+    expected = rest(sim)
+    for other in (resumed, go()) if rules else (resumed,):
+        for x, y in zip(expected, rest(other), strict=True):
+            np.testing.assert_array_equal(y, x)
+    assert sum(x.size for x in expected) > 100
+    with pytest.raises(FormatError, match="another network: population 'a' differ"):
+        snn.Simulation.resume(tmp_path / "state.h5", changed(net), quiet=True)
+
+
+def changed(net):
+    net.populations["a"].init = {"v": -60.0}
+    return net
 
 
 @here
