@@ -1,13 +1,29 @@
 """A network as an engine takes it: flat arrays, and which generated functions work on them."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from kernels.codegen import Variant
+from kernels.connectivity import Recipe
 from kernels.layout import Constants, Edges, Inputs, Plastic, Probes, State, Tables
 from kernels.spec import RuleSpec, ShortTermSpec
+
+
+class Drawn(NamedTuple):
+    """A static projection whose edges the engine draws."""
+
+    group: int  # of Edges that they belong to
+    recipe: Recipe
+    source: int  # populations
+    target: int
+    receptors: tuple[int, int]  # of weights >= 0, of negative ones
+    key: tuple[Any, Any]  # of the edges
+    values_key: tuple[Any, Any]  # of weights and delays
+    weight: np.ndarray  # distribution as kernels.draw has it
+    delay: np.ndarray  # the same, ms
+    expected: float  # number of edges
 
 
 @dataclass
@@ -27,8 +43,9 @@ class CompiledNetwork:
     plastic: list[Plastic]
     rules: list[tuple[RuleSpec, ShortTermSpec | None]]
     probes: Probes
-    n_edges: int
+    n_edges: int  # about, where the engine draws some
     parts: dict[str, str]  # hash of each part of the network
+    drawn: dict[int, list[Drawn]] = field(default_factory=dict)  # what belongs to edges[k], which has none yet
 
     def nbytes(self) -> dict[str, int]:
         """Bytes by part; "edges" includes the row tables."""

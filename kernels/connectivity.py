@@ -3,6 +3,7 @@
 the same for any number of threads and blocks."""
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,18 @@ _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 _TWO, _THREE = np.uint64(2), np.uint64(3)
 DRAWS = 1024
 CHUNK_BITS = 7  # sources are laid out 128 at a time: their rows fit in the cache
+INDEGREE, TOTAL, BERNOULLI, ONE_TO_ONE, ALL_TO_ALL = range(5)
+
+
+class Recipe(NamedTuple):
+    """How the edges of a projection are drawn, for an engine that draws them itself: with the functions below, or with
+    others that draw the same numbers."""
+
+    kind: int
+    number: int = 0  # INDEGREE: sources of a target; TOTAL: edges
+    p: float = 0.0  # BERNOULLI
+    autapses: bool = True  # element e of the targets may have element e of the sources
+    multapses: bool = True
 
 
 @jit

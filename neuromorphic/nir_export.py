@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
-from kernels.philox import stream_key
 from neuromorphic.discrete import Discrete, discrete, lateness
 from neuromorphic.levels import levels
 from neuromorphic.nir_import import bias_neuron, from_nir, nir_package
@@ -366,7 +365,7 @@ class _Build:
         if isinstance(i.source, Poisson) and i.source.shared:
             raise ExportError(f"{owner}.shared: must be False. Connect a population of one source instead.")
         if isinstance(weight, Distribution):
-            weight = weight.draw(i.target.n, stream_key(self.net.seed, "input weight", i.name))
+            weight = weight.draw(i.target.n, self.net.stream("input weight", i.name))
         matrix = np.diag(np.broadcast_to(weight * form.factor, (i.target.n,)))
         source, target = self.names[i.name], self.names[i.target.name]
         return _Link(f"{source}_to_{target}", source, target, matrix, form.late - self.level[i.target.name], False)

@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
-from kernels.philox import stream_key
 from neuromorphic.discrete import Discrete, discrete
 from neuromorphic.fixed_point import (
     EXCITATORY,
@@ -308,7 +307,7 @@ def _current(i: Input, form: Discrete, dt: float) -> None:
 def _direct(net: Network, i: Input, form: Discrete) -> _Synapses:
     weight = i.weight
     if isinstance(weight, Distribution):
-        weight = weight.draw(i.target.n, stream_key(net.seed, "input weight", i.name))
+        weight = weight.draw(i.target.n, net.stream("input weight", i.name))
     if weight is None or np.shape(weight) not in ((), (i.target.n,)):
         raise ExportError(f"Input {i.name!r}: must be spikes with one weight, or one a neuron.")
     ids = np.arange(i.target.n)

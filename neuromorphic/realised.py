@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
-from kernels.philox import stream_key
 from snn.compile import initial_values, resolve_parameters
 from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
@@ -176,7 +175,7 @@ def _direct(net: Network, i: Input, dt: float, duration: float) -> tuple[Sources
             "constant current as the parameter i_e."
         )
     if isinstance(weight, Distribution):
-        weight = weight.draw(n, stream_key(net.seed, "input weight", i.name))
+        weight = weight.draw(n, net.stream("input weight", i.name))
     source: Any = i.source
     if isinstance(source, SpikeArray):
         code = source.encode(dt, n, owner)  # its steps count from 0: a spike of step 1 comes at 2 dt, and is sent at dt

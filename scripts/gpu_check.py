@@ -156,11 +156,12 @@ def measure(net: Any, duration: float, warm_up: float, shapes: bool = False, **o
     sim = snn.Simulation(net, backend="cuda", **options)
     ready = time.perf_counter() - begin
     engine, tables = sim._drive.engine, sim.compiled.tables
+    edge_bytes = sum(a.nbytes for e in (*engine.arrays.edges, *engine.arrays.synapses) for a in e)
     found: dict[str, Any] = {
         "neurons": int(tables.n.sum()), "synapses": sim.compiled.n_edges, "build_s": sim.build_seconds,
-        "kernels_s": ready - sim.build_seconds, "planned_gib": engine.bytes / 2**30,
+        "kernels_s": ready - sim.build_seconds, "planned_gib": {k: n / 2**30 for k, n in engine.memory.items()},
         "taken_gib": (free - cuda.current_context().get_memory_info()[0]) / 2**30,
-        "bytes_per_synapse": sim.compiled.nbytes()["edges"] / max(sim.compiled.n_edges, 1),
+        "bytes_per_synapse": edge_bytes / max(sim.compiled.n_edges, 1),
         "blocks": engine.blocks, "threads": engine.threads, "cooperative": engine.cooperative,
     }  # fmt: skip
     say(f"    {found}")
@@ -203,7 +204,7 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
     engine, start = sim._drive.engine, sim._drive.at
     config, kernels, total = (engine.blocks, engine.threads), engine.module, [0.0, 0.0]
     given = engine.arguments(start, start + windows * engine.window)
-    engine._put(engine.arrays.out.counts, np.zeros(4, np.int64))
+    engine.put(engine.arrays.out.counts, np.zeros(4, np.int64))
     begin, half = start, 0
     for k in range(-5, windows):
         end = begin + engine.window

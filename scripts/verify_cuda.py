@@ -22,7 +22,7 @@ def cuda_machine_code(options: Options) -> list[Line]:
     def check(what: str, net: snn.Network, only: str, deterministic: bool = False, dt: float = 0.1) -> None:
         for precision in ("float64",) if options.quick else ("float64", "float32"):
             begin = time.perf_counter()
-            found = machine_code.reports(compile_network(net, dt, precision, 1), deterministic, only=only)
+            found = machine_code.reports(compile_network(net, dt, precision, 1, draws=True), deterministic, only=only)
             registers = max(r.registers for r in found.values())
             spills, stack = (sum(getattr(r, name) for r in found.values()) for name in ("spills", "stack"))
             kind = f"{precision}{', fixed point' if deterministic else ''}"
@@ -37,6 +37,7 @@ def cuda_machine_code(options: Options) -> list[Line]:
     for k in range(4):  # a device has no room for the arguments of all at once
         names = rules[k::4]
         check(f"short-term, {', '.join(names)}", tests.learning_network(names), "advance", dt=0.25)
+    check("edges drawn on the device", tests.drawn_network(), "place")
     for fixed in (False, True):
         check("all storage kinds and inputs", tests.mixed_network(), "", fixed)
     return lines

@@ -18,6 +18,7 @@ from kernels.errors import (
     UnitError,
 )
 from snn import encode, plot
+from snn.batch import join
 from snn.connect import (
     all_to_all,
     distance_dependent,
@@ -52,7 +53,7 @@ __all__ = [
     "NeuronModel", "NoiseCurrent", "OrnsteinUhlenbeck", "Poisson", "Population", "Projection", "Result", "ShapeError",
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
     "conv2d", "define", "distance_dependent", "encode", "exponential", "fixed_indegree", "fixed_outdegree",
-    "fixed_total_number", "from_arrays", "from_sonata", "from_sparse", "lognormal", "normal", "one_to_one",
+    "fixed_total_number", "from_arrays", "from_sonata", "from_sparse", "join", "lognormal", "normal", "one_to_one",
     "pairwise_bernoulli", "plot", "sweep", "uniform", *_models,
 ]  # fmt: skip
 

@@ -26,10 +26,9 @@ from kernels.layout import (
     padded,
     zeros,
 )  # fmt: skip
-from kernels.philox import stream_key
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
-from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, pair
+from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, lay_out_drawn, pair, recipe_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.fingerprint import network_parts
@@ -50,12 +49,12 @@ _WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
 
 
 def compile_network(
-    net: Network, dt: float, precision: str, threads: int, ranks: Ranks | None = None, convolutions: bool = True
+    net: Network, dt: float, precision: str, threads: int, ranks: Ranks | None = None, on_device: bool = False
 ) -> CompiledNetwork:
     """Compile ``net`` for a grid of ``dt`` ms into blocks for ``threads`` threads of each rank.
 
-    ``convolutions``: whether the engine takes them as such; otherwise each place gets edges of its own.
-    Edges are drawn and laid out where their targets are; all ranks compile at the same time.
+    Edges are drawn and laid out where their targets are; all ranks compile at the same time. ``on_device``: for an
+    engine that draws the edges of all projections that have a recipe, and takes no convolutions as such.
     """
     ranks = ranks or Ranks()
     if not net.populations:
@@ -70,9 +69,13 @@ def compile_network(
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
     window = min([reaction_steps(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
 
-    lists, totals = {}, {}
+    lists, totals, recipes = {}, {}, {}
     for q in net.projections.values():
-        if convolutions and isinstance(q.rule, conv2d) and is_convolution(q):
+        recipe = recipe_of(net, q) if on_device else None
+        if recipe:
+            recipes[q.name], totals[q.name] = recipe, (round(q.rule.expected(q.source.n, q.target.n)), 0)
+            continue
+        if isinstance(q.rule, conv2d) and is_convolution(q) and not on_device:
             q.rule.fits(pair(net, q, threads))
             totals[q.name] = int(q.rule.expected(q.source.n, q.target.n)), q.rule.most()
             continue
@@ -110,7 +113,7 @@ def compile_network(
     uniform = np.full(len(pops), -1, np.int64)
     keys = np.zeros((len(pops), 2), np.uint64)
     for k, p in enumerate(pops):
-        keys[k] = stream_key(net.seed, "escape", p.name)
+        keys[k] = net.stream("escape", p.name)
         if p.spec and "u" in p.spec.arguments:
             uniform[k], words = words, words + 4 * padded(p.n)
     inputs, words, noise, most = _inputs(net, pops, index, dt, float_type, words)
@@ -138,13 +141,15 @@ def compile_network(
         current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
         words=zeros(words, np.uint32), noise=noise,
     )  # fmt: skip
-    parts = network_parts(net, {"engine": "clock", "dt": dt, "precision": precision}, values, lists, threads)
+    parts = network_parts(net, {"engine": "clock", "dt": dt, "precision": precision}, values, lists, threads, recipes)
+    later = lay_out_drawn(recipes, net, index, tables, delays, precision)
     edges, learned = lay_out(lists, totals, net, index, tables, delays, most, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
     plastic = [_plastic(p, e, index, tables, most, delays[p.name], state_f) for p, e in pairs]
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
-        kinds=[k for k, _ in edges], edges=[e for _, e in edges], probes=_probes(net, index, tables, dt),
+        kinds=[k for k, _ in edges] + [k for k, _, _ in later], edges=[e for _, e in edges] + [e for _, e, _ in later],
+        drawn={len(edges) + k: drawn for k, (_, _, drawn) in enumerate(later)}, probes=_probes(net, index, tables, dt),
         learned=learned, plastic=plastic,
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
         n_edges=n_edges, parts=parts,
@@ -247,7 +252,7 @@ def resolve_parameters(
     for parameter in spec.params:
         value = model.params[parameter.name]
         if isinstance(value, Distribution):
-            value = value.draw(population.n, stream_key(net.seed, "parameter", population.name, parameter.name))
+            value = value.draw(population.n, net.stream("parameter", population.name, parameter.name))
             parameter.check(f"{spec.name} of population {population.name!r}", value)
         values[parameter.name] = value
     check_rules(spec, values)
@@ -306,7 +311,7 @@ def initial_values(net: Network, population: Population, var: StateVar, values: 
     if isinstance(value, str):
         value = values[value]
     elif isinstance(value, Distribution):
-        value = value.draw(population.n, stream_key(net.seed, "init", population.name, var.name))
+        value = value.draw(population.n, net.stream("init", population.name, var.name))
     return np.broadcast_to(np.asarray(value, float), (population.n,))
 
 
@@ -341,9 +346,9 @@ def _inputs(
         if entry_ is None:
             source[k] = len(out["kind"])
         weight = 0.0 if entry_ is None or entry_.weight is None else entry_.weight
-        key = stream_key(net.seed, "source" if entry_ is None else "input", name)
+        key = net.stream("source" if entry_ is None else "input", name)
         if isinstance(weight, Distribution):
-            weight = weight.draw(pops[k].n, stream_key(net.seed, "input weight", name))
+            weight = weight.draw(pops[k].n, net.stream("input weight", name))
         event_weight = np.zeros(len(code.event_id))
         if code.event_step.size:
             given = code.event_weight
@@ -369,7 +374,7 @@ def _inputs(
         out["noise"].append(n_noise)
         if code.initial is not None:
             row = np.array([NORMAL, *code.initial, 0.0, 1.0, 0.0])
-            noise.append(_pad(draw(row, pops[k].n, stream_key(net.seed, "noise", name))))
+            noise.append(_pad(draw(row, pops[k].n, net.stream("noise", name))))
             n_noise += noise[-1].size
         steps.append(code.event_step)
         ids.append(code.event_id)

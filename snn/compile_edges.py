@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 
 from kernels import connectivity
+from kernels.compiled import Drawn
+from kernels.connectivity import Recipe
+from kernels.draw import CONSTANT
 from kernels.layout import Convolutions, Edges, Tables, padded, zeros
-from kernels.philox import stream_key
 from snn.connect import EdgeList, Pair, all_to_all
 from snn.distributions import Distribution
 from snn.network import Network, Projection
@@ -28,7 +30,7 @@ def draw_edges(net: Network, projection: Projection, threads: int, targets: tupl
 def pair(net: Network, projection: Projection, threads: int) -> Pair:
     """What the projection's rule draws for."""
     p = projection
-    owner, key = f"Projection {p.name!r}", stream_key(net.seed, "edges", p.name)
+    owner, key = f"Projection {p.name!r}", net.stream("edges", p.name)
     same = p.source is p.target
     return Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions)
 
@@ -38,6 +40,13 @@ def is_convolution(projection: Projection) -> bool:
     p = projection
     given = isinstance(p.rule, conv2d) and isinstance(p.weight, np.ndarray) and is_number(p.delay)
     return given and not p.plastic and _one_receptor(p) is not None
+
+
+def recipe_of(net: Network, p: Projection) -> Recipe | None:
+    """How an engine may draw a projection; None where it is plastic, has values of its own, or a rule without."""
+    if p.plastic or np.ndim(p.weight) or np.ndim(p.delay):
+        return None
+    return p.rule.recipe(pair(net, p, 1))
 
 
 def is_number(value: Any) -> bool:
@@ -77,14 +86,12 @@ def lay_out(
     single: list[tuple[Any, Any, Projection]] = []
     convolutions: dict[Any, list[tuple[Any, Projection]]] = {}
     for p in net.projections.values():
+        if p.name not in lists and not isinstance(p.rule, conv2d):
+            continue  # the engine draws it
         w_constant, d_constant = is_number(p.weight) and not p.plastic, is_number(p.delay)
         w_type = None if w_constant else weight_type(p.weight, precision)
         d_type = None if d_constant else (np.uint8 if delays[p.name][1] < 256 else np.uint16)
-        same = (
-            index[p.source.name],
-            float(p.weight) if w_constant else 0.0,
-            max(1, round(p.delay / tables.dt)) if d_constant else 0,
-        )
+        same = _constants(p, index, tables.dt)
         if p.name not in lists:
             w_type, key = weight_type(p.weight, precision), (same[0], 0.0, same[2])
             convolutions.setdefault(w_type, []).append((key, p))
@@ -120,6 +127,48 @@ def lay_out(
         for d_type, same, p in single
     ]
     return result, learned
+
+
+def _constants(p: Projection, index: dict[str, int], dt: float) -> tuple[int, float, int]:
+    """(source population, weight, delay in steps), 0 where there is one a synapse: what makes a group."""
+    weight = float(p.weight) if is_number(p.weight) and not p.plastic else 0.0
+    return index[p.source.name], weight, max(1, round(p.delay / dt)) if is_number(p.delay) else 0
+
+
+def lay_out_drawn(
+    recipes: dict[str, Recipe], net: Network, index: dict[str, int], tables: Tables,
+    delays: dict[str, tuple[int, int]], precision: str,
+) -> list[tuple[str, Edges, list[Drawn]]]:  # fmt: skip
+    """Storage kinds of the projections that an engine draws, their groups, and what is drawn; the edges are missing."""
+    stores: dict[tuple[str, Any], dict[tuple[int, float, int], list[Projection]]] = {}
+    for p in (p for p in net.projections.values() if p.name in recipes):
+        kind = ("c" if is_number(p.weight) else "v") + ("c" if is_number(p.delay) else "v")
+        d_type = np.uint16 if kind[1] == "v" and delays[p.name][1] >= 256 else np.uint8
+        stores.setdefault((kind, d_type), {}).setdefault(_constants(p, index, tables.dt), []).append(p)
+    found = []
+    for (kind, d_type), groups in stores.items():
+        ordered = sorted(groups.items(), key=lambda item: item[0])
+        edges = _groups([same for same, _ in ordered], tables, range(len(tables.lo)), precision)
+        target_type = np.uint16 if int(tables.stride.max(initial=0)) <= _U16 else np.uint32
+        edges = edges._replace(
+            targets=np.empty(0, target_type), weights=np.empty(0, np.float32), delays=np.empty(0, d_type)
+        )
+        found.append((kind, edges, [_drawn(net, g, p, recipes[p.name], index)
+                                    for g, (_, members) in enumerate(ordered) for p in members]))  # fmt: skip
+    return found
+
+
+def _drawn(net: Network, group: int, p: Projection, recipe: Recipe, index: dict[str, int]) -> Drawn:
+    positive, negative = p.receptors
+    if is_number(p.weight) and p.weight < 0:
+        positive = negative
+    weight, delay = (x.row() if isinstance(x, Distribution) else np.array([CONSTANT, x, 0.0, 0.0, 1.0, 0.0])
+                     for x in (p.weight, p.delay))  # fmt: skip
+    return Drawn(
+        group, recipe, index[p.source.name], index[p.target.name], (positive, negative),
+        net.stream("edges", p.name), net.stream("values", p.name), weight, delay,
+        float(p.rule.expected(p.source.n, p.target.n)),
+    )  # fmt: skip
 
 
 def _span(projections: list[Projection], index: dict[str, int], acc: np.ndarray, n: np.ndarray) -> tuple[int, int]:
@@ -258,10 +307,8 @@ def _layout(
     lists: dict[str, EdgeList], w_type: Any, d_type: Any, precision: str, threads: int,
 ) -> Edges:  # fmt: skip
     own = own_blocks(tables)
-    n_source = np.array([tables.n[source] for (source, _, _), _ in groups], np.int64)
-    ends = np.cumsum(len(own) * (n_source + 1))
-    rows = np.zeros(int(ends[-1]), np.int64)
-    at = ends - len(own) * (n_source + 1) - own.start * (n_source + 1)  # block 0 may lie before the beginning
+    laid_out = _groups([same for same, _ in groups], tables, own, precision)
+    at, n_source, rows = laid_out.at, laid_out.n_source, laid_out.rows
 
     def count(b: int) -> None:
         for g, (_, projections) in enumerate(groups):
@@ -292,7 +339,7 @@ def _layout(
                     positive = negative
                 edges = lists[p.name]
                 first, last = edges.indptr[lo], edges.indptr[hi]
-                key = stream_key(net.seed, "values", p.name)
+                key = net.stream("values", p.name)
                 constant, *weight = given_values(p.weight, edges, first, last, 0, key)
                 _, *delay = given_values(p.delay, edges, first, last, 1, key)
                 connectivity.fill_rows(
@@ -304,12 +351,21 @@ def _layout(
     for _, projections in groups:
         for p in projections:
             lists[p.name] = EdgeList(nothing, nothing)  # free the lists as soon as they are laid out
-    sources = np.array([source for (source, _, _), _ in groups])
+    return laid_out._replace(targets=targets, weights=weights, delays=delays)
+
+
+def _groups(groups: list[tuple[int, float, int]], tables: Tables, own: range, precision: str) -> Edges:
+    """Edges with groups of these sources, weights and delays, and rows of the blocks ``own`` that hold nothing yet."""
+    sources = np.array([source for source, _, _ in groups])
+    n_source = tables.n[sources]
+    ends = np.cumsum(len(own) * (n_source + 1))
+    at = ends - len(own) * (n_source + 1) - own.start * (n_source + 1)  # block 0 may lie before the beginning
+    nothing = np.empty(0, np.uint16)
     return Edges(
         by_source=np.searchsorted(sources, np.arange(len(tables.n) + 1)).astype(np.int64), at=at.astype(np.int64),
-        n_source=n_source, weight=np.array([w for (_, w, _), _ in groups], np.dtype(precision)),
-        delay=np.array([d for (_, _, d), _ in groups], np.int64), rows=rows,
-        targets=targets, weights=weights, delays=delays, bits=np.empty(0, np.uint32),
+        n_source=n_source, weight=np.array([w for _, w, _ in groups], np.dtype(precision)),
+        delay=np.array([d for _, _, d in groups], np.int64), rows=np.zeros(int(ends[-1]), np.int64),
+        targets=nothing, weights=np.empty(0, np.float32), delays=nothing, bits=np.empty(0, np.uint32),
         number=np.empty((0, 0), np.uint16),
         **dict.fromkeys(("bits_at", "words", "base", "span"), np.empty((0, 0), np.int64)),
     )  # fmt: skip
@@ -348,9 +404,7 @@ def edge_values(net: Network, projection: Projection, edges: EdgeList, which: in
     """Weights (which = 0), narrowed as they are stored, or delays in ms (1) of ``edges``; float64."""
     value = projection.delay if which else projection.weight
     n = int(edges.indptr[-1])
-    constant, values, order, _ = given_values(
-        value, edges, 0, n, which, stream_key(net.seed, "values", projection.name)
-    )
+    constant, values, order, _ = given_values(value, edges, 0, n, which, net.stream("values", projection.name))
     if is_number(value):
         return np.full(n, constant)
     values = values[order] if order.size else values[:n]

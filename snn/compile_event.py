@@ -12,7 +12,6 @@ from kernels.event.compiled import EventNetwork
 from kernels.event.generate import Form
 from kernels.event.layout import Block, Edges, Inputs, Net, Streams
 from kernels.layout import LINE, aligned, zeros
-from kernels.philox import stream_key
 from snn.compile import _slices, initial_values, resolve_parameters
 from snn.compile_edges import draw_edges, given_values, is_number, weight_type
 from snn.compile_event_plastic import plastic_projection, rule_of
@@ -128,7 +127,7 @@ def _constants(net: Network, population: Population) -> dict[str, Any]:
 def _delays(net: Network, projection: Projection, edges: EdgeList) -> np.ndarray:
     """Delays in ms by edge; one element where they are equal."""
     n = int(edges.indptr[-1])
-    key = stream_key(net.seed, "values", projection.name)
+    key = net.stream("values", projection.name)
     constant, values, order, _ = given_values(projection.delay, edges, 0, n, 1, key)
     if is_number(projection.delay):
         return np.array([constant])
@@ -213,7 +212,7 @@ def _edges(
         stored = own[g] or p.plastic
         w = np.empty(stop - start if stored else 0, np.float32 if single and not p.plastic else np.float64)
         first, last = int(e.indptr[lo]), int(e.indptr[hi])
-        constant, *weight = given_values(p.weight, e, first, last, 0, stream_key(net.seed, "values", p.name))
+        constant, *weight = given_values(p.weight, e, first, last, 0, net.stream("values", p.name))
         if isinstance(p.weight, Distribution):
             weight[0] = np.asarray(weight[0], np.float64)  # one type for the layout function
         nothing = np.empty(0)
@@ -295,7 +294,7 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
         if not isinstance(p.model, NeuronModel):
             add(
                 p.model.continuous(p.n, f"Population {p.name!r}"),
-                stream_key(net.seed, "source", p.name),
+                net.stream("source", p.name),
                 0,
                 0.0,
                 k,
@@ -305,16 +304,14 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
         mine = [i for i in net.inputs.values() if i.target is p]
         currents = [i.source.continuous(p.n, f"Input {i.name!r}") for i in mine if i.receptor < 0]
         if currents:
-            add(_sum(currents), stream_key(net.seed, "current", p.name), -1, 0.0, k, False)
+            add(_sum(currents), net.stream("current", p.name), -1, 0.0, k, False)
         for i in mine:
             if i.receptor >= 0:
                 code = i.source.continuous(p.n, f"Input {i.name!r}")
                 weight = i.weight
                 if isinstance(weight, Distribution):
-                    weight = weight.draw(p.n, stream_key(net.seed, "input weight", i.name))
-                add(
-                    code, stream_key(net.seed, "input", i.name), i.receptor, 0.0 if weight is None else weight, k, False
-                )
+                    weight = weight.draw(p.n, net.stream("input weight", i.name))
+                add(code, net.stream("input", i.name), i.receptor, 0.0 if weight is None else weight, k, False)
     inputs = Inputs(
         receptor=np.array(out["receptor"], np.int64), key=np.array(out["key"], np.uint64).reshape(-1, 2),
         weight=np.array(out["weight"], float), weights=np.array(out["weights"], np.int64),

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from kernels import connectivity
+from kernels.connectivity import Recipe
 from kernels.errors import ModelError, ShapeError
 from kernels.philox import stream_key
 
@@ -93,6 +94,10 @@ class Rule:
         """Shape of an array of weights or delays, None where the rule takes none."""
         return None
 
+    def recipe(self, pair: Pair) -> Recipe | None:
+        """What an engine needs to draw the same edges itself; None where it cannot."""
+        return None
+
 
 def _count(owner: str, value: Any, bits: int = 31) -> None:
     """Refuse what is no count below 2**bits: edges are counted in 64 bits, and no memory holds so many."""
@@ -152,6 +157,11 @@ class fixed_indegree(Rule):
         """See :class:`Rule`."""
         _check_room(f"{pair.owner}.indegree", self.indegree, pair.n_source, pair, self)
         return _pick(self, np.full(pair.n_target, self.indegree), pair.n_source, pair, lo, hi)
+
+    def recipe(self, pair: Pair) -> Recipe:
+        """See :class:`Rule`."""
+        _check_room(f"{pair.owner}.indegree", self.indegree, pair.n_source, pair, self)
+        return Recipe(connectivity.INDEGREE, self.indegree, 0.0, self.autapses or not pair.same, self.multapses)
 
 
 @dataclass(frozen=True)
@@ -215,6 +225,11 @@ class fixed_total_number(Rule):
         counts = np.sum(_each(pair.threads, -(-self.number // 4), work), axis=0)
         return _pick(self, counts, pair.n_source, pair, lo, hi)
 
+    def recipe(self, pair: Pair) -> Recipe:
+        """See :class:`Rule`."""
+        _check_room(f"{pair.owner}.number", self.number, pair.n_source, pair, self)
+        return Recipe(connectivity.TOTAL, self.number, 0.0, self.autapses or not pair.same)
+
 
 @dataclass(frozen=True)
 class pairwise_bernoulli(Rule):
@@ -253,6 +268,10 @@ class pairwise_bernoulli(Rule):
         if sources.size:
             _each(pair.threads, hi - lo, lambda a, b: run(lo + a, lo + b, sources))
         return EdgeList(indptr, sources, first=first)
+
+    def recipe(self, pair: Pair) -> Recipe:
+        """See :class:`Rule`."""
+        return Recipe(connectivity.BERNOULLI, 0, float(self.p), self.autapses or not pair.same)
 
 
 @dataclass(frozen=True)
@@ -330,6 +349,10 @@ class all_to_all(Rule):
         np.cumsum(keep.sum(axis=1), out=indptr[1:])
         return EdgeList(indptr, sources.astype(_ids(n_source)), sources * n_target + targets)
 
+    def recipe(self, pair: Pair) -> Recipe:
+        """See :class:`Rule`."""
+        return Recipe(connectivity.ALL_TO_ALL, 0, 0.0, self.autapses or not pair.same)
+
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...]:
         """(n_source, n_target)."""
         return (n_source, n_target)
@@ -341,10 +364,17 @@ class one_to_one(Rule):
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
+        self.recipe(pair)
+        return EdgeList(
+            np.arange(pair.n_target + 1, dtype=np.int64), np.arange(pair.n_source).astype(_ids(pair.n_source))
+        )
+
+    def recipe(self, pair: Pair) -> Recipe:
+        """See :class:`Rule`."""
         n_source, n_target = pair.n_source, pair.n_target
         if n_source != n_target:
             raise ShapeError(f"{pair.owner}: one_to_one needs populations of one size; got {n_source} and {n_target}.")
-        return EdgeList(np.arange(n_target + 1, dtype=np.int64), np.arange(n_source).astype(_ids(n_source)))
+        return Recipe(connectivity.ONE_TO_ONE)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""

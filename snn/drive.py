@@ -45,7 +45,7 @@ class Clock:
         if backend == "cuda":  # before the work of compiling
             require_cuda(device)
         self.unit, self.resolution = dt, dt
-        self.compiled = compile_network(net, dt, precision, threads, ranks, convolutions=backend != "cuda")
+        self.compiled = compile_network(net, dt, precision, threads, ranks, on_device=backend == "cuda")
         self.hash = ranks.one_hash(digest(self.compiled.parts))
         self.index = {name: k for k, name in enumerate(net.populations)}
         self.models = [v.spec.name for v in self.compiled.variants]
@@ -53,18 +53,18 @@ class Clock:
         self.chunk = max(self.compiled.tables.window, 100)
         self.backend = backend
 
-    def start(self, say: Any) -> None:
+    def start(self, compiling: Any, say: Any) -> None:
         """Make the engine; compile its kernels, or load them."""
         if self.backend == "cpu":
             from kernels.cpu.engine import Engine
 
             self.engine: Any = Engine(self.compiled, self.ranks.comm)
-            say(self.engine.cached, self.models)
+            compiling(self.engine.cached, self.models)
             self.engine.advance(0, 0)
         elif self.backend == "cuda":
             from kernels.cuda.engine import Engine as Cuda
 
-            self.engine = Cuda(self.compiled, self.device, self.deterministic)
+            self.engine = Cuda(self.compiled, self.device, self.deterministic, say=say)
         else:
             from kernels.reference.engine import Engine as Reference
 
@@ -103,12 +103,20 @@ class Clock:
 
     def save(self) -> dict[str, np.ndarray]:
         """Everything that changes."""
-        return state_clock.save(self.engine, self.at)
+        found: dict[str, np.ndarray] = self._states().save(self.engine, self.at)
+        return found
 
     def load(self, arrays: dict[str, np.ndarray], at: int) -> None:
         """Go on at ``at`` from what :meth:`save` gave."""
-        state_clock.load(self.engine, at, arrays)
+        self._states().load(self.engine, at, arrays)
         self.at = at
+
+    def _states(self) -> Any:
+        if self.backend != "cuda":
+            return state_clock
+        from snn import state_cuda
+
+        return state_cuda
 
     def state(self, name: str, variable: str) -> np.ndarray:
         """Values of a state variable; a copy."""
@@ -283,12 +291,12 @@ class Event:
         for probe in self.probes:
             self._place(probe.population.name, probe.variable)
 
-    def start(self, say: Any) -> None:
+    def start(self, compiling: Any, say: Any) -> None:
         """Make the engine; compile its kernels, or load them."""
         if self.backend == "cpu":
             from kernels.event.engine import Engine
 
-            self.engine: Any = Engine(self.compiled, say)
+            self.engine: Any = Engine(self.compiled, compiling)
         else:
             from kernels.reference.event import Engine as Reference
 

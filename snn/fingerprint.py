@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels.connectivity import Recipe
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.network import Network
@@ -53,7 +54,7 @@ def _flat(thing: Any) -> Iterable[tuple[str, np.ndarray]]:
 
 def network_parts(
     net: Network, options: Mapping[str, Any], values: Mapping[str, Mapping[str, Any]], lists: Mapping[str, EdgeList],
-    threads: int,
+    threads: int, recipes: Mapping[str, Recipe] | None = None,
 ) -> dict[str, str]:  # fmt: skip
     """Hash of every part of a network before the first step; what is recorded does not count.
 
@@ -62,6 +63,7 @@ def network_parts(
     options : dt, engine and the like
     values : parameters and constants by population of neurons
     lists : edges by projection, but for convolutions
+    recipes : how edges are drawn that are not in ``lists``
     """
     parts = {name: digest(value) for name, value in {**options, "seed": net.seed}.items()}
     for p in net.populations.values():
@@ -72,15 +74,18 @@ def network_parts(
         parts[f"input {i.name!r}"] = digest(i.target.name, i.receptor, i.weight, source)
     for q in net.projections.values():
         found = q.modulation
+        joined: tuple[Any, ...]
         if isinstance(q.rule, conv2d):  # the same, whether its edges are drawn or not
-            joined: tuple[Any, ...] = (repr(q.rule),)
-        else:
+            joined = (repr(q.rule),)
+        elif q.name in lists:
             joined = lists[q.name].indptr, lists[q.name].sources, lists[q.name].order
+        else:
+            joined = (recipes or {})[q.name], q.name
         rules = [(r.spec.name, r.params) if r else None for r in (q.plasticity, q.short_term)]
         modulator = (found.source.name if found.source else None, found.delay, found.value) if found else None
         parts[f"projection {q.name!r}"] = digest(
-            q.source.name, q.target.name, q.receptors, *joined, q.weight, q.delay,
-            q.axonal_delay, rules, modulator, threads=threads,
+            q.source.name, q.target.name, q.receptors, *joined, q.weight, q.delay, q.axonal_delay, rules, modulator,
+            threads=threads,
         )  # fmt: skip
     return parts
 

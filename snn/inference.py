@@ -8,11 +8,12 @@ from scipy.sparse.csgraph import shortest_path
 
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.infer import Batch, Found, Inference, Layout
-from kernels.errors import ModelError, ShapeError
+from kernels.errors import BackendUnavailable, ModelError, ShapeError
 from snn.compile import compile_network, delay_steps
 from snn.compile_edges import draw_edges
 from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
 from snn.confidence.trace import LATENCIES, different
+from snn.drive import require_cuda
 from snn.encode import Direct, Encoder
 from snn.fingerprint import digest
 from snn.host import cores, to_stderr
@@ -44,11 +45,16 @@ class Classifier:
         from the first.
     precision : "float64" or "float32"
     threads : number of threads; None takes the cores at hand
+    backend : "cpu", or "cuda" (an NVIDIA GPU, device number ``device``): as many samples at a time as the device has
+        room for, each by a block of threads. Sums are in fixed point there, so that a sample's result depends on no
+        other; it may differ from the cpu's where rounding decides. Threads then do nothing
 
     Raises
     ------
     ModelError
         Where the network is not of that kind.
+    BackendUnavailable
+        Where the backend cannot be had.
 
     Examples
     --------
@@ -65,12 +71,20 @@ class Classifier:
 
     def __init__(
         self, network: Network, encoder: Encoder, output: Population | str, readout: str = "v", dt: float = 1.0,
-        latency: str = "synchronous", precision: str = "float64", threads: int | None = None,
+        latency: str = "synchronous", precision: str = "float64", threads: int | None = None, backend: str = "cpu",
+        device: int = 0,
     ) -> None:  # fmt: skip
         self.network, self.encoder, self.readout, self.dt, self.precision = network, encoder, readout, dt, precision
         self.latency = latency
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"Classifier.threads: must be an integer >= 1, or None; got {threads!r}.")
+        if backend not in ("cpu", "cuda"):
+            raise BackendUnavailable(f'Classifier.backend: must be "cpu" or "cuda"; got {backend!r}.')
+        if isinstance(device, bool) or not isinstance(device, int) or device < 0 or (device and backend == "cpu"):
+            raise ModelError(f'Classifier.device: must be an integer >= 0, with backend="cuda"; got {device!r}.')
+        self.backend = backend
+        if backend == "cuda":
+            require_cuda(device)
         if latency not in LATENCIES:
             raise ModelError(f'Classifier.latency: must be "synchronous" or "pipelined"; got {latency!r}.')
         self.output = self._population(output if isinstance(output, str) else output.name, "output")
@@ -93,7 +107,13 @@ class Classifier:
             fan=self._fan(), f=compiled.state.f.copy(), i=compiled.state.i.copy(),
         )  # fmt: skip
         self._size = entry.n
-        self._inference = Inference(compiled, cores() if threads is None else threads)
+        self._inference: Any
+        if backend == "cuda":
+            from kernels.cuda.infer import Inference as Cuda
+
+            self._inference = Cuda(compiled, device)
+        else:
+            self._inference = Inference(compiled, cores() if threads is None else threads)
 
     def record(self, x: Any, t_max: int, labels: Any = None, ids: Any = None) -> Trace:
         """Run every sample for ``t_max`` steps and keep accumulated outputs, spikes and synaptic operations of each.
@@ -148,7 +168,7 @@ class Classifier:
             "t_max": t_max, "encoder": repr(self.encoder), "precision": self.precision,
             "seed": "no random numbers" if seed is None else f"({seed}, sample, source, step)",
             "network": self.network_hash, "latency": self.latency, "depth": self.depth, "dt": self.dt,
-        }  # fmt: skip
+        } | ({} if self.backend == "cpu" else {"backend": self.backend})  # fmt: skip
 
     def _steps(self, t_max: Any) -> int:
         if isinstance(t_max, bool) or not isinstance(t_max, (int, np.integer)) or t_max < 1:
@@ -179,7 +199,8 @@ class Classifier:
             models = ", ".join(sorted({p.spec.name for p in self.network.populations.values() if p.spec}))
             to_stderr(f"compiling kernels for inference with {models}; kept for later runs")
             self._inference.cached = True
-        return self._inference.run(encode, len(samples), layout, rule, each_step), ids
+        found: Found = self._inference.run(encode, len(samples), layout, rule, each_step)
+        return found, ids
 
     def _population(self, name: str, what: str) -> Population:
         if name not in self.network.populations:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from kernels.errors import ModelError
-from snn.compile_edges import is_convolution, is_number, weight_type
+from snn.compile_edges import is_convolution, is_number, recipe_of, weight_type
 from snn.connect import distance_dependent
 from snn.distributions import Distribution
 from snn.network import Network, Projection
@@ -14,11 +14,12 @@ from snn.network import Network, Projection
 NEURON_COPIES = 3  # of states and constants: resolved, as the engine has them, padding
 
 
-def estimate(net: Network, engine: str, precision: str) -> tuple[float, float]:
+def estimate(net: Network, engine: str, precision: str, on_device: bool = False) -> tuple[float, float]:
     """(bytes, synapses) that compiling takes at its peak, about; what is recorded in memory is not in it.
 
     The lists of a projection's sources are all there when the edges are laid out. Distance-dependent projections are
     left out: how many synapses they have shows when they are drawn. Kernels of convolutions are taken as stored once.
+    ``on_device``: left out, too, is what a GPU draws itself.
     """
     size = 4 if precision == "float32" else 8
     neurons = sum(
@@ -28,11 +29,11 @@ def estimate(net: Network, engine: str, precision: str) -> tuple[float, float]:
     )
     total, synapses = NEURON_COPIES * neurons, 0.0
     for q in net.projections.values():
-        if isinstance(q.rule, distance_dependent):
+        if isinstance(q.rule, distance_dependent) or (on_device and recipe_of(net, q)):
             continue
         n = float(q.rule.expected(q.source.n, q.target.n))
         synapses += n
-        if engine == "clock" and is_convolution(q):
+        if engine == "clock" and is_convolution(q) and not on_device:
             total += 3.0 * q.weight.nbytes
             continue
         total += n * synapse_bytes(q, engine, precision)
@@ -58,7 +59,7 @@ def synapse_bytes(q: Projection, engine: str, precision: str) -> int:
     return source + target + weight + delay
 
 
-def check_memory(net: Network, engine: str, precision: str, ranks: int = 1) -> None:
+def check_memory(net: Network, engine: str, precision: str, ranks: int = 1, on_device: bool = False) -> None:
     """Refuse a network that this machine, or what the process may take of it, cannot hold.
 
     Raises
@@ -66,7 +67,7 @@ def check_memory(net: Network, engine: str, precision: str, ranks: int = 1) -> N
     ModelError
         Where the estimate is more than there is, also where nothing else is running.
     """
-    needed, synapses = estimate(net, engine, precision)
+    needed, synapses = estimate(net, engine, precision, on_device)
     needed /= ranks  # nearly all of it is edges, and each holds its own
     there = memory()
     if needed > there:

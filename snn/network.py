@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
+from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
 from snn.connect import Rule
@@ -152,6 +153,10 @@ class Network:
         self.probes: list[Probe] = []
         self.weight_probes: list[WeightProbe] = []
         self.configuration: dict[str, Any] | None = None  # the file this network was made from, for provenance
+
+    def stream(self, kind: str, name: str, *more: object) -> tuple[Any, Any]:
+        """Key of the random numbers of this kind ("edges", "init", ...) of what is called ``name``."""
+        return stream_key(self.seed, kind, name, *more)
 
     def population(
         self, name: str, n: int, model: Any, init: dict[str, Any] | None = None, positions: Any = None

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
-from kernels.philox import stream_key
 from snn.drive import Clock, Event
 from snn.fingerprint import differences
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
@@ -23,7 +22,7 @@ from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "cuda", "reference")
-_OPTIONS = ("dt", "engine", "backend", "threads", "precision")  # of Simulation, kept in a checkpoint
+_OPTIONS = ("dt", "engine", "backend", "threads", "precision", "deterministic")  # of Simulation, kept in a checkpoint
 MOST_THREADS = 1024
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
@@ -100,6 +99,7 @@ class Simulation:
         if threads is not None and threads > MOST_THREADS:
             raise ModelError(f"Simulation.threads: must be at most {MOST_THREADS:,}; got {threads:,}.")
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
+        self.deterministic = deterministic
         self._ranks = Ranks(comm)
         if self._ranks.size > 1 and (engine, backend) != ("clock", "cpu"):
             raise BackendUnavailable(
@@ -110,7 +110,7 @@ class Simulation:
         self.threads = 1 if backend == "reference" else threads
         self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
         self._versions = {p: version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
-        check_memory(net, engine, precision, self._ranks.size)
+        check_memory(net, engine, precision, self._ranks.size, on_device=backend == "cuda")
         begin = time.perf_counter()
         self._drive: Any
         with self._ranks.together():
@@ -122,7 +122,7 @@ class Simulation:
             self.build_seconds = time.perf_counter() - begin
             self._weight_intervals()  # refuses what does not fit dt
             self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
-            self._drive.start(self._compiling)
+            self._drive.start(self._compiling, self._say)
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
@@ -321,7 +321,7 @@ class Simulation:
         if self._ranks.size > 1:
             raise ModelError(f"{owner}: rewire: connections are fixed where ranks share a network. Use one process.")
         sources, targets, weights, _ = self.connections(found)
-        key = stream_key(self.net.seed, "rewire", found.name, round(self.t / self.dt))
+        key = self.net.stream("rewire", found.name, round(self.t / self.dt))
         rng = np.random.Generator(np.random.Philox(key=np.array(key)))
         given = [np.asarray(g) for g in rule(sources, targets, weights, n, found.source is found.target, rng)]
         if len(given) != 4 or len({x.shape for x in given}) > 1 or given[0].ndim != 1:
@@ -365,14 +365,14 @@ class Simulation:
         Raises
         ------
         BackendUnavailable
-            With another backend than "cpu".
+            With backend="reference", and where ranks share the network.
         """
         self._check_saving("checkpoint")
         self._write_checkpoint(path, None)
 
     def _check_saving(self, what: str) -> None:
-        if self.backend != "cpu":
-            raise BackendUnavailable(f'Simulation.{what}: backend="{self.backend}" has none; use backend="cpu".')
+        if self.backend == "reference":
+            raise BackendUnavailable(f'Simulation.{what}: backend="reference" has none; use backend="cpu".')
         if self._ranks.size > 1:
             raise BackendUnavailable(f"Simulation.{what}: ranks that share a network have none. Use one process.")
 
@@ -389,8 +389,9 @@ class Simulation:
 
     @classmethod
     def resume(
-        cls, path: str | os.PathLike[str], net: Network, threads: int | None = None, quiet: bool = False
-    ) -> "Simulation":
+        cls, path: str | os.PathLike[str], net: Network, threads: int | None = None, quiet: bool = False,
+        device: int = 0,
+    ) -> "Simulation":  # fmt: skip
         """The simulation of :meth:`checkpoint`, where it stood.
 
         Parameters
@@ -398,6 +399,7 @@ class Simulation:
         path : file that :meth:`checkpoint` wrote
         net : the same network; what is recorded of it may differ
         threads : as many as before, if None; never changes a spike
+        device : number of the GPU, for a checkpoint of backend="cuda"
 
         Raises
         ------
@@ -418,7 +420,7 @@ class Simulation:
                 f"{path}: was written by version {about['software']}; this is {version('volley-snn')}. "
                 "Resume with the version that wrote it."
             )
-        sim = cls(net, **options, quiet=quiet)
+        sim = cls(net, **options, quiet=quiet, device=device)
         sim._refuse_other(path, about)
         try:
             sim._drive.load(arrays, about["at"])

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kernels.compiled import CompiledNetwork
 from kernels.errors import FormatError
-from kernels.layout import CHUNK_BITS, Plastic, Queue
+from kernels.layout import CHUNK_BITS, Plastic, Queue, Tables
 
 if TYPE_CHECKING:
     from kernels.cpu.engine import Engine
@@ -23,25 +24,20 @@ TARGETS = ("learning", "rewired", "seen", "swept", "recent", "history", "post", 
 
 def save(engine: "Engine", at: int) -> dict[str, np.ndarray]:
     """Copies of all that changes, at step ``at``, which the engine has reached."""
-    net, places = engine.net, _Places(engine)
+    net, places = engine.net, _places(engine)
     out = {f"state/{name}": getattr(net.state, name).copy() for name in net.state._fields if name != "ring"}
-    out["ring"] = places.ring()
+    out["ring"] = places.gather(net.state.ring)
     queued = [_listed(queue, places, thread) for thread, queue in enumerate(engine.queues)]
     order = np.argsort(np.concatenate([slot for slot, *_ in queued]), kind="stable")
     for name, parts in zip(("slot", "target", "weight"), zip(*queued, strict=True), strict=True):
         out[f"queue/{name}"] = np.concatenate(parts)[order]
     for k, x in enumerate(net.plastic):
         engine.sweep(k, at - 1)
-        edges, n = net.learned[k], int(net.tables.n[x.source])
+        n = int(net.tables.n[x.source])
         out |= {f"plastic/{k}/{name}": getattr(x, name).copy() for name in TARGETS}
         out |= {f"plastic/{k}/{name}": getattr(x, name)[0].copy() for name in COPIED}
         out |= {f"plastic/{k}/{name}": getattr(x, name)[:n].copy() for name in ROWS}
-        order, block, source = _by_source(edges.rows, len(x.origin), n)
-        out[f"plastic/{k}/weights"], out[f"plastic/{k}/variables"] = edges.weights[order], x.variables[:, order]
-        some = slice(None) if x.rewired[0] else slice(0)
-        out[f"plastic/{k}/source"] = source[order][some]
-        out[f"plastic/{k}/target"] = (edges.targets + x.origin[block])[order][some]
-        out[f"plastic/{k}/delay"] = edges.delays[order[some]] if edges.delays.size else edges.delays
+        out |= {f"plastic/{k}/{name}": array for name, array in synapses(net, k).items()}
         out[f"plastic/{k}/fired_step"], out[f"plastic/{k}/fired"] = _fired(x, at)
     return out
 
@@ -54,14 +50,14 @@ def load(engine: "Engine", at: int, given: dict[str, np.ndarray]) -> None:
     FormatError
         Where an array is missing, of another shape, or holds what no run could have left.
     """
-    net, places = engine.net, _Places(engine)
+    net, places = engine.net, _places(engine)
     fresh = save(engine, 0)
     free = ("queue/slot", "queue/target", "queue/weight", "/source", "/target", "/delay", "/fired_step", "/fired")
     check(fresh, given, free)
     for name in net.state._fields:
         if name != "ring":
             getattr(net.state, name)[...] = given[f"state/{name}"]
-    places.set_ring(given["ring"])
+    places.scatter(given["ring"], net.state.ring)
     slot, target, weight = (given[f"queue/{name}"] for name in ("slot", "target", "weight"))
     within("queue/slot", slot, 0, net.tables.queue_mask)
     within("queue/target", target, 0, places.total - 1)
@@ -97,12 +93,12 @@ def alike(name: str, *arrays: np.ndarray) -> None:
         raise FormatError(f"{name}: its arrays must be equally long; got {', '.join(str(len(a)) for a in arrays)}.")
 
 
-class _Places:
-    """Numbers of accumulators over all blocks."""
+class Places:
+    """Numbers of accumulators over all blocks; ``slots`` of a ring buffer, where the ``ring`` of each block begins."""
 
-    def __init__(self, engine: "Engine") -> None:
-        t = self.tables = engine.net.tables
-        self.engine, self.slots = engine, t.ring_mask + 1
+    def __init__(self, tables: Tables, slots: int, ring: np.ndarray) -> None:
+        t = self.tables = tables
+        self.slots, self.ring = slots, ring
         sizes = t.n * t.receptors
         first = np.concatenate(([0], np.cumsum(sizes)))
         self.total = int(first[-1])
@@ -118,25 +114,30 @@ class _Places:
             self.block[numbers], self.own[numbers] = b, np.arange(numbers.size)
             self.all.append(numbers)
 
-    def _slots(self, b: int) -> np.ndarray:
-        t = self.tables
-        part = self.engine.net.state.ring[t.ring[b] :][: self.slots * t.stride[b]]
+    def _slots(self, buffer: np.ndarray, b: int) -> np.ndarray:
+        part = buffer[self.ring[b] :][: self.slots * self.tables.stride[b]]
         return part.reshape(self.slots, -1)[:, : self.all[b].size]
 
-    def ring(self) -> np.ndarray:
-        """The ring buffer, (slots, accumulators)."""
-        out = np.zeros((self.slots, self.total), self.engine.net.state.ring.dtype)
+    def gather(self, buffer: np.ndarray) -> np.ndarray:
+        """The ring buffer as (slots, accumulators)."""
+        out = np.zeros((self.slots, self.total), buffer.dtype)
         for b, numbers in enumerate(self.all):
-            out[:, numbers] = self._slots(b)
+            out[:, numbers] = self._slots(buffer, b)
         return out
 
-    def set_ring(self, values: np.ndarray) -> None:
-        """Set it."""
+    def scatter(self, values: np.ndarray, buffer: np.ndarray) -> np.ndarray:
+        """Write what :meth:`gather` gave to the ring buffer, and return it."""
         for b, numbers in enumerate(self.all):
-            self._slots(b)[:] = values[:, numbers]
+            self._slots(buffer, b)[:] = values[:, numbers]
+        return buffer
 
 
-def _listed(queue: Queue, places: _Places, thread: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _places(engine: "Engine") -> Places:
+    t = engine.net.tables
+    return Places(t, t.ring_mask + 1, t.ring)
+
+
+def _listed(queue: Queue, places: Places, thread: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(slot, accumulator, weight) of a thread's events under way, in the order of each slot of each block."""
     slots, parts = [np.empty(0, np.int64)], []
     bounds = places.tables.first_block
@@ -156,7 +157,7 @@ def _listed(queue: Queue, places: _Places, thread: int) -> tuple[np.ndarray, np.
 
 
 def _filled(
-    engine: "Engine", places: _Places, thread: int, slot: np.ndarray, target: np.ndarray, weight: np.ndarray
+    engine: "Engine", places: Places, thread: int, slot: np.ndarray, target: np.ndarray, weight: np.ndarray
 ) -> Queue:
     """The queue of a thread with those events that end in its blocks, in their order."""
     bounds = engine.net.tables.first_block
@@ -192,6 +193,42 @@ def _by_source(rows: np.ndarray, blocks: int, n: int) -> tuple[np.ndarray, np.nd
     return np.argsort(source, kind="stable"), block, source
 
 
+def synapses(net: CompiledNetwork, k: int) -> dict[str, np.ndarray]:
+    """Weights and variables of plastic projection ``k`` by source, then target; where rewired, also who is joined."""
+    x, edges = net.plastic[k], net.learned[k]
+    order, block, source = _by_source(edges.rows, len(x.origin), int(net.tables.n[x.source]))
+    some = slice(None) if x.rewired[0] else slice(0)
+    return {
+        "weights": edges.weights[order], "variables": x.variables[:, order], "source": source[order][some],
+        "target": (edges.targets + x.origin[block])[order][some],
+        "delay": edges.delays[order[some]] if edges.delays.size else edges.delays,
+    }  # fmt: skip
+
+
+def load_synapses(net: CompiledNetwork, k: int, given: dict[str, np.ndarray]) -> None:
+    """Set what :func:`synapses` gave; ``rewired`` is set already."""
+    x, edges = net.plastic[k], net.learned[k]
+    n, blocks = int(net.tables.n[x.source]), len(x.origin)
+    names = ("source", "target", "delay") if edges.delays.size else ("source", "target")
+    alike(f"plastic/{k}", *(given[name] for name in names))
+    if x.rewired[0]:
+        source, target = given["source"], given["target"]
+        if source.size != edges.targets.size:
+            raise FormatError(f"plastic/{k}/source: must be {edges.targets.size} synapses; got {source.size}.")
+        within(f"plastic/{k}/source", source, 0, n - 1)
+        within(f"plastic/{k}/target", target, 0, x.n - 1)
+        block = np.searchsorted(net.tables.hi[:, x.target], target, side="right")
+        row = block * (n + 1) + source
+        order = np.argsort(row, kind="stable")
+        edges.rows[1:] = np.cumsum(np.bincount(row, minlength=edges.rows.size))[:-1]
+        edges.targets[:] = (target - x.origin[block])[order]
+        if edges.delays.size:
+            within(f"plastic/{k}/delay", given["delay"], 1, x.longest)
+            edges.delays[:] = given["delay"][order]
+    order, _, _ = _by_source(edges.rows, blocks, n)
+    edges.weights[order], x.variables[:, order] = given["weights"], given["variables"]
+
+
 def _fired(x: Plastic, at: int) -> tuple[np.ndarray, np.ndarray]:
     """(step, target) of the spikes that no synapse has seen yet."""
     steps, ids = [np.empty(0, np.int64)], [np.empty(0, x.fired.dtype)]
@@ -205,7 +242,7 @@ def _fired(x: Plastic, at: int) -> tuple[np.ndarray, np.ndarray]:
 
 def _load_plastic(engine: "Engine", k: int, x: Plastic, given: dict[str, Any], at: int) -> None:
     """Set plastic projection ``k``."""
-    t, edges = engine.net.tables, engine.net.learned[k]
+    t = engine.net.tables
     n, blocks = int(t.n[x.source]), len(x.origin)
     hi = t.hi[:, x.target]
     for name in ("last", "done", "settled", "recent", "history"):
@@ -217,24 +254,7 @@ def _load_plastic(engine: "Engine", k: int, x: Plastic, given: dict[str, Any], a
         getattr(x, name)[...] = given[name]  # to each block
     for name in ROWS:
         getattr(x, name).reshape(blocks, n, -1)[...] = given[name].reshape(n, -1)
-    names = ("source", "target", "delay") if edges.delays.size else ("source", "target")
-    alike(f"plastic/{k}", *(given[name] for name in names))
-    if x.rewired[0]:
-        source, target = given["source"], given["target"]
-        if source.size != edges.targets.size:
-            raise FormatError(f"plastic/{k}/source: must be {edges.targets.size} synapses; got {source.size}.")
-        within(f"plastic/{k}/source", source, 0, n - 1)
-        within(f"plastic/{k}/target", target, 0, x.n - 1)
-        block = np.searchsorted(hi, target, side="right")
-        row = block * (n + 1) + source
-        order = np.argsort(row, kind="stable")
-        edges.rows[1:] = np.cumsum(np.bincount(row, minlength=edges.rows.size))[:-1]
-        edges.targets[:] = (target - x.origin[block])[order]
-        if edges.delays.size:
-            within(f"plastic/{k}/delay", given["delay"], 1, x.longest)
-            edges.delays[:] = given["delay"][order]
-    order, _, _ = _by_source(edges.rows, blocks, n)
-    edges.weights[order], x.variables[:, order] = given["weights"], given["variables"]
+    load_synapses(engine.net, k, given)
     step, fired = given["fired_step"], given["fired"].astype(np.int64)
     alike(f"plastic/{k}/fired", step, fired)
     within(f"plastic/{k}/fired_step", step, at - x.lag, at - 1)

@@ -55,6 +55,15 @@ class Found(NamedTuple):
     labels: Array  # (samples,) int64
     reasons: Array  # (samples,) int64, see kernels.decide
 
+    @classmethod
+    def empty(cls, samples: int, rows: int, classes: int) -> "Found":
+        """Of so many samples, nothing yet; ``rows``: steps to keep of each."""
+        return cls(
+            outputs=np.zeros((samples, rows, classes)),
+            **{name: np.zeros((samples, rows), np.int64) for name in ("spikes", "synops")},
+            **{name: np.zeros(samples, np.int64) for name in ("steps", "labels", "reasons")},
+        )
+
 
 _INFER = '''
 @inner
@@ -132,8 +141,18 @@ def source(advance: str) -> str:
     return codegen.HEADER.format(title="Inference.", imports=imports) + _INFER
 
 
-def _typed(kind: Any, value: Any) -> Any:
-    return np.ascontiguousarray(value, np.float64) if kind is np.ndarray else kind(value)
+def typed_rule(rule: Rule) -> Rule:
+    """The rule with the types that compiled loops take."""
+    values: list[Any] = [
+        np.ascontiguousarray(x, np.float64) if kind is np.ndarray else kind(x)
+        for kind, x in zip(Rule.__annotations__.values(), rule, strict=True)
+    ]
+    return Rule(*values)
+
+
+def typed_batch(batch: Batch) -> Batch:
+    """The samples with the types that compiled loops take."""
+    return Batch(*(np.ascontiguousarray(x, t) for x, t in zip(batch, _BATCH, strict=True)))
 
 
 class _Worker:
@@ -177,14 +196,9 @@ class Inference:
         """What became of the samples that ``encode`` gives, in pieces; with ``each_step`` what was at each step."""
         rows = layout.t_max if each_step else 1
         if rule is not self._rule[0]:  # an agent gives the same rule as long as nothing about it changes
-            kinds = Rule.__annotations__.values()
-            self._rule = rule, Rule(*(_typed(kind, x) for kind, x in zip(kinds, rule, strict=True)))
+            self._rule = rule, typed_rule(rule)
         rule = self._rule[1]
-        found = Found(
-            outputs=np.zeros((samples, rows, layout.classes)),
-            **{name: np.zeros((samples, rows), np.int64) for name in ("spikes", "synops")},
-            **{name: np.zeros(samples, np.int64) for name in ("steps", "labels", "reasons")},
-        )
+        found = Found.empty(samples, rows, layout.classes)
         size = min(PIECE, max(1, samples // (4 * self.threads)))
         pieces = iter([slice(k, min(k + size, samples)) for k in range(0, samples, size)])
         workers = min(self.threads, samples // size)
@@ -207,7 +221,7 @@ class Inference:
         engine, inputs = worker.engine, worker.engine.net.inputs
         row, memory = np.zeros(layout.classes), np.zeros(memory_size(rule, layout.classes))
         for piece in pieces:
-            batch = Batch(*(np.ascontiguousarray(x, t) for x, t in zip(encode(piece), _BATCH, strict=True)))
+            batch = typed_batch(encode(piece))
             if not batch.currents.shape[1]:
                 weight = np.zeros(batch.step.size, inputs.event_weight.dtype)
                 inputs = inputs._replace(event_step=batch.step, event_id=batch.id, event_weight=weight)

@@ -5,9 +5,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.learn import STATIC
 from kernels.cuda import generate
+from kernels.cuda.connect import drawn_bytes, largest_weight
 from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, plan
 from kernels.errors import BackendUnavailable
 from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
@@ -60,6 +62,19 @@ def _nbytes(value: Any) -> int:
     return sum(map(_nbytes, value)) if isinstance(value, tuple) else 0
 
 
+def memory_plan(net: CompiledNetwork, x: Arrays) -> dict[str, int]:
+    """Bytes of device memory by what they are for, before any is taken; the last entry is free once all is built."""
+    kept, beside = drawn_bytes(net)
+    built = tuple(e for k, e in enumerate(x.edges) if k not in net.drawn)
+    plan = {
+        "neurons and inputs": _nbytes(x[:3]) + _nbytes(x.inputs) + _nbytes(x.state) - x.state.ring.nbytes,
+        "sums under way": x.state.ring.nbytes, "edges built on the host": _nbytes(built),
+        "edges drawn on the device": kept, "plastic projections": _nbytes((x.learned, x.synapses)),
+        "records": _nbytes((x.out, x.probes)), "while edges are drawn": beside,
+    }  # fmt: skip
+    return {what: n for what, n in plan.items() if n}
+
+
 def argument_bytes(value: Any) -> int:
     """Bytes of a kernel's arguments: Numba passes an array as five numbers, its shape and its strides."""
     if isinstance(value, np.ndarray):
@@ -96,10 +111,10 @@ def arrays(net: CompiledNetwork, width: int, deterministic: bool) -> Arrays:
     )  # fmt: skip
 
 
-def module(net: CompiledNetwork, deterministic: bool) -> ModuleType:
-    """The generated module with the kernels of a network."""
+def module(net: CompiledNetwork, deterministic: bool, more: str = "") -> ModuleType:
+    """The generated module with the kernels of a network, and ``more`` source after them."""
     rules = [(*rule, e.delays.size > 0) for rule, e in zip(net.rules, net.learned, strict=True)]
-    return generate.build(net.variants, net.kinds, rules, net.precision, deterministic)
+    return codegen.load(generate.source(net.variants, net.kinds, rules, net.precision, deterministic) + more)
 
 
 def _unit(net: CompiledNetwork) -> float:
@@ -107,6 +122,7 @@ def _unit(net: CompiledNetwork) -> float:
     x = net.inputs
     arrays = [x.weight, x.event_weight, *(a for e in net.edges for a in (e.weight, e.weights))]
     arrays += [e.weights for e in net.learned]
+    arrays += [np.array([largest_weight(d) for drawn in net.drawn.values() for d in drawn])]
     each = [x.values[w : w + net.tables.n[p]] for p in range(net.tables.n.size)
             for w in x.weights[x.first[p] : x.first[p + 1]] if w >= 0]  # fmt: skip
     limits = [0.0]

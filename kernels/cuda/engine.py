@@ -1,5 +1,6 @@
 """The cuda engine: network and state on the device, a chunk of steps a launch."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,8 +8,9 @@ from numba import cuda
 
 from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
-from kernels.cuda.arrays import ROOM, Arrays, argument_bytes, arrays, chunk_steps, module
-from kernels.cuda.jit import SIMULATED, fetch, select, send
+from kernels.cuda.arrays import ROOM, Arrays, argument_bytes, arrays, chunk_steps, memory_plan, module
+from kernels.cuda.connect import Draw
+from kernels.cuda.jit import SIMULATED, fetch, free_bytes, select, send
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
@@ -22,16 +24,18 @@ class Engine:
 
     Parameters
     ----------
-    net : CompiledNetwork, compiled for one thread
+    net : CompiledNetwork; edges that are not drawn yet are drawn on the device
     number : of the device
     deterministic : accumulators are integers, so that no result depends on the order of additions
     launch : blocks, threads of a block and threads of a warp; None: chosen
     cooperative : whether one launch advances many steps; None: where the device can
+    say : told the memory plan, before memory is taken
     """
 
     def __init__(
         self, net: CompiledNetwork, number: int = 0, deterministic: bool = False,
         launch: tuple[int, int, int] | None = None, cooperative: bool | None = None,
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:  # fmt: skip
         _refuse(net)
         select(number)
@@ -39,15 +43,26 @@ class Engine:
         self.cached = True  # numba-cuda keeps no kernel on disk that links the runtime; nothing to announce
         self.net, self.tables, self.chunk, self.given = net, net.tables, chunk_steps(net), 0
         host = arrays(net, launch[2] if launch else 4 if SIMULATED else 32, deterministic)
-        self.bytes, self.window = host.nbytes(), host.plan.window
-        _check_memory(self.bytes)
+        self.window, self.memory = host.plan.window, memory_plan(net, host)
+        _check_memory(self.memory, say)
         _check_arguments(host)
-        self.arrays: Arrays = send(host)
+        self.arrays: Arrays = self._sent(host)
         self.stale: set[int] = set()  # plastic projections that may have been changed on the host
         self.cooperative = _cooperative() if cooperative is None else cooperative
         self.blocks, self.threads = 1, launch[1] if launch else 4 if SIMULATED else BLOCK
         self.advance(0, 0)  # compiles
         self.blocks = launch[0] if launch else self._blocks()
+
+    def _sent(self, host: Arrays) -> Arrays:
+        """The arrays on the device, and what is drawn there."""
+        net, drawn = self.net, self.net.drawn
+        sent: Arrays = send(host._replace(edges=tuple(e for k, e in enumerate(host.edges) if k not in drawn)))
+        edges = list(sent.edges)
+        for k, what in drawn.items():  # they come last
+            edges.append(Draw(net, host.edges[k], net.kinds[k], what).build())
+        net.n_edges += sum(int(edges[k].targets.shape[0]) for k in drawn)
+        net.n_edges -= sum(round(d.expected) for what in drawn.values() for d in what)
+        return sent._replace(edges=tuple(edges))
 
     def _blocks(self) -> int:
         """Blocks of a launch: a few a multiprocessor; of a cooperative one, no more than can run at once."""
@@ -67,9 +82,9 @@ class Engine:
         """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does."""
         stop = min(stop, start + self.chunk)
         state = self.net.state
-        self._put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
-        self._put(self.arrays.state.f, state.f)  # the user may have set it
-        self._put(self.arrays.state.i, state.i)
+        self.put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
+        self.put(self.arrays.state.f, state.f)  # the user may have set it
+        self.put(self.arrays.state.i, state.i)
         for n in self.stale:
             self._upload(n)
         self.stale.clear()
@@ -143,7 +158,7 @@ class Engine:
         self._sweep(number, step, 1, 0)
         weights = fetch(e.weights)
         for array, before in zip(arrays, saved, strict=True):
-            self._put(array, before)
+            self.put(array, before)
         return np.asarray(weights)
 
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
@@ -154,23 +169,23 @@ class Engine:
             host.signal_each[1] = fetch(x.signal_each)[1]
             host.signal_each[0] = value if np.ndim(value) else 1.0
             host.signal_set[0] = step
-            self._put(x.signal_each, host.signal_each)
-            self._put(x.signal_set, host.signal_set)
+            self.put(x.signal_each, host.signal_each)
+            self.put(x.signal_set, host.signal_set)
         now, jumps = fetch(x.signal_now), fetch(x.signal_jumps)
         now[:, 0] = 1.0 if np.ndim(value) else value
         jumps[:, step & (jumps.shape[1] - 1)] = 0
-        self._put(x.signal_now, now)
-        self._put(x.signal_jumps, jumps)
+        self.put(x.signal_now, now)
+        self.put(x.signal_jumps, jumps)
 
     def _upload(self, n: int) -> None:
         """Take what the host may have changed in plastic projection ``n``."""
         edges, plastic = self.net.learned[n], self.net.plastic[n]
         for name in ("rows", "targets", "weights", "delays"):
-            self._put(getattr(self.arrays.synapses[n], name), getattr(edges, name))
+            self.put(getattr(self.arrays.synapses[n], name), getattr(edges, name))
         for name in ("variables", "learning"):
-            self._put(getattr(self.arrays.learned[n], name), getattr(plastic, name))
+            self.put(getattr(self.arrays.learned[n], name), getattr(plastic, name))
 
-    def _put(self, to: Any, array: np.ndarray) -> None:
+    def put(self, to: Any, array: np.ndarray) -> None:
         """Overwrite a device array."""
         if SIMULATED:
             to[...] = array
@@ -211,15 +226,17 @@ def _refuse(net: CompiledNetwork) -> None:
             )
 
 
-def _check_memory(needed: int) -> None:
-    """Raise BackendUnavailable unless ``needed`` bytes are free."""
-    if SIMULATED:
-        return
-    free = int(cuda.current_context().get_memory_info()[0])
-    if needed > free:
+def _check_memory(plan: dict[str, int], say: Callable[[str], None]) -> None:
+    """Tell the plan; raise BackendUnavailable unless so many bytes are free."""
+    needed = sum(plan.values())
+    parts = ", ".join(f"{what} {n / 2**20:,.1f}" for what, n in plan.items())
+    free = free_bytes()
+    there = "" if free is None else f" of {free / 2**20:,.0f} free"
+    say(f"device memory: {needed / 2**20:,.1f} MiB{there}: {parts}")
+    if free is not None and needed > free:
         raise BackendUnavailable(
-            f'backend="cuda": the network needs {needed / 2**30:.3g} GiB of device memory; {free / 2**30:.3g} GiB are '
-            'free. Use a smaller network, precision="float32", or backend="cpu".'
+            f'backend="cuda": the network needs {needed:,} bytes of device memory; {free:,} are free ({parts} MiB). '
+            'Use a smaller network, constant weights and delays, precision="float32", or backend="cpu".'
         )
 
 

@@ -3,8 +3,6 @@
 The update functions hold the same step functions as those of kernels.codegen, word for word.
 """
 
-from types import ModuleType
-
 from kernels import codegen
 from kernels.codegen import Variant
 from kernels.cuda import learn
@@ -329,8 +327,3 @@ def source(variants: list[Variant], kinds: list[str], rules: list[Rule], precisi
         )
     )  # fmt: skip
     return "\n\n".join(part for part in parts if part)
-
-
-def build(variants: list[Variant], kinds: list[str], rules: list[Rule], precision: str, fixed: bool) -> ModuleType:
-    """The module, written to the kernel cache."""
-    return codegen.load(source(variants, kinds, rules, precision, fixed))

@@ -58,3 +58,13 @@ def send(value: Any) -> Any:
 def fetch(array: Any) -> Any:
     """A copy of a device array on the host."""
     return array.copy() if SIMULATED else array.copy_to_host()
+
+
+def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
+    """A device array whose numbers mean nothing yet."""
+    return np.empty(shape, dtype) if SIMULATED else cuda.device_array(shape, dtype)
+
+
+def free_bytes() -> int | None:
+    """Bytes of device memory that are free; None in the simulator."""
+    return None if SIMULATED else int(cuda.current_context().get_memory_info()[0])

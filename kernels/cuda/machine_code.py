@@ -15,7 +15,10 @@ from numba import cuda, types
 from numba.np.numpy_support import from_dtype
 
 from kernels.compiled import CompiledNetwork
+from kernels.cpu.infer import Found, Layout, typed_rule
+from kernels.cuda import connect, infer
 from kernels.cuda.arrays import arrays, module
+from kernels.decide import Rule
 from kernels.errors import BackendUnavailable
 
 
@@ -82,9 +85,38 @@ def reports(
     net: CompiledNetwork, deterministic: bool = False, capability: tuple[int, int] = (9, 0), only: str = ""
 ) -> dict[str, Report]:
     """Report of each kernel of a network, by name; ``only``: of those whose names begin so."""
-    found, kernels = arrays(net, 32, deterministic).arguments(0, 0, 1), module(net, deterministic)
+    kernels = module(net, deterministic)
+    found = {name: (getattr(kernels, name), given)
+             for name, given in arrays(net, 32, deterministic).arguments(0, 0, 1).items()}  # fmt: skip
+    found |= drawing(net)
+    if not net.rules and deterministic:
+        found["infer"] = inferring(net)
     return {
-        name: assemble(to_ptx(getattr(kernels, name), given, capability), capability)
-        for name, given in found.items()
+        name: assemble(to_ptx(kernel, given, capability), capability)
+        for name, (kernel, given) in found.items()
         if name.startswith(only)
     }
+
+
+def drawing(net: CompiledNetwork) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    """The kernels that draw edges and their arguments, by name and storage; the arrays are of the right types only."""
+    t, counts = net.tables, np.zeros(1, np.int64)
+    found: dict[str, tuple[Any, tuple[Any, ...]]] = {}
+    lists, marks = np.zeros((1, 1, 1), np.uint32), np.zeros((1, 1), np.uint32)
+    for k, drawn in net.drawn.items():
+        e = net.edges[k]
+        what = connect.job(drawn[0], net, e)
+        found["count_sources"] = connect.count_sources, (what, counts)
+        given = what, t.lo, t.hi, t.acc, counts, e.rows, e.targets, e.weights, e.delays, lists, marks, 0
+        found[f"place {e.targets.dtype} {e.delays.dtype}"] = connect.place, given
+    return found
+
+
+def inferring(net: CompiledNetwork) -> tuple[Any, tuple[Any, ...]]:
+    """The kernel of inference and its arguments; the arrays are of the right types only."""
+    none, number, row = np.zeros(0), np.zeros(0, np.int64), np.zeros((1, 1))
+    layout = Layout(0, 0, 0, 2, 0, 1, number, net.state.f, net.state.i)
+    rule = typed_rule(Rule(0, 1.0, 0, none, none, none, row, none, none, 1))
+    batch = infer.Events(row, number, number, np.zeros(0, np.int32), net.inputs.event_weight)
+    x, work = infer.host(net, 1, 32), infer.work(net, 1, layout, rule)
+    return infer.kernels(net).infer, infer.arguments(1, batch, layout, rule, Found.empty(1, 1, 2), work, x)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, SimError
-from kernels.philox import stream_key
 from snn.compile import delay_steps, initial_values, resolve_parameters
 from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
@@ -193,7 +192,7 @@ def _input(found: Graph, net: Network, entry: Input, dt: float) -> list[str]:
         return problems
     weight = entry.weight
     if isinstance(weight, Distribution):
-        weight = weight.draw(n, stream_key(net.seed, "input weight", entry.name))
+        weight = weight.draw(n, net.stream("input weight", entry.name))
     name = f"input {entry.name}"
     if isinstance(entry.source, Poisson):
         trains = 1 if entry.source.shared else n

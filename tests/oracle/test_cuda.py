@@ -13,7 +13,7 @@ import pytest
 
 import plasticity
 import snn
-from kernels.errors import BackendUnavailable, ModelError
+from kernels.errors import BackendUnavailable, FormatError, ModelError
 from plasticity.base import RULES
 from snn.neurons.base import MODELS
 
@@ -125,8 +125,116 @@ def test_storage_and_inputs():
     sim, reference = run(mixed_network(), backend="reference")
     assert set(sim.compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}
     assert len(reference["a", "ids"]) > 20 and len(reference["b", "ids"]) > 10 and len(reference["src", "ids"]) > 50
-    for threads in (1, 3):  # of building: as many blocks
-        assert_close(reference, run(mixed_network(), backend="cuda", threads=threads)[1])
+    sim, found = run(mixed_network(), backend="cuda", threads=3)  # of building: as many blocks
+    assert set(sim.compiled.kinds) == {"bc", "cc", "cv", "mc", "vc", "vv"}, "some on the device, some on the host"
+    assert_close(reference, found)
+
+
+def drawn_network():
+    """Every rule that a device draws: with and without autapses and multapses, lists over 32, weights of both signs."""
+    net = snn.Network(seed=6)
+    a = net.population("a", 300, snn.LIFExp())
+    b = net.population("b", 5, snn.LIFExp())
+    small = net.population("small", 6, snn.LIFExp())
+    values = {"weight": snn.normal(1.0, 5.0), "delay": snn.uniform(0.4, 3.0)}
+    for k, (source, target, rule, given) in enumerate((
+        (a, b, snn.fixed_indegree(40), values),
+        (a, b, snn.fixed_indegree(7, multapses=False), {"weight": -2.0, "delay": snn.lognormal(0.0, 1.0, low=0.2)}),
+        (small, b, snn.fixed_indegree(5, multapses=False), {"weight": snn.exponential(2.0), "delay": 1.0}),
+        (small, small, snn.fixed_indegree(5, autapses=False, multapses=False), {"weight": -2.0, "delay": 0.7}),
+        (small, small, snn.fixed_indegree(6, autapses=False), values),
+        (a, small, snn.fixed_total_number(211), values),
+        (a, b, snn.pairwise_bernoulli(0.15), {"weight": 1.5, "delay": 0.7}),
+        (small, small, snn.pairwise_bernoulli(0.5, autapses=False), values),
+        (small, small, snn.pairwise_bernoulli(0.0), values),
+        (small, b, snn.pairwise_bernoulli(1.0), {"weight": 1.5, "delay": 0.7}),
+        (small, small, snn.one_to_one(), {"weight": snn.uniform(-1.0, 1.0), "delay": 30.0}),
+        (small, small, snn.all_to_all(autapses=False), {"weight": 3.0, "delay": snn.uniform(0.4, 30.0)}),
+        (small, b, snn.all_to_all(), {"weight": snn.normal(5.0, 1.0), "delay": 0.4}),
+    )):  # fmt: skip
+        net.connect(source, target, rule, **given, name=f"p{k}")
+    return net
+
+
+def edges_on_device(sim):
+    """(source, target, receptor, weight, delay in steps) of all edges of an engine's list storage, by global id."""
+    from kernels.cuda.jit import fetch
+
+    tables, found = sim.compiled.tables, []
+    blocks, populations = tables.lo.shape
+    for kind, e in zip(sim.compiled.kinds, sim._drive.engine.arrays.edges, strict=True):
+        rows, targets, weights, delays = (fetch(x) for x in (e.rows, e.targets, e.weights, e.delays))
+        by_source, at = fetch(e.by_source), fetch(e.at)
+        for p in range(populations):
+            for g in range(by_source[p], by_source[p + 1]):
+                for b in range(blocks):
+                    size = tables.hi[b] - tables.lo[b]
+                    for i in range(tables.n[p]):
+                        r = at[g] + b * (tables.n[p] + 1) + i
+                        for j in range(rows[r], rows[r + 1]):
+                            q = np.searchsorted(tables.acc[b], targets[j], side="right") - 1
+                            receptor, neuron = divmod(int(targets[j]) - int(tables.acc[b, q]), int(size[q]))
+                            found.append((
+                                int(tables.gid[p]) + i, int(tables.gid[q] + tables.lo[b, q]) + neuron, receptor,
+                                float(fetch(e.weight)[g] if kind[0] == "c" else weights[j]),
+                                int(fetch(e.delay)[g] if kind[1] == "c" else delays[j]),
+                            ))  # fmt: skip
+    return sorted(found)
+
+
+@here
+def test_edges_drawn_on_the_device_are_those_of_the_host():
+    net, expected = drawn_network(), []
+    sim = snn.Simulation(net, dt=DT, backend="cuda", threads=2, quiet=True)  # two blocks
+    gid = dict(zip(net.populations, sim.compiled.tables.gid.tolist(), strict=True))
+    for p in net.projections.values():
+        sources, targets, weights, delays = sim.connections(p)
+        receptor = np.where(weights < 0.0, *p.receptors[::-1])
+        expected += zip(
+            (sources + gid[p.source.name]).tolist(), (targets + gid[p.target.name]).tolist(), receptor.tolist(),
+            weights.tolist(), np.rint(delays / DT).astype(int).tolist(), strict=True,
+        )  # fmt: skip
+    expected.sort()
+    found = edges_on_device(sim)
+    assert len(found) == len(expected) == sim.compiled.n_edges > 800
+    np.testing.assert_array_equal([x[:3] + x[4:] for x in found], [x[:3] + x[4:] for x in expected])
+    np.testing.assert_allclose([x[3] for x in found], [x[3] for x in expected], rtol=1e-15 if SIMULATED else 1e-6)
+    assert len(sim.compiled.drawn) == len(sim.compiled.edges), "nothing was built on the host"
+
+
+@here
+def test_memory_plan_of_a_billion_synapses():
+    """Nothing is drawn or allocated: at most 8 bytes a synapse, all of it in what one GPU has."""
+    from kernels.cuda.arrays import arrays, memory_plan
+    from snn.compile import compile_network
+
+    values = {"weight": snn.normal(1.0, 0.1), "delay": snn.normal(1.5, 0.7, low=0.1, high=20.0)}
+    for given, most in (({"weight": 0.1, "delay": 1.5}, 2.2), (values, 7.2)):
+        net = snn.Network(seed=1)
+        a = net.population("a", 1_000_000, snn.LIFDelta())
+        net.connect(a, a, snn.fixed_indegree(1000), **given)
+        compiled = compile_network(net, DT, "float32", 1, draws=True)
+        plan = memory_plan(compiled, arrays(compiled, 32, False))
+        assert compiled.n_edges == 10**9 and "edges built on the host" not in plan
+        assert 1.0 < plan["edges drawn on the device"] / 1e9 < most < 8.0
+        assert sum(plan.values()) < 12e9
+
+
+@here
+def test_memory_plan_is_told_and_refused(monkeypatch, capsys):
+    from kernels.cuda import engine
+
+    net = snn.Network(seed=1)
+    a = net.population("a", 4, snn.LIFExp())
+    net.connect(a, a, snn.fixed_indegree(2), weight=1.0, delay=1.0)
+    monkeypatch.setattr(engine, "free_bytes", lambda: 1000)
+    needed = "needs [0-9,]+ bytes of device memory; 1,000 are free .*edges drawn on the device"
+    with pytest.raises(BackendUnavailable, match=needed):
+        snn.Simulation(net, backend="cuda")
+    assert "device memory: " in capsys.readouterr().err
+    monkeypatch.setattr(engine, "free_bytes", lambda: 10**10)
+    snn.Simulation(net, backend="cuda").run(1.0)  # the process goes on
+    assert " MiB of 9,537 free: neurons and inputs " in capsys.readouterr().err
 
 
 def launch(monkeypatch, blocks, threads, width, cooperative):
@@ -136,8 +244,8 @@ def launch(monkeypatch, blocks, threads, width, cooperative):
     shape = (blocks, threads, width) if SIMULATED else (blocks, 32 * threads // width, 32)
     original = getattr(engine.Engine.__init__, "original", engine.Engine.__init__)
 
-    def initialise(self, net, number, deterministic):
-        original(self, net, number, deterministic, shape, cooperative)
+    def initialise(self, net, number, deterministic, **options):
+        original(self, net, number, deterministic, shape, cooperative, **options)
 
     initialise.original = original
     monkeypatch.setattr(engine.Engine, "__init__", initialise)
@@ -304,10 +412,147 @@ def test_what_is_not_there_is_refused():
     net.connect(a, a, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair(), axonal_delay=0.5)
     with pytest.raises(BackendUnavailable, match='backend="cuda": has no axonal delays yet; got 0.5 ms with STDPPair'):
         snn.Simulation(net, backend="cuda")
+
+
+@here
+@pytest.mark.parametrize(
+    "rules", [(), ("STDPTriplet", "Clopath", "RewardSTDP", "DopamineSTDP")], ids=["static", "plastic"]
+)
+def test_resumed_from_a_checkpoint(tmp_path, rules):
+    """With other blocks; the checkpoint changes nothing, and what follows it is the same, bit for bit."""
+    net, dt, parts = (learning_network(rules), 0.25, (20.0, 10.0)) if rules else (mixed_network(), DT, (5.0, 3.0))
+
+    def rest(sim):
+        result = sim.run(parts[1])
+        found = [x for r in result.spikes.values() for x in (r.times, r.ids)]
+        found += [values[v] for values in result.states.values() for v in values]
+        return found + [sim.connections(f"to {name}")[2] for name in rules]
+
+    def go():
+        sim = snn.Simulation(net, dt=dt, backend="cuda", deterministic=True, quiet=True)
+        sim.run(parts[0])
+        if rules:
+            sim.set_modulator("to RewardSTDP", [0.05, 0.1, 0.3])
+            sim.rewire("to STDPTriplet", lambda *given: ([0, 7], [2, 1], [0, 2], [0.3, 0.7]))
+        return sim
+
+    sim = go()
+    sim.checkpoint(tmp_path / "state.h5")
+    resumed = snn.Simulation.resume(tmp_path / "state.h5", net, threads=2, quiet=True)
+    assert resumed.deterministic and resumed.backend == "cuda" and resumed.t == sim.t
+    expected = rest(sim)
+    for other in (resumed, go()) if rules else (resumed,):
+        for x, y in zip(expected, rest(other), strict=True):
+            np.testing.assert_array_equal(y, x)
+    assert sum(x.size for x in expected) > 100
+    with pytest.raises(FormatError, match="another network: population 'a' differ"):
+        snn.Simulation.resume(tmp_path / "state.h5", changed(net), quiet=True)
+
+
+def changed(net):
+    net.populations["a"].init = {"v": -60.0}
+    return net
+
+
+@here
+def test_several_networks_in_one_launch():
+    """Other seeds and parameters; each as the reference engine gives it alone."""
+
+    def network(seed, weight):
+        net = snn.Network(seed=seed)
+        a = net.population(
+            "a", 5, snn.LIFExp(i_e=300.0, tau_m=snn.uniform(8.0, 12.0)), init={"v": snn.uniform(-70, -56)}
+        )
+        net.input("noise", a, snn.Poisson(rate=2000.0), weight=90.0)
+        net.connect(a, a, snn.pairwise_bernoulli(0.5), weight=weight, delay=snn.uniform(0.5, 2.0))
+        net.record(a)
+        return net
+
+    parts = [(1, 50.0), (2, 50.0), (1, 90.0)]
+    both = snn.join([network(*part) for part in parts])
+    found = both.split(snn.Simulation(both, dt=DT, backend="cuda", quiet=True).run(10.0))
+    times = []
+    for part, result in zip(parts, found, strict=True):
+        expected = snn.Simulation(network(*part), dt=DT, backend="reference", quiet=True).run(10.0).spikes["a"]
+        np.testing.assert_array_equal(result.spikes["a"].times, expected.times)
+        np.testing.assert_array_equal(result.spikes["a"].ids, expected.ids)
+        times.append(tuple(expected.times))
+    assert len(set(times)) == 3 and min(map(len, times)) >= 5
+
+
+def classifying(spiking, readout):
+    """A network and its encoder. Weights are multiples of 1/64: sums are exact, and nothing depends on their order."""
+    rng, fire = np.random.default_rng(3), dict(alpha=0.0, beta=1.0, v_th=1.0, reset=1)
     net = snn.Network()
-    net.population("a", 3, snn.LIFExp())
-    with pytest.raises(BackendUnavailable, match='checkpoint: backend="cuda"'):
-        snn.Simulation(net, backend="cuda").checkpoint("none.h5")
+    hidden = net.population("hidden", 7, snn.CubaLIF(**fire), init={"v": 0.5})
+    out = net.population("out", 3, snn.CubaLIF(**fire if readout == "spikes" else fire | {"v_th": 1e300}))
+    net.connect(hidden, out, snn.all_to_all(), weight=rng.integers(-32, 64, (7, 3)) / 64, delay=1.0)
+    net.connect(hidden, hidden, snn.fixed_indegree(2), weight=-0.25, delay=snn.uniform(1.0, 3.0))
+    weight = rng.integers(-16, 64, (5, 7)) / 64
+    for p in (hidden, out):
+        net.record(p)
+    net.record(out, "v")
+    if not spiking:
+        net.input("x", hidden, snn.StepCurrent(np.zeros((1, 7))))
+        return net, snn.encode.Direct("x", weight.T)
+    sources = net.population("sources", 5, snn.SpikeArray([]))
+    net.connect(sources, hidden, snn.all_to_all(), weight=weight, delay=2.0)
+    net.record(sources)
+    return net, snn.encode.Rate("sources", seed=5)
+
+
+def simulated(batch, spiking, readout, steps):
+    """Accumulated outputs, spikes and synaptic operations of encoded samples, by step, from the reference engine."""
+    nets = []
+    for n in range(len(batch.first) - 1):
+        nets.append(classifying(spiking, readout)[0])
+        if spiking:
+            mine = slice(batch.first[n], batch.first[n + 1])
+            nets[-1].populations["sources"].model = snn.SpikeArray(batch.step[mine] + 1.0, batch.id[mine])
+        else:
+            nets[-1].inputs["x"].source = snn.StepCurrent(batch.currents[n][None])
+    joined, found = snn.join(nets), []
+    sim = snn.Simulation(joined, dt=1.0, backend="reference", quiet=True)
+    fan = {name: sum(np.bincount(sim.connections(f"0:{q.name}")[0], minlength=p.n)
+                     for q in nets[0].projections.values() if q.source.name == name) + np.zeros(p.n, int)
+           for name, p in nets[0].populations.items()}  # fmt: skip
+    for result in joined.split(sim.run(float(steps))):
+        spikes, synops, classes = np.zeros(steps, int), np.zeros(steps, int), np.zeros((steps, 3))
+        for name, record in result.spikes.items():
+            at = np.rint(record.times).astype(int) - 1
+            np.add.at(spikes, at, 1)
+            np.add.at(synops, at, fan[name][record.ids])
+            if name == "out":
+                np.add.at(classes, (at, record.ids), 1.0)
+        found.append((classes if readout == "spikes" else result.states["out"]["v"], spikes, synops))
+    return [np.stack(x, axis=1) for x in zip(*found, strict=True)]
+
+
+@here
+@pytest.mark.parametrize("spiking, readout, latency", [(False, "v", "synchronous"), (True, "spikes", "pipelined")])
+def test_classifier_with_early_exit(spiking, readout, latency):
+    from snn.confidence import EarlyExit
+
+    x, t_max = np.random.default_rng(4).integers(0, 64, (5, 5)) / 64, 10
+    net, encoder = classifying(spiking, readout)
+    classifier = snn.Classifier(net, encoder, "out", readout=readout, latency=latency, backend="cuda")
+    trace, skip = classifier.record(x, t_max), 0 if latency == "pipelined" else classifier.depth - 1
+    batch = encoder.encode(encoder.check(x, 5 if spiking else 7), trace.ids, t_max + skip)
+    outputs, spikes, synops = simulated(batch, spiking, readout, t_max + skip)
+    if readout == "spikes":
+        outputs = np.cumsum(outputs[skip:], axis=0)
+    np.testing.assert_array_equal(trace.outputs, outputs[-t_max:])
+    np.testing.assert_array_equal(trace.spikes, np.cumsum(spikes, axis=0)[skip:])
+    np.testing.assert_array_equal(trace.synops, np.cumsum(synops, axis=0)[skip:])
+    assert spikes.sum() > 100 and classifier.fingerprint(t_max)["backend"] == "cuda"
+    found = set()
+    for agent in (EarlyExit("margin", bar=0.7), EarlyExit("maxprob", scale=1.0, bar=0.5, max_steps=7)):
+        expected, decided = agent.decide(trace), classifier.run(x, agent, t_max, ids=trace.ids)
+        for name in ("steps", "labels", "reasons"):
+            np.testing.assert_array_equal(getattr(decided, name), getattr(expected, name), err_msg=name)
+        np.testing.assert_array_equal(decided.synops, trace.synops[expected.steps - 1, range(5)])
+        found |= set(expected.steps.tolist())
+    assert len(found) > 2, "samples must stop at different steps"
 
 
 @here

@@ -1,0 +1,99 @@
+"""Several independent networks in one: for sweeps of parameters or seeds, all of them in one run."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from kernels.errors import ModelError
+from kernels.philox import stream_key
+from snn.network import Network, Population
+from snn.records import Result
+
+
+class Joined(Network):
+    """The networks ``parts`` side by side; made by :func:`join`.
+
+    What is called ``name`` in network k is ``k:name`` here.
+    """
+
+    def __init__(self, parts: Sequence[Network]) -> None:
+        a, b = stream_key(0, "joined", *(net.seed for net in parts))
+        super().__init__(int(a) << 32 | int(b))  # names the seeds of all; nothing is drawn from it
+        self.parts = list(parts)
+        for k, net in enumerate(self.parts):
+            self._add(k, net)
+
+    def _add(self, k: int, net: Network) -> None:
+        replace, populations = dataclasses.replace, self.populations
+
+        def own(population: Population) -> Population:
+            return populations[f"{k}:{population.name}"]
+
+        for p in net.populations.values():
+            populations[f"{k}:{p.name}"] = replace(p, name=f"{k}:{p.name}")
+        for i in net.inputs.values():
+            self.inputs[f"{k}:{i.name}"] = replace(i, name=f"{k}:{i.name}", target=own(i.target))
+        for q in net.projections.values():
+            signal = q.modulation
+            if signal and signal.source:
+                signal = replace(signal, source=own(signal.source))
+            self.projections[f"{k}:{q.name}"] = replace(
+                q, name=f"{k}:{q.name}", source=own(q.source), target=own(q.target), modulation=signal
+            )
+        self.probes += [replace(x, population=own(x.population)) for x in net.probes]
+        self.weight_probes += [
+            replace(x, projection=self.projections[f"{k}:{x.projection.name}"]) for x in net.weight_probes
+        ]
+
+    def stream(self, kind: str, name: str, *more: object) -> tuple[Any, Any]:
+        """See :class:`Network`: the stream of the network that the name belongs to."""
+        k, own = name.split(":", 1)
+        return self.parts[int(k)].stream(kind, own, *more)
+
+    def split(self, result: Result) -> list[Result]:
+        """The records of each network, by the names that it gave, from those of a run of all."""
+        return [
+            dataclasses.replace(
+                result, spikes=_own(k, result.spikes), states=_own(k, result.states), weights=_own(k, result.weights)
+            )
+            for k in range(len(self.parts))
+        ]
+
+
+def _own(k: int, records: Mapping[str, Any]) -> dict[str, Any]:
+    first = f"{k}:"
+    return {name.removeprefix(first): records[name] for name in records if name.startswith(first)}
+
+
+def join(networks: Sequence[Network]) -> Joined:
+    """One network that holds ``networks`` side by side, each with its own seed: one run, one launch on a GPU.
+
+    Every part draws what it would draw alone, and nothing connects it with the others. On the cpu its spikes are those
+    of a run of its own, bit for bit, if all parts have projections of the same kinds in the same order; else sums may
+    be rounded in another order. With backend="cuda" and deterministic=True the unit of sums follows the largest weight.
+
+    Parameters
+    ----------
+    networks : networks, or variants of one; what they record is recorded
+
+    Raises
+    ------
+    ModelError
+        Where there is none, or something else among them.
+
+    Examples
+    --------
+    >>> import snn
+    >>> def network(seed, current):
+    ...     net = snn.Network(seed=seed)
+    ...     net.record(net.population("a", 3, snn.LIFDelta(i_e=current)))
+    ...     return net
+    >>> both = snn.join([network(1, 400.0), network(2, 500.0)])
+    >>> results = both.split(snn.Simulation(both, dt=0.1).run(100.0))
+    >>> [len(r.spikes["a"]) for r in results]
+    [9, 18]
+    """
+    parts = list(networks)
+    if not parts or not all(isinstance(net, Network) for net in parts):
+        raise ModelError(f"join: must be a list of networks, one at least; got {networks!r}.")
+    return Joined(parts)

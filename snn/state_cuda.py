@@ -1,0 +1,63 @@
+"""What changes in a simulation on a GPU, as arrays that depend on neither its blocks nor the launch; see state_clock.
+
+Given spikes lie in the ring buffer up to a window after the step reached, so a checkpoint of the cpu is none of the
+GPU.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kernels.cuda.jit import fetch
+from snn.state_clock import Places, check, load_synapses, synapses, within
+
+if TYPE_CHECKING:
+    from kernels.cuda.engine import Engine
+
+STATE = ("settled", "pre", "last", "done", "short", "seen", "swept", "history", "post", "trace", "signal_jumps",
+         "signal_now", "signal_value", "signal_sum", "signal_each", "signal_set", "observed", "late", "values",
+         "sums")  # fmt: skip
+HOST = ("learning", "rewired")  # as the host last set them
+
+
+def _places(engine: "Engine") -> Places:
+    return Places(engine.tables, engine.arrays.plan.mask + 1, fetch(engine.arrays.plan.ring))
+
+
+def save(engine: "Engine", at: int) -> dict[str, np.ndarray]:
+    """Copies of all that changes, at step ``at``, which the engine has reached."""
+    net, x = engine.net, engine.arrays
+    out = {"state/f": net.state.f.copy(), "state/i": net.state.i.copy(), "state/noise": fetch(x.state.noise)}
+    out["ring"] = _places(engine).gather(fetch(x.state.ring))
+    for k, plastic in enumerate(net.plastic):
+        engine.sweep(k, at - 1)  # weights and variables come to the host
+        out |= {f"plastic/{k}/{name}": fetch(getattr(x.learned[k], name)) for name in STATE}
+        out |= {f"plastic/{k}/{name}": getattr(plastic, name).copy() for name in HOST}
+        out |= {f"plastic/{k}/{name}": a for name, a in synapses(net, k).items()}
+    return out
+
+
+def load(engine: "Engine", at: int, given: dict[str, np.ndarray]) -> None:
+    """Go on from what :func:`save` gave, at step ``at``.
+
+    Raises
+    ------
+    FormatError
+        Where an array is missing, of another shape, or holds what no run could have left.
+    """
+    net, x = engine.net, engine.arrays
+    check(save(engine, 0), given, ("/source", "/target", "/delay"))
+    net.state.f[...], net.state.i[...] = given["state/f"], given["state/i"]
+    engine.put(x.state.noise, given["state/noise"])
+    engine.put(x.state.ring, _places(engine).scatter(given["ring"], fetch(x.state.ring)))
+    for k, plastic in enumerate(net.plastic):
+        part = {name[len(f"plastic/{k}/") :]: a for name, a in given.items() if name.startswith(f"plastic/{k}/")}
+        for name in ("last", "done", "settled", "history"):
+            within(f"plastic/{k}/{name}", part[name], np.iinfo(np.int64).min, at)
+        for name in STATE:
+            engine.put(getattr(x.learned[k], name), part[name])
+        for name in HOST:
+            getattr(plastic, name)[...] = part[name]
+        load_synapses(net, k, part)
+        engine.stale.add(k)  # taken over with the next step
+    engine.given = at + engine.window

@@ -1,0 +1,63 @@
+"""Networks side by side in one: each gives what it gives alone."""
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+from kernels.errors import ModelError
+from snn.compile import compile_network
+from snn.fingerprint import digest
+
+
+def network(seed, rate, w):
+    net = snn.Network(seed=seed)
+    a = net.population("a", 30, snn.LIFDelta(tau_m=snn.uniform(15.0, 25.0)), init={"v": snn.uniform(-70.0, -55.0)})
+    src = net.population("src", 20, snn.Poisson(rate=40.0))
+    net.input("noise", a, snn.Poisson(rate=rate), weight=snn.uniform(0.8, 1.6))
+    net.input("current", a, snn.NoiseCurrent(mean=20.0, std=50.0))
+    net.connect(a, a, snn.fixed_indegree(5), weight=snn.normal(w, 0.1), delay=snn.uniform(0.5, 3.0))
+    net.connect(src, a, snn.pairwise_bernoulli(0.3), weight=snn.uniform(0.5, 1.0), delay=1.0, name="learns",
+                plasticity=plasticity.RewardSTDP(gamma=3.0, w_max=1.0))  # fmt: skip
+    net.modulate("learns", value=w)
+    for p in (a, src):
+        net.record(p)
+    net.record(a, "v", ids=[2, 5])
+    net.record_weights("learns")
+    return net
+
+
+PARTS = (1, 3000.0, 0.2), (2, 4000.0, 0.5)
+
+
+def test_each_gives_what_it_gives_alone():
+    joined = snn.join([network(*part) for part in PARTS])
+    sim = snn.Simulation(joined, dt=0.1, threads=1, quiet=True)
+    results = joined.split(sim.run(60.0))
+    found = []
+    for k, (part, result) in enumerate(zip(PARTS, results, strict=True)):
+        alone = snn.Simulation(network(*part), dt=0.1, threads=1, quiet=True)
+        expected = alone.run(60.0)
+        assert list(result.spikes) == list(expected.spikes) and result.t_stop == 60.0
+        for name, x in expected.spikes.items():
+            np.testing.assert_array_equal(result.spikes[name].times, x.times)
+            np.testing.assert_array_equal(result.spikes[name].ids, x.ids)
+        np.testing.assert_array_equal(result.states["a"]["v"], expected.states["a"]["v"])
+        np.testing.assert_array_equal(result.weights["learns"][1], expected.weights["learns"][1])
+        np.testing.assert_array_equal(sim.state(f"{k}:a", "v"), alone.state("a", "v"))
+        for x, y in zip(sim.connections(f"{k}:learns"), alone.connections("learns"), strict=True):
+            np.testing.assert_array_equal(x, y)
+        found.append(tuple(expected.spikes["a"].times))
+    assert len(set(found)) == 2 and min(map(len, found)) > 30, "they must differ"
+
+
+def test_its_hash_names_the_seeds_of_all():
+    joined = [snn.join([network(1, 3000.0, 0.2), network(seed, 3000.0, 0.2)]) for seed in (1, 2, 2)]
+    hashes = {digest(compile_network(net, 0.1, "float64", 1).parts) for net in joined}
+    assert len(hashes) == 2
+
+
+@pytest.mark.parametrize("given", [[], [1], [snn.Network(), None]])
+def test_what_is_no_network_is_refused(given):
+    with pytest.raises(ModelError, match="join: must be a list of networks, one at least"):
+        snn.join(given)
