@@ -47,9 +47,11 @@ def write(path: Path, text: str) -> None:
 
 def read(path: Path) -> dict[str, Any] | None:
     """The document of a file; None where there is none, or none that is whole."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_text("utf-8"))
-        return found if isinstance(found, dict) else None
+        measures = found.get("measures", {}) if isinstance(found, dict) else None
+        if isinstance(measures, dict) and all(type(value) in (int, float) for value in measures.values()):
+            return found  # type: ignore[no-any-return]
     return None
 
 

@@ -79,7 +79,7 @@ def summarise(root: Path, points: Sequence[Point], kinds: list[str] | None) -> S
         measures |= dict.fromkeys(measured)
         error = found.get("error", "") if status == FAILED else ""
         rows.append({"point": point.name, "status": status, "repetition": point.repetition, "seed": point.seed,
-                     "values": point.values, "measures": measured, "error": error})  # fmt: skip
+                     "values": point.values, "measures": measured, "error": str(error)})  # fmt: skip
     columns: dict[str, Any] = {name: _column([row[name] for row in rows]) for name in FIRST}
     for name in points[0].values if points else ():
         columns[name if name not in FIRST else f"parameter {name}"] = _column([row["values"][name] for row in rows])
@@ -121,6 +121,15 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
             text = data.dtype.kind == "O"
             name = text_of(data.attrs["name"])
             columns[name] = np.array([text_of(x) for x in data[:]], object) if text else data[:]
+        missing = [name for name in (*FIRST, "error") if name not in columns]
+        if missing:
+            raise FormatError(f"{path}: is no table of a sweep: lacks {', '.join(missing)}. Run the sweep again.")
+        for name, values in columns.items():
+            if values.ndim != 1 or len(values) != len(columns["point"]) or values.dtype.kind not in "iufO":
+                raise FormatError(
+                    f"{path}: column {name!r}: must be a number or text for each point; got {values.dtype} of shape "
+                    f"{values.shape}. Run the sweep again; what is done stays done."
+                )
     return Summary(path, columns)
 
 
