@@ -57,12 +57,12 @@ def check_file(file: Path) -> None:
 
     with reading(file) as opened:
         kind = text_of(opened.attrs["format"]) if "format" in opened.attrs else ""
-        version, hashed = int(opened.attrs.get("version", 0)), "sha256" in opened.attrs
+        version = int(opened.attrs["version"]) if "sha256" in opened.attrs else None
     if kind == checkpoint.FORMAT:
         checkpoint.read(file)
     elif kind == trace.FORMAT:
         trace.Trace.load(file)
-    elif hashed:  # of the layers above
+    elif version is not None:  # of the layers above
         own.read(file, kind, version, "save()")
     else:
         _check_record(file)

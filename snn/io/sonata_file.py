@@ -22,6 +22,7 @@ MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
 LIBVER = ("v110", "v110")  # the oldest file layout with checksums and the single-writer mode
 MOST_COMPRESSED = 1100  # gzip's largest factor is 1032
 HEAPS_CHECKED = 256 << 20  # bytes, the largest file: it is read whole for it, 0.1 s
+MARGIN = 256 << 10  # bytes for HDF5's own structures when space is reserved
 NOT_HDF5 = "not a readable HDF5 file"
 
 
@@ -72,6 +73,15 @@ def writing(path: Path, kept: str = "") -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         fix = kept or "Free space or choose another place."
         raise OutputError(f"{path}: cannot be written: {reason}. {fix}") from error
+
+
+def claim_space(path: Path, nbytes: int) -> None:
+    """Make a file of ``nbytes`` and more for HDF5's structures, which HDF5 then writes anew: where the disk is full the
+    system refuses cleanly; HDF5 does not recover, or crashes.
+    """
+    with open(path, "wb") as handle:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle.fileno(), 0, nbytes + MARGIN)
 
 
 def check_name(name: str) -> None:
@@ -209,7 +219,7 @@ def reading(path: Path) -> Iterator[Any]:
             with _Closed(path, closed) as raw, h5py.File(raw, "r") as file:
                 yield file
     except SimError as error:
-        if isinstance(error, FormatError):
+        if isinstance(error, (FormatError, OutputError)):
             raise
         raise FormatError(f"{path}: {error}") from error
     except (

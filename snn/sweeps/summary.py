@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from kernels.errors import FormatError
-from snn.io.sonata_file import reading, text_of, writing
+from snn.io.sonata_file import claim_space, reading, text_of, writing
 from snn.sweeps.design import Point, canonical
 from snn.sweeps.points import DONE, ERROR, FAILED, RESULT, read, state
 
@@ -91,6 +91,7 @@ def summarise(root: Path, points: Sequence[Point], kinds: list[str] | None) -> S
     part = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.part")  # another sweep may write it as well
     with writing(path):
         try:
+            claim_space(part, sum(len(repr(v)) + 64 for values in columns.values() for v in values))
             with h5py.File(part, "w") as file:
                 file.attrs["format"] = FORMAT
                 group = file.create_group("columns", track_order=True)

@@ -11,6 +11,7 @@ import pytest
 import reservoir
 import snn
 from kernels.errors import FormatError, ModelError, ShapeError
+from snn.cli_files import check_file
 from snn.io import own
 
 STEPS = 400
@@ -131,6 +132,7 @@ def test_save_and_load(tmp_path):
     y = np.cos(0.05 * net.dt * np.arange(1000))
     np.testing.assert_array_equal(net.partial_fit(y).decoders, twin.partial_fit(y).decoders)
     np.testing.assert_array_equal(net.fit(y).generate(5.0), twin.fit(y).generate(5.0))
+    check_file(tmp_path / "net.h5")  # snn validate
     about, arrays = own.read(tmp_path / "net.h5", "volley FORCE", 1, "FORCE.save()")
     own.write(tmp_path / "net.h5", "volley FORCE", 1, about | {"model": "Nobody"}, arrays)
     with pytest.raises(FormatError, match="no model 'Nobody' is defined. Import the module"):
