@@ -18,7 +18,9 @@ it, those within a cycle not counted, and what NIR does in step t, it does in st
 levels take their difference, connections within a cycle one step; NIR's Delay is added.
 """
 
+import dataclasses
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from snn.neurons.base import NeuronModel
 
 NEURONS = ("CubaLI", "CubaLIF", "I", "IF", "LI", "LIF", "Threshold")
 READ_BY_V = ("CubaLI", "I", "LI")  # what they send is their potential
+MOST = 1 << 28  # values of an Input
 NO_THRESHOLD = float(np.finfo(np.float64).max)
 
 
@@ -143,6 +146,7 @@ class _Build:
         self.dt, self.seconds, self.inputs = dt, dt / 1e3, inputs
         self.problems: list[str] = []
         self.nodes, self.edges = _inlined(graph)
+        _check_numbers(self.nodes)
         self.kind = {name: type(node).__name__ for name, node in self.nodes.items()}
         self.before: dict[str, list[str]] = {name: [] for name in self.nodes}
         for a, b in dict.fromkeys(self.edges):
@@ -205,8 +209,7 @@ class _Build:
         """Shapes and matrices of all nodes, from the Inputs and from neurons with parameters of more than one entry."""
         for name, node in self.nodes.items():
             if self.kind[name] == "Input":
-                shape = _shape(node.output_type["output"])
-                self.shapes[name] = shape
+                self.shapes[name] = _shape(name, node.output_type["output"])
             elif self.kind[name] in NEURONS and _parameters(node)[0].size > 1:
                 self.shapes[name] = _parameters(node)[0].shape
         waiting = [n for n in self.nodes if n not in self.shapes]
@@ -410,8 +413,25 @@ def _free(name: str, taken: Any) -> str:
     return name
 
 
-def _shape(value: Any) -> tuple[int, ...]:
-    return tuple(int(x) for x in np.atleast_1d(np.asarray(value)))
+def _check_numbers(nodes: dict[str, Any]) -> None:
+    """Refuse nodes with a parameter of another kind, as files may hold it."""
+    for name, node in nodes.items():
+        for key in {f.name for f in dataclasses.fields(node)} - {"metadata", "input_type", "output_type"}:
+            value = getattr(node, key)
+            numbers = value is None or isinstance(value, (str, bytes, bool))
+            with suppress(ValueError, TypeError):
+                numbers = numbers or np.asarray(value).dtype.kind in "iufb"
+            if not numbers:
+                kind = type(value).__name__
+                raise ModelError(f"Node {name!r} ({type(node).__name__}): {key}: must be numbers; got {kind}.")
+
+
+def _shape(name: str, value: Any) -> tuple[int, ...]:
+    sizes = np.atleast_1d(np.asarray(value))
+    whole = sizes.ndim == 1 and sizes.dtype.kind in "iu" and sizes.min(initial=1) >= 1
+    if not whole or np.prod(sizes, dtype=float) > MOST:
+        raise ModelError(f"Node {name!r} (Input): must have integers >= 1 as shape, {MOST:,} values; got {value!r}.")
+    return tuple(int(x) for x in sizes)
 
 
 def _parameters(node: Any) -> list[np.ndarray]:

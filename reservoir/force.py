@@ -12,11 +12,11 @@ from kernels import codegen
 from kernels.cpu import force as loops
 from kernels.cpu.record import GROUP
 from kernels.errors import FormatError, ModelError, ShapeError
-from kernels.layout import Constants, aligned, padded, zeros
+from kernels.layout import padded, zeros
+from reservoir import saved
 from reservoir.base import series
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
-from snn.io import checkpoint
 from snn.neurons.base import MODELS, NeuronModel
 from snn.neurons.lif_exp import exp_to_v
 
@@ -174,12 +174,17 @@ class FORCE:
     def reset(self) -> None:
         """Forget what was learned, and return to the initial state."""
         n, k = self.n, self.n_outputs
-        shapes = {"decoders": (k, n), "z": k, "p": (0, 0), "put_off": (loops.RANK, n), "scale": loops.RANK}
-        changing = {name: np.zeros(shape) for name, shape in (dict.fromkeys("shrg", n) | shapes).items()}
+        changing = {name: np.zeros(shape) for name, shape in self._shapes((0, 0)).items()}
         changing |= {"waiting": np.zeros(1, np.int64), "spikes": np.zeros(n, np.int64)}
         self._loop = loops.Loop(**self._fixed, **changing)
         self._state = tuple(a.copy() for a in self._initial)
         self.outputs, self.rate, self._at = np.empty((0, k)), 0.0, 0
+
+    def _shapes(self, p: tuple[int, int]) -> dict[str, tuple[int, ...]]:
+        """Of what changes in the loop and is float64."""
+        n, k = self.n, self.n_outputs
+        own = {"decoders": (k, n), "z": (k,), "p": p, "put_off": (loops.RANK, n), "scale": (loops.RANK,)}
+        return dict.fromkeys("shrg", (n,)) | own
 
     @property
     def decoders(self) -> np.ndarray:
@@ -221,14 +226,9 @@ class FORCE:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network, what it has learned and its state to an HDF5 file; :meth:`load` goes on from there."""
-        about = {"class": "FORCE", "model": self._variant.spec.name, "varying": sorted(self._variant.varying),
-                 "filter": self._filter, "dt": self.dt, "alpha": self.alpha, "every": self._every,
-                 "at": self._at}  # fmt: skip
-        arrays = {f"loop/{k}": v for k, v in self._loop._asdict().items()}
-        arrays |= {f"constants/{k}": v for k, v in self._constants._asdict().items()}
-        for name, pair in (("initial", self._initial), ("state", self._state)):
-            arrays |= {f"{name}/{k}": v for k, v in zip("fi", pair, strict=True)}
-        checkpoint.write(path, about, arrays)
+        about = {"model": self._variant.spec.name, "filter": self._filter, "dt": self.dt, "alpha": self.alpha,
+                 "every": self._every}  # fmt: skip
+        saved.write(path, "FORCE", about, self)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "FORCE":
@@ -239,31 +239,28 @@ class FORCE:
         FormatError
             Where the file is missing or holds something else, or a model that no imported module defines.
         """
-        about, arrays = checkpoint.read(path)
-        if about.get("class") != "FORCE":
-            raise FormatError(f"{path}: holds no FORCE network. Give a file that FORCE.save() wrote.")
-        if str(about.get("model")) not in MODELS:
-            raise FormatError(f"{path}: no model {about.get('model')!r} is defined. Import the module that defines it.")
-        try:
-            return cls._of(about, arrays)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FormatError(f"{path}: is no whole FORCE network: {error!r}. Save it again.") from error
-
-    @classmethod
-    def _of(cls, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> "FORCE":
-        self = cls.__new__(cls)
-        spec = MODELS[about["model"]].spec
-        self._variant = codegen.Variant(spec, frozenset(about["varying"]), True)
-        self._constants = Constants(**{k: aligned(arrays[f"constants/{k}"]) for k in Constants._fields})
-        self._initial = (aligned(arrays["initial/f"]), aligned(arrays["initial/i"]))
-        self._filter = loops.Filter(*about["filter"])
-        self.dt, self.alpha, self._every = about["dt"], about["alpha"], about["every"]
-        self._fixed = {k: arrays[f"loop/{k}"] for k in ("encoders", "w_in", "first", "targets", "weights")}
-        self.n_outputs, self.n = self._fixed["encoders"].shape
-        self.n_inputs = len(self._fixed["w_in"])
-        self.reset()
-        self._loop = loops.Loop(**{k: arrays[f"loop/{k}"] for k in loops.Loop._fields})
-        self._state, self._at = (aligned(arrays["state/f"]), aligned(arrays["state/i"])), about["at"]
+        file, self = saved.Saved(path, "FORCE"), cls.__new__(cls)
+        model = MODELS.get(str(file.about.get("model")))
+        if model is None:
+            raise FormatError(
+                f"{path}: no model {file.about.get('model')!r} is defined. Import the module that defines it."
+            )
+        self.n_outputs, self.n = k, n = file.sizes("loop/encoders")
+        file.neurons(self, model.spec, n)
+        self._filter = loops.Filter(*file.numbers("filter", len(loops.Filter._fields)))
+        self.dt, self.alpha = file.number("dt", 1e-9), file.number("alpha", 1e-300)
+        self._every = file.whole("every", 1)
+        self.n_inputs = len(file.arrays.get("loop/w_in", ()))
+        self._fixed = file.synapses(n) | {
+            "encoders": file.array("loop/encoders", (k, n)), "w_in": file.array("loop/w_in", (self.n_inputs, n))
+        }  # fmt: skip
+        p = (n, n) if np.size(file.arrays.get("loop/p", ())) else (0, 0)
+        changing = {name: file.array(f"loop/{name}", shape) for name, shape in self._shapes(p).items()}
+        changing |= {"waiting": file.array("loop/waiting", (1,), np.int64)}
+        file.check("/arrays/loop/waiting", 0 <= changing["waiting"][0] < loops.RANK, f"from 0 to {loops.RANK - 1}")
+        changing |= {"spikes": file.array("loop/spikes", (n,), np.int64)}
+        self._loop = loops.Loop(**self._fixed, **changing)
+        self.outputs, self.rate = np.empty((0, k)), 0.0
         return self
 
     def _advance(self, owner: str, u: np.ndarray, target: np.ndarray, before: int) -> "FORCE":

@@ -11,12 +11,12 @@ from kernels import codegen
 from kernels.cpu import what_when as loops
 from kernels.cpu.force import RANK
 from kernels.cpu.record import GROUP
-from kernels.errors import FormatError, ModelError, ShapeError
-from kernels.layout import Constants, aligned, padded, zeros
+from kernels.errors import ModelError, ShapeError
+from kernels.layout import padded, zeros
+from reservoir import saved
 from reservoir.meet import MEET
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
-from snn.io import checkpoint
 
 SEEN = 200  # ms from the begin of the cue, over which the "what" readout averages
 WINDOW = 3.0  # sigma: half the window of the gate
@@ -164,16 +164,25 @@ class WhatWhen:
     def reset(self) -> None:
         """Forget what was learned, and return to the initial state."""
         n, k = self.n, self.n_channels
-        slots = 1 << int(self._fixed["delays"].max(initial=1)).bit_length()
-        shapes: dict[str, Any] = dict.fromkeys(("s", "r", "x", "total", "mean"), n)
-        shapes |= {"ring": (slots, n), "y": k, "when": (k, n), "put_off": (k, RANK, n), "scale": (k, RANK)}
-        changing = {name: np.zeros(shape) for name, shape in shapes.items()}
-        changing |= {"spikes": np.zeros(n, np.int64), "waiting": np.zeros(k, np.int64), "factor": np.ones(k)}
-        changing["p"] = np.stack([np.eye(n) / self.alpha] * k) if self.rule == "rls" else np.zeros((0, 0, 0))
+        floats, integers = self._shapes()
+        changing = {name: np.zeros(shape) for name, shape in floats.items()}
+        changing |= {name: np.zeros(shape, np.int64) for name, shape in integers.items()}
+        changing["factor"][:] = 1.0
+        if self.rule == "rls":
+            changing["p"][:] = np.eye(n) / self.alpha
         self._loop = loops.Loop(**self._fixed, **changing)
         self.what = np.zeros((k, n))
         self.trials, self.rate, self._at = 0, 0.0, 0
         self._state = tuple(a.copy() for a in self._initial)
+
+    def _shapes(self) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+        """Of what changes in the loop: float64, int64."""
+        n, k = self.n, self.n_channels
+        slots = 1 << int(self._fixed["delays"].max(initial=1)).bit_length()
+        shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("s", "r", "x", "total", "mean"), (n,))
+        shapes |= {"ring": (slots, n), "y": (k,), "when": (k, n), "put_off": (k, RANK, n), "scale": (k, RANK)}
+        shapes |= {"factor": (k,), "p": (k, n, n) if self.rule == "rls" else (0, 0, 0)}
+        return shapes, {"spikes": (n,), "waiting": (k,)}
 
     @property
     def when(self) -> np.ndarray:
@@ -230,13 +239,8 @@ class WhatWhen:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network, what it has learned and its state to an HDF5 file; :meth:`load` goes on from there."""
-        about = {"class": "WhatWhen", "varying": sorted(self._variant.varying), "step": self._step, "at": self._at}
-        about |= {name: getattr(self, name) for name in _ABOUT}
-        arrays = {f"loop/{k}": v for k, v in self._loop._asdict().items()} | {"what": self.what}
-        arrays |= {f"constants/{k}": v for k, v in self._constants._asdict().items()}
-        for name, pair in (("initial", self._initial), ("state", self._state)):
-            arrays |= {f"{name}/{k}": v for k, v in zip("fi", pair, strict=True)}
-        checkpoint.write(path, about, arrays)
+        about = {"step": self._step} | {name: getattr(self, name) for name in _ABOUT}
+        saved.write(path, "WhatWhen", about, self, what=self.what)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "WhatWhen":
@@ -247,28 +251,31 @@ class WhatWhen:
         FormatError
             Where the file is missing or holds something else.
         """
-        about, arrays = checkpoint.read(path)
-        if about.get("class") != "WhatWhen":
-            raise FormatError(f"{path}: holds no WhatWhen network. Give a file that WhatWhen.save() wrote.")
-        try:
-            return cls._of(about, arrays)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise FormatError(f"{path}: is no whole WhatWhen network: {error!r}. Save it again.") from error
-
-    @classmethod
-    def _of(cls, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> "WhatWhen":
-        self = cls.__new__(cls)
-        self._variant = codegen.Variant(snn.Izhikevich.spec, frozenset(about["varying"]), True)
-        self._constants = Constants(**{k: aligned(arrays[f"constants/{k}"]) for k in Constants._fields})
-        self._initial = (aligned(arrays["initial/f"]), aligned(arrays["initial/i"]))
-        self._step = loops.Step(*about["step"])
-        self._loop = loops.Loop(**{k: arrays[f"loop/{k}"] for k in loops.Loop._fields})
-        self._fixed = {k: arrays[f"loop/{k}"] for k in _FIXED}
-        self._state, self._at = (aligned(arrays["state/f"]), aligned(arrays["state/i"])), about["at"]
-        self.what = arrays["what"]
-        self.n_channels, self.n = self.what.shape
-        for name in _ABOUT:
-            setattr(self, name, about[name])
+        file, self = saved.Saved(path, "WhatWhen"), cls.__new__(cls)
+        self.n_channels, self.n = k, n = file.sizes("loop/encoders")
+        file.neurons(self, snn.Izhikevich.spec, n)
+        self._step = loops.Step(*file.numbers("step", len(loops.Step._fields)))
+        for name in ("gate_floor", "rate_what", "noise", "jitter", "alpha", "rate"):
+            setattr(self, name, file.number(name, 0.0))
+        for name in ("seed", "trials"):
+            setattr(self, name, file.whole(name, 0))
+        for name in ("merged", "restart"):
+            file.check(name, isinstance(file.about.get(name), bool), "true or false")
+            setattr(self, name, file.about[name])
+        self.rule = str(file.about.get("rule"))
+        file.check("rule", self.rule in ("three_factor", "rls"), '"three_factor" or "rls"')
+        self._fixed = file.synapses(n)
+        delays = file.array("loop/delays", self._fixed["weights"].shape, np.int32)
+        file.check("/arrays/loop/delays", not delays.size or delays.min() >= 1, ">= 1")
+        self._fixed |= {"delays": delays, "encoders": file.array("loop/encoders", (k, n))}
+        self._fixed |= {"w_cue": file.array("loop/w_cue", (n,))}
+        floats, integers = self._shapes()
+        changing = {name: file.array(f"loop/{name}", shape) for name, shape in floats.items()}
+        changing |= {name: file.array(f"loop/{name}", shape, np.int64) for name, shape in integers.items()}
+        waiting = changing["waiting"]
+        file.check("/arrays/loop/waiting", 0 <= waiting.min() <= waiting.max() < RANK, f"from 0 to {RANK - 1}")
+        self._loop = loops.Loop(**self._fixed, **changing)
+        self.what = file.array("what", (k, n))
         return self
 
     def _trial(
@@ -335,7 +342,6 @@ class WhatWhen:
         return given
 
 
-_FIXED = ("first", "targets", "weights", "delays", "encoders", "w_cue")
 _ABOUT = ("gate_floor", "rate_what", "merged", "noise", "jitter", "restart", "seed", "rule", "alpha", "trials", "rate")
 
 

@@ -4,17 +4,20 @@
     python scripts/verify_fuzz.py work toml 0 500 /tmp/somewhere  # inputs 0 to 499 of one reader; --list names them
 
 An input is a file that the package wrote, changed in a few places: bits, bytes, parts cut, doubled or moved, numbers
-replaced by extreme ones; in texts also words and lines. Files of our own carry a hash, so that any such change is
-found; what lies behind it is tried with changed content and a right hash, as a forger would make it. Inputs depend on
-reader and number alone. A worker that dies, or computes for STILL seconds, is a failure.
+replaced by extreme ones; in texts also words and lines; in HDF5 files (one of two) also objects and attributes that are
+missing, renamed, links, or of another type, shape or value, so that the library opens them. Files of our own carry a
+hash, so that any such change is found; what lies behind it is tried (one of two) with changed content and a right hash,
+as a forger would make it. Inputs depend on reader and number alone. A worker that dies, computes for STILL seconds, or
+waits for WAITS, is a failure; its input is kept.
 """
 
 from __future__ import annotations
 
+import copy
 import faulthandler
 import json
 import os
-import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,124 +25,49 @@ import tempfile
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
+from fuzz_mutations import forged, forged_arrays, mutate, mutate_hdf5
 from verify_common import ROOT, Line, Options
 
 import snn
 from kernels.errors import SimError
 
 N = 100_000  # inputs a reader
-BATCH = 20_000  # inputs of a process
 STILL = 30  # s of processor time; the largest input takes milliseconds
+WAITS = 300  # s in which nothing happens
+MANY = 50  # failures, after which a reader is left
 MEMORY = 4 << 30  # bytes of address space that a worker may take beyond what it begins with
-EXTREME = (0, 1, -1, 2**31 - 1, 2**31, 2**63 - 1, -(2**63), 255, 65536, float("nan"), float("inf"), 1e300, -0.0, 1e-320)
-WORDS = ("nan", "-inf", "1e400", "-1", "0", "999999999999", "true", '""', '"../../x"', "[]", "{}", '"\\u0000"', "1e9")
+NOW = "now.json"  # what a worker is at
 
 
 class Reader(NamedTuple):
-    """``files``: an undamaged input; ``read`` gets the folder that holds it, changed in one of ``mutable``."""
+    """``files``: an undamaged input; ``read`` gets the folder that holds it, changed in one of ``mutable``.
+
+    ``forge``, of files with a hash: reads one whose content was changed by somebody who made the hash anew.
+    """
 
     files: dict[str, bytes]
     mutable: list[str]
     read: Callable[[Path], Any]
     text: bool = False
+    forge: Callable[[np.random.Generator], Any] | None = None
+    writes: tuple[str, ...] = ()  # files that reading makes
 
 
-# ----------------------------------------------------------------------------------------------------------- mutations
-
-
-def mutate(data: bytes, rng: np.random.Generator, text: bool) -> bytes:
-    """``data`` with one to eight changes."""
-    out = bytearray(data)
-    for _ in range(int(rng.integers(1, 9)) if rng.random() < 0.5 else 1):
-        if text and rng.random() < 0.7:
-            out = bytearray(_mutate_text(out.decode("utf-8", "replace"), rng).encode("utf-8", "replace"))
-            continue
-        at, kind = int(rng.integers(0, max(len(out), 1))), int(rng.integers(0, 7))
-        n = int(min(2 ** rng.integers(0, 9), len(out) - at))
-        if kind == 0 and out:
-            out[at] ^= 1 << int(rng.integers(0, 8))
-        elif kind == 1 and out:
-            out[at] = int(rng.integers(0, 256))
-        elif kind == 2:
-            del out[at : at + n]
-        elif kind == 3:
-            out[at:at] = out[at : at + n]
-        elif kind == 4:
-            out[at : at + n] = rng.bytes(n)
-        elif kind == 5:
-            out = out[:at]
-        else:
-            value = int(rng.choice([0, 1, 2**31 - 1, 2**32 - 1, 2**62]))
-            out[at : at + 8] = value.to_bytes(8, "little")
-    return bytes(out)
-
-
-def _mutate_text(text: str, rng: np.random.Generator) -> str:
-    """One change of a word, number or line."""
-    kind = int(rng.integers(0, 5))
-    if kind < 2:
-        found = list(re.finditer(r"-?[0-9]+\.?[0-9e+-]*" if kind == 0 else r"[\"A-Za-z_]+", text))
-        if found:
-            m = found[int(rng.integers(0, len(found)))]
-            word = (
-                str(rng.choice(WORDS))
-                if kind == 0 or rng.random() < 0.4
-                else found[int(rng.integers(0, len(found)))][0]
-            )
-            return text[: m.start()] + word + text[m.end() :]
-    lines = text.split("\n")
-    a, b = (int(x) for x in rng.integers(0, len(lines), 2))
-    if kind == 2:
-        del lines[a]
-    elif kind == 3:
-        lines.insert(b, lines[a])
-    else:
-        lines[a], lines[b] = lines[b], lines[a]
-    return "\n".join(lines)
-
-
-def forged(value: Any, rng: np.random.Generator) -> Any:
-    """Nested tables with one leaf or key changed."""
-    if isinstance(value, dict) and value and rng.random() < 0.9:
-        key = list(value)[int(rng.integers(0, len(value)))]
-        if rng.random() < 0.15:
-            return {k: v for k, v in value.items() if k != key}
-        return value | {key: forged(value[key], rng)}
-    if isinstance(value, list) and value and rng.random() < 0.8:
-        k = int(rng.integers(0, len(value)))
-        return [*value[:k], forged(value[k], rng), *value[k + 1 :]]
-    return [None, True, "x", "", [], {}, [[1]], *EXTREME][int(rng.integers(0, 7 + len(EXTREME)))]
-
-
-def forged_arrays(arrays: dict[str, np.ndarray], rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Arrays with one missing, renamed, of another type or shape, or with other numbers."""
-    name = list(arrays)[int(rng.integers(0, len(arrays)))]
-    array, kind = np.array(arrays[name]), int(rng.integers(0, 6))
-    if kind == 0:
-        return {k: a for k, a in arrays.items() if k != name}
-    if kind == 1:
-        return arrays | {"other": array}
-    if kind == 2:
-        array = array.astype([np.float32, np.int8, np.complex128, np.uint64][int(rng.integers(0, 4))])
-    elif kind == 3:
-        array = np.repeat(array.ravel(), 2) if rng.random() < 0.5 else array.ravel()[: array.size // 2]
-    elif array.size:
-        flat = array.ravel()
-        with np.errstate(all="ignore"):
-            for _ in range(int(rng.integers(1, 4))):
-                value = EXTREME[int(rng.integers(0, len(EXTREME)))]
-                if array.dtype.kind in "iu":
-                    whole = int(value) if np.isfinite(value) else 7
-                    limit = np.iinfo(array.dtype)
-                    value = min(max(whole, int(limit.min)), int(limit.max))
-                flat[int(rng.integers(0, flat.size))] = value
-        array = flat.reshape(array.shape)
-    return arrays | {name: array}
+def changed(data: bytes, rng: np.random.Generator, text: bool) -> bytes:
+    """A mutated file; of HDF5 files one of two is sound for the library, with other content."""
+    out = data
+    if data.startswith(b"\x89HDF") and rng.random() < 0.5:
+        with suppress(OSError):  # one that its writer left open
+            out = mutate_hdf5(data, rng)
+    if out == data:
+        out = mutate(data, rng, text)
+    return out if out != data else data + b" "
 
 
 # ------------------------------------------------------------------------------------------------------------- readers
@@ -228,8 +156,34 @@ def record(folder: Path) -> Reader:
     return Reader({"r.h5": path.read_bytes()}, ["r.h5"], read)
 
 
+def sonata(folder: Path) -> Reader:
+    """Records of other programs: texts of variable length, no checksums, spikes in no order."""
+    from snn.io.sonata import describe, read_result, read_spikes
+
+    path = folder / "seed.h5"
+    with h5py.File(path, "w", libver="earliest") as file:
+        file.attrs["magic"], file.attrs["version"] = np.uint32(0x0A7A), np.array((0, 1), np.uint32)
+        file["spikes/a/timestamps"], file["spikes/a/node_ids"] = np.arange(60.0)[::-1], np.arange(60, dtype="u8") % 7
+        file["spikes/a/timestamps"].attrs["units"] = "ms"
+        report = file.create_group("report/a")
+        report["data"] = np.zeros((20, 3), "f4")
+        report["data"].attrs["units"] = "mV"
+        report["mapping/node_ids"], report["mapping/index_pointer"] = np.arange(3, dtype="u8"), np.arange(4, dtype="u8")
+        report["mapping/time"] = np.array((0.0, 20.0, 1.0))
+        report["mapping/time"].attrs["units"] = "ms"
+
+    def read(f: Path) -> None:
+        describe(f / "r.h5")
+        read_spikes(f / "r.h5")
+        result = read_result(f / "r.h5")
+        for name in result.states:
+            result.states[name]
+
+    return Reader({"r.h5": path.read_bytes()}, ["r.h5"], read)
+
+
 def part(folder: Path) -> Reader:
-    """What a killed run left: read, and salvaged."""
+    """What a killed run left, in a flush and between two: read, and salvaged."""
     from snn.io.sonata import SonataWriter, read_result
     from snn.io.sonata_resume import salvage
 
@@ -237,18 +191,20 @@ def part(folder: Path) -> Reader:
     writer.spikes("p", np.arange(300.0), np.arange(300) % 5)
     writer.states("p", "v", np.arange(1.0, 200.0), np.zeros((199, 2)))
     writer.flush(200.0)
-    with writer._file() as file:  # killed in a flush
+    files = {"between.h5.part": writer.part.read_bytes()}
+    with writer._file() as file:
         file.flush()
-        data = writer.part.read_bytes()
+        files["within.h5.part"] = writer.part.read_bytes()
     writer.abort()
 
     def read(f: Path) -> None:
-        result = read_result(f / "r.h5.part")
+        changed = next(n for n in files if (f / n).read_bytes() != files[n])
+        result = read_result(f / changed)
         for name in result.spikes:
             result.spikes[name]
-        salvage(f / "r.h5.part", f / "saved.h5", overwrite=True)
+        salvage(f / changed, f / "saved.h5", overwrite=True)
 
-    return Reader({"r.h5.part": data}, ["r.h5.part"], read)
+    return Reader(files, list(files), read, writes=("saved.h5",))
 
 
 def edges(folder: Path) -> Reader:
@@ -262,62 +218,67 @@ def edges(folder: Path) -> Reader:
     return Reader({"e.h5": path.read_bytes()}, ["e.h5"], lambda f: read_edges(f / "e.h5"))
 
 
-def _forge(kind: str, load: Callable[[Path], Any], data: bytes, name: str) -> Reader:
-    """One input of ten is content that was changed and has a right hash, the others are changed files."""
+def _own(load: Callable[[Path], Any], path: Path) -> Reader:
+    """A file of our own with a hash: one input of two is content that was changed and has a right hash."""
     from snn.io import own
 
-    original = own.read
+    original, found = own.read, None
 
-    def read(f: Path) -> Any:
-        damaged = (f / name).read_bytes()
-        rng = np.random.default_rng(zlib.crc32(damaged))
-        if rng.random() > 0.1:
-            return load(f / name)
-        (f / "good.h5").write_bytes(data)
-
-        def changed(*arguments: Any) -> Any:
-            about, arrays = original(*arguments)
+    def forge(rng: np.random.Generator) -> Any:
+        def other(*arguments: Any) -> Any:
+            nonlocal found
+            found = found or original(*arguments)
+            about, arrays = copy.deepcopy(found)
             if rng.random() < 0.4:
                 about = forged(about, rng)
                 about = about if isinstance(about, dict) else {}
             return about, forged_arrays(arrays, rng)
 
-        own.read = changed
+        own.read = other
         try:
-            return load(f / "good.h5")
+            return load(path)
         finally:
             own.read = original
 
-    return Reader({name: data}, [name], read)
+    return Reader({path.name: path.read_bytes()}, [path.name], lambda f: load(f / path.name), forge=forge)
 
 
 def checkpoint(folder: Path) -> Reader:
-    """Checkpoints of the clock engine."""
+    """Checkpoints of the clock engine; those that are accepted go on for 2 ms."""
     net = _network()
     sim = snn.Simulation(net, quiet=True)
     sim.run(30.0, checkpoint=folder / "seed.h5")
-    load = lambda path: snn.Simulation.resume(path, net, quiet=True)  # noqa: E731
-    return _forge("checkpoint", load, (folder / "seed.h5").read_bytes(), "c.h5")
+    return _own(lambda path: snn.Simulation.resume(path, net, quiet=True).run(2.0), folder / "seed.h5")
 
 
 def checkpoint_event(folder: Path) -> Reader:
-    """Checkpoints of the event engine."""
+    """Checkpoints of the event engine; those that are accepted go on for 2 ms."""
     net = _network()
     sim = snn.Simulation(net, engine="event", quiet=True)
     sim.run(30.03)
     sim.checkpoint(folder / "seed.h5")
-    load = lambda path: snn.Simulation.resume(path, net, quiet=True)  # noqa: E731
-    return _forge("checkpoint", load, (folder / "seed.h5").read_bytes(), "c.h5")
+    return _own(lambda path: snn.Simulation.resume(path, net, quiet=True).run(2.0), folder / "seed.h5")
 
 
 def force(folder: Path) -> Reader:
-    """FORCE networks."""
+    """FORCE networks; those that are accepted go on for 2 ms."""
     import reservoir
 
     net = reservoir.FORCE(snn.LIFDelta(), 40, seed=1)
     net.fit(np.sin(np.arange(50) * 0.1))
     net.save(folder / "seed.h5")
-    return _forge("force", reservoir.FORCE.load, (folder / "seed.h5").read_bytes(), "f.h5")
+    return _own(lambda path: reservoir.FORCE.load(path).generate(2.0), folder / "seed.h5")
+
+
+def what_when(folder: Path) -> Reader:
+    """WhatWhen networks; those that are accepted predict."""
+    import reservoir
+
+    block = reservoir.MEET((20, 40), sigma=4.0, duration=60, cue=(5, 10))
+    net = reservoir.WhatWhen(40, seed=1)
+    net.fit(block, block.events(1, seed=1))
+    net.save(folder / "seed.h5")
+    return _own(lambda path: reservoir.WhatWhen.load(path).predict(block), folder / "seed.h5")
 
 
 def trace(folder: Path) -> Reader:
@@ -329,7 +290,7 @@ def trace(folder: Path) -> Reader:
              "depth": 1}  # fmt: skip
     made = Trace(np.cumsum(rng.normal(size=(4, 20, 3)), axis=0), np.arange(20), about, rng.integers(0, 3, 20))
     made.save(folder / "seed.h5")
-    return _forge("trace", Trace.load, (folder / "seed.h5").read_bytes(), "t.h5")
+    return _own(Trace.load, folder / "seed.h5")
 
 
 def agent(folder: Path) -> Reader:
@@ -402,8 +363,62 @@ def lava(folder: Path) -> Reader:
     return Reader(files, sorted(files), bundles._read)
 
 
+def sweep(folder: Path) -> Reader:
+    """Files of sweeps."""
+    from snn.sweeps.file import read_sweep
+
+    examples = ROOT / "scripts" / "examples"
+    text = (examples / "brunel_sweep.toml").read_text() + "[executor]\nworkers = 2\n[slurm]\ntasks = 4\n"
+    files = {"sweep.toml": text.encode(), "brunel_small.toml": (examples / "brunel_small.toml").read_bytes()}
+    return Reader(files, ["sweep.toml"], lambda f: read_sweep(f / "sweep.toml", None, False), text=True)
+
+
+def points(folder: Path) -> Reader:
+    """Points of sweeps and their table."""
+    from snn.sweeps.design import Point
+    from snn.sweeps.summary import read_summary, summarise
+
+    point = Point("name", {"a": 1.5}, 0, 7)
+    result = {"values": {"a": 1.5}, "repetition": 0, "seed": 7, "kinds": ["rate"], "measures": {"rate.exc": 2.5},
+              "seconds": 1.0}  # fmt: skip
+    (folder / "points" / "name").mkdir(parents=True)
+    (folder / "points" / "name" / "result.json").write_text(json.dumps(result))
+    summarise(folder, [point], ["rate"])
+    text, table = json.dumps(result).encode(), (folder / "summary.h5").read_bytes()
+
+    def read(f: Path) -> None:
+        if (f / "summary.h5").read_bytes() != table:
+            read_summary(f / "summary.h5").failures()
+        else:
+            (f / "points" / "name").mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(f / "result.json", f / "points" / "name" / "result.json")
+            summarise(f, [point], ["rate"])
+
+    writes = ("points", "points/name", "points/name/result.json")
+    return Reader({"summary.h5": table, "result.json": text}, ["summary.h5", "result.json"], read, True, writes=writes)
+
+
+def arrays(folder: Path) -> Reader:
+    """Arrays and matrices that a configuration names: .npy, .npz, scipy.sparse."""
+    import scipy.sparse
+
+    from snn.tables import from_sparse, load_array
+
+    np.save(folder / "a.npy", np.arange(12.0).reshape(3, 4))
+    np.savez(folder / "b.npz", weights=np.arange(12.0))
+    scipy.sparse.save_npz(folder / "c.npz", scipy.sparse.csr_array(np.eye(4)))
+    files = {n: (folder / n).read_bytes() for n in ("a.npy", "b.npz", "c.npz")}
+
+    def read(f: Path) -> None:
+        changed = next(n for n in files if (f / n).read_bytes() != files[n])
+        (from_sparse if changed == "c.npz" else load_array)(str(f / changed))
+
+    return Reader(files, list(files), read)
+
+
 READERS = (
-    toml, record, part, edges, checkpoint, checkpoint_event, force, trace, agent, events, nir, lava,
+    toml, record, sonata, part, edges, checkpoint, checkpoint_event, force, what_when, trace, agent, events, nir, lava,
+    sweep, points, arrays,
 )  # fmt: skip
 
 
@@ -426,27 +441,40 @@ def work(name: str, first: int, count: int, folder: Path) -> dict[str, Any]:
     held = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (held + MEMORY, resource.RLIM_INFINITY))
     before = sorted(str(p) for p in folder.rglob("*"))
+    faulthandler.enable()
     faulthandler.register(signal.SIGXCPU, chain=True)  # says where it was, and dies
-    counts, failed = {"read": 0, "refused": 0}, []
+    counts: dict[str, Any] = {"read": 0, "refused": 0, "slowest": [0.0, first]}
+    failed: list[str] = []
     for k in range(first, first + count):
+        (folder / NOW).write_text(json.dumps({"now": k, **counts, "failed": failed}))
         rng = np.random.default_rng([zlib.crc32(name.encode()), k])
-        changed = reader.mutable[k % len(reader.mutable)]
-        data = mutate(reader.files[changed], rng, reader.text)
-        if data == reader.files[changed]:
-            data += b" "
-        (inside / changed).write_bytes(data)
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + STILL, resource.RLIM_INFINITY))
+        name_of = reader.mutable[k % len(reader.mutable)]
+        forging = reader.forge is not None and rng.random() < 0.5
+        if not forging:
+            (inside / name_of).write_bytes(changed(reader.files[name_of], rng, reader.text))
+        begin = time.process_time()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(begin) + STILL, resource.RLIM_INFINITY))
         try:
-            reader.read(inside)
+            if forging and reader.forge is not None:
+                reader.forge(rng)
+            else:
+                reader.read(inside)
             counts["read"] += 1
         except SimError:
             counts["refused"] += 1
         except BaseException as error:  # whatever else is a failure
             failed.append(f"{k}: {type(error).__name__}: {str(error)[:100]}")
-        (inside / changed).write_bytes(reader.files[changed])
+            if len(failed) > MANY:
+                break
+        seconds = time.process_time() - begin
+        if seconds > counts["slowest"][0]:
+            counts["slowest"] = [round(seconds, 3), k]
+        if not forging:
+            (inside / name_of).write_bytes(reader.files[name_of])
     new = set(map(str, folder.rglob("*"))) - set(before)
-    allowed = {str(inside / n) for n in ("saved.h5", "good.h5")}
+    allowed = {str(folder / NOW), *(str(inside / n) for n in reader.writes)}
     failed += [f"wrote {path}" for path in sorted(new - allowed)]
+    (folder / NOW).write_text(json.dumps({"now": first + count - 1, **counts, "failed": failed}))
     return counts | {"failed": failed}
 
 
@@ -456,22 +484,47 @@ def _laid(reader: Reader, folder: Path) -> Path:
     return folder
 
 
-def fuzz_reader(name: str, count: int, batch: int = BATCH) -> tuple[dict[str, int], list[str], float]:
-    """Counts, failures and seconds of ``count`` inputs of a reader, in processes of their own."""
-    totals, failed, begin = {"read": 0, "refused": 0}, [], time.perf_counter()
+def fuzz_reader(name: str, count: int, keep: Path | None = None) -> tuple[dict[str, Any], list[str], float]:
+    """Counts, failures and seconds of ``count`` inputs of a reader, in a process of their own; where it dies, the input
+    is named and kept in ``keep``, and another process goes on behind it.
+    """
+    totals: dict[str, Any] = {"read": 0, "refused": 0, "slowest": [0.0, 0]}
+    failed: list[str] = []
+    begin, at = time.perf_counter(), 0
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    for first in range(0, count, batch):
+    while at < count and len(failed) <= MANY:
         with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
-            some = str(min(batch, count - first))
-            command = [sys.executable, str(Path(__file__).resolve()), "work", name, str(first), some, folder]
-            done = subprocess.run(command, capture_output=True, text=True, env=environment)
-        if done.returncode != 0:
-            failed.append(f"inputs from {first}: the process ended with {done.returncode}: {done.stderr[-600:]}")
-            continue
-        found = json.loads(done.stdout.splitlines()[-1])
-        failed += found.pop("failed")
-        totals = {k: totals[k] + found[k] for k in totals}
+            command = [sys.executable, str(Path(__file__).resolve()), "work", name, str(at), str(count - at), folder]
+            code, error = _watched(command, Path(folder) / NOW, environment)
+            found = json.loads((Path(folder) / NOW).read_text()) if (Path(folder) / NOW).exists() else {}
+            if not found:
+                return totals, [*failed, f"the process did not begin: {error}"], time.perf_counter() - begin
+            at = found["now"] + 1
+            failed += found["failed"]
+            if code != 0:
+                failed.append(f"{found['now']}: the process ended with {code}: {error}")
+                if keep is not None:
+                    shutil.copytree(Path(folder) / "input", keep / f"{name}-{found['now']}", dirs_exist_ok=True)
+        for key in ("read", "refused"):
+            totals[key] += found[key]
+        totals["slowest"] = max(totals["slowest"], found["slowest"])
     return totals, failed, time.perf_counter() - begin
+
+
+def _watched(command: list[str], now: Path, environment: dict[str, str]) -> tuple[int, str]:
+    """Exit code of a worker and what it said last; one that waits for WAITS seconds without computing is killed."""
+    with tempfile.TemporaryFile("w+") as said:
+        worker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=environment)
+        moved, seen = time.monotonic(), 0
+        while worker.poll() is None:
+            time.sleep(0.2)
+            latest = now.stat().st_mtime_ns if now.exists() else 0
+            if latest != seen:
+                moved, seen = time.monotonic(), latest
+            elif time.monotonic() - moved > WAITS:
+                worker.kill()
+        said.seek(0)
+        return worker.returncode, said.read()[:1500]
 
 
 def fuzz(options: Options) -> list[Line]:
@@ -479,9 +532,12 @@ def fuzz(options: Options) -> list[Line]:
     lines = []
     for make in READERS:
         count = N // 100 if options.quick else N
-        totals, failed, seconds = fuzz_reader(make.__name__, count)
-        text = f"{sum(totals.values()):,} inputs: {totals['refused']:,} refused, {totals['read']:,} read; "
-        text += f"{len(failed)} failures in {seconds:.0f} s" + "".join(f"; {x}" for x in failed[:3])
+        totals, failed, seconds = fuzz_reader(make.__name__, count, options.out / "fuzz")
+        text = (
+            f"{totals['refused'] + totals['read']:,} inputs: {totals['refused']:,} refused, {totals['read']:,} read; "
+        )
+        text += f"slowest {totals['slowest'][0]:.2f} s; {len(failed)} failures in {seconds:.0f} s"
+        text += "".join(f"; {x}" for x in failed[:3])
         about = " ".join((make.__doc__ or "").split()).rstrip(".")
         lines.append(Line(f"fuzzing: {about}", "-", text.replace("\n", " "), "no failure", not failed))
     return lines

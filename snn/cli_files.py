@@ -52,15 +52,18 @@ def repair(
 def check_file(file: Path) -> None:
     """Read everything of a record, checkpoint or trace; ConfigError with all that is wrong."""
     from snn.confidence import trace
-    from snn.io import checkpoint
+    from snn.io import checkpoint, own
     from snn.io.sonata_file import reading, text_of
 
     with reading(file) as opened:
         kind = text_of(opened.attrs["format"]) if "format" in opened.attrs else ""
+        version = int(opened.attrs["version"]) if "sha256" in opened.attrs else None
     if kind == checkpoint.FORMAT:
         checkpoint.read(file)
     elif kind == trace.FORMAT:
         trace.Trace.load(file)
+    elif version is not None:  # of the layers above
+        own.read(file, kind, version, "save()")
     else:
         _check_record(file)
 

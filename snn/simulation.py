@@ -588,6 +588,8 @@ def _check_about(path: Any, about: dict[str, Any]) -> None:
     for name, kind in kinds.items():
         if not isinstance(about.get(name), kind) or isinstance(about[name], bool):
             raise FormatError(f"{path}: /about.{name}: is missing or of another kind; got {about.get(name)!r}.")
+    if "run" not in about:
+        raise FormatError(f"{path}: /about.run: is missing. Use an earlier checkpoint.")
     options, at = about["options"], about["at"]
     if set(options) != set(_OPTIONS):
         raise FormatError(f"{path}: /about.options: must hold {', '.join(_OPTIONS)}; got {', '.join(options)}.")

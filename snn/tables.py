@@ -153,7 +153,7 @@ def load_array(file: str, key: str | None = None) -> np.ndarray:
             key = loaded.files[0] if key is None and len(loaded.files) == 1 else key
             if key not in loaded.files:
                 raise FormatError(f"{file}: no array {key!r}; give key.{nearest(str(key), loaded.files)}")
-            loaded = loaded[key]
+            loaded = np.asarray(loaded[key])  # bytes, where the member is no .npy
         elif key is not None:
             raise FormatError(f"{file}: is a single array; leave out key.")
     if loaded.dtype.kind not in "iuf":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.errors import SimError
-from snn.io.sonata_file import OutputError, check_destination
+from snn.io.sonata_file import OutputError, check_destination, claim_space
 from snn.records import Result
 
 SECONDS = 1e-3
@@ -81,7 +81,10 @@ def write_nwb(
                 )
             )
     part = target.with_name(f"{target.name}.part.nwb")  # pynwb wants this suffix
+    size = sum(16 * len(record) for record in result.spikes.values())
+    size += sum(values.nbytes for states in result.states.values() for values in states.values())
     try:
+        claim_space(part, size)
         with pynwb.NWBHDF5IO(str(part), "w") as io:
             io.write(file)
         os.replace(part, target)

@@ -18,9 +18,7 @@ import numpy as np
 
 from kernels.errors import FormatError
 from snn.fingerprint import digest
-from snn.io.sonata_file import LIBVER, PathLike, part_path, reading, text_of, writing
-
-MARGIN = 256 << 10  # bytes for HDF5's own structures
+from snn.io.sonata_file import LIBVER, PathLike, claim_space, part_path, reading, text_of, writing
 
 
 def write(path: PathLike, kind: str, version: int, about: Mapping[str, Any], arrays: Mapping[str, Any]) -> None:
@@ -37,10 +35,7 @@ def write(path: PathLike, kind: str, version: int, about: Mapping[str, Any], arr
     given = {name: np.asarray(array) for name, array in arrays.items()}
     try:
         with writing(path, "What was there before is as it was. Free space or choose another place."):
-            with open(part, "wb") as handle:  # the system refuses cleanly where the disk is full, HDF5 does not
-                size = sum(array.nbytes for array in given.values()) + 2048 * len(given) + len(document) + MARGIN
-                if hasattr(os, "posix_fallocate"):
-                    os.posix_fallocate(handle.fileno(), 0, size)
+            claim_space(part, sum(array.nbytes for array in given.values()) + 2048 * len(given) + len(document))
             with h5py.File(part, "w", libver=LIBVER) as file:
                 file.attrs["format"], file.attrs["version"] = np.bytes_(kind), np.uint32(version)
                 file.attrs["sha256"] = np.bytes_(_hash(document, given))

@@ -35,10 +35,12 @@ from numpy.typing import ArrayLike, NDArray
 from kernels.errors import FormatError, ModelError, ShapeError
 from snn.io.sonata_file import (
     LIBVER,
+    MARGIN,
     OutputError,
     PathLike,
     check_destination,
     check_name,
+    claim_space,
     dataset,
     groups,
     part_path,
@@ -68,7 +70,6 @@ FORMAT, FORMAT_VERSION = "volley-records", 1
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 CHUNK = 8192  # rows: 64 KiB of times
 BUFFER = 32 << 20  # bytes kept in memory before they are written without waiting for a flush
-MARGIN = 256 << 10  # bytes for HDF5's own structures when space is reserved
 MS = {"ms": 1.0, "s": 1e3, "us": 1e-3}
 
 
@@ -150,6 +151,7 @@ class SonataWriter:
     ) -> None:
         self.path = check_destination(path, overwrite) if resume_at is None else Path(path)
         self.part = part_path(self.path)
+        self._new = self.part.with_name(f"{self.part.name}.new")  # killed while it begins, no damaged .part is left
         self._t_start, self._t_flushed, self._dt = float(t_start), float(t_start), float(dt)
         self._options: dict[str, Any] = {"compression": "gzip", "shuffle": True} if compress else {}
         self._options |= {"fletcher32": True} if checksum else {}
@@ -170,10 +172,10 @@ class SonataWriter:
         try:
             with writing(self.path):
                 if resume_at is None:
-                    new = self.part.with_name(f"{self.part.name}.new")  # killed here, no damaged .part is left
-                    with h5py.File(new, "w", libver=LIBVER, locking="best-effort") as file:
+                    claim_space(self._new, 64 * sum(np.size(report.ids) for report in self._reports.values()))
+                    with h5py.File(self._new, "w", libver=LIBVER, locking="best-effort") as file:
                         self._start(file, populations, names, provenance or {}, weights or {})
-                    os.replace(new, self.part)
+                    os.replace(self._new, self.part)
                 else:
                     self._continue(float(resume_at), populations, names, provenance or {}, weights or {})
                 self._reserve(MARGIN)
@@ -439,8 +441,9 @@ class SonataWriter:
             return
         self._closed = True
         if not self._kept:
-            with suppress(OSError):
-                self.part.unlink()
+            for left in (self.part, self._new):
+                with suppress(OSError):
+                    left.unlink()
 
 
 def _report_names(reports: Mapping[tuple[str, str], Report]) -> dict[tuple[str, str], str]:

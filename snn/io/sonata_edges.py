@@ -16,6 +16,7 @@ from snn.io.sonata_file import (
     PathLike,
     check_destination,
     check_name,
+    claim_space,
     dataset,
     groups,
     part_path,
@@ -131,6 +132,8 @@ def write_edges(
     target_path = check_destination(path, overwrite)
     part = part_path(target_path)
     try:
+        with writing(target_path):
+            claim_space(part, 48 * n)
         with writing(target_path), h5py.File(part, "w", libver="earliest") as file:
             write_root(file)
             group = file.create_group(f"edges/{name}")

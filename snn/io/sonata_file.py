@@ -22,6 +22,7 @@ MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
 LIBVER = ("v110", "v110")  # the oldest file layout with checksums and the single-writer mode
 MOST_COMPRESSED = 1100  # gzip's largest factor is 1032
 HEAPS_CHECKED = 256 << 20  # bytes, the largest file: it is read whole for it, 0.1 s
+MARGIN = 256 << 10  # bytes for HDF5's own structures when space is reserved
 NOT_HDF5 = "not a readable HDF5 file"
 
 
@@ -72,6 +73,15 @@ def writing(path: Path, kept: str = "") -> Iterator[None]:
         reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
         fix = kept or "Free space or choose another place."
         raise OutputError(f"{path}: cannot be written: {reason}. {fix}") from error
+
+
+def claim_space(path: Path, nbytes: int) -> None:
+    """Make a file of ``nbytes`` and more for HDF5's structures, which HDF5 then writes anew: where the disk is full the
+    system refuses cleanly; HDF5 does not recover, or crashes.
+    """
+    with open(path, "wb") as handle:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle.fileno(), 0, nbytes + MARGIN)
 
 
 def check_name(name: str) -> None:
@@ -151,19 +161,32 @@ def check_heaps(path: Path) -> None:
         at = data.find(mark)
         while at >= 0 and at + 16 <= len(data):
             end, place = at + struct.unpack_from("<Q", data, at + 8)[0], at + 16
-            while place + 16 <= min(end, len(data)):
+            whole = end <= len(data)  # else HDF5 takes as much memory as the heap claims
+            while whole and place + 16 <= end:
                 index, size = struct.unpack_from("<H6xQ", data, place)
                 step = 16 + -(-size // 8) * 8 if index else size  # number 0 is what is left free
-                if step < 16 or place + step > end:
-                    raise FormatError(f"{path}: {NOT_HDF5}: a heap of texts is damaged. Copy it again.")
+                whole = step >= 16 and place + step <= end
                 place += step
+            if not whole:
+                raise FormatError(f"{path}: {NOT_HDF5}: a heap of texts is damaged. Copy it again.")
             at = data.find(mark, at + 8)
 
 
 def check_sizes(file: Any) -> None:
-    """Refuse datasets that claim far more than is stored of them, as no compression does: they would fill memory."""
+    """Refuse datasets that claim far more than is stored of them, as no compression does: they would fill memory.
+
+    So would texts of variable length that claim to be longer than the file; those of attributes cannot be told.
+    """
+    size = os.path.getsize(file.filename)
 
     def look(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset) and h5py.check_string_dtype(item.dtype) and item.id.get_offset() is not None:
+            with open(file.filename, "rb") as handle:  # as stored: length, address of the heap, number in it
+                handle.seek(item.id.get_offset())
+                data = handle.read(16 * item.size)
+            lengths = np.frombuffer(data[: len(data) // 16 * 16], [("length", "<u4"), ("rest", "V12")])["length"]
+            if item.dtype.kind == "O" and (len(data) < 16 * item.size or lengths.max(initial=0) > size):
+                raise FormatError(f"{file.filename}: /{name}: texts are longer than the file. Damaged.")
         if isinstance(item, h5py.Dataset) and item.nbytes > MOST_COMPRESSED * item.id.get_storage_size() + (1 << 24):
             raise FormatError(
                 f"{file.filename}: /{name}: claims {item.nbytes:,} bytes; {item.id.get_storage_size():,} are stored. "
@@ -196,7 +219,7 @@ def reading(path: Path) -> Iterator[Any]:
             with _Closed(path, closed) as raw, h5py.File(raw, "r") as file:
                 yield file
     except SimError as error:
-        if isinstance(error, FormatError):
+        if isinstance(error, (FormatError, OutputError)):
             raise
         raise FormatError(f"{path}: {error}") from error
     except (

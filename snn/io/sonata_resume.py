@@ -12,7 +12,17 @@ import h5py
 import numpy as np
 
 from kernels.errors import FormatError
-from snn.io.sonata_file import LIBVER, PathLike, check_destination, groups, part_path, reading, text_of, writing
+from snn.io.sonata_file import (
+    LIBVER,
+    PathLike,
+    check_destination,
+    claim_space,
+    groups,
+    part_path,
+    reading,
+    text_of,
+    writing,
+)
 from snn.records import Report
 
 PIECE = 1 << 20  # rows copied at a time
@@ -90,10 +100,12 @@ def salvage(source: PathLike, target: PathLike, overwrite: bool = False) -> floa
     source, target = Path(source), check_destination(target, overwrite)
     part = part_path(target)
     try:
-        with reading(source) as file, writing(target), h5py.File(part, "w", libver=LIBVER) as copy:
+        with reading(source) as file, writing(target):
             if "format" not in file.attrs or "t_flushed" not in file.attrs:
                 raise FormatError(f"{source}: is no record of this package. Give a .part that a run left.")
-            _copy(file, copy)
+            claim_space(part, source.stat().st_size)
+            with h5py.File(part, "w", libver=LIBVER) as copy:
+                _copy(file, copy)
             until = float(file.attrs["t_flushed"])
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())

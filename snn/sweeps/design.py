@@ -16,6 +16,7 @@ from kernels.errors import ConfigError
 from kernels.philox import philox_scalar, stream_key, unit_scalar
 
 METHODS = ("grid", "zip", "random", "lhs")
+MOST = 100_000  # points: each has a folder
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Range:
             raise ConfigError(f"Range.high: must be > low; got low={self.low!r}, high={self.high!r}.")
         if self.num is not None and (isinstance(self.num, bool) or not isinstance(self.num, int) or self.num < 2):
             raise ConfigError(f"Range.num: must be an integer >= 2; got {self.num!r}.")
+        _check_count("Range.num", self.num or 2)
         if self.log and self.low <= 0:
             raise ConfigError(f"Range.low: must be > 0 for log; got {self.low!r}.")
         if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
@@ -122,6 +124,11 @@ def axes(parameters: Mapping[Any, Any]) -> list[Axis]:
     return out
 
 
+def _check_count(where: str, count: int) -> None:
+    if count > MOST:
+        raise ConfigError(f"{where}: a sweep has at most {MOST:,} points; got {count:,}. Make several sweeps.")
+
+
 def combinations(axes: Sequence[Axis], method: str, n: int | None, seed: int) -> list[dict[str, Any]]:
     """Values by name of the axis for every combination, in order; the last axis runs fastest in a grid.
 
@@ -138,12 +145,15 @@ def combinations(axes: Sequence[Axis], method: str, n: int | None, seed: int) ->
         if method == "zip" and len({len(c) for c in columns}) > 1:
             sizes = ", ".join(f"{name} {len(c)}" for name, c in zip(names, columns, strict=True))
             raise ConfigError(f"sweep.parameters: zip needs as many values of each; got {sizes}.")
+        if method == "grid":
+            _check_count("sweep.parameters", math.prod(len(c) for c in columns))
         rows: Iterable[tuple[Any, ...]] = (
             itertools.product(*columns) if method == "grid" else zip(*columns, strict=True)
         )
         return [dict(zip(names, row, strict=True)) for row in rows]
     if isinstance(n, bool) or not isinstance(n, int) or n < 1:
         raise ConfigError(f'sweep.n: method "{method}" needs the number of combinations, >= 1; got {n!r}.')
+    _check_count("sweep.n", n)
     if method == "random":
         u = np.array([[_uniform(seed, name, k) for name in names] for k in range(n)])
     else:
@@ -169,6 +179,7 @@ def points(values: Sequence[dict[str, Any]], repetitions: int, seed: int, identi
     """
     if isinstance(repetitions, bool) or not isinstance(repetitions, int) or repetitions < 1:
         raise ConfigError(f"sweep.repetitions: must be an integer >= 1; got {repetitions!r}.")
+    _check_count("sweep.repetitions", len(values) * repetitions)
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise ConfigError(f"sweep.seed: must be an integer >= 0; got {seed!r}.")
     if any("seed" in row for row in values) and repetitions > 1:

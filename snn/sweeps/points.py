@@ -8,6 +8,7 @@ sweeps on one folder one runs it.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from kernels.errors import BackendUnavailable
-from snn.io.sonata_file import OutputError
+from snn.io.sonata_file import OutputError, writing
 from snn.sweeps.design import Point
 
 try:
@@ -29,27 +30,31 @@ except ImportError:  # Windows
 
 DONE, FAILED, WAITING, ELSEWHERE = "done", "failed", "waiting", "elsewhere"
 RESULT, ERROR, LOG, RECORD = "result.json", "failed.json", "log", "record.h5"
+FULL = (errno.ENOSPC, errno.EDQUOT)
 Run: TypeAlias = Callable[[Point, Path, int], dict[str, float]]  # (point, its folder, threads) -> measures
 
 
 def write(path: Path, text: str) -> None:
     """Write a file that is whole under its name, also after a power cut."""
     part = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.part")
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(path):
+        try:
+            with open(part, "w", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def read(path: Path) -> dict[str, Any] | None:
     """The document of a file; None where there is none, or none that is whole."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_text("utf-8"))
-        return found if isinstance(found, dict) else None
+        measures = found.get("measures", {}) if isinstance(found, dict) else None
+        if isinstance(measures, dict) and all(type(value) in (int, float) for value in measures.values()):
+            return found  # type: ignore[no-any-return]
     return None
 
 
@@ -66,7 +71,10 @@ def claim(folder: Path) -> Iterator[Callable[[str], None] | None]:
     """Take a point: gives a function that writes a line to its log, or None where another process has it."""
     if fcntl is None:
         raise BackendUnavailable("sweep: needs file locks of POSIX; this system has none. Use Linux, macOS or WSL.")
-    with open(folder / LOG, "a", encoding="utf-8") as log:
+    with writing(folder / LOG):
+        folder.mkdir(parents=True, exist_ok=True)
+        log = open(folder / LOG, "a", encoding="utf-8")
+    with log:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -79,16 +87,21 @@ def claim(folder: Path) -> Iterator[Callable[[str], None] | None]:
 
         def note(what: str) -> None:
             when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            log.write(f"{when} {platform.node()} {os.getpid()} {what}\n")
-            log.flush()
+            with writing(folder / LOG):
+                os.write(log.fileno(), f"{when} {platform.node()} {os.getpid()} {what}\n".encode())
 
         yield note
 
 
 def run_point(run: Run, point: Point, root: Path, threads: int, kinds: list[str] | None, retry: bool) -> str:
-    """Run a point if nobody does or did; DONE, FAILED or ELSEWHERE. What the point raises is kept in its folder."""
+    """Run a point if nobody does or did; DONE, FAILED or ELSEWHERE. What the point raises is kept in its folder.
+
+    Raises
+    ------
+    OutputError
+        The disk is full, which is no point's fault: none is failed by it.
+    """
     folder = root / "points" / point.name
-    folder.mkdir(parents=True, exist_ok=True)
     with claim(folder) as note:
         if note is None:
             return ELSEWHERE
@@ -103,6 +116,9 @@ def run_point(run: Run, point: Point, root: Path, threads: int, kinds: list[str]
         try:
             found = run(point, folder, threads)
         except Exception as error:
+            if getattr(error.__cause__ or error, "errno", None) in FULL:
+                note("stopped: disk full")
+                raise
             text = f"{type(error).__name__}: {error}"
             failed = {**about, "error": text, "traceback": traceback.format_exc()}
             write(folder / ERROR, json.dumps(failed, indent=1, default=str))

@@ -15,6 +15,7 @@ from typing import Any
 
 from kernels.errors import BackendUnavailable, ConfigError, SimError
 from snn.config import read_toml
+from snn.io.sonata_file import writing
 from snn.sweeps.design import Axis, Point, axes, combinations, points
 from snn.sweeps.executors import executor, lost, share
 from snn.sweeps.points import DONE, FAILED, RECORD, WAITING, claim, died, run_point, state, write
@@ -139,7 +140,8 @@ class Plan:
     ) -> Summary:
         """As for :func:`sweep`."""
         workers, threads = share(on, workers, address, threads)
-        (self.root / "points").mkdir(parents=True, exist_ok=True)
+        with writing(self.root):
+            (self.root / "points").mkdir(parents=True, exist_ok=True)
         write(self.root / "sweep.json", json.dumps(self.about, indent=1, default=str))
         kinds = self.runner.kinds
         states = {point.name: state(self.root / "points" / point.name, kinds) for point in self.points}

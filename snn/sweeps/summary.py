@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 
 from kernels.errors import FormatError
-from snn.io.sonata_file import reading, text_of, writing
+from snn.io.sonata_file import claim_space, reading, text_of, writing
 from snn.sweeps.design import Point, canonical
 from snn.sweeps.points import DONE, ERROR, FAILED, RESULT, read, state
 
@@ -79,7 +79,7 @@ def summarise(root: Path, points: Sequence[Point], kinds: list[str] | None) -> S
         measures |= dict.fromkeys(measured)
         error = found.get("error", "") if status == FAILED else ""
         rows.append({"point": point.name, "status": status, "repetition": point.repetition, "seed": point.seed,
-                     "values": point.values, "measures": measured, "error": error})  # fmt: skip
+                     "values": point.values, "measures": measured, "error": str(error)})  # fmt: skip
     columns: dict[str, Any] = {name: _column([row[name] for row in rows]) for name in FIRST}
     for name in points[0].values if points else ():
         columns[name if name not in FIRST else f"parameter {name}"] = _column([row["values"][name] for row in rows])
@@ -91,6 +91,7 @@ def summarise(root: Path, points: Sequence[Point], kinds: list[str] | None) -> S
     part = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.part")  # another sweep may write it as well
     with writing(path):
         try:
+            claim_space(part, sum(len(repr(v)) + 64 for values in columns.values() for v in values))
             with h5py.File(part, "w") as file:
                 file.attrs["format"] = FORMAT
                 group = file.create_group("columns", track_order=True)
@@ -121,6 +122,15 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
             text = data.dtype.kind == "O"
             name = text_of(data.attrs["name"])
             columns[name] = np.array([text_of(x) for x in data[:]], object) if text else data[:]
+        missing = [name for name in (*FIRST, "error") if name not in columns]
+        if missing:
+            raise FormatError(f"{path}: is no table of a sweep: lacks {', '.join(missing)}. Run the sweep again.")
+        for name, values in columns.items():
+            if values.ndim != 1 or len(values) != len(columns["point"]) or values.dtype.kind not in "iufO":
+                raise FormatError(
+                    f"{path}: column {name!r}: must be a number or text for each point; got {values.dtype} of shape "
+                    f"{values.shape}. Run the sweep again; what is done stays done."
+                )
     return Summary(path, columns)
 
 

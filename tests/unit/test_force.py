@@ -11,7 +11,8 @@ import pytest
 import reservoir
 import snn
 from kernels.errors import FormatError, ModelError, ShapeError
-from snn.io import checkpoint
+from snn.cli_files import check_file
+from snn.io import own
 
 STEPS = 400
 SCALE = {"lif": 20.0, "theta": 2e4, "izhikevich": 1e3}  # of the input
@@ -131,14 +132,18 @@ def test_save_and_load(tmp_path):
     y = np.cos(0.05 * net.dt * np.arange(1000))
     np.testing.assert_array_equal(net.partial_fit(y).decoders, twin.partial_fit(y).decoders)
     np.testing.assert_array_equal(net.fit(y).generate(5.0), twin.fit(y).generate(5.0))
-    about, arrays = checkpoint.read(tmp_path / "net.h5")
-    checkpoint.write(tmp_path / "net.h5", about | {"model": "Nobody"}, arrays)
+    check_file(tmp_path / "net.h5")  # snn validate
+    about, arrays = own.read(tmp_path / "net.h5", "volley FORCE", 1, "FORCE.save()")
+    own.write(tmp_path / "net.h5", "volley FORCE", 1, about | {"model": "Nobody"}, arrays)
     with pytest.raises(FormatError, match="no model 'Nobody' is defined. Import the module"):
         reservoir.FORCE.load(tmp_path / "net.h5")
     with pytest.raises(FormatError, match="no such file"):
         reservoir.FORCE.load(tmp_path / "none.h5")
-    checkpoint.write(tmp_path / "net.h5", {}, arrays)
-    with pytest.raises(FormatError, match="holds no FORCE network"):
+    own.write(tmp_path / "net.h5", "volley FORCE", 1, about, arrays | {"loop/p": arrays["loop/p"][1:]})
+    with pytest.raises(FormatError, match="/arrays/loop/p: must be float64 of shape"):
+        reservoir.FORCE.load(tmp_path / "net.h5")
+    own.write(tmp_path / "net.h5", "volley checkpoint", 2, about, arrays)
+    with pytest.raises(FormatError, match=r"is no FORCE of this package\. Give a file that FORCE\.save\(\) wrote"):
         reservoir.FORCE.load(tmp_path / "net.h5")
 
 

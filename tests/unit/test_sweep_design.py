@@ -80,6 +80,10 @@ def test_seeds_and_names_depend_on_the_values_alone():
         (lambda: points([{"a": 1}], 0, 0, ""), "sweep.repetitions: must be an integer >= 1; got 0"),
         (lambda: points([{"a": 1}], 1, -1, ""), "sweep.seed: must be an integer >= 0; got -1"),
         (lambda: points([{"seed": 1}], 2, 0, ""), 'with "seed" among the parameters'),
+        (lambda: Range(0.0, 1.0, num=10**12), "Range.num: a sweep has at most 100,000 points; got 1,000,000,000,000"),
+        (lambda: rows({"a": [1]}, "random", 10**9), "sweep.n: a sweep has at most 100,000 points"),
+        (lambda: rows({k: [*range(60)] for k in "abc"}, "grid"), "sweep.parameters: .* 100,000 points; got 216,000"),
+        (lambda: points([{"a": 1}], 10**9, 0, ""), "sweep.repetitions: a sweep has at most 100,000 points"),
     ],
 )
 def test_bad_input(make, message):

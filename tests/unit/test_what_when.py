@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import reservoir
+import snn
 from kernels.errors import FormatError, ModelError, ShapeError
-from snn.io import checkpoint
+from snn.io import own
 
 BLOCK = reservoir.MEET(latencies=(40, 70), sigma=10.0, duration=120, cue=(10, 30))
 OPTIONS = {"n": 40, "delay": (1, 20), "bias": 5.0, "density": 0.4, "seed": 3}
@@ -152,14 +153,21 @@ def test_bad_files(tmp_path):
     with pytest.raises(FormatError, match="no such file"):
         reservoir.WhatWhen.load(tmp_path / "none.h5")
     reservoir.WhatWhen(**OPTIONS).save(tmp_path / "net.h5")
-    about, arrays = checkpoint.read(tmp_path / "net.h5")
-    checkpoint.write(tmp_path / "net.h5", {}, arrays)
-    with pytest.raises(FormatError, match="holds no WhatWhen network"):
-        reservoir.WhatWhen.load(tmp_path / "net.h5")
-    del arrays["what"]
-    checkpoint.write(tmp_path / "net.h5", about, arrays)
-    with pytest.raises(FormatError, match="no whole WhatWhen network"):
-        reservoir.WhatWhen.load(tmp_path / "net.h5")
+    reservoir.FORCE(snn.LIFDelta(), 40).save(tmp_path / "force.h5")
+    with pytest.raises(FormatError, match=r"is no WhatWhen of this package\. Give a file that WhatWhen\.save"):
+        reservoir.WhatWhen.load(tmp_path / "force.h5")
+    about, arrays = own.read(tmp_path / "net.h5", "volley WhatWhen", 1, "WhatWhen.save()")
+    bad = {"loop/targets": np.full_like(arrays["loop/targets"], 40), "loop/delays": 0 * arrays["loop/delays"],
+           "loop/first": arrays["loop/first"][::-1].copy(), "loop/waiting": np.full(2, 8), "what": np.zeros((2, 39)),
+           "state/f": arrays["state/f"][:-1], "constants/het_f": arrays["constants/het_f"].astype("f4")}  # fmt: skip
+    for name, array in bad.items():
+        own.write(tmp_path / "net.h5", "volley WhatWhen", 1, about, arrays | {name: array})
+        with pytest.raises(FormatError, match=f"net.h5: /arrays/{name}: must be"):
+            reservoir.WhatWhen.load(tmp_path / "net.h5")
+    for name, value in {"rule": "x", "seed": -1, "step": [0.0], "noise": "1", "varying": ["x"], "restart": 1}.items():
+        own.write(tmp_path / "net.h5", "volley WhatWhen", 1, about | {name: value}, arrays)
+        with pytest.raises(FormatError, match=f"net.h5: {name}: must be"):
+            reservoir.WhatWhen.load(tmp_path / "net.h5")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,90 @@
+"""Files whose damage would take all memory or much time in HDF5 or NumPy: refused before."""
+
+import struct
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+
+from kernels.errors import FormatError, ModelError
+from snn.io.sonata_file import check_heaps, check_sizes
+from snn.sweeps.summary import FORMAT, read_summary
+from snn.tables import load_array
+
+
+@pytest.fixture
+def texts(tmp_path):
+    """A file with texts of variable length, and its bytes."""
+    path = tmp_path / "texts.h5"
+    with h5py.File(path, "w", libver="earliest") as file:
+        file["texts"] = np.array(["one", "two"], object)
+    check_heaps(path)
+    with h5py.File(path) as file:
+        check_sizes(file)
+    return path, bytearray(path.read_bytes())
+
+
+def test_heap_that_claims_more_than_the_file(texts):
+    path, data = texts
+    at = data.index(b"GCOL")
+    data[at + 8 : at + 16] = struct.pack("<Q", 1 << 32)
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="a heap of texts is damaged"):
+        check_heaps(path)
+
+
+def test_text_that_claims_to_be_longer_than_the_file(texts):
+    path, data = texts
+    with h5py.File(path) as file:
+        at = file["texts"].id.get_offset()
+    data[at + 16 : at + 20] = struct.pack("<I", 2**32 - 1)
+    path.write_bytes(data)
+    with h5py.File(path) as file, pytest.raises(FormatError, match="/texts: texts are longer than the file"):
+        check_sizes(file)
+
+
+def test_archive_that_holds_no_array(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("weights", b"text")
+    with pytest.raises(FormatError, match="must hold numbers"):
+        load_array(str(tmp_path / "a.npz"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"point": [b"a"]}, "lacks status, repetition, seed, error"),
+        ({"seed": [1, 2]}, "column 'seed': must be a number or text for each point; got int64 of shape"),
+        ({"rate": np.zeros(1, "V3")}, "column 'rate': must be a number or text"),
+    ],
+)
+def test_table_of_a_sweep(tmp_path, columns, message):
+    text = {name: np.array(["x"], object) for name in ("point", "status", "error")}
+    whole = text | {"repetition": [0], "seed": [1]} if "point" not in columns else {}
+    with h5py.File(tmp_path / "summary.h5", "w") as file:
+        file.attrs["format"] = FORMAT
+        for name, values in (whole | columns).items():
+            file.create_dataset(f"columns/{name}", data=values).attrs["name"] = name
+    with pytest.raises(FormatError, match=message):
+        read_summary(tmp_path)
+
+
+def test_nir_graph_with_texts_as_numbers():
+    nir = pytest.importorskip("nir")
+    from neuromorphic import from_nir
+
+    def graph(**changes):
+        parts = {"tau": np.ones(1), "r": np.ones(1), "v_leak": np.zeros(1), "v_threshold": np.ones(1)}
+        nodes = {"in": nir.Input([1]), "lif": nir.LIF(**parts), "out": nir.Output([1])}
+        for key, value in changes.items():
+            setattr(nodes["lif"], key, value)
+        return nir.NIRGraph(nodes, [("in", "lif"), ("lif", "out")])
+
+    from_nir(graph(), dt=1.0)
+    with pytest.raises(ModelError, match=r"Node 'lif' \(LIF\): tau: must be numbers; got dict"):
+        from_nir(graph(tau={}), dt=1.0)
+    large = graph()
+    large.nodes["in"].output_type["output"] = np.array([2**31 - 1])
+    with pytest.raises(ModelError, match="Node 'in' .*: must have integers >= 1 as shape, 268,435,456 values"):
+        from_nir(large, dt=1.0)
