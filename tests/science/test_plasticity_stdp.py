@@ -240,7 +240,7 @@ HIPPOCAMPUS = (
 def test_hippocampal_data(scheme):
     """Pairs, triplets and quadruplets: changes as summed by hand, and the published error of the full models.
 
-    The paper gives 2.9 for both. With its rounded parameters it is 2.83 and 2.72 here, less than at the paper's minimum:
+    The paper gives 2.9 for both. With its rounded parameters it is 2.83 and 2.72 here, less than at the minimum:
     some datum differs from the one that was fitted (standard errors of the two pairs are from one source only). Hence
     a tolerance, relatively that of the visual data: a tenth.
     """
