@@ -30,7 +30,7 @@ def _forward(x, w_in, w_rec, alpha, rho, p_bz, beta, v_th, n_ref, gamma, z, psi)
                         current[j] += w_rec[i, j]
         for j in range(n):
             before = z[t - 1, j] if t > 0 else 0.0
-            v[j] = alpha * v[j] + (1.0 - alpha) * current[j] - (v_th + beta[j] * b[j]) * before
+            v[j] = alpha * v[j] + (1.0 - alpha) * current[j] - v_th * before
             b[j] = rho * b[j] + p_bz * before
             threshold = v_th + beta[j] * b[j]
             free = refractory[j] == 0
@@ -68,10 +68,10 @@ def _adaptive(c, psi, trace, beta, rho, first, gradient):  # type: ignore[no-unt
 class EProp:
     """A recurrent network of LIF and adaptive LIF neurons with a linear readout, trained by e-prop 1.
 
-    Neurons are those of :class:`snn.ALIF` (LIF where ``beta`` is 0), in steps of ``dt``: with alpha = exp(-dt / tau_m),
-    rho = exp(-dt / tau_a), v(t) = alpha v(t-1) + (1 - alpha) (w_in x(t) + w_rec z(t-1)) - B z(t-1), threshold
-    B = v_th + beta b, b(t) = rho b(t-1) + (1 - rho) z(t-1) / dt. The readout is y(t) = kappa y(t-1) + (1 - kappa) w_out
-    z(t) + bias, kappa = exp(-dt / tau_out).
+    Neurons are :class:`snn.ALIF` with ``reset_share=0`` (LIF where ``beta`` is 0), in steps of ``dt``: with
+    alpha = exp(-dt / tau_m), rho = exp(-dt / tau_a), v(t) = alpha v(t-1) + (1 - alpha) (w_in x(t) + w_rec z(t-1)) -
+    v_th z(t-1), threshold B = v_th + beta b, b(t) = rho b(t-1) + (1 - rho) z(t-1) / dt. The readout is
+    y(t) = kappa y(t-1) + (1 - kappa) w_out z(t) + bias, kappa = exp(-dt / tau_out).
 
     Learning: eligibility e_ji = psi_j (zbar_i - beta' eps_ji), eps_ji(t+1) = e_ji + rho eps_ji, beta' = beta (1 - rho)
     / dt, zbar the source's spikes through the filter of the membrane, psi_j = gamma / v_th max(0, 1 - abs(v - B) /

@@ -16,7 +16,7 @@ def clopath(options: Options) -> list[Line]:
     lines, errors, steps = [], [], (0.1, 0.05, 0.02)
     for dt in steps:
         ours, spikes = cross.our_weights(pre, post, synapses, stop + 100.0, dt)
-        expected, others = cross.nest_weights(pre, post, synapses, stop + 100.0, dt)
+        expected, others, _ = cross.nest_weights(pre, post, synapses, stop + 100.0, dt)
         same = [len(times) for times in spikes] == [len(times) for times in others]
         moved = np.abs(expected - 0.3).max()
         errors.append(np.abs(ours - expected).max() / moved)

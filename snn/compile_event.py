@@ -14,6 +14,7 @@ from kernels.event.layout import Block, Edges, Inputs, Net, Streams
 from kernels.layout import LINE, aligned, zeros
 from snn.compile import _slices, initial_values, resolve_parameters
 from snn.compile_edges import draw_edges, given_values, is_number, weight_type
+from snn.compile_event_axons import dendritic, with_relays
 from snn.compile_event_plastic import plastic_projection, rule_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
@@ -33,16 +34,17 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     """Compile ``net`` for ``threads`` threads."""
     if not net.populations:
         raise ModelError("Network: has no population. Add one with net.population(name, n, model).")
-    pops = list(net.populations.values())
+    pops, given, axons = with_relays(net)
     index = {p.name: k for k, p in enumerate(pops)}
     sizes = np.array([p.n for p in pops], np.int64)
     gid = np.concatenate(([0], np.cumsum(sizes)[:-1])).astype(np.int64)
     values = {p.name: _constants(net, p) for p in pops if p.spec}
-    lists = {q.name: draw_edges(net, q, threads) for q in net.projections.values()}
-    delays = {q.name: _delays(net, q, lists[q.name]) for q in net.projections.values()}
-    for q in net.projections.values():
+    drawn = [*net.projections.values(), *axons]  # from its own source: it matters whether that is the target, too
+    lists = {q.name: draw_edges(net, q, threads) for q in drawn}
+    delays = {q.name: _delays(net, q, lists[q.name]) for q in drawn}
+    for q in drawn:
         _check_delay(q, delays[q.name])
-    projections = sorted(net.projections.values(), key=lambda q: (index[q.source.name], q.plastic))
+    projections = sorted([*given, *axons], key=lambda q: (index[q.source.name], q.plastic))
     rules = [rule_of(q) for q in projections if q.plastic]
     waits = [float(d.min()) for d in delays.values() if d.size]
     waits += [q.modulation.delay for q in projections if q.modulation and q.modulation.source]
@@ -98,7 +100,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
         ]
         for b, w in zip(blocks, weights, strict=True)
     ]
-    capacity = max(_capacity(pops, values, width, made, lo[b], hi[b]) for b in range(threads))
+    capacity = max(_capacity(pops, values, width, axons, made, lo[b], hi[b]) for b in range(threads))
     return EventNetwork(
         table, forms, blocks, list(edges), rules, plastic, inputs, streams, capacity,
         [p.name for p in pops], network_parts(net, {"engine": "event"}, values, lists, threads),
@@ -130,9 +132,9 @@ def _delays(net: Network, projection: Projection, edges: EdgeList) -> np.ndarray
     key = net.stream("values", projection.name)
     constant, values, order, _ = given_values(projection.delay, edges, 0, n, 1, key)
     if is_number(projection.delay):
-        return np.array([constant])
+        return dendritic(projection, np.array([constant]), LEAST_DELAY)
     values = values[order] if order.size else values
-    return values
+    return dendritic(projection, values, LEAST_DELAY)
 
 
 def _check_delay(projection: Projection, delays: np.ndarray) -> None:
@@ -235,9 +237,9 @@ def _edges(
     sources = [index[p.source.name] for p in projections]
     plastic = np.array([p.plastic for p in projections], bool)
     edges = Edges(
-        by_source=np.searchsorted(sources, np.arange(len(net.populations) + 1)).astype(np.int64), at=at[:-1].copy(),
+        by_source=np.searchsorted(sources, np.arange(len(index) + 1)).astype(np.int64), at=at[:-1].copy(),
         weight=np.array([float(p.weight) if is_number(p.weight) else 0.0 for p in projections]),
-        delay=np.array([float(p.delay) if is_number(p.delay) else 0.0 for p in projections]),
+        delay=np.array([float(delays[p.name][0]) if is_number(p.delay) else 0.0 for p in projections]),
         weight_shift=weight_shift, delay_shift=delay_shift,
         learner=np.where(plastic, np.cumsum(plastic) - 1, -1).astype(np.int64), rows=rows, targets=targets,
         weights=np.concatenate([*weights, np.empty(0, np.float32 if single else np.float64)]),
@@ -364,23 +366,25 @@ def _streams(
 
 
 def _capacity(
-    pops: list[Population], values: dict[str, dict[str, Any]], width: float,
+    pops: list[Population], values: dict[str, dict[str, Any]], width: float, axons: list[Projection],
     made: list[tuple[int, int, Continuous, bool]], lo: np.ndarray, hi: np.ndarray,
 ) -> int:  # fmt: skip
     """Most spikes of a block in a window that there is room for."""
-    total = 1024
+    most = {p.name: 0 for p in pops}
     for k, p in enumerate(pops):
         n = int(hi[k] - lo[k])
         if p.spec and p.spec.closed_form:
             name = p.spec.closed_form.t_ref
             t_ref = float(np.min(values[p.name][name])) if name else 0.0
-            total += n * (min(MOST_SPIKES, int(width / t_ref) + 2) if t_ref > 0 else MOST_SPIKES)
+            most[p.name] = n * (min(MOST_SPIKES, int(width / t_ref) + 2) if t_ref > 0 else MOST_SPIKES)
     for _, k, code, source in made:
         if source and code.ids is not None:
             at = np.searchsorted(code.times, code.times + width * (1 + 1e-9), side="right")
-            total += int((at - np.arange(at.size)).max(initial=0)) + 1
+            most[pops[k].name] += int((at - np.arange(at.size)).max(initial=0)) + 1
         elif source and code.rates is not None:
             each = float(code.each.sum()) if code.each is not None else pops[k].n
             mean = float(code.rates.max()) * width * (1.0 if code.shared else each)
-            total += int(mean + 12 * math.sqrt(mean) + 30) * (pops[k].n if code.shared else 1)
-    return total
+            most[pops[k].name] += int(mean + 12 * math.sqrt(mean) + 30) * (pops[k].n if code.shared else 1)
+    for axon in axons:  # a relay does what its source does
+        most[axon.target.name] = most[axon.source.name]
+    return 1024 + sum(most.values())

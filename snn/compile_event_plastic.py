@@ -22,8 +22,8 @@ def rule_of(projection: Projection) -> Rule:
     Raises
     ------
     ModelError
-        Where its constants depend on a step, it observes its targets, its modulator was never connected or has a value
-        for each target, or part of the delay is axonal.
+        Where its constants depend on a step, it observes its targets, or its modulator was never connected or has a
+        value for each target.
     """
     p = projection
     if p.plasticity and p.plasticity.spec.observer:
@@ -38,11 +38,6 @@ def rule_of(projection: Projection) -> Rule:
                 f'Projection {p.name!r}.plasticity: engine="event" has no step, on which derived constants of {rule!r} '
                 'depend. Derive them from parameters alone, or use engine="clock".'
             )
-    if p.plasticity and p.axonal_delay:
-        raise ModelError(
-            f'Projection {p.name!r}.axonal_delay: must be 0 with plasticity and engine="event"; got {p.axonal_delay!r} '
-            'ms. Use engine="clock".'
-        )
     signal = p.plasticity.spec.modulator if p.plasticity else None
     if signal and p.modulation is None:
         raise ModelError(

@@ -32,8 +32,11 @@ PARAMS = {
 }
 
 
-def network(*rules, fast=False, short_term=None, source=True):
-    """Plastic projections a->a with drawn delays and a->b with equal ones, by turns. ``fast``: bursts."""
+def network(*rules, fast=False, short_term=None, source=True, axonal=0.0):
+    """Plastic projections a->a with drawn delays, and a->b with equal ones of which ``axonal`` ms are axonal, by turns.
+
+    ``fast``: bursts.
+    """
     net = snn.Network(seed=8)
     a = net.population("a", 14, snn.LIFDelta(tau_m=20.0), init={"v": snn.uniform(-70.0, -55.0)})
     b = net.population("b", 6, snn.LIFDelta(tau_m=20.0, t_ref=0.3 if fast else 2.0))
@@ -44,7 +47,7 @@ def network(*rules, fast=False, short_term=None, source=True):
     for k, rule in enumerate(rules):
         target, delay = ((a, snn.uniform(1.5, 6.0)), (b, 1.5))[k % 2]
         weight = (snn.uniform(0.2, 0.8), 0.5)[k % 3 == 1]
-        name, more = f"{k}", {"plasticity": rule, "short_term": short_term}
+        name, more = f"{k}", {"plasticity": rule, "short_term": short_term, "axonal_delay": axonal * (k % 2)}
         net.connect(a, target, snn.fixed_indegree(5), weight=weight, delay=delay, name=name, **more)
         if rule and rule.spec.modulator:
             net.modulate(name, d if source and rule.spec.modulator.jump else None, delay=1.3, value=0.2)
@@ -100,13 +103,13 @@ def test_parameters_for_every_rule():
 
 @pytest.mark.parametrize("some", range(0, len(PARAMS), 3))  # all in one network would take longer to compile
 def test_every_rule(some, tmp_path):
-    net = network(*map(rule, list(PARAMS)[some : some + 3]))
+    net = network(*map(rule, list(PARAMS)[some : some + 3]), axonal=0.6 if some == 0 else 0.0)
     reference = check(net)
     assert_equal(reference, outcome(net, checkpoint=tmp_path / "state.h5", threads=1))
 
 
 def pair():
-    return network(rule("STDPPair"), rule("STDPPair"))
+    return network(rule("STDPPair"), rule("STDPPair"), axonal=0.6)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +138,7 @@ def test_small_notes(straight, monkeypatch):
 
 
 def dopamine(**options):
-    return network(rule("DopamineSTDP"), rule("DopamineSTDP"), **options)
+    return network(rule("DopamineSTDP"), rule("DopamineSTDP"), axonal=0.6, **options)
 
 
 @pytest.mark.parametrize("source", [True, False])

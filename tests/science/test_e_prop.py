@@ -67,7 +67,7 @@ def autograd(net, x, target, mask, recurrent):
     refractory, loss, count = torch.zeros(n), 0.0, 0.0
     for t in range(len(x)):
         sent = z if recurrent else z.detach()
-        reset = ((net.v_th + beta * b) * z).detach()
+        reset = (net.v_th * z).detach()
         v = net.alpha * v + (1 - net.alpha) * (w["w_in"] @ torch.tensor(x[t]) + w["w_rec"] @ sent) - reset
         b = net.rho * b + (1 - net.rho) / net.dt * z
         free = refractory == 0
@@ -127,7 +127,7 @@ def test_neurons_are_those_of_the_package():
     t, i = np.nonzero(x)
     source = model.population("in", 8, snn.SpikeArray(t + 1.0, i))
     cells = model.population(
-        "cells", n, snn.ALIF(tau_m=20.0, tau_a=60.0, v_th=0.1, beta=net.beta, t_ref=2.0), init={"v": 0.0}
+        "cells", n, snn.ALIF(tau_m=20.0, tau_a=60.0, v_th=0.1, beta=net.beta, t_ref=2.0, reset_share=0.0)
     )
     model.connect(source, cells, snn.all_to_all(), weight=net.w_in.T, delay=1.0)
     model.connect(cells, cells, snn.all_to_all(), weight=net.w_rec.T, delay=1.0)

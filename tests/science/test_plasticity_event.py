@@ -41,6 +41,7 @@ def forced(rules):
     for k, rule in enumerate(rules):
         delay = DT * rng.integers(4, 24, (10, 6)) if k % 2 else 1.5
         more = {"weight": rng.uniform(0.3, 0.7, (10, 6)), "delay": delay, "plasticity": rule}
+        more["axonal_delay"] = (0.0, 0.25, 0.75)[k % 3]
         net.connect(pre, post, snn.all_to_all(), name=rule.spec.name, **more)
         if rule.spec.modulator:
             jumps = rule.spec.modulator.jump is not None
@@ -79,32 +80,34 @@ def test_additive_stdp_is_the_sum_over_pairs():
     post = net.population("post", 5, snn.LIFExp(i_e=np.linspace(380.0, 500.0, 5)))
     delay = rng.uniform(0.7, 40.0, (8, 5))
     rule = plasticity.STDPPair(mu_plus=0.0, mu_minus=0.0, lambda_=1e-4, alpha=1.3, tau_plus=15.0, w_max=100.0)
-    net.connect(pre, post, snn.all_to_all(), weight=50.0, delay=delay, plasticity=rule, name="plastic")
+    for axonal in (0.0, 0.4):
+        more = {"plasticity": rule, "axonal_delay": axonal, "name": f"{axonal}"}
+        net.connect(pre, post, snn.all_to_all(), weight=50.0, delay=delay, **more)
     net.record(post)
     sim = snn.Simulation(net, engine="event", quiet=True)
     spikes = sim.run(600.0).spikes["post"]
-    found = sim.connections("plastic")
     assert len(spikes) > 40 and np.mean(spikes.times * 1024 % 1 == 0) < 0.1, "they must be off the grid"
-    for i, j, weight, d in zip(*found, strict=True):
-        arrival = spikes.times[spikes.ids == j] + d
-        late = arrival[arrival <= 600.0][:, None] - times[sources == i]
-        grown = np.exp(-late[late > 0.0] / 15.0).sum()
-        shrunk = np.exp(late[late < 0.0] / 20.0).sum()
-        assert weight == pytest.approx(50.0 + 0.01 * (grown - 1.3 * shrunk), abs=1e-11)
-        assert d == delay[i, j]
+    for axonal in (0.0, 0.4):
+        for i, j, weight, d in zip(*sim.connections(f"{axonal}"), strict=True):
+            arrival = spikes.times[spikes.ids == j] + d - axonal
+            late = arrival[arrival <= 600.0][:, None] - (times[sources == i] + axonal)
+            grown = np.exp(-late[late > 0.0] / 15.0).sum()
+            shrunk = np.exp(late[late < 0.0] / 20.0).sum()
+            assert weight == pytest.approx(50.0 + 0.01 * (grown - 1.3 * shrunk), abs=1e-11)
+            assert d == delay[i, j]
 
 
 def recurrent():
-    """60 neurons, plastic excitation, static inhibition; delays and input on a coarse grid."""
+    """60 neurons, plastic excitation with axonal and dendritic delays, static inhibition; all on a coarse grid."""
     rng = np.random.default_rng(5)
     n, grid = 60, 0.5
     net = snn.Network(seed=1)
     pop = net.population("pop", n, snn.LIFExp())
     source, target = rng.integers(0, 48, 380), rng.integers(0, n, 380)
     delay = np.rint(rng.uniform(0.8, 6.0, 380) / grid) * grid
-    rule = plasticity.STDPPair(w_max=240.0, lambda_=0.05)
+    more = {"plasticity": plasticity.STDPPair(w_max=240.0, lambda_=0.05), "axonal_delay": 0.5, "name": "plastic"}
     edges = snn.from_arrays(source, target)
-    net.connect(pop, pop, edges, weight=rng.uniform(40.0, 120.0, 380), delay=delay, plasticity=rule, name="plastic")
+    net.connect(pop, pop, edges, weight=rng.uniform(40.0, 120.0, 380), delay=delay, **more)
     source, target = rng.integers(48, n, 100), rng.integers(0, n, 100)
     net.connect(pop, pop, snn.from_arrays(source, target), weight=-300.0, delay=1.5, name="inhibition")
     times = np.sort(np.rint(rng.uniform(1.0, 60.0, 5400) / grid) * grid)

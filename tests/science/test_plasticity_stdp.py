@@ -151,24 +151,25 @@ def triplet(name, scale=1.0):
     )  # fmt: skip
 
 
+def by_hand(pre, post, p, nearest):
+    """The change of weight by the triplet rule, from the definition: sums over pairs and triplets, without traces."""
+    up, down = 0.0, 0.0
+    for t in post:
+        slow = kernel(post, t, p["tau_minus_triplet"], nearest)
+        up += kernel(pre, t, p["tau_plus"], nearest) * (p["a_plus"] + p["a_plus_triplet"] * slow)
+    for t in pre:
+        slow = kernel(pre, t, p["tau_plus_triplet"], nearest)
+        down += kernel(post, t, p["tau_minus"], nearest) * (p["a_minus"] + p["a_minus_triplet"] * slow)
+    return up - down
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_triplets_are_summed(name):
-    """Pairs and triplets of random trains, summed from the definition, without traces."""
     pre, post = random_trains(seed=5)
-    p, nearest, delay = triplet(name).params, "nearest" in name, 2.4
-    got = weights_after(triplet(name), pre, post, 50.0, delay)
-    want = []
-    for x, y in zip(pre, (t + delay for t in post), strict=True):
-        w = 50.0
-        for t in y:
-            slow = kernel(y, t, p["tau_minus_triplet"], nearest)
-            w += kernel(x, t, p["tau_plus"], nearest) * (p["a_plus"] + p["a_plus_triplet"] * slow)
-        for t in x:
-            slow = kernel(x, t, p["tau_plus_triplet"], nearest)
-            w -= kernel(y, t, p["tau_minus"], nearest) * (p["a_minus"] + p["a_minus_triplet"] * slow)
-        want.append(w)
-    np.testing.assert_allclose(got, want, rtol=1e-12)
-    np.testing.assert_allclose(np.array(got) - 50.0, np.array(want) - 50.0, rtol=1e-10, atol=1e-11)
+    got = weights_after(triplet(name), pre, post, 50.0, 2.4)
+    want = [by_hand(x, t + 2.4, triplet(name).params, "nearest" in name) for x, t in zip(pre, post, strict=True)]
+    np.testing.assert_allclose(got, 50.0 + np.array(want), rtol=1e-12)
+    np.testing.assert_allclose(got - 50.0, want, rtol=1e-10, atol=1e-11)
     assert np.ptp(got) > 1e-3
 
 
@@ -222,16 +223,38 @@ def test_pair_rule_cannot_do_that():
     assert residual[0] / DATA.size > 10 * PUBLISHED["visual, all, minimal"]
 
 
-@pytest.mark.parametrize("name", [name for name in TABLES if name.startswith("hippocampal")])
-def test_hippocampal_triplets(name):
-    """60 triplets at 1 Hz: post-pre-post potentiates, pre-post-pre does little (figure 3 of Pfister & Gerstner)."""
-    base = 100.0 + 1000.0 * np.arange(60)
-    lags = [(5.0, 5.0), (10.0, 10.0)]
-    pre = [np.sort(np.concatenate((base - a, base + b))) for a, b in lags] + [base] * 2
-    post = [base - 1.0] * 2 + [np.sort(np.concatenate((base - a, base + b))) - 1.0 for a, b in lags]
-    change = weights_after(triplet(name), pre, post, 1.0, dt=1.0) - 1.0
-    assert np.all(np.abs(change[:2]) < 0.08)
-    assert np.all(change[2:] > 0.17) and np.all(change[2:] > 3 * np.abs(change[:2]))
+# Wang, Gerkin, Nauen & Bi 2005 (hippocampal cultures), as used by Pfister & Gerstner 2006: presynaptic and postsynaptic
+# spikes [ms], 60 times at 1 Hz; the relative change and its standard error
+HIPPOCAMPUS = (
+    ([0.0], [10.0], 0.25, 0.05), ([10.0], [0.0], -0.17, 0.05),
+    ([0.0, 10.0], [5.0], -0.01, 0.04), ([0.0, 20.0], [10.0], 0.03, 0.04),
+    ([0.0, 20.0], [15.0], 0.01, 0.03), ([0.0, 20.0], [5.0], 0.24, 0.06),
+    ([5.0], [0.0, 10.0], 0.33, 0.04), ([10.0], [0.0, 20.0], 0.34, 0.04),
+    ([5.0], [0.0, 20.0], 0.22, 0.08), ([15.0], [0.0, 20.0], 0.29, 0.05),
+    *(([95.0, 90.0 + t], [90.0, 95.0 + t], *found)  # post-pre, and pre-post t later; the other way about where t < 0
+      for t, *found in ((-88.5, -0.003, 0.03), (20.0, 0.21, 0.04), (83.7, 0.06, 0.04))),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["all", "nearest"])
+def test_hippocampal_data(scheme):
+    """Pairs, triplets and quadruplets: changes as summed by hand, and the published error of the full models.
+
+    The paper gives 2.9 for both. With its rounded parameters it is 2.83 and 2.72 here, less than at the minimum:
+    some datum differs from the one that was fitted (standard errors of the two pairs are from one source only). Hence
+    a tolerance, relatively that of the visual data: a tenth.
+    """
+    begin = 100.0 + 1000.0 * np.arange(60)
+    pre, post = ([np.add.outer(begin, np.sort(h[k])).ravel() for h in HIPPOCAMPUS] for k in (0, 1))
+    change, error = np.array([h[2:] for h in HIPPOCAMPUS]).T
+    found = {}
+    for model in ("full", "minimal"):
+        rule = triplet(f"hippocampal, {scheme}, {model}")
+        got = weights_after(rule, pre, [t - 1.0 for t in post], 1.0) - 1.0
+        want = [by_hand(x, y, rule.params, scheme == "nearest") for x, y in zip(pre, post, strict=True)]
+        np.testing.assert_allclose(got, want, rtol=1e-10)
+        found[model] = np.mean(((got - change) / error) ** 2)
+    assert found["full"] == pytest.approx(2.9, rel=0.1)
 
 
 # --- rates ---
