@@ -17,9 +17,11 @@ from types import ModuleType
 
 import numpy as np
 
+from kernels import packed
 from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
 from kernels.jit import cache_dir
+from kernels.layout import Edges, Plastic
 from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, scalar_functions, source_tree
 
 
@@ -153,12 +155,13 @@ _UPDATE = """m, pad, slot, at_state_f, at_state_i, at_par_f, at_par_i, at_het_f,
 
 _ADVANCE = '''
 @kernel
-def advance(thread, start, stop, tables, constants, state, inputs, edges, learned, plastic, queue, probes, sync,
-            counts, normals, resumed):
+def advance(thread, start, stop, tables, constants, state, inputs, edges, learned, queue, probes, sync, counts, normals,
+            resumed):
     """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
 
     Returns -1 where the thread's queue could overflow in a window's delivery: call again with a larger one, resumed;
-    EXCHANGE where the window's spikes are to be exchanged with other processes: call again, resumed.
+    EXCHANGE where the window's spikes are to be exchanged with other processes: call again, resumed. ``learned`` holds
+    the plastic projections: which of the functions is theirs, edges and state (see kernels/packed.py).
     Phases as numbered in kernels/reference/engine.py.
     """
     stay_apart()
@@ -242,12 +245,21 @@ _CALL = """
                                 state.f, state.i, state.ring, state.current, state.words, constants, flags
                             """
 _OBSERVE = """\
-                        if plastic[{k}].target == p:
-                            x = plastic[{k}]
-                            observe_{k}(
-                                x.reads, x.observed, x.late, x.values, x.sums, x.sums_epoch, x.decay, x.constants,
-                                state.f, flags, x.n, x.span, x.dt, lo, hi - lo, step
-                            )"""
+                        for k in range(learned.shape[0]):
+{each}"""
+_OBSERVE_EACH = """\
+                            if learned[k, 0] == {k} and plastic_{k}(learned, k).target == p:
+                                x = plastic_{k}(learned, k)
+                                observe_{k}(
+                                    x.reads, x.observed, x.late, x.values, x.sums, x.sums_epoch, x.decay, x.constants,
+                                    state.f, flags, x.n, x.span, x.dt, lo, hi - lo, step
+                                )"""
+_LEARN = """
+            for k in range(learned.shape[0]):
+{each}"""
+_LEARN_EACH = """\
+                if learned[k, 0] == {k}:
+                    learn_{k}(tables, learned, k, state.ring, sync, half, block, begin, steps)"""
 _DRAIN = """\
                 drain(queue, state.ring, ring_slot, block, step & tables.queue_mask)"""
 _NEED = """\
@@ -291,20 +303,27 @@ class _Exponents(ast.NodeTransformer):
         return node
 
 
-def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, drawn: bool) -> str:
-    """Source of a module with ``learn`` and ``sweep`` for a plasticity rule with these constants (phase 4).
-
-    ``drawn``: synapses have delays of their own.
-    """
+def learn_source(
+    spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, edges: Edges, plastic: Plastic
+) -> str:
+    """Source of a module with ``learn`` and ``sweep`` for a plasticity rule with these constants (phase 4)."""
     exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
-    header = HEADER.format(
-        title=f"Plasticity rule {spec.name}.", imports="from kernels.cpu.deliver import prefetch_row\n"
+    imports = (
+        "from kernels.cpu.deliver import prefetch_row\n"
+        "from kernels.layout import Edges, Plastic\n"
+        "from kernels.packed import reader\n"
     )
+    header = HEADER.format(title=f"Plasticity rule {spec.name}.", imports=imports)
+    edges_form, plastic_form = packed.form(edges), packed.form(plastic)
+    readers = f"edges_of = reader(Edges, {edges_form!r}, 1)\n"
+    readers += f"plastic_of = reader(Plastic, {plastic_form!r}, {1 + packed.width(edges_form)})\n"
     functions = spec.functions() | (short_term.functions() if short_term else {})
     if spec.observer:
         functions["observer_step"] = spec.observer.step
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
-    parts = [header, _scalars(list(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
+    drawn = edges.delays.size > 0
+    parts = [header, readers, _scalars(list(functions.values()), False), *written]
+    parts.append(learn.source(spec, short_term, drawn))
     return "\n\n".join(part for part in parts if part)
 
 
@@ -318,7 +337,7 @@ def advance_source(
     imports = [f"from {name} import update as update_{k}" for k, name in enumerate(updates)]
     imports += [f"from {name} import deliver as deliver_{k}" for k, name in enumerate(delivers)]
     imports += [f"from {name} import learn as learn_{k}" for k, name in enumerate(learns)]
-    imports += [f"from {learns[k]} import observe as observe_{k}" for k in observers]
+    imports += [f"from {learns[k]} import observe as observe_{k}, plastic_of as plastic_{k}" for k in observers]
     imports += ["from kernels.cpu.deliver import chunks_needed, drain"] if queued else []
     imports += [
         "from kernels.cpu.inputs import any_active, apply, emit, words_of_step",
@@ -335,11 +354,10 @@ def advance_source(
         f"            deliver_{k}(places, edges[{k}], state.ring, queue, sync, half, block, begin, steps)"
         for k in range(len(delivers))
     )
-    calls += "".join(
-        f"\n            learn_{k}(tables, learned[{k}], plastic[{k}], state.ring, sync, half, block, begin, steps)"
-        for k in range(len(learns))
-    )
-    observe = "\n".join(_OBSERVE.format(k=k) for k in observers)
+    if learns:
+        calls += _LEARN.format(each="\n".join(_LEARN_EACH.format(k=k) for k in range(len(learns))))
+    observe = "\n".join(_OBSERVE_EACH.format(k=k) for k in observers)
+    observe = _OBSERVE.format(each=observe) if observers else ""
     header = HEADER.format(title="The loop over steps.", imports="\n".join(imports) + "\n")
     drain = need = ""
     if queued:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import codegen
+from kernels import codegen, packed
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.exchange import pack, unpack
 from kernels.cpu.record import GROUP, spikes_of
@@ -28,11 +28,14 @@ class Engine:
         tables, probes = net.tables, net.probes
         self.comm = comm
         learns = [
-            codegen.learn_source(*rules, x.constants, e.delays.size > 0)
+            codegen.learn_source(*rules, x.constants, e, x)
             for rules, x, e in zip(net.rules, net.plastic, net.learned, strict=True)
         ]
-        self.module = codegen.build(net.variants, net.kinds, learns, net.precision)
+        different = list(dict.fromkeys(learns))
+        self.module = codegen.build(net.variants, net.kinds, different, net.precision)
         self.sweeps = [codegen.load(source).sweep for source in learns]
+        numbers = [different.index(source) for source in learns]
+        self.learned = packed.pack(list(zip(numbers, net.learned, net.plastic, strict=True)))
         self.cached = codegen.compiled_before(self.module)
         self.net, self.tables = net, tables
         self.threads = tables.first_block.size - 1
@@ -149,12 +152,8 @@ class Engine:
 
         They are then as of their last event, or of ``step`` itself where ``settle``.
         """
-        x = self.net.plastic[number]
         for block in range(self.tables.first_block[0], self.tables.first_block[-1]):
-            self.sweeps[number](
-                self.tables, self.net.learned[number], x, self.net.state.ring, x.waiting[block], block, step,
-                int(settle),
-            )  # fmt: skip
+            self.sweeps[number](self.tables, self.learned, number, self.net.state.ring, block, step, int(settle))
 
     def weights(self, number: int, step: int) -> np.ndarray:
         """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
@@ -192,8 +191,7 @@ class Engine:
         self.sync.stop[0] = -1
         self.sync.record_size[0] = 0
         shared: tuple[Any, ...] = (
-            start, stop, net.tables, net.constants, net.state, net.inputs, tuple(net.edges), tuple(net.learned),
-            tuple(net.plastic),
+            start, stop, net.tables, net.constants, net.state, net.inputs, tuple(net.edges), self.learned,
         )  # fmt: skip
         reached = self._run_all(False, shared)
         while reached == EXCHANGE:

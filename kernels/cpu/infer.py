@@ -80,7 +80,7 @@ def fill(to, value):
 
 @kernel
 def infer(begin, end, batch, layout, rule, found, row, memory, tables, constants, state, inputs, edges, learned,
-          plastic, queue, probes, sync, counts, normals):
+          queue, probes, sync, counts, normals):
     """Run samples begin .. end-1; returns the number of the first that was not, where the queue was too small."""
     n_blocks, n_populations = tables.lo.shape
     t_max, skip, k, classes = layout.t_max, layout.skip, layout.input, layout.classes
@@ -103,7 +103,7 @@ def infer(begin, end, batch, layout, rule, found, row, memory, tables, constants
         reason = t = 0
         for step in range(t_max + skip):
             sync.arrived[0], sync.stop[0], sync.record_size[0] = 0, -1, 0
-            if advance(0, step, step + 1, tables, constants, state, inputs, edges, learned, plastic, queue, probes,
+            if advance(0, step, step + 1, tables, constants, state, inputs, edges, learned, queue, probes,
                        sync, counts, normals, False) < 0:
                 return s
             for p in range(n_populations):
@@ -169,7 +169,7 @@ class _Worker:
         ]
         self.engine = Engine(dataclasses.replace(net, state=state, inputs=inputs, edges=edges))
         self.network = net.tables, net.constants, state
-        self.projections = tuple(edges), tuple(net.learned), tuple(net.plastic)
+        self.projections = tuple(edges), self.engine.learned
 
 
 class Inference:

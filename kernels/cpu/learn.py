@@ -90,7 +90,7 @@ _MOVE_SIGNAL = """
         plastic.signal_value[block, at] = value
         plastic.signal_sum[block, at] = plastic.signal_now[block, 1]
         if (step & (plastic.epoch - 1) == 0) | (step == plastic.signal_set[0]):
-            sweep(tables, edges, plastic, ring, waiting, block, step, np.int64(1))
+            bring_all_up(tables, edges, plastic, ring, block, step, np.int64(1))
             for j in range(tables.lo[block, plastic.target], tables.hi[block, plastic.target]):
                 plastic.signal_each[1, j] = plastic.signal_each[0, j]
         if step & (plastic.epoch - 1) == 0:
@@ -100,7 +100,7 @@ _MOVE_SIGNAL = """
 """
 _END_EPOCH = """
         if step & (plastic.epoch - 1) == 0:
-            sweep(tables, edges, plastic, ring, waiting, block, step, np.int64(1))
+            bring_all_up(tables, edges, plastic, ring, block, step, np.int64(1))
 """
 _BRING_UP = '''
 @inlined
@@ -269,11 +269,11 @@ def visit(tables, edges, plastic, ring, spikes, mask, block, first, end, step, f
             plastic.last[row] = step
 
 
-@kernel
-def sweep(tables, edges, plastic, ring, spikes, block, until, settle):
+@inner
+def bring_all_up(tables, edges, plastic, ring, block, until, settle):
     """Bring all synapses of ``block`` up to date at step ``until``; ``settle``: as for bring_up."""
     p = plastic.target
-    n = np.uint64(tables.n[plastic.source])
+    n, spikes = np.uint64(tables.n[plastic.source]), plastic.waiting[block]
     visit(tables, edges, plastic, ring, spikes, ~np.uint64(0), block, np.uint64(0), n, until, np.int64(0), settle)
     for j in range(tables.lo[block, p], tables.hi[block, p]):
         plastic.swept[j] = plastic.seen[j]
@@ -281,9 +281,16 @@ def sweep(tables, edges, plastic, ring, spikes, block, until, settle):
         plastic.settled[block] = until
 
 
+@kernel
+def sweep(tables, learned, k, ring, block, until, settle):
+    """As bring_all_up, for projection ``k``."""
+    bring_all_up(tables, edges_of(learned, k), plastic_of(learned, k), ring, block, until, settle)
+
+
 @inner
-def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
-    """Deliver the window's spikes to ``block`` through plastic synapses."""
+def learn(tables, learned, k, ring, sync, half, block, start, steps):
+    """Deliver the window's spikes to ``block`` through the synapses of plastic projection ``k``."""
+    edges, plastic = edges_of(learned, k), plastic_of(learned, k)
     p, axonal, blocks = plastic.source, plastic.axonal, tables.lo.shape[0]
     waiting, waiting_end = plastic.waiting[block], plastic.waiting_end[block]
     mask, end_mask = np.uint64(waiting.size - 1), waiting_end.size - 1
@@ -307,7 +314,7 @@ def learn(tables, edges, plastic, ring, sync, half, block, start, steps):
     # the window's own events are seen later: no delay is shorter than a window
     note(tables, plastic, sync, half, block, steps, start)
     if due:
-        sweep(tables, edges, plastic, ring, waiting, block, start + steps - 1, np.int64(0))
+        bring_all_up(tables, edges, plastic, ring, block, start + steps - 1, np.int64(0))
 '''
 RECENT = 8  # newest spikes of a target that are kept by age, and one more to tell when the oldest's predecessor was
 

@@ -261,9 +261,8 @@ def test_short_term_plasticity(u_se, tau_rec, tau_fac):
     a = net.population("a", N_PRE, snn.SpikeArray.from_spiketrains(pre))
     b = net.population("b", N_PRE, snn.LIFDelta(**neuron))
     rule = plasticity.TsodyksMarkram(u_se=u_se, tau_rec=tau_rec, tau_fac=tau_fac)
-    for k in range(N_PRE):
-        one = snn.from_arrays(np.array([k]), np.array([k]))
-        net.connect(a, b, one, weight=weight[k], delay=delay[k], short_term=rule, name=f"p{k}")
+    pairs = snn.from_arrays(np.arange(N_PRE), np.arange(N_PRE))
+    net.connect(a, b, pairs, weight=weight, delay=delay, short_term=rule)
     net.record(b, "v", every=DT)
     ours = snn.Simulation(net, dt=DT, quiet=True).run(3000.0).states["b"]["v"].T[:, :-1]
     np.testing.assert_allclose(ours - NEURON["e_l"], expected - NEURON["e_l"], rtol=1e-10, atol=1e-12)

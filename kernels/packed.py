@@ -1,0 +1,102 @@
+"""Named tuples of arrays in memory, for compiled functions that take any number of them.
+
+Numba passes a tuple word by word, seven words an array, and unpacks every array of it where Python calls. A function
+that takes a dozen tuples of forty arrays compiles for a minute. Here the addresses, shapes and numbers of a tuple are a
+row of one array of words, and the function makes the tuple from a row when it needs it.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from numba.np import arrayobj, numpy_support
+
+from kernels.layout import Array
+
+
+def form(value: tuple[Any, ...]) -> str:
+    """What :func:`reader` must know of a tuple: of each field "i" or "f", or an array's dtype and dimensions."""
+    kinds = []
+    for name, field in zip(value._fields, value, strict=True):  # type: ignore[attr-defined]
+        if isinstance(field, np.ndarray):
+            assert field.flags.c_contiguous and field.flags.writeable, name
+            kinds.append(f"{field.dtype.str[1:]}:{field.ndim}")
+        else:
+            kinds.append("f" if isinstance(field, (float, np.floating)) else "i")
+    return " ".join(kinds)
+
+
+def width(text: str) -> int:
+    """Words of a tuple of this form."""
+    return sum(1 + int(kind.partition(":")[2] or 0) for kind in text.split())
+
+
+def pack(rows: Sequence[Sequence[Any]]) -> Array:
+    """A row of words for each of ``rows``: its integers, and its tuples one after the other; shape (rows, longest).
+
+    The tuples must outlive the words, which hold addresses.
+    """
+    packed = [[word for value in row for word in _words(value)] for row in rows]
+    table = np.zeros((len(packed), max(map(len, packed), default=0)), np.int64)
+    for words, out in zip(packed, table, strict=True):
+        out[: len(words)] = words
+    return table
+
+
+def _words(value: Any) -> list[int]:
+    if isinstance(value, tuple):
+        return [word for field in value for word in _words(field)]
+    if isinstance(value, np.ndarray):
+        return [value.ctypes.data, *value.shape]
+    if isinstance(value, (float, np.floating)):
+        return [int(np.float64(value).view(np.int64))]
+    return [int(value)]
+
+
+def reader(cls: type, text: str, at: int) -> Any:
+    """``read(table, row)`` for compiled functions: the tuple of class ``cls`` and form ``text`` from word ``at`` on."""
+    kinds: list[Any] = []
+    for kind in text.split():
+        dtype, array, ndim = kind.partition(":")
+        plain = types.float64 if kind == "f" else types.int64
+        kinds.append(types.Array(numpy_support.from_dtype(np.dtype(dtype)), int(ndim), "C") if array else plain)
+    result = types.NamedTuple(kinds, cls)
+
+    @intrinsic
+    def read(typing, table, row):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            whole = context.make_array(signature.args[0])(context, builder, args[0])
+            number = context.cast(builder, args[1], signature.args[1], types.intp)
+            begin = cgutils.pointer_add(
+                builder, whole.data, builder.mul(number, cgutils.unpack_tuple(builder, whole.strides)[0])
+            )
+            place = at
+
+            def word(kind):  # type: ignore[no-untyped-def]
+                nonlocal place
+                pointer = builder.gep(begin, [context.get_constant(types.intp, place)])
+                place += 1
+                return builder.load(builder.bitcast(pointer, context.get_value_type(kind).as_pointer()))
+
+            values = []
+            for kind in kinds:
+                if not isinstance(kind, types.Array):
+                    values.append(word(kind))
+                    continue
+                array = context.make_array(kind)(context, builder)
+                data = builder.inttoptr(word(types.intp), array.data.type)
+                shape = [word(types.intp) for _ in range(kind.ndim)]
+                size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))
+                strides = [size]
+                for length in shape[:0:-1]:
+                    strides.insert(0, builder.mul(strides[0], length))
+                arrayobj.populate_array(array, data=data, shape=shape, strides=strides, itemsize=size, meminfo=None)
+                values.append(array._getvalue())
+            return context.make_tuple(builder, result, values)
+
+        return result(table, row), generate
+
+    return read
