@@ -5,7 +5,7 @@ that takes a dozen tuples of forty arrays compiles for a minute. Here the addres
 row of one array of words, and the function makes the tuple from a row when it needs it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,13 @@ from numba.np import arrayobj, numpy_support
 from kernels.layout import Array
 
 
-def form(value: tuple[Any, ...]) -> str:
-    """What :func:`reader` must know of a tuple: of each field "i" or "f", or an array's dtype and dimensions."""
-    kinds = []
-    for name, field in zip(value._fields, value, strict=True):  # type: ignore[attr-defined]
-        if isinstance(field, np.ndarray):
-            assert field.flags.c_contiguous and field.flags.writeable, name
-            kinds.append(f"{field.dtype.str[1:]}:{field.ndim}")
-        else:
-            kinds.append("f" if isinstance(field, (float, np.floating)) else "i")
-    return " ".join(kinds)
+def form(value: Any) -> str:
+    """What :func:`reader` must know of a named tuple: of each field "i" or "f", or an array's dtype and dimensions."""
+    numbers = {int: "i", float: "f"}
+    return " ".join(
+        numbers.get(kind) or f"{field.dtype.str[1:]}:{field.ndim}"
+        for kind, field in zip(type(value).__annotations__.values(), value, strict=True)
+    )
 
 
 def width(text: str) -> int:
@@ -34,26 +31,28 @@ def width(text: str) -> int:
     return sum(1 + int(kind.partition(":")[2] or 0) for kind in text.split())
 
 
-def pack(rows: Sequence[Sequence[Any]]) -> Array:
-    """A row of words for each of ``rows``: its integers, and its tuples one after the other; shape (rows, longest).
+def pack(rows: Sequence[tuple[Any, ...]]) -> Array:
+    """A row of words for each of ``rows``, a number and named tuples: shape (rows, longest).
 
     The tuples must outlive the words, which hold addresses.
     """
-    packed = [[word for value in row for word in _words(value)] for row in rows]
+    packed = [[number, *(word for value in values for word in _words(value))] for number, *values in rows]
     table = np.zeros((len(packed), max(map(len, packed), default=0)), np.int64)
     for words, out in zip(packed, table, strict=True):
         out[: len(words)] = words
     return table
 
 
-def _words(value: Any) -> list[int]:
-    if isinstance(value, tuple):
-        return [word for field in value for word in _words(field)]
-    if isinstance(value, np.ndarray):
-        return [value.ctypes.data, *value.shape]
-    if isinstance(value, (float, np.floating)):
-        return [int(np.float64(value).view(np.int64))]
-    return [int(value)]
+def _words(value: Any) -> Iterator[int]:
+    for (name, kind), field in zip(type(value).__annotations__.items(), value, strict=True):
+        if kind is int:
+            yield int(field)
+        elif kind is float:
+            yield int(np.float64(field).view(np.int64))
+        else:
+            assert field.flags.c_contiguous, name
+            yield field.ctypes.data
+            yield from field.shape
 
 
 def reader(cls: type, text: str, at: int) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from kernels import packed
 from kernels.errors import SimError
 from kernels.event import layout, learn
 from kernels.event.compiled import EventNetwork
@@ -30,10 +31,13 @@ class Engine:
         net, forms, blocks, edges = compiled.net, compiled.forms, compiled.blocks, compiled.edges
         inputs, streams, capacity, names = compiled.inputs, compiled.streams, compiled.capacity, compiled.names
         sources = [
-            learn.source(rule.spec, rule.short_term, x.constants)
+            learn.source(rule.spec, rule.short_term, x)
             for rule, x in zip(compiled.rules, compiled.plastic[0], strict=True)
         ]
-        self.module, self.models, self.learners = build(forms, sources)
+        different = list(dict.fromkeys(sources))
+        self.module, self.models, rules = build(forms, different)
+        self.rules = [different.index(source) for source in sources]
+        self.learners = [rules[j] for j in self.rules]
         say(any(cache_dir().rglob(f"{self.module.__name__}.advance-*.nbc")), [f.spec.name for f in forms])
         self.compiled, self.plastic = compiled, compiled.plastic
         self.net, self.forms, self.blocks, self.edges = net, forms, blocks, edges
@@ -134,9 +138,10 @@ class Engine:
         advance: Any = self.module.advance
         try:
             while True:
+                learned = packed.pack(list(zip(self.rules, self.plastic[thread], strict=True)))
                 code = advance(
                     thread, stop, self.net, self.blocks[thread], self.queues[thread], self.scratch[thread],
-                    self.lanes[thread], self.edges[thread], tuple(self.plastic[thread]), self.inputs,
+                    self.lanes[thread], self.edges[thread], learned, self.inputs,
                     self.streams[thread], self.sync,
                 )  # fmt: skip
                 if code in (layout.DONE, layout.FULL, layout.FAILED):

@@ -268,7 +268,7 @@ def restart(net, block, p, k):
 
 _LOOP = '''
 @kernel
-def advance(thread, stop, net, block, queue, scratch, lanes, edges, plastic, inputs, streams, sync):
+def advance(thread, stop, net, block, queue, scratch, lanes, edges, learned, inputs, streams, sync):
     """Advance to ``stop`` (ms), window by window; see kernels/event/engine.py for what it returns."""
     blocks = sync.n_spikes.shape[1]
     counts = block.counts
@@ -348,6 +348,13 @@ def advance(thread, stop, net, block, queue, scratch, lanes, edges, plastic, inp
         if sync.halt[0] == counts[ROUND] - 1:
             return FULL
 '''
+_FULL = """\
+                if learned[q, 0] == {j} and full(net, block, plastic_{j}(learned, q), sync, thread, half):
+                    sync.wanted[thread, 0] = q
+                    return GROW_HISTORY"""
+_LEARN = """\
+                    if learned[q, 0] == {j}:
+                        learn_{j}(net, block, queue, edges, learned, q, t, spike, p, k)"""
 
 
 def _calls(form: Form) -> dict[str, str]:
@@ -457,9 +464,9 @@ def model_source(form: Form) -> str:
 
 
 def loop_source(models: list[str], rules: list[str]) -> str:
-    """Source of the module with ``advance`` over populations and plastic projections of the modules named."""
+    """Source of the module with ``advance`` over populations and plastic projections, for the modules named."""
     imports = [f"from {name} import process as process_{k}" for k, name in enumerate(models)]
-    imports += [f"from {name} import learn as learn_{q}" for q, name in enumerate(rules)]
+    imports += [f"from {name} import learn as learn_{j}, plastic_of as plastic_{j}" for j, name in enumerate(rules)]
     imports += [
         "from kernels.cpu.sync import wait",
         "from kernels.event.calendar import clear_slot, next_window, window_of",
@@ -478,20 +485,16 @@ def loop_source(models: list[str], rules: list[str]) -> str:
         f"{indent}    process_{k}(net, block, lanes, scratch, sync, thread, half, p, k, stop)"
         for k in range(len(models))
     )
-    full = "\n".join(
-        f"            if full(net, block, plastic[{q}], sync, thread, half):\n"
-        f"                sync.wanted[thread, 0] = {q}\n"
-        f"                return GROW_HISTORY"
-        for q in range(len(rules))
-    )
-    learn = "\n".join(
-        f"                learn_{q}(net, block, queue, edges, plastic[{q}], t, spike, p, k)" for q in range(len(rules))
-    )
+    full = learn = ""
+    if rules:
+        each = " " * 12 + "for q in range(learned.shape[0]):\n"
+        full = each + "\n".join(_FULL.format(j=j) for j in range(len(rules)))
+        learn = "    " + each + "\n".join(_LEARN.format(j=j) for j in range(len(rules)))
     header = HEADER.format(title="The loop over windows.", imports="\n".join(imports) + "\n")
     return header + _LOOP.format(dispatch=dispatch or f"{indent}pass", full=full, learn=learn)
 
 
 def build(forms: list[Form], rules: list[str]) -> tuple[ModuleType, list[ModuleType], list[ModuleType]]:
-    """The module with ``advance``, those of the model variants, and those of plastic projections (by source text)."""
+    """The module with ``advance``, those of the model variants, and those of plasticity rules (by source text)."""
     models, learners = [load(model_source(form)) for form in forms], [load(text) for text in rules]
     return load(loop_source([m.__name__ for m in models], [m.__name__ for m in learners])), models, learners

@@ -8,9 +8,9 @@ time. When the notes run full, all synapses are brought up to date (a sweep), wh
 
 import inspect
 
-import numpy as np
-
+from kernels import packed
 from kernels.codegen import HEADER, _Exponents, _function, _scalars
+from kernels.event.layout import Plastic
 from kernels.jit import kernel
 from kernels.spec import RuleSpec, ShortTermSpec
 
@@ -104,9 +104,9 @@ def sweep(net, block, edges, plastic, until, settle):
 
 
 @kernel
-def learn(net, block, queue, edges, plastic, t, spike, population, window):
-    """All that the spike of a population at ``t``, in ``window``, means to this projection."""
-    p = np.int64(population)
+def learn(net, block, queue, edges, learned, number, t, spike, population, window):
+    """All that the spike of a population at ``t``, in ``window``, means to plastic projection ``number``."""
+    plastic, p = plastic_of(learned, number), np.int64(population)
     history, variables, mask = plastic.history, plastic.variables, plastic.history.shape[1] - 1
     if p == plastic.source:  # bring its synapses up to date, make the presynaptic change, deliver
         i, g, first = np.uint64(spike - net.gid[p]), np.uint64(plastic.group), block.first[plastic.target]
@@ -148,7 +148,8 @@ _NOTE_SIGNAL = """\
 _IMPORTS = """\
 from kernels.event.calendar import push_event
 from kernels.event.deliver import slot_of
-from kernels.event.layout import NEVER
+from kernels.event.layout import NEVER, Plastic
+from kernels.packed import reader
 """
 
 
@@ -185,13 +186,15 @@ def replays(spec: RuleSpec) -> bool:
     return spec.on_post is not None or spec.flow is not None
 
 
-def source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray) -> str:
-    """Source of a module with ``learn`` and ``sweep`` for a rule with these constants."""
+def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic) -> str:
+    """Source of a module with ``learn``, ``sweep`` and ``plastic_of``, for a rule with these constants."""
+    constants = plastic.constants
     functions = spec.functions() | (short_term.functions() if short_term else {})
     exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
     header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=_IMPORTS)
-    parts = [header, _scalars(list(functions.values()), False), *written, _text(spec, short_term)]
+    read = f"plastic_of = reader(Plastic, {packed.form(plastic)!r}, 1)\n"
+    parts = [header, read, _scalars(list(functions.values()), False), *written, _text(spec, short_term)]
     return "\n\n".join(part for part in parts if part)
 
 
