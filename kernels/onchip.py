@@ -44,6 +44,7 @@ class Learners(NamedTuple):
     ty: np.ndarray
     x: np.ndarray  # (2, pre)
     y: np.ndarray  # (3, post)
+    updates: np.ndarray  # how many times a synapse was computed anew
     before: np.ndarray  # (post,) whether a neuron spiked in the step before
     t: np.ndarray  # (synapses,), tags; places as of the weights
     d: np.ndarray
@@ -164,6 +165,7 @@ def learn(t, me, learners, n_pre, n_post, row_at, rows, targets, weights, draws)
             ty = learners.ty[to + j]
             if tx == 0 and ty == 0 and u == 0 and learners.t[e] > -257:
                 continue  # all products are 0
+            learners.updates[me] += 1
             for dependency in range(3):
                 when = tx if dependency == X0 else ty if dependency == Y0 else steps
                 row = seen[dependency]

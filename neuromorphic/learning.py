@@ -357,7 +357,8 @@ def pack_rules(
         np.floor(impulse).astype(np.int64), np.rint((impulse - np.floor(impulse)) * 256).astype(np.int64), series,
         whole(products).reshape(-1, 6), whole(factors).reshape(-1, 4), pre[:-1], post[:-1],
         np.zeros(pre[-1], np.int64), np.zeros(post[-1], np.int64), np.zeros((2, pre[-1]), np.int64),
-        np.zeros((3, post[-1]), np.int64), np.zeros(post[-1], np.int64), whole(t), whole(d),
+        np.zeros((3, post[-1]), np.int64), np.zeros(len(rules), np.int64), np.zeros(post[-1], np.int64), whole(t),
+        whole(d),
     )  # fmt: skip
 
 

@@ -12,10 +12,10 @@ pair in the same step would depress: in the float network it potentiates only. D
 a pair one step apart, a coincidence there, depresses as one of two steps does there, and so on; the sum over all
 distances, which is what counts for spikes that know nothing of each other, is the same.
 
-A product's number is m 2^e with m of three bits, so where one is more than 1 % off there are two; the impulse I is
-chosen among those that keep a trace below 128 so that they fit best. Products lose bits without saying so
-(:attr:`Product.lost`): 2^lost is put into their numbers. Products with w are floored by that shift, at 1/128 of a
-weight's unit: with mu 1 weights come out a little smaller.
+A product's number is m 2^e with m of three bits. It is made exact by the impulse, the largest that keeps a trace below
+128: a fraction f / 256 of an impulse is rounded up f times of 128, so the impulse is in the mean what it has to be.
+Products lose bits without saying so (:attr:`Product.lost`): 2^lost is put into their numbers. Products with w are
+floored by that shift, at 1/128 of a weight's unit: with mu 1 weights come out a little smaller.
 """
 
 import math
@@ -28,7 +28,6 @@ from neuromorphic.learning import OnChipRule, parse
 from plasticity.base import PlasticityRule
 
 TOP = 255  # w_max in units of a stored weight
-TOLERANCE = 0.1  # largest relative error of a rate
 
 
 @dataclass(frozen=True)
@@ -51,8 +50,8 @@ class LearningReport:
     def __str__(self) -> str:
         rates = (f"{real:.4g} ({asked:.4g})" for asked, real in (self.potentiation, self.depression))
         return (
-            f"dw = {self.rule.dw}; impulses {self.rule.x1[0]:g}, {self.rule.y1[0]:g}; potentiation, depression of a "
-            f"pair realised (asked) {', '.join(rates)}; shifts made up for: {', '.join(map(str, self.lost))} bits"
+            f"dw = {self.rule.dw}; impulses {self.rule.x1[0]:.4g}, {self.rule.y1[0]:.4g}; potentiation, depression of "
+            f"a pair realised (asked) {', '.join(rates)}; shifts made up for: {', '.join(map(str, self.lost))} bits"
         )
 
 
@@ -80,37 +79,39 @@ def on_chip(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: in
                 f"{owner}.plasticity.{name}: must be 0 or 1 (a rule on the chip has whole powers); got {p[name]:g}."
             )
     terms: list[str] = []
-    found: list[tuple[float, int, float]] = []
+    found: list[tuple[float, float, float]] = []
     for name, tau, sign, trace, mu, rate in (
         ("lambda_", p["tau_plus"] / dt, "", "x1*y0", p["mu_plus"], p["lambda_"]),
         ("alpha", p["tau_minus"] / dt, "-", "y1*x0", p["mu_minus"], p["alpha"] * p["lambda_"]),
     ):
-        delayed = rate if sign else rate * math.exp(-1.0 / tau)
-        if delayed == 0:
-            found.append((0.0, 0, tau))
+        asked = rate if sign else rate * math.exp(-1.0 / tau)
+        if asked == 0:
+            found.append((0.0, 0.0, tau))
             continue
-        largest = math.floor(127 * -math.expm1(-interval / tau))
+        largest = 127 * -math.expm1(-interval / tau)
         if largest < 1:
             raise ExportError(
                 f"{owner}.plasticity: a trace of {tau:g} steps leaves 7 bits where neurons spike every {interval} "
                 "step(s). Give quantize a larger interval, or shorten the time constant."
             )
         least = -7 if mu == 0 else -4  # w in place of 255 is 2^-8 of it, and halved 5 times
-        fits = [(_number(TOP * delayed / i, least), i) for i in range(largest, largest // 2, -1)]
-        number, i = min(fits, key=lambda f: abs(_value(f[0]) * f[1] / (TOP * delayed) - 1))
-        real = _value(number) * i / TOP
-        if abs(real / delayed - 1) > TOLERANCE:
+        fits = [(TOP * asked / (m * 2.0**e), m, e) for e in range(least, 9) for m in range(1, 8)]
+        mean, m, e = max([f for f in fits if f[0] <= largest], default=(0.0, 0, 0))
+        if mean < 1:
             raise ExportError(
-                f"{owner}.plasticity.{name}: a pair's change must be m 2^e of what a trace can be, e {least} to 8; got "
-                f"{delayed:.3g} of w_max, and the nearest is {real:.3g}. Use that, or another interval."
+                f"{owner}.plasticity.{name}: a pair must change a weight by at least {2.0**least / TOP:.2g} w_max "
+                f"(and at most {1792 * largest / TOP:.2g}); got {asked:.2g}. Use another learning rate."
             )
-        found.append((real / delayed * rate, i, tau))
+        fraction = round(mean % 1 * 128)
+        impulse = math.floor(mean) + fraction / 256 if fraction < 128 else math.ceil(mean)
+        real = m * 2.0**e * (math.floor(mean) + fraction / 128) / TOP
+        found.append((real / asked * rate, impulse, tau))
         if mu == 0 or not sign:
-            terms += [f"{sign}{m}*2^{e}*{trace}" for m, e in number]
+            terms.append(f"{sign}{m}*2^{e}*{trace}")
         if mu == 1:
-            terms += [f"-{m}*2^{e - 3}*w*{trace}" for m, e in number]
+            terms.append(f"-{m}*2^{e - 3}*w*{trace}")
         if sign:  # what the presynaptic spike's own step adds to its target's trace
-            back = _number(_value(number) * i / (1 if mu == 0 else 256), -7)
+            back = _number(real * TOP / (1 if mu == 0 else 256))
             terms += [f"{m}*2^{e}*{'w*' if mu else ''}x0*y0" for m, e in back]
     text = " + ".join(terms).replace("--", "").replace("+ -", "- ")
     (up, x, tau_x), (down, y, tau_y) = found
@@ -122,23 +123,17 @@ def on_chip(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: in
     return LearningReport(made, *rates, tuple(q.lost for q in parse(text)))
 
 
-def _number(value: float, least: int) -> list[tuple[int, int]]:
-    """``value`` as m 2^e, or as two of these where one is more than 1 % off; m -7..7, e ``least``..8."""
-    pairs = [(m, e) for e in range(least, 9) for m in range(1, 8)]
+def _number(value: float) -> list[tuple[int, int]]:
+    """``value`` as m 2^e, or as two of these where one is more than 1 % off; m -7..7, e -7..8."""
+    pairs = [(m, e) for e in range(-7, 9) for m in range(1, 8)]
 
     def nearest(x: float) -> tuple[int, int]:
         m, e = min(pairs, key=lambda p: abs(p[0] * 2.0 ** p[1] - abs(x)))
         return (m if x > 0 else -m), e
 
-    number = [nearest(value)]
-    rest = value - _value(number)
-    if abs(rest) > max(0.01 * value, 2.0**least / 2):
-        number.append(nearest(rest))
-    return number
-
-
-def _value(number: list[tuple[int, int]]) -> float:
-    return sum(m * 2.0**e for m, e in number)
+    m, e = nearest(value)
+    rest = value - m * 2.0**e
+    return [(m, e), nearest(rest)] if abs(rest) > max(0.01 * value, 2.0**-8) else [(m, e)]
 
 
 def scaled(scale: float, tops: list[float]) -> float:

@@ -34,7 +34,7 @@ def test_a_pair_changes_weights_as_the_float_rule_says(interval, distance):
     rule = plasticity.STDPPair(tau_plus=tau, tau_minus=tau, lambda_=rate, alpha=alpha, mu_plus=0, mu_minus=0)
     report = on_chip("P", rule, 1.0, interval, 0)
     for asked, real in (report.potentiation, report.depression):
-        assert abs(real / asked - 1) < 0.02
+        assert abs(real / asked - 1) < 1e-3
     seen = distance + 1 if distance >= 0 else distance  # a step late; depression: one step of distance ahead
     expected = 255 * rate * (math.exp(-seen / tau) if distance >= 0 else -alpha * math.exp(seen / tau))
     mean, error = change(report.rule, distance, 128)

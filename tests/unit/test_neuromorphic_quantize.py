@@ -158,7 +158,7 @@ REFUSED = {
     "rule": (network(plasticity=plasticity.STDPTriplet()), "Projection 'in->pop'.plasticity: must be STDPPair; got"),
     "powers": (network(plasticity=STDP(mu_plus=0.5)), "Projection 'in->pop'.plasticity.mu_plus: must be 0 or 1"),
     "slow trace": (network(plasticity=STDP(tau_plus=400.0)), "Projection 'in->pop'.plasticity: a trace of 400 steps"),
-    "slow learning": (network(plasticity=STDP(lambda_=1e-6)), "Projection 'in->pop'.plasticity.lambda_: a pair's"),
+    "slow learning": (network(plasticity=STDP(lambda_=1e-6)), "Projection 'in->pop'.plasticity.lambda_: a pair must"),
     "late learning": (network(plasticity=STDP(), delay=2.0), "Projection 'in->pop'.delay: must be one step, 1 ms"),
     "two units": (network(snn.CubaLIF(w_in=[1.0, 2.0]), plasticity=STDP()), "'in->pop'.plasticity: all target neurons"),
     "short-term": (network(short_term=plasticity.TsodyksMarkram()), "Projection 'in->pop': short-term plasticity"),
