@@ -186,7 +186,7 @@ def reward_network(seed: int, n: int = 40, steps: int = 400) -> IntegerNetwork:
     when, which = np.nonzero(rng.random((steps, 30)) < 0.1)
     rule = OnChipRule(
         dt="2^-1*x1*y0 - 2^-2*y1*x0 - 2^-4*u0*t", dw="2^1*u0*t*y2", x1=(24, 10), y1=(20.5, 12),
-        epoch=int(rng.integers(1, 4)), seed=seed, third_factor=True,
+        y2=(0, 4.0 * (seed % 2)), epoch=int(rng.integers(1, 4)), seed=seed, third_factor=True, bits=5 * (seed % 2),
     )  # fmt: skip
     sources, targets = np.nonzero(rng.random((30, n)) < 0.5)
     weights = rng.integers(20, 120, len(sources))
