@@ -31,7 +31,8 @@ class Learners(NamedTuple):
     period: np.ndarray  # u is 1 in every so many-th epoch, 0 where the rule has no u
     third: np.ndarray  # y1 .. y3 are given in each step
     sign_mode: np.ndarray
-    own: np.ndarray  # (projections, 2): y1 of a three-factor rule, what stays after a step, and its impulse
+    own: np.ndarray  # (projections, 3): of a three-factor rule, what stays of y1 and y2 after a step, and y1's impulse
+    bits: np.ndarray  # of fraction that neurons keep of these
     decay: np.ndarray  # (projections, 5), of x1, x2, y1, y2, y3: the part that stays after a step
     whole: np.ndarray  # (projections, 5), impulses
     fraction: np.ndarray  # (projections, 5), of 256
@@ -44,7 +45,9 @@ class Learners(NamedTuple):
     ty: np.ndarray
     x: np.ndarray  # (2, pre)
     y: np.ndarray  # (3, post)
+    updates: np.ndarray  # how many times a synapse was computed anew
     before: np.ndarray  # (post,) whether a neuron spiked in the step before
+    fine: np.ndarray  # (2, post), y1 and y2 with their fraction
     t: np.ndarray  # (synapses,), tags; places as of the weights
     d: np.ndarray
 
@@ -123,11 +126,14 @@ def note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws)
 @jit
 def post_traces(me, learners, n_post, third, first, given):  # type: ignore[no-untyped-def]
     """Traces that the postsynaptic neurons of three-factor rule ``me`` send in a step; third[first + j] arrived."""
-    to = learners.post_at[me]
+    to, bits, fine = learners.post_at[me], learners.bits[me], learners.fine
+    one = 1 << bits
     for j in range(n_post):
-        fresh = learners.own[me, 1] if learners.before[to + j] else 0.0
-        given[0, j] = math.floor(learners.y[0, to + j] * learners.own[me, 0] + fresh)
-        given[1, j], given[2, j] = third[first + j], 0
+        fresh = learners.own[me, 2] * one if learners.before[to + j] else 0.0
+        fine[0, to + j] = math.floor(fine[0, to + j] * learners.own[me, 0] + fresh)
+        fine[1, to + j] = math.floor(fine[1, to + j] * learners.own[me, 1] + float(third[first + j] * one))
+        given[0, j], given[1, j] = (fine[0, to + j] + one // 2) >> bits, (fine[1, to + j] + one // 2) >> bits
+        given[2, j] = 0
 
 
 @jit
@@ -164,6 +170,7 @@ def learn(t, me, learners, n_pre, n_post, row_at, rows, targets, weights, draws)
             ty = learners.ty[to + j]
             if tx == 0 and ty == 0 and u == 0 and learners.t[e] > -257:
                 continue  # all products are 0
+            learners.updates[me] += 1
             for dependency in range(3):
                 when = tx if dependency == X0 else ty if dependency == Y0 else steps
                 row = seen[dependency]

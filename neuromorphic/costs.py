@@ -19,11 +19,13 @@ class Profile:
     Attributes
     ----------
     synop : a synaptic operation
+    update : of a synapse that learns, at the end of an epoch; None where no figure is known, and none is counted
     quiet, fired : the update of a neuron that does not spike, or does, with what a spike costs its core
     message : a spike sent to a core, without hops
     """
 
     synop: float
+    update: float | None
     quiet: float
     fired: float
     message: float
@@ -32,13 +34,13 @@ class Profile:
 
 PROFILES = {
     "davies2018": Profile(
-        23.6, 52.0, 81.0, 1.7,
+        23.6, 120.0, 52.0, 81.0, 1.7,
         "Davies et al. 2018, Table 2, 0.75 V, simulated before silicon; a synaptic operation at least; neurons that do "
-        "not spike counted as inactive: a lower bound",
+        "not spike counted as inactive: a lower bound; updates of synapses as in pair STDP",
     ),
     "sanafe-loihi1": Profile(
-        33.6, 51.2 + 21.6, 51.2 + 21.6 + 69.3, 111.0,
-        "SANA-FE 2.2.9, architecture loihi (Boyle et al. 2025), fitted to Loihi 1; sparse synapses",
+        33.6, None, 51.2 + 21.6, 51.2 + 21.6 + 69.3, 111.0,
+        "SANA-FE 2.2.9, architecture loihi (Boyle et al. 2025), fitted to Loihi 1; sparse synapses; without learning",
     ),
 }  # fmt: skip
 
@@ -52,6 +54,7 @@ class Cost:
     mapping : the network on the chip's cores
     steps : length of the run
     spikes : by population and source
+    updates : of synapses that learn, summed over epochs
     synops : synaptic operations: a spike's synapses, summed over all spikes
     messages : spikes times the cores that they are sent to
     energy : by profile, nJ of the whole run; empty where no figure is public
@@ -62,6 +65,7 @@ class Cost:
     spikes: dict[str, int]
     synops: int
     messages: int
+    updates: int
     energy: dict[str, float]
 
     def __str__(self) -> str:
@@ -74,6 +78,7 @@ class Cost:
             f"{self.steps} steps: {self.synops:,} synaptic operations, {self.messages:,} messages; spikes: "
             + ", ".join(f"{k} {n:,}" for k, n in self.spikes.items()),
         ]
+        rows += [f"learning: {self.updates:,} updates of synapses"] * bool(self.updates)
         for name, energy in self.energy.items():
             rows.append(
                 f"energy ({name}): {energy:.4g} nJ, {energy / self.steps:.4g} nJ a step. {PROFILES[name].source}"
@@ -102,11 +107,12 @@ def cost(net: IntegerNetwork, result: IntegerResult, steps: int, chip: str = "lo
     messages = int(sum(np.sum(counts[k] * mapping.reached[k]) for k in counts))
     fired = int(sum(counts[k].sum() for k in net.populations))
     updates = steps * int(sum(p.n for p in net.populations.values()))
-    energy = {}
+    learned, energy = sum(result.updates.values()), {}
     if mapping.chip is CHIPS["loihi1"]:
         for name, each in PROFILES.items():
             picojoule = (
                 synops * each.synop + (updates - fired) * each.quiet + fired * each.fired + messages * each.message
-            )
+                + learned * (each.update or 0.0)
+            )  # fmt: skip
             energy[name] = picojoule * 1e-3
-    return Cost(mapping, steps, {k: int(c.sum()) for k, c in counts.items()}, synops, messages, energy)
+    return Cost(mapping, steps, {k: int(c.sum()) for k, c in counts.items()}, synops, messages, learned, energy)

@@ -212,6 +212,7 @@ class IntegerResult:
     u, v : by population, states after each step of the populations recorded, shape (steps, n)
     wraps, clips : by population, how often u wrapped (hardware and Lava then differ) and v was clipped, shape (n,)
     learned : by learning projection, w, d and t of its synapses at the end, in their order, shape (3, synapses)
+    updates : by learning projection, how often a synapse was computed anew at the end of an epoch
     """
 
     steps: dict[str, np.ndarray]
@@ -222,6 +223,7 @@ class IntegerResult:
     wraps: dict[str, np.ndarray]
     clips: dict[str, np.ndarray]
     learned: dict[str, np.ndarray] = field(default_factory=dict)
+    updates: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -337,7 +339,8 @@ class IntegerNetwork:
             v={k: all_v[:, part(k)] for k in record},
             wraps={k: arrays.neurons.wraps[part(k)] for k in mine},
             clips={k: arrays.neurons.clips[part(k)] for k in mine},
-            learned=self._learned(arrays),
+            learned=(learned := self._learned(arrays)),
+            updates=dict(zip(learned, arrays.learners.updates.tolist(), strict=True)),
         )
 
     def _learned(self, program: "Program") -> dict[str, np.ndarray]:

@@ -244,10 +244,11 @@ class PyLearning(PyLearningDenseModelBitApproximate):
 
 
 class PostTraces(AbstractProcess):
-    """What neurons send to a three-factor rule: y1 of their spikes up to the last step, y2 what arrives, y3 = 0."""
+    """What neurons send to a three-factor rule: y1 of their spikes up to the last step, y2 of what arrives, y3 = 0."""
 
-    def __init__(self, shape, impulse, tau):
-        super().__init__(impulse=impulse, keep=float(np.exp(-1 / tau)) if tau else 0.0, width=shape[0])
+    def __init__(self, shape, impulse, taus, bits):
+        keep = [float(np.exp(-1 / tau)) if tau else 0.0 for tau in taus]
+        super().__init__(impulse=impulse * 2**bits, keep=keep, bits=bits, width=shape[0])
         self.s_in, self.third_in = InPort(shape=shape), InPort(shape=shape)
         self.y1_out, self.y2_out, self.y3_out = (OutPort(shape=shape) for _ in range(3))
 
@@ -264,14 +265,16 @@ class PyPostTraces(PyLoihiProcessModel):
 
     def __init__(self, proc_params):
         super().__init__(proc_params)
-        self.impulse, self.kept = proc_params["impulse"], proc_params["keep"]
-        self.y1, self.spikes = (np.zeros(proc_params["width"], np.int32) for _ in range(2))
+        self.impulse, self.kept, self.bits = (proc_params[k] for k in ("impulse", "keep", "bits"))
+        self.y1, self.y2, self.spikes = (np.zeros(proc_params["width"], np.int64) for _ in range(3))
 
     def run_spk(self):
-        self.y1 = np.floor(self.y1 * self.kept + self.impulse * self.spikes).astype(np.int32)
+        self.y1 = np.floor(self.y1 * self.kept[0] + self.impulse * self.spikes).astype(np.int64)
         self.spikes = self.s_in.recv()
-        self.y1_out.send(self.y1)
-        self.y2_out.send(self.third_in.recv())
+        self.y2 = np.floor(self.y2 * self.kept[1] + (self.third_in.recv().astype(np.int64) << self.bits))
+        self.y2, half = self.y2.astype(np.int64), 2**self.bits // 2
+        self.y1_out.send(((self.y1 + half) >> self.bits).astype(np.int32))
+        self.y2_out.send(((self.y2 + half) >> self.bits).astype(np.int32))
         self.y3_out.send(np.zeros(self.y1.shape, np.int32))
 
 
@@ -414,7 +417,7 @@ def watch(rule, connection, neurons, third_inputs):
     """Let a learning connection know its target's spikes and, of a three-factor rule, what else comes from there."""
     neurons.s_out.connect(connection.s_in_bap)
     if rule["third_factor"]:
-        traces = PostTraces(neurons.s_out.shape, *rule["y1"])
+        traces = PostTraces(neurons.s_out.shape, rule["y1"][0], (rule["y1"][1], rule["y2"][1]), rule["bits"])
         neurons.s_out.connect(traces.s_in)
         for k in ("1", "2", "3"):
             getattr(traces, f"y{k}_out").connect(getattr(connection, f"s_in_y{k}"))

@@ -21,7 +21,9 @@ fraction. An impulse's fraction is 8 bits beside a random number of 7, so that 0
 always. A neuron's spikes before its last of an epoch add their impulse at once, its last where the epoch is replayed.
 
 Three-factor rules (``third_factor``) receive their y from the postsynaptic neuron: y1 <- floor(y1 exp(-1 / tau) +
-impulse s), s its spike of the step before; y2 what arrives in this step over projections with ``third=True``; y3 = 0.
+impulse s), s its spike of the step before; y2 <- floor(y2 exp(-1 / tau) + a), a what arrives in this step over
+projections with ``third=True``; y3 = 0. With ``bits`` of fraction, neurons floor there and send the nearest whole
+number.
 
 Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Fremaux & Gerstner 2016, doi:10.3389/fncir.2015.00085;
 Lava 0.10.0 (``LearningDense``, ``Loihi2FLearningRule``, ``Loihi3FLearningRule``), which the tests run beside this.
@@ -225,10 +227,11 @@ class OnChipRule:
     ----------
     dw, dd, dt : how w, d and t change at the end of an epoch; "" for not at all. See :func:`parse`
     x1, x2, y1, y2, y3 : (impulse, time constant in steps) of the traces; 0..127, and tau >= 0 (0: gone after a step).
-        Of a three-factor rule y1 is the postsynaptic neuron's; y2 and y3 have none
+        Of a three-factor rule y1 and y2 are the postsynaptic neuron's; y2 has no impulse, y3 none and no tau
     epoch : steps, 1..63
     seed : of the random numbers of traces; those that round w, d and t are always the same in Lava
     third_factor : y come from the postsynaptic neuron, y2 being the third factor
+    bits : of fraction that the postsynaptic neuron keeps of y1 and y2, 0..12; 0 is as in Lava's own example
 
     Examples
     --------
@@ -249,6 +252,7 @@ class OnChipRule:
     epoch: int = 1
     seed: int = 0
     third_factor: bool = False
+    bits: int = 0
 
     def __post_init__(self) -> None:
         for name in TRACES:
@@ -257,9 +261,10 @@ class OnChipRule:
                 raise ModelError(
                     f"OnChipRule.{name}: must be (impulse 0..127, tau >= 0 steps); got {getattr(self, name)!r}."
                 )
-            if self.third_factor and name in ("y2", "y3") and np.any(value):
-                raise ModelError(f"OnChipRule.{name}: must be (0, 0) with third_factor; got {getattr(self, name)!r}.")
-        for name, low, high in (("epoch", 1, 63), ("seed", 0, 2**31 - 4)):
+            if self.third_factor and name in ("y2", "y3") and (value[0] or (value[1] and name == "y3")):
+                wanted = "(0, 0)" if name == "y3" else "(0, tau)"
+                raise ModelError(f"OnChipRule.{name}: must be {wanted} with third_factor; got {getattr(self, name)!r}.")
+        for name, low, high in (("epoch", 1, 63), ("seed", 0, 2**31 - 4), ("bits", 0, 12 if self.third_factor else 0)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not low <= value <= high:
                 raise ModelError(f"OnChipRule.{name}: must be an integer, {low} to {high}; got {value!r}.")
@@ -343,7 +348,7 @@ def pack_rules(
         with np.errstate(divide="ignore"):
             return np.where(tau > 0, np.exp(-1 / tau), 0.0)
 
-    own = np.stack((keep(tau[:, 2]), impulse[:, 2]), axis=1)
+    own = np.stack((keep(tau[:, 2]), keep(tau[:, 3]), impulse[:, 2]), axis=1)
     impulse[third, 2:], tau[third, 2:] = 0, STILL
     pre, post = (np.cumsum([0, *(s[k] for s in sizes)]) for k in (0, 1))
 
@@ -353,11 +358,13 @@ def pack_rules(
     period = [max((p.period for k in TARGETS for p in r.products(k)), default=0) for r in rules]
     return onchip.Learners(
         whole(links), whole([r.epoch for r in rules]), whole(period), third.astype(np.int64), whole(modes), own,
+        whole([r.bits for r in rules]),
         keep(tau),
         np.floor(impulse).astype(np.int64), np.rint((impulse - np.floor(impulse)) * 256).astype(np.int64), series,
         whole(products).reshape(-1, 6), whole(factors).reshape(-1, 4), pre[:-1], post[:-1],
         np.zeros(pre[-1], np.int64), np.zeros(post[-1], np.int64), np.zeros((2, pre[-1]), np.int64),
-        np.zeros((3, post[-1]), np.int64), np.zeros(post[-1], np.int64), whole(t), whole(d),
+        np.zeros((3, post[-1]), np.int64), np.zeros(len(rules), np.int64), np.zeros(post[-1], np.int64),
+        np.zeros((2, post[-1]), np.int64), whole(t), whole(d),
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ for one float unit), the largest for which
 - |u| < 2^23 whatever the spikes are: |u| <= 64 A / (1 - k_u^interval), A the larger sum of a neuron's stored weights of
   one sign (times 2^exponent); this holds for all spike trains with at least ``interval`` steps between two spikes;
 - threshold, bias and weights fit their registers;
+- the largest weight of a projection that learns is 255 (:mod:`neuromorphic.on_chip`); all its weights may grow so;
 - a unit that only sums (``Accumulator``) does not reach its threshold, the largest there is, within ``steps`` steps.
 
 A constant current is a bias. Loihi's bias has no beginning: where the current begins s steps late and there is no leak,
@@ -33,6 +34,7 @@ from neuromorphic.fixed_point import (
     IntegerProjection,
     IntegerSource,
 )
+from neuromorphic.on_chip import TOP, LearningReport, on_chip, same_grid, scaled
 from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
 from snn.inputs import SpikeArray, StepCurrent
@@ -80,11 +82,13 @@ class ProjectionReport:
     exponent : weights count 2^exponent times
     snr : power of the weights over that of their errors, dB; inf where all are exact
     lost : synapses whose weight became 0
+    learning : what became of its plasticity rule; None without
     """
 
     exponent: int
     snr: float
     lost: int
+    learning: LearningReport | None = None
 
 
 @dataclass
@@ -108,6 +112,7 @@ class Quantized:
             )
         rows.append("projection: exponent; signal to noise of the weights; synapses lost")
         rows += [f"  {k}: {p.exponent}; {p.snr:.1f} dB; {p.lost}" for k, p in self.projections.items()]
+        rows += [f"{k} learns: {p.learning}" for k, p in self.projections.items() if p.learning]
         return "\n".join(rows)
 
 
@@ -126,6 +131,13 @@ class _Synapses:
     targets: np.ndarray
     x: np.ndarray
     delays: np.ndarray
+    learning: LearningReport | None = None
+    top: float = 0.0  # largest x that learning leads to
+
+    @property
+    def most(self) -> np.ndarray:
+        """Largest |x| that a synapse can have, with its sign."""
+        return np.full(len(self.x), self.top) if self.learning else self.x
 
 
 def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = None) -> Quantized:
@@ -180,7 +192,7 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
     synapses: dict[str, Any] = {}
     for q in net.projections.values():
         if forms[q.target.name] is not None:
-            synapses[q.name] = attempt(_synapses, net, q, dt, forms[q.target.name])
+            synapses[q.name] = attempt(_synapses, net, q, dt, forms[q.target.name], interval)
     for i in net.inputs.values():
         form, owner = forms[i.target.name], f"Input {i.name!r}"
         if form is None:
@@ -258,12 +270,20 @@ def _source(owner: str, model: Any, dt: float, n: int, shift: int, interval: int
     return IntegerSource(n, steps, ids)
 
 
-def _synapses(net: Network, q: Any, dt: float, form: Discrete) -> _Synapses:
+def _synapses(net: Network, q: Any, dt: float, form: Discrete, interval: int) -> _Synapses:
     owner = f"Projection {q.name!r}"
+    if q.short_term is not None or q.axonal_delay:
+        raise ExportError(f"{owner}: short-term plasticity and axonal delays have no counterpart. Leave them out.")
+    learning, top = None, 0.0
     if q.plasticity is not None:
-        raise ExportError(
-            f"{owner}.plasticity: must be None; got {q.plasticity!r}. Run it first, and give the weights."
-        )
+        seed = stream_key(net.seed, "on-chip learning", q.name)[0] % (2**31 - 4)
+        learning = on_chip(owner, q.plasticity, dt, interval, int(seed))
+        top = float(q.plasticity.params["w_max"] * form.factor[0])
+        if np.any(form.factor != form.factor[0]) or top <= 0:
+            raise ExportError(
+                f"{owner}.plasticity: all target neurons must have one unit of weight, > 0; got {form.factor.min():g} "
+                f"to {form.factor.max():g}. Give the population one parameter for all."
+            )
     edges = draw_edges(net, q, 1)
     sources = edges.sources.astype(np.int64)
     targets = np.repeat(np.arange(q.target.n), np.diff(edges.indptr))
@@ -275,12 +295,18 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete) -> _Synapses:
             f"{owner}.delay: must be at most {(MAX_DELAY + 1 - form.late) * dt:g} ms (6 bits of steps); got "
             f"{steps.max() * dt:g}. Shorten it, or use a larger dt."
         )
+    if learning and np.any(delays):
+        raise ExportError(
+            f"{owner}.delay: must be one step, {dt:g} ms, where weights learn, and the model not LIFExp (on chip no "
+            f"such connection has delays); got {delays.max()} steps more. Shorten it."
+        )
     _, first, pair = np.unique(sources * q.target.n + targets, return_index=True, return_inverse=True)
     if np.any(delays != delays[first][pair]):
         raise ExportError(f"{owner}.delay: a pair joined twice must have one delay. Give the rule multapses=False.")
-    return _Synapses(
-        q.source.name, q.target.name, sources[first], targets[first], np.bincount(pair, x, len(first)), delays[first]
-    )
+    if learning and len(first) < len(pair):
+        raise ExportError(f"{owner}.plasticity: a pair joined twice cannot learn. Give the rule multapses=False.")
+    total = np.bincount(pair, x, len(first))
+    return _Synapses(q.source.name, q.target.name, sources[first], targets[first], total, delays[first], learning, top)
 
 
 def _current(i: Input, form: Discrete, dt: float) -> None:
@@ -322,10 +348,16 @@ def _population(
     dv = np.minimum(np.rint(4096 * form.loss_v), 4095).astype(np.int64)
     keep = 1.0 - ((4095 - du) / 4096.0) ** interval  # a train of unit jumps stays below 1 / keep
     up, down = (
-        sum((np.bincount(s.targets, np.maximum(sign * s.x, 0), n) for s in into.values()), np.zeros(n))
+        sum((np.bincount(s.targets, np.maximum(sign * s.most, 0), n) for s in into.values()), np.zeros(n))
         for sign in (1, -1)
     )
-    largest = max((float(np.max(np.abs(s.x), initial=0)) for s in into.values()), default=0.0)
+    largest = max((float(np.max(np.abs(s.most), initial=0)) for s in into.values()), default=0.0)
+    tops = [s.top for s in into.values() if s.learning]
+    if tops and not same_grid(tops):
+        raise ExportError(
+            f"Population {name!r}: w_max of the projections that learn must differ by powers of 2 alone (each is 255 "
+            "on the chip, times a power of 2). Choose them so."
+        )
     limits = (  # (what must fit at scale 1, into what)
         (np.max(np.maximum(up, down) / keep + np.abs(form.u)), STATE_LIMIT - 1),
         (np.max(np.abs(form.bias)), TOP_BIAS),
@@ -334,6 +366,7 @@ def _population(
     )  # fmt: skip
     scale = 0.999 * min(most / need for need, most in limits if need > 0)
     while True:
+        scale = scaled(scale, tops)
         stored = {k: _store(s, scale) for k, s in into.items()}
         high, low = (_largest_input(into, stored, n, sign) * 64.0 / keep for sign in (1, -1))
         u = np.rint(form.u * scale).astype(np.int64)
@@ -376,11 +409,12 @@ def _population(
     for k, s in into.items():
         weights, exponent, mode = stored[k]
         projections[k] = IntegerProjection(
-            s.source, s.target, s.sources, s.targets, weights, s.delays, exponent, sign_mode=mode
-        )
+            s.source, s.target, s.sources, s.targets, weights, s.delays, exponent, sign_mode=mode,
+            learning=None if s.learning is None else s.learning.rule,
+        )  # fmt: skip
         error = np.sum((weights * (2.0**exponent * 64 / scale) - s.x) ** 2)
         snr = math.inf if error == 0 else 10 * math.log10(np.sum(s.x**2) / error)
-        reports[k] = ProjectionReport(exponent, snr, int(np.sum((weights == 0) & (s.x != 0))))
+        reports[k] = ProjectionReport(exponent, snr, int(np.sum((weights == 0) & (s.x != 0))), s.learning)
     return neurons, projections, report, reports
 
 
@@ -397,6 +431,11 @@ def _tau(loss: np.ndarray, dt: float) -> np.ndarray:
 def _store(s: _Synapses, scale: float) -> tuple[np.ndarray, int, int]:
     """(weights, exponent, sign mode): the finest exponent with which the largest weight fits."""
     exact = s.x * scale / 64
+    if s.learning:
+        exponent = round(math.log2(s.top * scale / 64 / TOP))
+        if exponent < -8:
+            raise ExportError(f"Projection to {s.target!r}: w_max is too small beside the other weights to learn.")
+        return np.rint(exact / 2.0**exponent).astype(np.int64), exponent, EXCITATORY
     low, high = np.min(exact, initial=0.0), np.max(exact, initial=0.0)
     mode = EXCITATORY if low >= 0 else INHIBITORY if high <= 0 else MIXED
     grid, top = (2, 254) if mode == MIXED else (1, 255)
@@ -411,6 +450,7 @@ def _largest_input(into: dict[str, _Synapses], stored: dict[str, Any], n: int, s
     total = np.zeros(n)
     for k, s in into.items():
         weights, exponent, _ = stored[k]
+        weights = np.full(len(weights), TOP) if s.learning else weights
         total += np.bincount(s.targets, np.maximum(sign * weights, 0), n) * 2.0**exponent
     return total
 

@@ -70,15 +70,19 @@ def gather(result: IntegerResult, net: IntegerNetwork, mapping: Mapping) -> Inte
         if all(part in result.u for part, *_ in spans):
             for whole, parts in ((u, result.u), (v, result.v)):
                 whole[name] = np.concatenate([parts[part] for part, *_ in spans], axis=1)
-    learned = {}
+    learned, updates = {}, {}
     for name, q in net.projections.items():
         if q.learning is not None:
-            learned[name] = np.empty((3, len(q.targets)), np.int64)
+            learned[name], updates[name] = np.empty((3, len(q.targets)), np.int64), 0
             for part, low, high in _spans(q.target, net, mapping):
                 label = name if part == q.target else f"{name}@{part.rpartition('@')[2]}"
                 if label in result.learned:
                     learned[name][:, (q.targets >= low) & (q.targets < high)] = result.learned[label]
-    return replace(result, steps=steps, ids=ids, values=values, u=u, v=v, wraps=wraps, clips=clips, learned=learned)
+                    updates[name] += result.updates[label]
+    return replace(
+        result, steps=steps, ids=ids, values=values, u=u, v=v, wraps=wraps, clips=clips, learned=learned,
+        updates=updates,
+    )  # fmt: skip
 
 
 def _receives(net: IntegerNetwork, target: str, low: int, high: int) -> bool:

@@ -2,8 +2,9 @@
 
 Synaptic memory is counted as nengo-loihi does for Loihi 1: each source neuron and projection that reaches a core has a
 list there, in blocks of up to 64 synapses; a block has a header of 10 bits and is rounded up to words of 64; a synapse
-takes its weight bits, delay bits and the bits of a neuron's index. For Loihi 2 the layout is not public; the same is
-assumed.
+takes its weight bits, delay bits and the bits of a neuron's index; one that learns 9 bits of weight (8 where weights
+have one sign) and 9 of each tag that its rule reads or changes, Lava's widths. For Loihi 2 the layout is not public;
+the same is assumed.
 """
 
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from kernels.errors import ExportError, ModelError
 from kernels.jit import jit
 from kernels.spec import nearest
-from neuromorphic.fixed_point import IntegerNetwork
+from neuromorphic.fixed_point import MIXED, IntegerNetwork
 
 WORD, HEADER, BLOCK = 64, 10, 64
 DAVIES = "Davies et al. 2018, doi:10.1109/MM.2018.112130359"
@@ -34,7 +35,7 @@ class Limit:
 
 @dataclass(frozen=True)
 class Chip:
-    """Limits of a chip: cores, and per core neurons, bits of synaptic memory, axons in and out."""
+    """Limits of a chip: cores, and per core neurons, bits of synaptic memory, axons in and out, kinds of x1 and x2."""
 
     name: str
     cores: Limit
@@ -42,16 +43,17 @@ class Chip:
     memory: Limit
     axons_in: Limit
     axons_out: Limit
+    pre_traces: Limit
 
 
 CHIPS = {
     "loihi1": Chip(
         "Loihi 1", Limit(128, DAVIES), Limit(1024, DAVIES), Limit(128 * 1024 * 8, DAVIES), Limit(4096, DAVIES),
-        Limit(4096, DAVIES),
+        Limit(4096, DAVIES), Limit(3, "nengo-loihi 1.1.0, whose authors call it unconfirmed"),
     ),
     "loihi2": Chip(
         "Loihi 2", Limit(120, "Lava 0.10.0, logical cores of N3; the brief says 128"), Limit(8192, BRIEF),
-        Limit(128 * 1024 * 8, BRIEF), Limit(None, "-"), Limit(None, "-"),
+        Limit(128 * 1024 * 8, BRIEF), Limit(None, "-"), Limit(None, "-"), Limit(None, "-"),
     ),
 }  # fmt: skip
 
@@ -145,6 +147,17 @@ def map_network(net: IntegerNetwork, chip: str = "loihi2", chips: int = 1) -> Ma
                 f"Core {c} ({inside}): sends {axons[c]:,} axons; {limits.name} allows {limits.axons_out.value:,}. "
                 "Connect to fewer populations, or use smaller ones."
             )
+    kinds: dict[int, set[tuple[tuple[float, float], ...]]] = {}
+    for p in net.projections.values():
+        if p.learning is not None:
+            for c in np.unique(core[p.targets + net.first[p.target]]).tolist():
+                kinds.setdefault(c, set()).add((p.learning.x1, p.learning.x2))
+    for c, found in sorted(kinds.items()):
+        if limits.pre_traces.value is not None and len(found) > limits.pre_traces.value:
+            problems.append(
+                f"Core {c}: {len(found)} kinds of presynaptic traces; {limits.name} allows {limits.pre_traces.value}. "
+                "Let rules have the same x1 and x2."
+            )
     cores, last = len(used), int(chips) * (limits.cores.value or 1)
     if cores > last:
         first = np.searchsorted(core, last)
@@ -217,7 +230,8 @@ class _Rows:
             targets.append(p.targets + net.first[p.target])
             keys.append(row + at)
             delay = int(np.max(p.delays, initial=0)).bit_length()
-            widths.append(np.full(len(sources), p.bits + delay + index))
+            bits = p.bits if p.learning is None else 8 + (p.sign_mode == MIXED) + 9 * len(p.learning.tags)
+            widths.append(np.full(len(sources), bits + delay + index))
             self.owners.append((sources + net.first[p.parts[0]], at))
             at += len(sources)
         none = np.empty(0, np.int64)

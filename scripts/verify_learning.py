@@ -12,6 +12,7 @@ import numpy as np
 from lava_fuzz import worker
 from verify_common import Line, Options, say
 
+import snn
 from neuromorphic.fixed_point import (
     EXCITATORY,
     INHIBITORY,
@@ -23,6 +24,8 @@ from neuromorphic.fixed_point import (
 )
 from neuromorphic.lava import export_lava, lava_python, run_lava
 from neuromorphic.learning import TARGETS, VARIABLES, Learned, OnChipRule, learn
+from neuromorphic.quantization import quantize
+from plasticity import STDPPair
 
 BITS = {"x0": 1, "y0": 1, "w": 9, "d": 9, "t": 9}
 
@@ -180,7 +183,7 @@ def reward_network(seed: int, n: int = 40, steps: int = 400) -> IntegerNetwork:
     when, which = np.nonzero(rng.random((steps, 30)) < 0.1)
     rule = OnChipRule(
         dt="2^-1*x1*y0 - 2^-2*y1*x0 - 2^-4*u0*t", dw="2^1*u0*t*y2", x1=(24, 10), y1=(20.5, 12),
-        epoch=int(rng.integers(1, 4)), seed=seed, third_factor=True,
+        y2=(0, 4.0 * (seed % 2)), epoch=int(rng.integers(1, 4)), seed=seed, third_factor=True, bits=5 * (seed % 2),
     )  # fmt: skip
     sources, targets = np.nonzero(rng.random((30, n)) < 0.5)
     weights = rng.integers(20, 120, len(sources))
@@ -213,5 +216,65 @@ def learning_networks(options: Options) -> list[Line]:
         lines.append(
             Line(f"{make.__doc__.split(':')[0].rstrip('.')}, 400 steps, {len(seeds)} seeds: spikes, u, v, w, d, t",
                  "Lava 0.10.0", text, "all equal", equal == len(seeds) and min(moved) > 0.3)
+        )  # fmt: skip
+    return lines
+
+
+def correlated_inputs(seed: int, steps: int, mu: float) -> snn.Network:
+    """30 inputs at 20 Hz onto 10 neurons by pair STDP; the first 10 inputs share half of their spikes."""
+    rng = np.random.default_rng(seed)
+    own, common = rng.random((steps, 30)) < 0.02, rng.random(steps) < 0.02
+    own[:, :10] = np.where(rng.random((steps, 10)) < 0.5, common[:, None], own[:, :10])
+    for t in range(1, steps):  # at least 5 steps apart
+        own[t] &= ~own[max(t - 4, 0) : t].any(axis=0)
+    when, which = np.nonzero(own)
+    net = snn.Network(seed=seed)
+    src = net.population("in", 30, snn.SpikeArray(when + 1.0, which))
+    out = net.population("out", 10, snn.CubaLIF(alpha=0.0, beta=0.9, v_th=1.0))
+    rule = STDPPair(tau_plus=17.0, tau_minus=34.0, lambda_=0.005, alpha=0.53, mu_plus=mu, mu_minus=mu, w_max=0.4)
+    net.connect(src, out, snn.all_to_all(), weight=snn.uniform(0.1, 0.3), delay=1.0, plasticity=rule, name="learns")
+    net.record(out, "spikes")
+    return net
+
+
+def stdp_on_loihi(options: Options) -> list[Line]:
+    """Pair STDP of a float network, quantised: which inputs win, beside the float network; Lava for one seed."""
+    steps = 20_000 if options.quick else 100_000
+    lines = []
+    for mu in (0.0, 1.0):
+        found = []
+        for seed in range(2 if options.quick else 5):
+            net = correlated_inputs(seed, steps, mu)
+            sim = snn.Simulation(net, dt=1.0)
+            spikes = len(sim.run(float(steps)).spikes["out"])
+            sources, targets, weights, _ = sim.connections("learns")
+            floats = np.zeros((30, 10))
+            floats[sources, targets] = weights / 0.4
+            quantized = quantize(net, 1.0, interval=5)
+            result = quantized.network.run(steps)
+            p = quantized.network.projections["learns"]
+            integers = np.zeros((30, 10))
+            integers[p.sources, p.targets] = result.learned["learns"][0] / 255
+            together = np.corrcoef(floats.ravel(), integers.ravel())[0, 1]
+            means = [x[part].mean() for x in (floats, integers) for part in (slice(0, 10), slice(10, 30))]
+            found.append([*means, together, result.ids["out"].size / spikes])
+            say(f"mu {mu:g}, seed {seed}: {np.round(found[-1], 3)}, wraps {result.wraps['out'].max()}")
+            if seed == 0:
+                say(str(quantized))
+                with tempfile.TemporaryDirectory() as folder:
+                    run = run_lava(export_lava(quantized.network, Path(folder) / "b", 2000))
+        a = np.array(found)
+        text = (
+            f"weights / w_max of correlated inputs {a[:, 0].mean():.3f} float, {a[:, 2].mean():.3f} integers; of the "
+            f"others {a[:, 1].mean():.3f}, {a[:, 3].mean():.3f}; correlation of single weights {a[:, 4].min():.2f} to "
+            f"{a[:, 4].max():.2f}; spikes {a[:, 5].min():.2f} to {a[:, 5].max():.2f} of the float ones; 2000 steps in "
+            f"Lava equal: {run.equal}"
+        )
+        apart = np.abs(a[:, :2] - a[:, 2:4]).max()
+        parted = np.all(a[:, 0] > a[:, 1]) and np.all(a[:, 2] > a[:, 3])
+        passed = bool(apart < 0.1 and parted and run.equal)
+        lines.append(
+            Line(f"pair STDP, mu {mu:g}, {len(a)} seeds of {steps:,} steps: mean weight of both kinds of input",
+                 "float network", text, "0.1 w_max apart at most; Lava equal", passed)
         )  # fmt: skip
     return lines

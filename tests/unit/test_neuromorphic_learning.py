@@ -79,7 +79,9 @@ def test_what_is_no_rule_is_named(text, why):
         ({"dw": "x0", "x1": (128, 1)}, "x1: must be \\(impulse 0..127, tau >= 0 steps\\); got"),
         ({"dw": "x0", "y1": (1, -1)}, "y1"),
         ({"dw": "x0", "y1": 3}, "y1"),
-        ({"dw": "x0", "y2": (1, 1), "third_factor": True}, "y2: must be \\(0, 0\\)"),
+        ({"dw": "x0", "y2": (1, 1), "third_factor": True}, "y2: must be \\(0, tau\\)"),
+        ({"dw": "x0", "y3": (0, 1), "third_factor": True}, "y3: must be \\(0, 0\\)"),
+        ({"dw": "x0", "bits": 1}, "bits: must be an integer, 0 to 0"),
         ({"dw": "u1*t", "dt": "u2*t"}, "same k"),
     ],
 )
@@ -153,7 +155,7 @@ def network(seed, third):
     n, steps = 12, 120
     when, which = np.nonzero(rng.random((steps, 8)) < 0.2)
     rule = OnChipRule(dw="2^-2*x1*y0 - 2^-3*w*y1*x0 + u1*t*y2", dt="2^-1*y1*x0 - 2^-3*u1*t", dd="x0", x1=(20.5, 15),
-                      y1=(20, 9), epoch=3, seed=seed, third_factor=third)  # fmt: skip
+                      y1=(20, 9), y2=(0, 3), epoch=3, seed=seed, third_factor=third, bits=4 * third)  # fmt: skip
 
     def edges(source, k, low, **more):
         sources, targets = np.nonzero(rng.random((k, n)) < 0.6)
@@ -184,12 +186,13 @@ def test_a_network_learns_what_its_spikes_say(third):
         weights[at] = effective_weights(p.weights, 8, p.sign_mode)
         y = np.zeros((steps, 3, 12), np.int64) if third else None
         if third:
-            q, y1 = net.projections["reward"], np.zeros(12)
+            q, y1, y2 = net.projections["reward"], np.zeros(12), np.zeros(12)
             matrix = np.zeros((8, 12), np.int64)
             matrix[q.sources, q.targets] = effective_weights(q.weights, 8, q.sign_mode)
             for t in range(1, steps):
-                y1 = np.floor(y1 * np.exp(-1 / 9) + 20 * spikes["out"][t - 1])
-                y[t, 0], y[t, 1] = y1, spikes["in"][t - 1] @ matrix
+                y1 = np.floor(y1 * np.exp(-1 / 9) + 16 * 20 * spikes["out"][t - 1])
+                y2 = np.floor(y2 * np.exp(-1 / 3) + 16 * (spikes["in"][t - 1] @ matrix))
+                y[t, 0], y[t, 1] = (np.floor(x / 16 + 0.5) for x in (y1, y2))
         alone = learn(p.learning, spikes[p.source], spikes["out"], weights, y=y, sign_mode=p.sign_mode)
         for found, wanted in zip(result.learned[name], (alone.w, alone.d, alone.t), strict=True):
             assert np.array_equal(found, wanted[-1][at])

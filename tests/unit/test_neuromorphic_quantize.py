@@ -141,6 +141,7 @@ def network(model=None, source=None, interval=1, **connection):
     return net
 
 
+STDP = plasticity.STDPPair
 EXP = {"tau_syn_ex": 5.0, "tau_syn_in": 5.0, "t_ref": 0.0}
 REFUSED = {
     "model": (network(snn.Izhikevich()), "Population 'pop'.model: must be one of .*CubaLIF.*; got Izhikevich"),
@@ -154,7 +155,13 @@ REFUSED = {
     "threshold": (network(snn.CubaLIF(v_th=0.0)), "Population 'pop'.v_th: must be above v_reset"),
     "delay": (network(delay=64.0), "Projection 'in->pop'.delay: must be at most 63 ms .* got 64"),
     "Poisson": (network(source=snn.Poisson(rate=10.0)), "Population 'in': must be a SpikeArray; got Poisson"),
-    "plastic": (network(plasticity=plasticity.STDPPair()), "Projection 'in->pop'.plasticity: must be None"),
+    "rule": (network(plasticity=plasticity.STDPTriplet()), "Projection 'in->pop'.plasticity: must be STDPPair; got"),
+    "powers": (network(plasticity=STDP(mu_plus=0.5)), "Projection 'in->pop'.plasticity.mu_plus: must be 0 or 1"),
+    "slow trace": (network(plasticity=STDP(tau_plus=400.0)), "Projection 'in->pop'.plasticity: a trace of 400 steps"),
+    "slow learning": (network(plasticity=STDP(lambda_=1e-6)), "Projection 'in->pop'.plasticity.lambda_: a pair must"),
+    "late learning": (network(plasticity=STDP(), delay=2.0), "Projection 'in->pop'.delay: must be one step, 1 ms"),
+    "two units": (network(snn.CubaLIF(w_in=[1.0, 2.0]), plasticity=STDP()), "'in->pop'.plasticity: all target neurons"),
+    "short-term": (network(short_term=plasticity.TsodyksMarkram()), "Projection 'in->pop': short-term plasticity"),
     "twice": (network(source=snn.SpikeArray([2.0, 2.0], [0, 0])), "Population 'in'.times: .* once in 1 steps"),
     "too strong": (network(snn.CubaLIF(alpha=0.999), weight=1e5), "Population 'pop': a threshold of 1 is less than"),
 }

@@ -1,5 +1,6 @@
 """Limits of chips, each just below and just above; counts and energy worked out by hand."""
 
+import dataclasses
 import doctest
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 import neuromorphic.targets
 from kernels.errors import ExportError, ModelError
-from neuromorphic import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, cost, map_network
+from neuromorphic import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, OnChipRule, cost, map_network
 from neuromorphic.targets import bits_of_row
 
 
@@ -124,3 +125,40 @@ def test_counts_and_energy():
 
 def test_doctests():
     assert doctest.testmod(neuromorphic.targets).failed == 0
+
+
+def learning(count, **rule):
+    """One neuron; ``count`` projections that learn, each by a rule with its own x1."""
+    source = {f"s{k}": IntegerSource(2, [1, 4], [0, 1]) for k in range(count)}
+    rules = [OnChipRule(**{"dw": "x1*y0 - y1*x0"} | rule, x1=(16, 5 + k), y1=(16, 5)) for k in range(count)]
+    edges = {k: IntegerProjection(k, "p", [0, 1], [0, 0], [5, 5], learning=r)
+             for k, r in zip(source, rules, strict=True)}  # fmt: skip
+    return IntegerNetwork({"p": IntegerLIF(1, vth=100)}, source, edges)
+
+
+def test_kinds_of_presynaptic_traces():
+    assert map_network(learning(3), "loihi1").cores == 1
+    with pytest.raises(ExportError, match="Core 0: 4 kinds of presynaptic traces; Loihi 1 allows 3. Let rules"):
+        map_network(learning(4), "loihi1")
+    assert map_network(learning(4), "loihi2").cores == 1  # no public limit
+
+
+def test_memory_of_synapses_that_learn():
+    """8 bits of weight, or 9 with a sign, 10 of index, 9 a tag: two lists of a synapse."""
+    for rule, sign, bits in (({}, 2, 18), ({}, 1, 19), ({"dt": "x0"}, 2, 27), ({"dt": "x0", "dw": "u1*d"}, 1, 37)):
+        net = learning(1, **rule)
+        net.projections["s0"].sign_mode = sign
+        assert map_network(net, "loihi1").memory.tolist() == [2 * bits_of_row(1, bits)]
+
+
+def test_updates_of_synapses_are_counted():
+    """Two sources spike once each, one step apart: in the epoch of 2 steps each wakes its synapse; 120 pJ an update."""
+    net = learning(1, epoch=2)
+    result = net.run(10)
+    found = cost(net, result, 10, "loihi1")
+    assert not result.ids["p"].size and found.updates == result.updates["s0"] == 2
+    assert "learning: 2 updates of synapses" in str(found)
+    still = dataclasses.replace(result, updates={})
+    without = cost(net, still, 10, "loihi1")
+    assert found.energy["davies2018"] - without.energy["davies2018"] == pytest.approx(0.24)
+    assert found.energy["sanafe-loihi1"] == without.energy["sanafe-loihi1"] and "without learning" in str(found)

@@ -1,0 +1,91 @@
+"""Float rules as on-chip rules: the STDP window that comes out, and weights from 0 to w_max."""
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+from kernels.errors import ExportError
+from neuromorphic import quantize
+from neuromorphic.learning import learn
+from neuromorphic.on_chip import on_chip
+
+
+def change(rule, distance, start, runs=60, pairs=8, gap=150):
+    """Mean change of a weight by an isolated pair, post ``distance`` steps after pre; random numbers differ by run."""
+    found = []
+    for seed in range(runs):
+        at = 40 + np.arange(pairs) * gap + np.random.default_rng(seed).integers(0, 30, pairs)
+        pre, post = np.zeros((2, pairs * gap, 1))
+        pre[at], post[at + distance] = 1, 1
+        w = learn(dataclasses.replace(rule, seed=seed), pre, post, np.full((1, 1), start), sign_mode=2).w[:, 0, 0]
+        found.append((w[-1] - start) / pairs)
+    return np.mean(found), np.std(found) / math.sqrt(runs)
+
+
+@pytest.mark.parametrize("interval", [1, 6])
+@pytest.mark.parametrize("distance", [-20, -4, -1, 0, 1, 4, 20])
+def test_a_pair_changes_weights_as_the_float_rule_says(interval, distance):
+    """Mean change of 480 pairs within 5 standard errors (14 tests, p < 1e-5) and the errors that the report states."""
+    tau, rate, alpha = 12.0, 0.01, 1.3
+    rule = plasticity.STDPPair(tau_plus=tau, tau_minus=tau, lambda_=rate, alpha=alpha, mu_plus=0, mu_minus=0)
+    report = on_chip("P", rule, 1.0, interval, 0)
+    for asked, real in (report.potentiation, report.depression):
+        assert abs(real / asked - 1) < 1e-3
+    seen = distance + 1 if distance >= 0 else distance  # a step late; depression: one step of distance ahead
+    expected = 255 * rate * (math.exp(-seen / tau) if distance >= 0 else -alpha * math.exp(seen / tau))
+    mean, error = change(report.rule, distance, 128)
+    assert error < 0.2 and abs(mean - expected) < 5 * error + 0.02 * abs(expected) + 0.02 * 255 * rate * (distance == 0)
+
+
+def test_depression_and_potentiation_scale_with_the_weight():
+    """mu 1: a pair changes w by a part of w, or of what is left to w_max; five bits of the product are made up for."""
+    rule = plasticity.STDPPair(tau_plus=12.0, tau_minus=12.0, lambda_=0.05, alpha=1.0, mu_plus=1, mu_minus=1)
+    report = on_chip("P", rule, 1.0, 6, 0)
+    assert max(report.lost) == 5 and "5" in str(report)
+    for start in (40, 200):
+        for distance, expected in (
+            (3, 0.05 * (255 - start) * math.exp(-4 / 12)),
+            (-4, -0.05 * start * math.exp(-4 / 12)),
+        ):
+            mean, error = change(report.rule, distance, start, pairs=1)
+            assert abs(mean - expected) < 5 * error + 0.03 * abs(expected) + 0.02, (start, distance, mean, expected)
+
+
+def learning(w_max=0.4, **rule):
+    net = snn.Network(seed=5)
+    src = net.population("in", 4, snn.SpikeArray([2.0, 12.0], [0, 1]))
+    out = net.population("out", 3, snn.CubaLIF(alpha=0.0, beta=0.9))
+    rule = {"mu_plus": 0, "mu_minus": 0} | rule
+    net.connect(src, out, snn.all_to_all(), weight=snn.uniform(0.0, w_max), delay=1.0, name="a",
+                plasticity=plasticity.STDPPair(w_max=w_max, **rule))  # fmt: skip
+    return net
+
+
+def test_the_largest_weight_is_w_max_and_cannot_wrap():
+    net = learning()
+    quantized = quantize(net, 1.0)
+    p, about = quantized.network.projections["a"], quantized.populations["out"]
+    assert 0.4 * about.scale / 64 / 2.0**p.exponent == pytest.approx(255, rel=1e-12)
+    assert p.sign_mode == 2 and p.learning == quantized.projections["a"].learning.rule
+    assert 0 <= about.headroom < 1.1  # all four at w_max: a power of 2 at most is lost
+    assert "a learns: dw = " in str(quantized)
+    exact = snn.Simulation(net, 1.0).connections("a")[2] / 0.4 * 255
+    order = np.lexsort((p.targets, p.sources))
+    assert np.abs(np.sort(p.weights[order]) - np.sort(exact)).max() <= 0.5 + 1e-6
+
+
+def test_several_projections_that_learn_share_a_grid():
+    net = learning()
+    again = {"delay": 1.0, "weight": 0.01}
+    net.connect("in", "out", snn.all_to_all(), plasticity=plasticity.STDPPair(w_max=0.05), name="b", **again)
+    both = quantize(net, 1.0).network.projections
+    assert both["a"].exponent - both["b"].exponent == 3
+    net.connect("in", "out", snn.all_to_all(), plasticity=plasticity.STDPPair(w_max=0.06), name="c", **again)
+    with pytest.raises(
+        ExportError, match="Population 'out': w_max of the projections that learn must differ by powers"
+    ):
+        quantize(net, 1.0)
