@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
-from kernels.philox import stream_key
 from neuromorphic.discrete import Discrete, discrete
 from neuromorphic.fixed_point import (
     EXCITATORY,
@@ -34,8 +33,7 @@ from neuromorphic.fixed_point import (
     IntegerProjection,
     IntegerSource,
 )
-from snn.compile_edges import draw_edges, edge_values
-from snn.distributions import Distribution
+from snn import drawn
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Input, Network, Population
 
@@ -265,11 +263,8 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete) -> _Synapses:
         raise ExportError(
             f"{owner}.plasticity: must be None; got {q.plasticity!r}. Run it first, and give the weights."
         )
-    edges = draw_edges(net, q, 1)
-    sources = edges.sources.astype(np.int64)
-    targets = np.repeat(np.arange(q.target.n), np.diff(edges.indptr))
-    x = edge_values(net, q, edges, 0, "float64") * form.factor[targets]
-    steps = np.maximum(1, np.rint(edge_values(net, q, edges, 1, "float64") / dt).astype(np.int64))
+    sources, targets, weights, steps = drawn.synapses(net, q, dt)
+    x = weights * form.factor[targets]
     delays = steps - 1 + form.late
     if delays.size and delays.max() > MAX_DELAY:
         raise ExportError(
@@ -306,9 +301,7 @@ def _current(i: Input, form: Discrete, dt: float) -> None:
 
 
 def _direct(net: Network, i: Input, form: Discrete) -> _Synapses:
-    weight = i.weight
-    if isinstance(weight, Distribution):
-        weight = weight.draw(i.target.n, stream_key(net.seed, "input weight", i.name))
+    weight = drawn.input_weight(net, i)
     if weight is None or np.shape(weight) not in ((), (i.target.n,)):
         raise ExportError(f"Input {i.name!r}: must be spikes with one weight, or one a neuron.")
     ids = np.arange(i.target.n)
