@@ -22,8 +22,8 @@ from kernels.errors import ExportError, ModelError
 from neuromorphic.discrete import Discrete, discrete, lateness
 from neuromorphic.levels import levels
 from neuromorphic.nir_import import bias_neuron, from_nir, nir_package
+from snn import drawn
 from snn.compile import delay_steps
-from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Input, Network, Population
@@ -316,10 +316,8 @@ class _Build:
         owner = f"Projection {q.name!r}"
         if q.plastic:
             raise ExportError(f"{owner}: changes as it runs; NIR is static. Run it first, and give the weights.")
-        edges = draw_edges(self.net, q, 1)
-        targets = np.repeat(np.arange(q.target.n), np.diff(edges.indptr))
-        weights = edge_values(self.net, q, edges, 0, "float64") * form.factor[targets]
-        steps = np.maximum(1, np.rint(edge_values(self.net, q, edges, 1, "float64") / self.dt).astype(np.int64))
+        sources, targets, weights, steps = drawn.synapses(self.net, q, self.dt)
+        weights = weights * form.factor[targets]
         inside = self.cycle[q.source.name] == self.cycle[q.target.name]
         natural = 1 if inside else self.level[q.target.name] - self.level[q.source.name]
         extra = steps + form.late - natural
@@ -327,21 +325,19 @@ class _Build:
         found = []
         for e in np.unique(extra):
             weight, mine = np.zeros((q.target.n, q.source.n)), extra == e
-            np.add.at(weight, (targets[mine], edges.sources[mine].astype(np.int64)), weights[mine])
+            np.add.at(weight, (targets[mine], sources[mine]), weights[mine])
             found.append(_Link(name, self.names[q.source.name], self.names[q.target.name], weight, int(e), inside))
         return found
 
     def offset(self, q: Any, total: np.ndarray, form: Discrete) -> None:
         """Add the weights of a neuron that fires in every step."""
-        edges = draw_edges(self.net, q, 1)
-        targets = np.repeat(np.arange(q.target.n), np.diff(edges.indptr))
-        steps = np.rint(edge_values(self.net, q, edges, 1, "float64") / self.dt)
+        _, targets, weights, steps = drawn.synapses(self.net, q, self.dt)
         first = self.level[q.target.name] - form.late
         if q.plastic or np.any(steps != first):
             raise ExportError(
                 f"Projection {q.name!r}: an offset must be static, with a delay of {first * self.dt:g} ms."
             )
-        np.add.at(total, targets, edge_values(self.net, q, edges, 0, "float64") * form.factor[targets])
+        np.add.at(total, targets, weights * form.factor[targets])
 
     def current(self, i: Input, total: np.ndarray, form: Discrete) -> None:
         owner, first = f"Input {i.name!r}", self.level[i.target.name] * self.dt
@@ -356,7 +352,7 @@ class _Build:
         total += np.broadcast_to(i.source.amplitudes[0], total.shape) * form.current
 
     def direct(self, i: Input, form: Discrete) -> _Link:
-        owner, weight = f"Input {i.name!r}", i.weight
+        owner = f"Input {i.name!r}"
         if not isinstance(i.source, (Poisson, SpikeArray)) or getattr(i.source, "weights", None) is not None:
             raise ExportError(
                 f"{owner}: must be Poisson or SpikeArray with one weight, or one a neuron; got {i.source!r}. Give it "
@@ -364,9 +360,7 @@ class _Build:
             )
         if isinstance(i.source, Poisson) and i.source.shared:
             raise ExportError(f"{owner}.shared: must be False. Connect a population of one source instead.")
-        if isinstance(weight, Distribution):
-            weight = weight.draw(i.target.n, self.net.stream("input weight", i.name))
-        matrix = np.diag(np.broadcast_to(weight * form.factor, (i.target.n,)))
+        matrix = np.diag(np.broadcast_to(drawn.input_weight(self.net, i) * form.factor, (i.target.n,)))
         source, target = self.names[i.name], self.names[i.target.name]
         return _Link(f"{source}_to_{target}", source, target, matrix, form.late - self.level[i.target.name], False)
 

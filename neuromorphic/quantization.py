@@ -35,8 +35,7 @@ from neuromorphic.fixed_point import (
     IntegerSource,
 )
 from neuromorphic.on_chip import TOP, LearningReport, on_chip, same_grid, scaled
-from snn.compile_edges import draw_edges, edge_values
-from snn.distributions import Distribution
+from snn import drawn
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Input, Network, Population
 
@@ -276,7 +275,7 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete, interval: int) ->
         raise ExportError(f"{owner}: short-term plasticity and axonal delays have no counterpart. Leave them out.")
     learning, top = None, 0.0
     if q.plasticity is not None:
-        seed = stream_key(net.seed, "on-chip learning", q.name)[0] % (2**31 - 4)
+        seed = net.stream("on-chip learning", q.name)[0] % (2**31 - 4)
         learning = on_chip(owner, q.plasticity, dt, interval, int(seed))
         top = float(q.plasticity.params["w_max"] * form.factor[0])
         if np.any(form.factor != form.factor[0]) or top <= 0:
@@ -284,11 +283,8 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete, interval: int) ->
                 f"{owner}.plasticity: all target neurons must have one unit of weight, > 0; got {form.factor.min():g} "
                 f"to {form.factor.max():g}. Give the population one parameter for all."
             )
-    edges = draw_edges(net, q, 1)
-    sources = edges.sources.astype(np.int64)
-    targets = np.repeat(np.arange(q.target.n), np.diff(edges.indptr))
-    x = edge_values(net, q, edges, 0, "float64") * form.factor[targets]
-    steps = np.maximum(1, np.rint(edge_values(net, q, edges, 1, "float64") / dt).astype(np.int64))
+    sources, targets, weights, steps = drawn.synapses(net, q, dt)
+    x = weights * form.factor[targets]
     delays = steps - 1 + form.late
     if delays.size and delays.max() > MAX_DELAY:
         raise ExportError(
@@ -331,9 +327,7 @@ def _current(i: Input, form: Discrete, dt: float) -> None:
 
 
 def _direct(net: Network, i: Input, form: Discrete) -> _Synapses:
-    weight = i.weight
-    if isinstance(weight, Distribution):
-        weight = weight.draw(i.target.n, net.stream("input weight", i.name))
+    weight = drawn.input_weight(net, i)
     if weight is None or np.shape(weight) not in ((), (i.target.n,)):
         raise ExportError(f"Input {i.name!r}: must be spikes with one weight, or one a neuron.")
     ids = np.arange(i.target.n)

@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
+from snn import drawn
 from snn.compile import initial_values, resolve_parameters
-from snn.compile_edges import draw_edges, edge_values
-from snn.distributions import Distribution
 from snn.inputs import Poisson, SpikeArray
 from snn.network import Input, Network, Population, Projection
 from snn.simulation import Simulation
@@ -156,26 +155,21 @@ def _synapses(net: Network, q: Projection, dt: float) -> Synapses:
     if q.short_term is not None:
         raise ExportError(f"{owner}.short_term: must be None; got {q.short_term!r}. Leave it out.")
     assert q.target.spec is not None
-    edges = draw_edges(net, q, 1)
-    targets = np.repeat(np.arange(q.target.n), np.diff(edges.indptr))
-    weights = np.asarray(edge_values(net, q, edges, 0, "float64"), float)
-    steps = np.maximum(1, np.rint(edge_values(net, q, edges, 1, "float64") / dt))
+    sources, targets, weights, steps = drawn.synapses(net, q, dt)
     receptors = [q.target.spec.receptors[k].name for k in q.receptors]
     by_sign = [q.target.spec.receptors[0].name, q.target.spec.receptors[-1].name]
     if np.any(weights > 0) and receptors[0] != by_sign[0] or np.any(weights < 0) and receptors[1] != by_sign[1]:
         raise ExportError(f"{owner}.receptor: the weight's sign must choose it; got {receptors}. Leave receptor out.")
-    return Synapses(q.source.name, q.target.name, edges.sources.astype(np.int64), targets, weights, steps * dt)
+    return Synapses(q.source.name, q.target.name, sources, targets, weights, steps * dt)
 
 
 def _direct(net: Network, i: Input, dt: float, duration: float) -> tuple[Sources, Synapses]:
-    owner, n, weight = f"Input {i.name!r}", i.target.n, i.weight
+    owner, n = f"Input {i.name!r}", i.target.n
     if not isinstance(i.source, (Poisson, SpikeArray)) or getattr(i.source, "weights", None) is not None:
         raise ExportError(
             f"{owner}: must be SpikeArray or Poisson with one weight, or one a neuron; got {i.source!r}. Give a "
             "constant current as the parameter i_e."
         )
-    if isinstance(weight, Distribution):
-        weight = weight.draw(n, net.stream("input weight", i.name))
     source: Any = i.source
     if isinstance(source, SpikeArray):
         code = source.encode(dt, n, owner)  # its steps count from 0: a spike of step 1 comes at 2 dt, and is sent at dt
@@ -183,6 +177,6 @@ def _direct(net: Network, i: Input, dt: float, duration: float) -> tuple[Sources
             raise ExportError(f"{owner}.times: must be later than the first step, {dt:g} ms. Move all by a step.")
         source = SpikeArray(code.event_step * dt, code.event_id.astype(np.int64))
     ids = np.arange(n)
-    weights = np.broadcast_to(np.asarray(weight, float), (n,)).copy()
+    weights = np.broadcast_to(np.asarray(drawn.input_weight(net, i), float), (n,)).copy()
     sent = _drawn(net, i.name, n, source, dt, duration)
     return sent, Synapses(i.name, i.target.name, ids, ids, weights, np.full(n, dt))

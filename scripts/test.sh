@@ -16,6 +16,8 @@ summary=()
 if [[ -z "${VOLLEY_LAVA_PYTHON:-}" ]] && lava="$(bash scripts/lava_env.sh)"; then
     export VOLLEY_LAVA_PYTHON="$lava"
 fi
+# Norse reads NIR without torchvision, for which it asks; where it cannot be had its tests are skipped, and say so.
+"$python" -m pip install --quiet --disable-pip-version-check --no-deps norse==1.1.0 || true
 failed=0
 
 stage() { # stage NAME COMMAND...

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, SimError
+from snn import drawn
 from snn.compile import delay_steps, initial_values, resolve_parameters
-from snn.compile_edges import draw_edges, edge_values
-from snn.distributions import Distribution
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.nest.models import MODELS, PARAMETERS
 from snn.network import SPIKES, Input, Network, Population, Projection
@@ -165,11 +164,8 @@ def _projection(found: Graph, net: Network, p: Projection, dt: float) -> list[st
     delay_steps(p, dt)  # refuses delays below dt
     if problems or p.target.spec is None or p.target.spec.name not in MODELS:
         return problems
-    edges = draw_edges(net, p, 1)
-    targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
-    weights, delays = (edge_values(net, p, edges, which, "float64") for which in (0, 1))
-    delays = np.round(np.maximum(1, np.rint(delays / dt)) * dt, 9)
-    found.connect(p.source.name, p.target.name, edges.sources.astype(np.int64), targets, weights, delays)
+    sources, targets, weights, steps = drawn.synapses(net, p, dt)
+    found.connect(p.source.name, p.target.name, sources, targets, weights, np.round(steps * dt, 9))
     return []
 
 
@@ -190,9 +186,7 @@ def _input(found: Graph, net: Network, entry: Input, dt: float) -> list[str]:
     problems = _receptors(owner, net, target, (entry.receptor,)) if entry.receptor >= 0 else []
     if target.spec is None or target.spec.name not in MODELS or problems:
         return problems
-    weight = entry.weight
-    if isinstance(weight, Distribution):
-        weight = weight.draw(n, net.stream("input weight", entry.name))
+    weight = drawn.input_weight(net, entry)
     name = f"input {entry.name}"
     if isinstance(entry.source, Poisson):
         trains = 1 if entry.source.shared else n

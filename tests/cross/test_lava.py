@@ -1,6 +1,7 @@
 """Integer networks against lava-nc 0.10.0: its process models in fuzzed runs, its runtime through exported bundles."""
 
 import dataclasses
+import json
 import sys
 from pathlib import Path
 
@@ -113,6 +114,26 @@ def test_parts_that_nothing_joins_run_too(python, tmp_path, dense):
     run = run_lava(export_lava(net, tmp_path / "b", 40), python, dense, timeout=240)
     assert run.spikes["alone"].sum() == 20 and run.spikes["b"].sum() == 1 and run.spikes["c"].sum() == 0
     assert run.equal, run.differ
+
+
+def test_a_graph_in_which_lava_deadlocks_is_killed(python, tmp_path):
+    """A neuron that hears itself through no synapse: each of two processes waits for what the other has to send."""
+    loop = IntegerProjection("a", "a", [0], [0], [5])
+    path = export_lava(
+        IntegerNetwork({"a": IntegerLIF(1, bias_mant=100, vth=3)}, {}, {"loop": loop}), tmp_path / "b", 9
+    )
+    assert run_lava(path, python, timeout=240).equal
+    code, graph = (path / "run_lava.py").read_text(), json.loads((path / "network.json").read_text())
+    joined = 'nodes[p["sources"][0]].s_out.connect(connection.s_in)'
+    assert code.count(joined) == 1
+    short = (
+        'place = Place((1,), 0, 1); place.s_out.connect(nodes["a"].a_in); nodes["a"].s_out.connect(place.a_in); break'
+    )
+    (path / "run_lava.py").write_text(code.replace(joined, short))
+    graph["sha256"].pop("run_lava.py")
+    (path / "network.json").write_text(json.dumps(graph))
+    with pytest.raises(BackendUnavailable, match="still running after timeout=5 s and was killed"):
+        run_lava(path, python, timeout=5.0)  # whole, it takes one
 
 
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])

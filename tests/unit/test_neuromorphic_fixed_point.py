@@ -249,6 +249,28 @@ def test_one_neuron_by_hand():
     assert result.steps["n"].size == 0
 
 
+RANGES = {
+    "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 131071),
+    "u": (1 - 2**23, 2**23), "v": (1 - 2**23, 2**23 - 1), "refractory": (0, 63), "vth_lo": (-131072, 0),
+    "weights": (-256, 255), "delays": (0, 62), "exponent": (-8, 7), "bits": (1, 8), "sign_mode": (0, 3),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_each_register_takes_its_range_and_not_one_more(name):
+    def make(x):
+        if hasattr(LIF, name):
+            return getattr(IntegerLIF(1, **{name: x}), name)
+        values = {"weights": 1} | {name: x}
+        return getattr(IntegerProjection("a", "b", [0], [0], **values), name)
+
+    low, high = RANGES[name]
+    assert make(high) == high and (make(low) == low or name == "sign_mode")
+    for x in (low - 1, high + 1):
+        with pytest.raises(ModelError, match=rf"\.{name}: must be {low} to {high}; got {x}"):
+            make(x)
+
+
 LIF, SOURCE = IntegerLIF(3), IntegerSource(2, [1], [0])
 BAD = {
     "du": (lambda: IntegerLIF(2, du=4096), r"IntegerLIF\.du: must be 0 to 4095; got 4096"),

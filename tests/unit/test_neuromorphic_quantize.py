@@ -176,6 +176,7 @@ def test_what_has_no_counterpart_is_refused(case):
 
 def test_just_below_the_limits_is_accepted():
     quantize(network(delay=63.0), 1.0)
+    assert quantize(network(snn.LIFExp(**EXP | {"t_ref": 63.0})), 1.0).network.populations["pop"].refractory[0] == 63
     quantize(network(snn.CubaLIF(beta=1.0)), 1.0)  # no leak is a Loihi neuron
     quantize(network(snn.CubaLIF(alpha=0.9998, beta=0.9998)), 1.0)
 
