@@ -32,7 +32,8 @@ class SpikingReservoir(Reservoir):
     Numerics
     --------
     Filters are exact. Every sequence is simulated from the network's initial state by :class:`snn.Simulation`, with its
-    inputs and plasticity; the description given is not changed.
+    inputs and plasticity; the description given is not changed. :meth:`run`, :meth:`step` and :meth:`generate` (closed
+    loop; currents only) go on from the present state, sample by sample: the same spikes, states equal but for rounding.
 
     Parameters
     ----------
@@ -99,6 +100,7 @@ class SpikingReservoir(Reservoir):
         self.n, self.n_inputs, self.encoder = sum(neurons[k].n for k in names), widths.pop(), encoder
         if encoder is not None:
             self.n_inputs = encoder.inputs(self.n_inputs)
+        self.reset()
 
     def record(self, u: Any) -> dict[str, snn.SpikeRecord]:
         """Spikes of the populations read, by name, in response to the input ``u``, shape (T, n_inputs)."""
@@ -146,6 +148,7 @@ class SpikingReservoir(Reservoir):
         if not 0 < factor < np.inf:
             raise ModelError(f"SpikingReservoir.scaled.factor: must be > 0; got {factor!r}.")
         new, sim = copy.copy(self), None
+        new.reset()
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
         for name, projection in self.net.projections.items():
@@ -190,6 +193,7 @@ class SpikingReservoir(Reservoir):
         sizes = [self.net.populations[k].n for k in self.read]
         goals = dict(zip(self.read, np.split(np.broadcast_to(goal, (self.n,)), np.cumsum(sizes)[:-1]), strict=True))
         new = copy.copy(self)
+        new.reset()
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
         sim = snn.Simulation(new.net, dt=self.dt, threads=self.threads, quiet=True)
@@ -223,6 +227,30 @@ class SpikingReservoir(Reservoir):
                     new.net.projections[name], weight=sim.connections(name)[2]
                 )
         return new
+
+    def reset(self) -> None:
+        """See :class:`Reservoir`."""
+        self._live: tuple[snn.Simulation, np.ndarray] | None = None  # what runs, and the sums of its two filters
+
+    def run(self, u: Any) -> np.ndarray:
+        """See :class:`Reservoir`."""
+        u = series("SpikingReservoir.run.u", u, self.n_inputs)
+        if self.encoder is not None:
+            raise ModelError("SpikingReservoir.run: an encoder takes whole series. Use states(), or currents.")
+        if self._live is None:
+            self._live = self._simulation(self.net, np.zeros((1, self.n_inputs))), np.zeros((2, self.n))
+        sim, sums = self._live
+        constants = [c for c in (self.tau, self.tau_rise) if c > 0.0]
+        keep = np.array([[np.exp(-self.hold / c)] for c in constants])
+        states = np.empty((len(u), self.n))
+        for state, now in zip(states, u, strict=True):
+            for name, w in self.w_in.items():
+                sim.set_current(f"reservoir input of {name}", w @ now)
+            spikes = sim.run(self.hold).spikes
+            for k, tau in enumerate(constants):
+                sums[k] = keep[k] * sums[k] + np.hstack([filtered(spikes[p], self.hold, tau)[0] for p in self.read])
+            state[:] = sums[0] - sums[1]
+        return states
 
     def states(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""

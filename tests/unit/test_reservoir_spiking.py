@@ -89,6 +89,20 @@ def test_fit_and_predict_sequences_of_different_length():
     assert np.array_equal(net.predict(u[2]), out[0])
 
 
+def test_sample_by_sample_is_the_whole_series():
+    u = np.random.default_rng(9).uniform(-1.0, 1.0, (40, 1))
+    net = liquid(network(delay=snn.uniform(1.0, 30.0)), tau_rise=5.0)
+    states = net.states(u)
+    assert np.allclose(np.vstack([net.run(u[:25]), net.run(u[25:])]), states, rtol=0, atol=1e-12)
+    net.scaled(2.0).run(u[:3])  # has a state of its own
+    net.readout = reservoir.Ridge(1.0).fit(states[:-1], u[1:])
+    net.reset()
+    net.run(u[:20])
+    alone = net.generate(10, u[20])  # closed loop: its outputs, given as a series, lead to the same outputs
+    series = np.concatenate([u[:21], alone[:-1]])
+    assert np.allclose(net.predict(series)[20:], alone, rtol=0, atol=1e-9) and np.ptp(alone) > 0.01
+
+
 def test_inhibition_adapts_to_rates_that_differ_and_then_stays():
     u = np.random.default_rng(6).uniform(-1.0, 1.0, 800)
     net = network(i_e=1.6, delay=snn.uniform(1.0, 20.0))
