@@ -25,7 +25,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 from verify_balance import balance_rate, balance_spiking, delays, self_tuning
-from verify_column import maass_separation
+from verify_column import liquid_gain, maass_separation
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
@@ -59,6 +59,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
         one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
         balance_rate, balance_spiking, self_tuning, delays, motion_detection, maass_separation,
+        liquid_gain,
     )
 }  # fmt: skip
 
