@@ -31,7 +31,7 @@ from verify_confidence import confidence_coverage, confidence_digits, confidence
 from verify_confidence_tasks import confidence_tasks
 from verify_cuda import cuda_machine_code
 from verify_meet import meet, meet_noise, meet_weights
-from verify_motion import motion_detection
+from verify_motion import motion_detection, motion_noisy
 from verify_neuromorphic import digits_on_loihi, reservoir_on_loihi
 from verify_numerics import convergence, event_convergence, threads
 from verify_plasticity import distal_reward, ten_hours
@@ -59,7 +59,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
         one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
         balance_rate, balance_spiking, self_tuning, delays, motion_detection, maass_separation,
-        liquid_gain,
+        motion_noisy, liquid_gain,
     )
 }  # fmt: skip
 
