@@ -80,6 +80,7 @@ class SelfTuningReservoir(SpikingReservoir):
             raise ModelError(f"{owner}.u: each input must vary; got a constant.")
         seen = np.divide(shifted - mean, std, out=np.zeros_like(u), where=std > 0.0)
         self.net = self.adapted(seen, self.targets).net
+        self.reset()
         self.mean, self.std = u[0] + mean[-1], std[-1]
         return self
 
@@ -90,8 +91,15 @@ class SelfTuningReservoir(SpikingReservoir):
         super().fit(u, y, washout)
         return self
 
-    def record(self, u: Any) -> dict[str, snn.SpikeRecord]:
-        """See :class:`SpikingReservoir`."""
+    def run(self, u: Any) -> np.ndarray:
+        """See :class:`Reservoir`."""
+        return super().run(self._seen(u))
+
+    def _respond(self, u: Any) -> Any:
+        return super()._respond(self._seen(u))
+
+    def _seen(self, u: Any) -> np.ndarray:
+        """The input as the neurons get it."""
         if self.mean is None or self.std is None:
             raise ModelError("SelfTuningReservoir: knows no input yet. Call tune or fit before.")
-        return super().record((series("SelfTuningReservoir.u", u, self.n_inputs) - self.mean) / self.std)
+        return np.asarray((series("SelfTuningReservoir.u", u, self.n_inputs) - self.mean) / self.std)

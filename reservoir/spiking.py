@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,8 @@ class SpikingReservoir(Reservoir):
     Numerics
     --------
     Filters are exact. Every sequence is simulated from the network's initial state by :class:`snn.Simulation`, with its
-    inputs and plasticity; the description given is not changed.
+    inputs and plasticity; the description given is not changed. :meth:`run`, :meth:`step` and :meth:`generate` (closed
+    loop; currents only) go on from the present state, sample by sample: the same spikes, states equal but for rounding.
 
     Parameters
     ----------
@@ -42,6 +44,8 @@ class SpikingReservoir(Reservoir):
     read : names of the populations whose states are read; None: all with neurons, in their order
     hold : time for which a sample lasts, [ms], a multiple of dt
     tau : time constant of the filter, [ms], > 0;  tau_rise : >= 0 and < tau
+    state : "filter"; "counts": numbers of spikes in the sample; or a state variable of the models read, such as "v", at
+        the sample's end
     dt : step of the simulation, [ms]
     readout : such as :class:`reservoir.Ridge`
     threads : of the simulation
@@ -70,7 +74,7 @@ class SpikingReservoir(Reservoir):
     def __init__(
         self, net: snn.Network, w_in: dict[str, Any], read: Any = None, hold: float = 10.0, tau: float = 30.0,
         tau_rise: float = 0.0, dt: float = 1.0, readout: Any = None, threads: int | None = None,
-        encoder: Encoder | None = None,
+        encoder: Encoder | None = None, state: str = "filter",
     ) -> None:  # fmt: skip
         owner = "SpikingReservoir"
         neurons = {name: p for name, p in net.populations.items() if p.spec is not None}
@@ -95,15 +99,27 @@ class SpikingReservoir(Reservoir):
             raise ModelError(f"{owner}.hold: must be a multiple of dt > 0 ms; got {hold!r} and dt={dt!r}.")
         _check_filter(owner, hold, tau, tau_rise)
         self.net, self.read, self.hold, self.dt, self.threads = net, names, float(hold), float(dt), threads
-        self.tau, self.tau_rise, self.readout = float(tau), float(tau_rise), readout
+        self.tau, self.tau_rise, self.readout, self.state = float(tau), float(tau_rise), readout, state
+        for name in names if state not in ("filter", "counts") else ():
+            spec = neurons[name].spec
+            known = ", ".join(v.name for v in (spec.state if spec else ()) if v.dtype == "float")
+            if state not in known.split(", "):
+                raise ModelError(
+                    f'{owner}.state: must be "filter", "counts" or a variable of {name}: {known}; got {state!r}.'
+                )
         self.n, self.n_inputs, self.encoder = sum(neurons[k].n for k in names), widths.pop(), encoder
         if encoder is not None:
             self.n_inputs = encoder.inputs(self.n_inputs)
+        self.reset()
 
     def record(self, u: Any) -> dict[str, snn.SpikeRecord]:
         """Spikes of the populations read, by name, in response to the input ``u``, shape (T, n_inputs)."""
+        return self._respond(u)[0]
+
+    def _respond(self, u: Any) -> tuple[dict[str, snn.SpikeRecord], Mapping[str, snn.StateRecord]]:
         u = series("SpikingReservoir.u", u, self.n_inputs)
-        spikes = self._simulation(self.net, u).run(self.hold * len(u)).spikes
+        result = self._simulation(self.net, u).run(self.hold * len(u))
+        spikes = result.spikes
         rate = sum(len(spikes[k]) for k in self.read) * 1000.0 / (self.n * self.hold * len(u))
         if not SILENT <= rate <= SATURATED:
             state, change = ("silent", "Raise") if rate < SILENT else ("saturated", "Lower")
@@ -113,7 +129,7 @@ class SpikingReservoir(Reservoir):
                 RuntimeWarning,
                 stacklevel=3,
             )
-        return {name: spikes[name] for name in self.read}
+        return {name: spikes[name] for name in self.read}, result.states
 
     def _simulation(self, net: snn.Network, u: np.ndarray) -> snn.Simulation:
         """Of ``net``, driven by ``u``, the spikes of what is read recorded."""
@@ -126,6 +142,8 @@ class SpikingReservoir(Reservoir):
             net.input(f"reservoir input of {name}", name, snn.StepCurrent(u @ w.T, times))
         for name in self.read:
             net.record(name, "spikes")
+            if self.state not in ("filter", "counts"):
+                net.record(name, self.state, every=self.hold)
         return snn.Simulation(net, dt=self.dt, threads=self.threads, quiet=True)
 
     def _send(self, net: snn.Network, times: np.ndarray, channels: np.ndarray) -> None:
@@ -146,6 +164,7 @@ class SpikingReservoir(Reservoir):
         if not 0 < factor < np.inf:
             raise ModelError(f"SpikingReservoir.scaled.factor: must be > 0; got {factor!r}.")
         new, sim = copy.copy(self), None
+        new.reset()
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
         for name, projection in self.net.projections.items():
@@ -190,6 +209,7 @@ class SpikingReservoir(Reservoir):
         sizes = [self.net.populations[k].n for k in self.read]
         goals = dict(zip(self.read, np.split(np.broadcast_to(goal, (self.n,)), np.cumsum(sizes)[:-1]), strict=True))
         new = copy.copy(self)
+        new.reset()
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
         sim = snn.Simulation(new.net, dt=self.dt, threads=self.threads, quiet=True)
@@ -224,10 +244,60 @@ class SpikingReservoir(Reservoir):
                 )
         return new
 
+    def reset(self) -> None:
+        """See :class:`Reservoir`."""
+        self._live: tuple[snn.Simulation, np.ndarray] | None = None  # what runs, and the sums of its two filters
+
+    def run(self, u: Any) -> np.ndarray:
+        """See :class:`Reservoir`."""
+        u = series("SpikingReservoir.run.u", u, self.n_inputs)
+        if self.encoder is not None:
+            raise ModelError("SpikingReservoir.run: an encoder takes whole series. Use states(), or currents.")
+        if self._live is None:
+            self._live = self._simulation(self.net, np.zeros((1, self.n_inputs))), np.zeros((2, self.n))
+        sim, sums = self._live
+        constants = [c for c in (self.tau, self.tau_rise) if c > 0.0] if self.state == "filter" else []
+        keep = [np.exp(-self.hold / c) for c in constants]
+        states = np.empty((len(u), self.n))
+        for state, now in zip(states, u, strict=True):
+            for name, w in self.w_in.items():
+                sim.set_current(f"reservoir input of {name}", w @ now)
+            result = sim.run(self.hold)
+            for k, tau in enumerate(constants):
+                new = [filtered(result.spikes[p], self.hold, tau)[0] for p in self.read]
+                sums[k] = keep[k] * sums[k] + np.concatenate(new)
+            state[:] = sums[0] - sums[1] if constants else self._states(result.spikes, result.states)[0]
+        return states
+
     def states(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""
-        spikes = self.record(u)
-        return np.hstack([filtered(spikes[k], self.hold, self.tau, self.tau_rise) for k in self.read])
+        return self._states(*self._respond(u))
+
+    def _states(
+        self, spikes: Mapping[str, snn.SpikeRecord], recorded: Mapping[str, snn.StateRecord]
+    ) -> np.ndarray:  # fmt: skip
+        """States of a run that began at rest, as ``state`` says."""
+        if self.state == "filter":
+            return np.hstack([filtered(spikes[k], self.hold, self.tau, self.tau_rise) for k in self.read])
+        if self.state == "counts":
+            return np.hstack([counts(spikes[k], self.hold) for k in self.read])
+        return np.hstack([recorded[k][self.state] for k in self.read])
+
+
+def counts(record: snn.SpikeRecord, every: float) -> np.ndarray:
+    """Numbers of spikes in each ``every`` ms: (samples, neurons). One on an edge belongs to the time before it."""
+    samples, at, _ = _cells(record, every)
+    keep = at < samples
+    cell = at[keep] * record.n_nodes + record.ids[keep]
+    found = np.bincount(cell, minlength=samples * record.n_nodes)
+    return found.reshape(samples, record.n_nodes).astype(np.float64)
+
+
+def _cells(record: snn.SpikeRecord, every: float) -> tuple[int, np.ndarray, np.ndarray]:
+    """Number of samples, that of each spike, and the time from the begin to each spike."""
+    since = record.times - record.t_start
+    at = np.maximum(np.ceil(since / every - 1e-9).astype(np.int64) - 1, 0)
+    return int(np.floor(record.duration / every + 1e-9)), at, since
 
 
 def fan_out(ids: np.ndarray, sources: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -260,9 +330,7 @@ def filtered(record: snn.SpikeRecord, every: float, tau: float, tau_rise: float 
     [0.607, 0.223, 0.082]
     """
     _check_filter("filtered", every, tau, tau_rise)
-    samples = int(np.floor(record.duration / every + 1e-9))
-    since = record.times - record.t_start
-    at = np.maximum(np.ceil(since / every - 1e-9).astype(np.int64) - 1, 0)
+    samples, at, since = _cells(record, every)
     keep = at < samples
     cell, left = at[keep] * record.n_nodes + record.ids[keep], (at[keep] + 1) * every - since[keep]
     out = np.zeros((samples, record.n_nodes))

@@ -13,6 +13,8 @@ from reservoir.base import series
 from reservoir.esn import spectral_radius
 from reservoir.spiking import SpikingReservoir, fan_out
 
+NEAR = 20.0  # ms
+
 
 class Balance(NamedTuple):
     """What arrives at each neuron read in a second: sums of weights, each [unit of the weight x Hz], shape (n,)."""
@@ -28,23 +30,24 @@ def balance(liquid: SpikingReservoir, u: Any) -> Balance:
     return Balance(w.maximum(0.0) @ rates, w.minimum(0.0) @ rates)
 
 
-def effective_gain(liquid: SpikingReservoir, u: Any, step: float = 0.1) -> float:
-    """Spectral radius of the linear response of rates to rates: what a small change of the activity grows by from one
-    round through the recurrent synapses to the next.
+def linear_response(liquid: SpikingReservoir, u: Any, step: float = 0.1) -> scipy.sparse.csr_array:
+    """How the rate of each neuron follows those of the others: J of shape (n, n), row = target.
 
     Equations
     ---------
     J_ij = chi_ps w_ij, with chi the change of the mean rate of the neurons of i's population p for a change of what
     they receive [weight x Hz] from excitatory (s = +) or inhibitory synapses. It is measured without recurrence: the
-    spikes of a run are sent again, those through synapses of one sign with weights times 1 + step and 1 - step.
-    The number of spikes sets its precision.
+    spikes of a run are sent again; at the synapses of one sign the share ``step`` of the arrivals is left out, or comes
+    twice, the second time within 20 ms of the first (other weights would change the noise twice as much as other
+    rates do). The number of spikes sets its precision.
+    A small change dr of the rates without recurrence becomes (1 - J)^-1 dr.
 
     Parameters
     ----------
     liquid : all recurrent projections static, without short-term plasticity
     u : shape (T, n_inputs);  step : > 0 and < 1
     """
-    owner = "effective_gain"
+    owner = "linear_response"
     u = series(f"{owner}.u", u, liquid.n_inputs)
     if not 0 < step < 1:
         raise ModelError(f"{owner}.step: must be > 0 and < 1; got {step!r}.")
@@ -52,17 +55,22 @@ def effective_gain(liquid: SpikingReservoir, u: Any, step: float = 0.1) -> float
     seconds = 1e-3 * liquid.hold * len(u)
     rates = np.concatenate([spikes[k].rates() for k in liquid.read])
     split = np.cumsum([0] + [liquid.net.populations[k].n for k in liquid.read])
-    response = np.zeros((liquid.n, 2))
-    for s, sign in enumerate((1, -1)):
-        side = (w * sign).maximum(0.0)
+    parts = []
+    for sign in (1, -1):
+        side, response = (w * sign).maximum(0.0), np.zeros(liquid.n)
         drive = side @ rates
-        counts = [_again(liquid, u, spikes, sign, factor) for factor in (1.0 + step, 1.0 - step)]
-        change = (counts[0] - counts[1]) / seconds
+        more, less = (_again(liquid, u, spikes, sign, change) for change in (step, -step))
         for a, b in zip(split[:-1], split[1:], strict=True):
             total = 2.0 * step * drive[a:b].sum()
-            response[a:b, s] = change[a:b].sum() / total if total > 0.0 else 0.0
-    up, down = (scipy.sparse.diags_array(response[:, s]) @ (w * sign).maximum(0.0) for s, sign in enumerate((1, -1)))
-    return spectral_radius(up + down)
+            response[a:b] = (more - less)[a:b].sum() / seconds / total if total > 0.0 else 0.0
+        parts.append(scipy.sparse.diags_array(response) @ side)
+    return scipy.sparse.csr_array(parts[0] + parts[1])
+
+
+def effective_gain(liquid: SpikingReservoir, u: Any, step: float = 0.1) -> float:
+    """Spectral radius of :func:`linear_response`, whose arguments it has: what a small change of the rates grows by in
+    one round through the recurrent synapses."""
+    return spectral_radius(linear_response(liquid, u, step))
 
 
 def exponent(liquid: SpikingReservoir, u: Any, size: float, at: int = 50, window: int = 20, trials: int = 10) -> float:
@@ -129,7 +137,7 @@ def _weights(liquid: SpikingReservoir, whole: bool = False) -> scipy.sparse.csr_
         raise ModelError(f"{type(liquid).__name__}: there are no projections among {', '.join(liquid.read)}.")
     for name, p in inside.items():
         if whole and p.plastic:
-            raise ModelError(f"effective_gain: projection {name!r} must be static; got {p!r}.")
+            raise ModelError(f"linear_response: projection {name!r} must be static; got {p!r}.")
     sim = snn.Simulation(liquid.net, dt=liquid.dt, threads=liquid.threads, quiet=True)
     parts: list[list[np.ndarray]] = [[], [], []]
     for name, p in inside.items():
@@ -142,12 +150,12 @@ def _weights(liquid: SpikingReservoir, whole: bool = False) -> scipy.sparse.csr_
 
 
 def _again(
-    liquid: SpikingReservoir, u: np.ndarray, spikes: dict[str, snn.SpikeRecord], sign: int, factor: float
+    liquid: SpikingReservoir, u: np.ndarray, spikes: dict[str, snn.SpikeRecord], sign: int, change: float
 ) -> np.ndarray:  # fmt: skip
-    """Spikes of each neuron where those of a run are sent again, through weights of ``sign`` times ``factor``, and the
-    neurons reach nobody themselves."""
+    """Spikes of each neuron where those of a run are sent again, the share ``change`` more or fewer through weights of
+    ``sign``, and the neurons reach nobody themselves."""
     sim = snn.Simulation(liquid.net, dt=liquid.dt, threads=liquid.threads, quiet=True)
-    open_loop = copy.copy(liquid.net)
+    open_loop, rng = copy.copy(liquid.net), np.random.default_rng(0)
     open_loop.inputs = dict(liquid.net.inputs)
     open_loop.projections = {
         name: p for name, p in liquid.net.projections.items()
@@ -157,14 +165,18 @@ def _again(
         if name in open_loop.projections:
             continue
         sources, targets, weights, delays = sim.connections(name)
-        weights = np.where(weights * sign > 0, weights * factor, weights)
         record = spikes[p.source.name]
         spike, edge = fan_out(record.ids, sources, p.source.n)
         times = record.times[spike] + delays[edge]
-        for part in (weights[edge] > 0, weights[edge] < 0):
+        chosen = (weights[edge] * sign > 0) & (rng.random(edge.size) < abs(change))
+        if change < 0:
+            times, edge = times[~chosen], edge[~chosen]
+        else:
+            again = np.abs(times[chosen] + rng.uniform(-NEAR, NEAR, int(chosen.sum())))
+            times, edge = np.concatenate([times, again]), np.concatenate([edge, edge[chosen]])
+        for kind, part in (("excitation", weights[edge] > 0), ("inhibition", weights[edge] < 0)):
             if part.any():
                 sent = snn.SpikeArray(times[part], targets[edge][part], weights[edge][part])
-                kind = "excitation" if weights[edge][part][0] > 0 else "inhibition"
                 open_loop.input(f"{kind} by {name}", p.target.name, sent)
     stand_in = copy.copy(liquid)
     stand_in.net = open_loop

@@ -1,12 +1,17 @@
-"""The check of verify.py on the column of Maass, Natschlaeger & Markram (2002): states of different inputs separate."""
+"""The checks of verify.py on liquids: the column of Maass, Natschlaeger & Markram (2002) tells inputs apart, and the
+linear response measured without recurrence foretells that with it."""
 
 from __future__ import annotations
+
+import copy
 
 import numpy as np
 import scipy.stats
 from verify_common import Line, Options, axes, save, say
 
 import reservoir
+import snn
+from reservoir import tuning
 from reservoir.column import INPUT
 
 DURATION, RATE, WIDTH = 500.0, 20.0, 5.0  # ms, Hz, ms
@@ -90,4 +95,38 @@ def maass_separation(options: Options) -> list[Line]:
         panel.set(xlabel="time (ms)", ylabel="distance of states", title=f"seed {seed}")
         panel.legend(fontsize="x-small", frameon=False)
     save(figure, options, "maass_separation")
+    return lines
+
+
+def liquid_gain(options: Options) -> list[Line]:
+    """Linear response of recurrent LIF networks, measured without recurrence, against the effect of a current."""
+    model = snn.LIFExp(tau_m=20.0, c_m=20.0, e_l=0.0, v_th=1.0, v_reset=0.0, t_ref=2.0, i_e=snn.normal(0.9, 0.2))
+    lines = []
+    for seed in range(1, 2 if options.quick else 4):
+        for balance in (4.0, 2.0):
+            graph = reservoir.graphs.small_world(200, 20, 0.2, seed=seed)
+            net = reservoir.random_network(200, model, graph, 0.2, snn.uniform(1.0, 20.0), balance=balance, seed=seed)
+            rng = np.random.default_rng(seed)
+            w, u = rng.uniform(-0.6, 0.6, (200, 1)), rng.uniform(-1.0, 1.0, (3000, 1))
+            liquid = reservoir.SpikingReservoir(net, {"exc": w[:160], "inh": w[160:]}, threads=1)
+            driven = copy.copy(liquid)
+            driven.net = copy.copy(net)
+            driven.net.inputs = {}
+            for name in liquid.read:
+                driven.net.input(f"more to {name}", name, snn.StepCurrent(0.03))
+            before = liquid.rates(u)
+            alone = tuning._again(driven, u, liquid.record(u), 1, 0.0) / 30.0 - before  # 30 s, without recurrence
+            found = driven.rates(u) - before
+            response = tuning.linear_response(liquid, u).toarray()
+            told = np.linalg.solve(np.eye(200) - response, alone)
+            off, same = told.mean() / found.mean() - 1.0, np.corrcoef(told, found)[0, 1]
+            gain = reservoir.spectral_radius(response)
+            text = (
+                f"gain {gain:.2f}; rates rise by {found.mean():.2f} Hz, foretold {told.mean():.2f} "
+                f"({100 * off:+.1f} %), {alone.mean():.2f} without recurrence; correlation over neurons {same:.3f}"
+            )
+            say(f"seed {seed}, inhibition {balance:g}: {text}")
+            passed = bool(abs(off) <= 0.1 and same >= 0.9)
+            what = f"linear response, 200 LIF neurons, inhibition {balance:g}, seed {seed}"
+            lines.append(Line(what, "0.03 pA more to all, 30 s", text, "10 %; 0.9", passed))
     return lines

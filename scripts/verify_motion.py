@@ -10,6 +10,7 @@ from verify_common import Line, Options, say
 
 from reservoir import DelayLayer, motion
 
+NOISE = 0.05  # of grey values, where the task is to be about as hard as in the article; see docs/delay_layer.md
 FEW = {"validation": 36, "test": 108, "steps": 18, "changing": 4}  # films
 
 
@@ -75,3 +76,21 @@ def motion_detection(options: Options) -> list[Line]:
         passed = bool(found["7/21"].max() < 0.5)
         lines.append(Line(f"{what}, 7 of 21 delays", "article: a half at a third", told, "films below 50 %", passed))
     return lines
+
+
+def motion_noisy(options: Options) -> list[Line]:
+    """Delays: leaves with noise, so that not every film is told; shortened to a third of the delays, three seeds."""
+    runs = []
+    for seed in range(1, 2 if options.quick else 4):
+        train = paper.films("leaves", "train", seed, 200, noise=NOISE)
+        events, labels = paper.films("leaves", "test", seed, FEW["test"], noise=NOISE)
+        layer = DelayLayer(36, (paper.SIZE, paper.SIZE), seed=seed).fit(*train)
+        found = []
+        for x in (layer, layer.shorten(7)):
+            found += [x.score(events, labels), _steps(x, events[: FEW["steps"]], labels[: FEW["steps"]])]
+        runs.append(found)
+        say(f"noise {NOISE:g}, seed {seed}: films, steps, and of 7 delays: " + ", ".join(f"{v:.3f}" for v in found))
+    texts = [", ".join(f"{100 * run[k]:.1f}" for run in runs) + " %" for k in range(4)]
+    text = "all delays: films {}, steps {}; 7 delays: films {}, steps {}".format(*texts)
+    what = f"delays, leaves with noise {NOISE:g}, {len(runs)} seeds, 7 of 21 delays"
+    return [Line(what, "article: a half at a third", text, "films below 50 %", all(run[2] < 0.5 for run in runs))]

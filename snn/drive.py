@@ -223,6 +223,15 @@ class Clock:
         """Set the modulator of the projection's rule from the next step on."""
         self.engine.set_signal(self.plastic_number(projection), self.at, value)
 
+    def set_current(self, name: str, values: np.ndarray) -> None:
+        """Set the amplitude of an input that is a current of one segment."""
+        inputs = self.compiled.inputs
+        entries = [(self.index[e.target.name], key) for key, e in self.net.inputs.items()]
+        entries += [(k, "") for k, p in enumerate(self.net.populations.values()) if p.spec is None]
+        number = [key for _, key in sorted(entries, key=lambda e: e[0])].index(name)  # in the order of compile
+        row = inputs.segment[number]
+        inputs.values[inputs.at[row] : inputs.at[row] + inputs.size[row]] = values
+
     def _check_weights(self) -> None:
         for number, p in enumerate(p for p in self.net.projections.values() if p.plastic):
             x, edges = self.compiled.plastic[number], self.compiled.learned[number]

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
+from kernels.spec import nearest
 from snn.drive import Clock, Event
 from snn.fingerprint import differences
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
+from snn.inputs import StepCurrent
 from snn.io.saves import Saves
 from snn.memory import check_memory
 from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
@@ -123,6 +125,7 @@ class Simulation:
             self._weight_intervals()  # refuses what does not fit dt
             self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
             self._drive.start(self._compiling, self._say)
+        self._steered = False  # by set_current
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
@@ -359,6 +362,30 @@ class Simulation:
             raise ModelError(f"{owner}: there is none; got {value!r}. Use net.modulate with a three-factor rule.")
         self._drive.set_modulator(found, check_modulator(owner, found, found.modulation.source, value))
 
+    def set_current(self, name: str, values: Any) -> None:
+        """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
+
+        ``values``: a number, or an array of as many as its amplitude has, [pA]. For closed loops; with backends "cpu"
+        and "reference" of the clock engine. Checkpoints do not hold it, so none can be written afterwards.
+        """
+        owner = f"Input {name!r}"
+        if name not in self.net.inputs:
+            raise ModelError(f"Simulation.set_current: no input {name!r}.{nearest(name, self.net.inputs)}")
+        if self.engine != "clock" or self.backend == "cuda":
+            raise BackendUnavailable(
+                f'Simulation.set_current: engine="{self.engine}", backend="{self.backend}" takes none. '
+                'Use engine="clock", backend="cpu".'
+            )
+        source = self.net.inputs[name].source
+        if not isinstance(source, StepCurrent) or len(source.amplitudes) != 1:
+            raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")
+        amplitude = np.asarray(values, float)
+        if amplitude.shape not in ((), source.amplitudes.shape[1:]) or not np.all(np.isfinite(amplitude)):
+            shape = source.amplitudes.shape[1:]
+            raise ShapeError(f"{owner}: must be finite, a number or of shape {shape}; got {values!r}.")
+        self._steered = True
+        self._drive.set_current(name, amplitude)
+
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
 
@@ -373,6 +400,8 @@ class Simulation:
     def _check_saving(self, what: str) -> None:
         if self.backend == "reference":
             raise BackendUnavailable(f'Simulation.{what}: backend="reference" has none; use backend="cpu".')
+        if self._steered:
+            raise BackendUnavailable(f"Simulation.{what}: has none after set_current, whose currents it does not hold.")
         if self._ranks.size > 1:
             raise BackendUnavailable(f"Simulation.{what}: ranks that share a network have none. Use one process.")
 

@@ -43,13 +43,13 @@ def images(source: str, part: str, seed: int) -> list[np.ndarray]:
 
 
 def films(
-    source: str, part: str, seed: int, samples: int, changing: bool = False
+    source: str, part: str, seed: int, samples: int, changing: bool = False, noise: float = 0.001
 ) -> tuple[list[motion.Events], np.ndarray]:
     """Events and labels of films of one motion, or of changing ones; "train" changes and is longer."""
     number, changing = list(IMAGES).index(part), changing or part == "train"
     return motion.moving_images(
         images(source, part, seed), samples, 200 if changing else STEPS, SIZE, 24.0 if changing else None,
-        seed=3 * seed + number,
+        noise, seed=3 * seed + number,
     )  # fmt: skip
 
 

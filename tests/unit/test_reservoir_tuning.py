@@ -77,7 +77,7 @@ def test_gain_of_linear_neurons_is_that_of_their_weights(linear):
     radius = reservoir.spectral_radius(w)
     assert w.nnz == 320 and radius > 0.1
     spikes = liquid.record(u)
-    again = tuning._again(liquid, u, spikes, 1, 1.0)
+    again = tuning._again(liquid, u, spikes, 1, 0.0)
     assert np.array_equal(again, np.concatenate([np.bincount(x.ids, minlength=x.n_nodes) for x in spikes.values()]))
     gain = tuning.effective_gain(liquid, u, step=0.2)
     print("gain", gain, "spectral radius", radius)

@@ -449,3 +449,42 @@ def test_wrong_calls():
     net.record("exc", "refractory", every=0.25)
     with pytest.raises(snn.ModelError, match="every: must be a multiple of dt = 0.1 ms; got 0.25"):
         simulate(net)
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_set_current_is_a_series_given_ahead(backend):
+    values = np.random.default_rng(1).uniform(0.0, 600.0, (6, 3))
+
+    def run(steered):
+        net = snn.Network(seed=1)
+        net.population("source", 2, snn.Poisson(rate=500.0))
+        net.population("a", 3, snn.LIFExp())
+        net.connect("source", "a", snn.all_to_all(), weight=100.0)
+        net.input("other", "a", snn.StepCurrent([50.0, 20.0], [0.0, 7.0]))
+        net.input(
+            "given", "a", snn.StepCurrent(values[:1] if steered else values, [0.0] if steered else 5.0 * np.arange(6))
+        )
+        net.record("a", "v")
+        sim = snn.Simulation(net, dt=0.5, backend=backend, threads=1, quiet=True)
+        if not steered:
+            return sim, sim.run(30.0).states["a"]["v"]
+        parts = []
+        for row in values:
+            sim.set_current("given", row)
+            parts.append(sim.run(5.0).states["a"]["v"])
+        return sim, np.concatenate(parts)
+
+    sim, steered = run(True)
+    assert np.array_equal(steered, run(False)[1])
+    for name, value, text in (
+        ("give", 1.0, "no input 'give'. Did you mean 'given'?"),
+        ("other", 1.0, "must be a StepCurrent of one amplitude"),
+        ("given", [1.0, 2.0], "a number or of shape (3,)"),
+        ("given", np.nan, "must be finite"),
+    ):
+        with pytest.raises((snn.ModelError, snn.ShapeError)) as error:
+            sim.set_current(name, value)
+        assert text in str(error.value)
+    if backend == "cpu":
+        with pytest.raises(snn.BackendUnavailable, match="has none after set_current"):
+            sim.checkpoint("nowhere.h5")
