@@ -143,9 +143,7 @@ class _Worker:
         state = net.state._replace(**{name: aligned(array) for name, array in net.state._asdict().items()})
         inputs = net.inputs._replace(values=net.inputs.values.copy(), event_first=net.inputs.event_first.copy())
         edges = [
-            e._replace(number=np.zeros_like(e.number))
-            if isinstance(e, Edges)
-            else e._replace(sums=np.zeros_like(e.sums))
+            e._replace(number=np.zeros_like(e.number)) if isinstance(e, Edges) else e._replace(sums=aligned(e.sums))
             for e in net.edges
         ]
         self.engine = Engine(dataclasses.replace(net, state=state, inputs=inputs, edges=edges))
