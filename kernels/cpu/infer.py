@@ -178,11 +178,8 @@ class Inference:
             kinds = Rule.__annotations__.values()
             self._rule = rule, Rule(*(_typed(kind, x) for kind, x in zip(kinds, rule, strict=True)))
         rule = self._rule[1]
-        found = Found(
-            outputs=np.zeros((samples, rows, layout.classes)),
-            **{name: np.zeros((samples, rows), np.int64) for name in ("spikes", "synops")},
-            **{name: np.zeros(samples, np.int64) for name in ("steps", "labels", "reasons")},
-        )
+        by_step, by_sample = np.zeros((2, samples, rows), np.int64), np.zeros((3, samples), np.int64)
+        found = Found(np.zeros((samples, rows, layout.classes)), *by_step, *by_sample)
         size = min(PIECE, max(1, samples // (4 * self.threads)))
         pieces = iter([slice(k, min(k + size, samples)) for k in range(0, samples, size)])
         workers = min(self.threads, samples // size)
