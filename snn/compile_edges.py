@@ -11,7 +11,7 @@ from kernels import connectivity
 from kernels.compiled import Drawn
 from kernels.connectivity import Recipe
 from kernels.draw import CONSTANT
-from kernels.layout import Convolutions, Edges, Tables, padded, zeros
+from kernels.layout import Convolutions, Edges, Tables, aligned, padded, zeros
 from snn.connect import EdgeList, Pair, all_to_all
 from snn.distributions import Distribution
 from snn.network import Network, Projection
@@ -258,7 +258,7 @@ def _convolutions(
         pixels=np.array(pixels, np.int64), group=np.array(group, np.int64), at=starts[0],
         rows=np.concatenate([x + first for x, first in zip(rows_, starts[1], strict=True)]).astype(np.int64),
         to=np.concatenate(to_).astype(np.int32), place=np.concatenate(place_).astype(np.int32),
-        places=np.array(places, np.int64), first=starts[2], weights=np.concatenate(weights_).astype(w_type),
+        places=np.array(places, np.int64), first=starts[2], weights=aligned(np.concatenate(weights_).astype(w_type)),
         base=base, lo=lo, span=span,
         sums=zeros(blocks * padded(longest), np.dtype(precision)).reshape(blocks, -1),
     )  # fmt: skip

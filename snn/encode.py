@@ -27,10 +27,10 @@ class Encoder:
 
     def check(self, x: Any, size: int) -> Any:
         """The samples as :meth:`encode` takes them, for a target of ``size``; errors where they are none."""
-        array = np.ascontiguousarray(np.asarray(x, float))
+        array = np.ascontiguousarray(x, float)
         if array.ndim < 2 or not array.size:
             raise ShapeError(f"{self!r}: samples must have shape (N, ...); got {array.shape}.")
-        if not np.all(np.isfinite(array)):
+        if not np.isfinite(array).all():
             raise ModelError(
                 f"{self!r}: samples must be finite; sample {int(np.argwhere(~np.isfinite(array))[0, 0])} is not."
             )
@@ -109,8 +109,9 @@ class Direct(Encoder):
         if self.shape[0] != size:
             raise ShapeError(f"{self!r}: weight must have a row for each of the {size} neurons; got {self.shape}.")
         array = super().check(x, size)
-        if array[0].size != self.shape[1]:
-            raise ShapeError(f"{self!r}: samples must have {self.shape[1]} features; got {array[0].size}.")
+        features = array.size // len(array)
+        if features != self.shape[1]:
+            raise ShapeError(f"{self!r}: samples must have {self.shape[1]} features; got {features}.")
         return array.reshape(len(array), -1)
 
     def encode(self, x: Any, ids: np.ndarray, t_max: int) -> Batch:

@@ -184,12 +184,13 @@ class Classifier:
         skip = 0 if pipelined else self.depth - 1
         rule = agent.rule(t_max, self.output.n, self.depth if pipelined else 1)
         samples = self.encoder.check(x, self._size)
-        if ids is None:  # a name matters to a trace and to random numbers
-            ids = sample_ids(x) if each_step or self.encoder.seed is not None else np.zeros(len(samples), np.int64)
-        ids = np.asarray(ids)
-        if ids.shape != (len(samples),) or ids.dtype.kind not in "iu":
-            raise ShapeError(f"Classifier.ids: must be {len(samples)} integers; got {ids.dtype} of {ids.shape}.")
-        ids = ids.astype(np.int64)
+        if ids is None and not each_step and self.encoder.seed is None:
+            ids = np.zeros(len(samples), np.int64)  # a name matters to a trace and to random numbers alone
+        else:
+            ids = np.asarray(sample_ids(x) if ids is None else ids)
+            if ids.shape != (len(samples),) or ids.dtype.kind not in "iu":
+                raise ShapeError(f"Classifier.ids: must be {len(samples)} integers; got {ids.dtype} of {ids.shape}.")
+            ids = ids.astype(np.int64)
 
         def encode(piece: slice) -> Batch:
             return self.encoder.encode(samples[piece], ids[piece], t_max + skip)

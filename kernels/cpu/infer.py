@@ -58,11 +58,8 @@ class Found(NamedTuple):
     @classmethod
     def empty(cls, samples: int, rows: int, classes: int) -> "Found":
         """Of so many samples, nothing yet; ``rows``: steps to keep of each."""
-        return cls(
-            outputs=np.zeros((samples, rows, classes)),
-            **{name: np.zeros((samples, rows), np.int64) for name in ("spikes", "synops")},
-            **{name: np.zeros(samples, np.int64) for name in ("steps", "labels", "reasons")},
-        )
+        by_step, by_sample = np.zeros((2, samples, rows), np.int64), np.zeros((3, samples), np.int64)
+        return cls(np.zeros((samples, rows, classes)), *by_step, *by_sample)
 
 
 _INFER = '''
@@ -162,9 +159,7 @@ class _Worker:
         state = net.state._replace(**{name: aligned(array) for name, array in net.state._asdict().items()})
         inputs = net.inputs._replace(values=net.inputs.values.copy(), event_first=net.inputs.event_first.copy())
         edges = [
-            e._replace(number=np.zeros_like(e.number))
-            if isinstance(e, Edges)
-            else e._replace(sums=np.zeros_like(e.sums))
+            e._replace(number=np.zeros_like(e.number)) if isinstance(e, Edges) else e._replace(sums=aligned(e.sums))
             for e in net.edges
         ]
         self.engine = Engine(dataclasses.replace(net, state=state, inputs=inputs, edges=edges))

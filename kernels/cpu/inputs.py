@@ -153,8 +153,9 @@ def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, n
                 if inputs.size[row] == 1:
                     add_current(state.current, g, m, inputs.values[inputs.at[row]])
                 else:
-                    for i in range(m):
-                        state.current[g + i] += inputs.values[inputs.at[row] + lo + i]
+                    v = np.uint64(inputs.at[row] + lo)
+                    for i in range(np.uint64(m)):
+                        state.current[np.uint64(g) + i] += inputs.values[v + i]
         elif kind == AC:
             row = segment(inputs, k, step)
             if row >= 0 and inputs.size[row] > 0:

@@ -20,11 +20,10 @@ def compact(flags, flags8, m, first_id, spikes, at):  # type: ignore[no-untyped-
             some |= flags8[w]
         if some != _ZERO:
             for w in range(g, g + _EIGHT):
-                if flags8[w] != _ZERO:
-                    for i in range(w * _EIGHT, w * _EIGHT + _EIGHT):
-                        if flags[i]:
-                            spikes[at] = first_id + i
-                            at += _ONE
+                if flags8[w] != _ZERO:  # written in any case, kept if it spiked: a branch would be guessed wrong
+                    for i in range(w * _EIGHT, min(w * _EIGHT + _EIGHT, np.uint64(m))):
+                        spikes[at] = first_id + i
+                        at += np.uint64(flags[i])
     return at
 
 

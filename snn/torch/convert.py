@@ -24,6 +24,7 @@ from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Network, Population
 from snn.neurons import Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic
 from snn.neurons.base import NeuronModel
+from snn.sliding import conv2d
 from snn.torch.activations import QCFS, QFFS
 from snn.torch.affine import CONVERT, Affine, Convolution, affine, array
 from snn.torch.neurons import Neurons
@@ -67,7 +68,8 @@ def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, 
     model : an ``nn.Sequential`` or list of layers in order: snnTorch's ``Leaky``, ``Synaptic``, ``Alpha``, ``RLeaky``
         and ``RSynaptic`` or :class:`Neurons`, and between them ``nn.Linear``, ``Conv2d``, ``AvgPool2d``, ``BatchNorm``
         (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers after the last neurons become
-        an output that sums its input
+        an output that sums its input. ``MaxPool2d`` of spikes, straight after neurons, becomes neurons that spike where
+        one of theirs does, a step later
     input_shape : shape of a sample, e.g. (64,) or (1, 28, 28)
     encoder : None: a sample is the model's input in every step (:class:`snn.encode.Direct`). One of spikes, with
         target "input", such as ``snn.encode.Rate("input")``: the first layer gets the spikes of a population "input"
@@ -78,7 +80,8 @@ def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, 
     ModelError
         where a layer cannot be converted: names its path in the model and the nearest option
     """
-    return _build(list(_chain(model)), input_shape, encoder, _spiking_unit, tuple(SPIKING), options)
+    kinds = (*SPIKING, nn.MaxPool2d)
+    return _build(list(_chain(model)), input_shape, encoder, _spiking_unit, kinds, options)
 
 
 def from_torch(
@@ -204,8 +207,14 @@ def _stages(
         raise ModelError("\n".join(bad))
     stages: list[tuple[Affine, _Unit]] = []
     now, open_end = Affine.identity(shape), False
+    plain = now.linear if spikes else None  # what is between is 0 or a spike's worth
     for path, layer in layers:
-        made = affine(layer, now)
+        made: Any
+        if isinstance(layer, nn.MaxPool2d):
+            made = _any_spike(layer, now, stages) if now.linear is plain else _CURRENTS
+            now, made = made if isinstance(made, tuple) else (now, made)
+        else:
+            made = affine(layer, now)
         if isinstance(made, Affine):
             open_end |= made.linear is not now.linear
             now = made
@@ -226,6 +235,7 @@ def _stages(
             )
         stages.append((now, unit))
         now, open_end = Affine.identity(now.shape), False
+        plain = now.linear
     if not stages:
         raise ModelError("model: has no layer of neurons or activations that can be converted; add snn.torch.QCFS().")
     if open_end:
@@ -239,7 +249,7 @@ def _refusal(layer: nn.Module, neurons: tuple[Any, ...]) -> str:
     if hint is None and any(True for _ in layer.children()):
         hint = "give its layers in order, as a list or nn.Sequential"
     if hint is None:
-        hint = f"use {' or '.join(kind.__name__ for kind in neurons)}"
+        hint = f"use {' or '.join(kind.__name__ for kind in neurons if kind is not nn.MaxPool2d)}"
     return f"{name} cannot be converted; {hint}."
 
 
@@ -282,6 +292,25 @@ def _spiking_unit(layer: Any, shape: tuple[int, ...]) -> _Unit | str:
     if isinstance(recurrent, str):
         return recurrent
     return _Unit(SPIKING[type(layer)](**params), scale, recurrent=recurrent)  # type: ignore[misc]
+
+
+_CURRENTS = "takes the largest of several currents, which is no sum; put it after neurons, or use nn.AvgPool2d"
+
+
+def _any_spike(layer: Any, now: Affine, stages: list[tuple[Affine, _Unit]]) -> tuple[Affine, _Unit] | str:
+    """The largest of some spikes: neurons that spike where one arrives. They take a step of their own."""
+    if len(now.shape) != 3 or layer.ceil_mode or layer.return_indices:
+        return "must take images, with ceil_mode=False and return_indices=False"
+    worth = stages[-1][1].scale if stages else np.ones(prod(now.shape))
+    if worth[0] <= 0 or np.any(worth != worth[0]):
+        return "compares spikes of different worth; use one graded_spikes_factor > 0 for the layer before"
+    channels, sides = now.shape[0], (layer.kernel_size,) * 2 if np.ndim(layer.kernel_size) == 0 else layer.kernel_size
+    rule = conv2d(now.shape, (channels, 1, *sides), layer.stride, layer.padding, layer.dilation, channels)
+    unit = _Unit(
+        Leaky(beta=0.0, threshold=worth[0] / 2, reset_mechanism=2), np.full(prod(rule.result), worth[0]),
+        dt=stages[-1][1].dt if stages else 1.0,
+    )  # fmt: skip
+    return now.then(Convolution(rule, np.ones(rule.kernel)), np.zeros(unit.scale.size), rule.result), unit
 
 
 def _recurrent(layer: Any, shape: tuple[int, ...]) -> Affine | str:

@@ -177,6 +177,25 @@ def test_same_spikes_of_convolutions(seed, kind):
     assert made.depth == 3 and [len(p) for p in made.network.populations.values()] == [256, 24, 5]
 
 
+def test_same_spikes_of_max_pooling():
+    """The largest of spikes is whether there is one: padded, overlapping, of input spikes, of graded ones."""
+    torch.manual_seed(0)
+    first = neuron("Leaky", (4, 1, 1), 0, graded_spikes_factor=1.5)
+    layers = [
+        nn.MaxPool2d(2, stride=1), nn.Conv2d(2, 4, 3, padding=1), first,
+        nn.MaxPool2d(3, stride=2, padding=1), nn.Conv2d(4, 6, 2), neuron("Leaky", (6, 1, 1), 1),
+    ]  # fmt: skip
+    for layer in layers[1::3]:
+        nn.init.normal_(layer.weight, 0.1, 1.2 / layer.weight[0].numel() ** 0.5)
+    model, x = nn.Sequential(*layers), np.random.default_rng(2).random((STEPS, 2, 8, 8)) < 0.1
+    theirs, _ = unroll(model, torch.tensor(x.astype(float)))
+    made = from_snntorch(model, (2, 8, 8), encoder=snn.encode.Events("input"))
+    kernels = simulate(made, spikes=x.reshape(STEPS, -1))
+    assert 0.03 < theirs.mean() < 0.95
+    assert made.depth == 5 and isinstance(made.network.projections["input->layer1"].rule, snn.conv2d)
+    assert np.sum(kernels != theirs) == 0
+
+
 def test_same_spikes_from_spikes():
     model = linear_model("Leaky", 5)
     x = (np.random.default_rng(1).random((STEPS, 20)) < 0.3).astype(float)

@@ -47,7 +47,7 @@ def outcome(net, **options):
     return sim, [x for p in RULES for x in (result.spikes[p].ids, result.spikes[p].times, result.states[p]["v"])]
 
 
-def test_engines_and_written_out_synapses_agree():
+def test_engines_and_written_out_synapses_agree(tmp_path):
     reference, expected = outcome(network(), backend="reference")
     assert set(reference.compiled.kinds) == {"kc"}
     assert min(len(ids) for ids in expected[::3]) > 50
@@ -56,6 +56,11 @@ def test_engines_and_written_out_synapses_agree():
         for x, y in zip(found, expected, strict=True):
             np.testing.assert_array_equal(x, y)
         assert sim.compiled.parts == reference.compiled.parts
+    half = snn.Simulation(network(), dt=1.0, quiet=True, threads=3)
+    half.run(20.0)
+    half.checkpoint(tmp_path / "half.h5")
+    rest = snn.Simulation.resume(tmp_path / "half.h5", network(), threads=1, quiet=True).run(20.0)
+    np.testing.assert_array_equal(rest.states["pool"]["v"], expected[8][20:])
     written, found = outcome(network(expanded=True), backend="reference")
     assert written.compiled.n_edges == sim.compiled.n_edges
     for x, y in zip(found[:2], expected[:2], strict=True):

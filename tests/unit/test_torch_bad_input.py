@@ -36,6 +36,15 @@ LINEAR = nn.Linear(4, 3)
 CONVERSIONS = {
     "max pool": (from_torch, [nn.Conv2d(1, 2, 3), QCFS(), nn.MaxPool2d(2)], (1, 8, 8),
                  "[2]: MaxPool2d cannot be converted; use nn.AvgPool2d."),
+    "max pool of currents": (from_snntorch, [nn.Conv2d(1, 2, 3), nn.MaxPool2d(2), leaky()], (1, 8, 8),
+                             "[1]: MaxPool2d takes the largest of several currents, which is no sum; put it after"),
+    "max pool of samples": (from_snntorch, [nn.MaxPool2d(2), leaky()], (1, 8, 8), "[0]: MaxPool2d takes the larg"),
+    "max pool, ceil": (from_snntorch, [nn.Conv2d(1, 2, 3), leaky(), nn.MaxPool2d(2, ceil_mode=True), leaky()],
+                       (1, 8, 8), "[2]: MaxPool2d must take images, with ceil_mode=False"),
+    "max pool of graded spikes": (
+        from_snntorch, [nn.Conv2d(1, 2, 3), leaky(graded_spikes_factor=-1.0), nn.MaxPool2d(2), leaky()], (1, 8, 8),
+        "[2]: MaxPool2d compares spikes of different worth",
+    ),
     "path": (from_snntorch, nn.Sequential(nn.Sequential(LINEAR, nn.LayerNorm(3)), leaky()), 4,
              "0.1: LayerNorm cannot be converted; use nn.BatchNorm1d."),
     "activation": (from_torch, [LINEAR, nn.Sigmoid()], 4, "[1]: Sigmoid cannot be converted; use QCFS or QFFS"),
