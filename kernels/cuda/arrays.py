@@ -12,7 +12,7 @@ from kernels.cuda import generate
 from kernels.cuda.connect import drawn_bytes, largest_weight
 from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, plan
 from kernels.errors import BackendUnavailable
-from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
+from kernels.layout import Array, Constants, Edges, Inputs, Probes, State, Tables
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -33,6 +33,16 @@ class Arrays(NamedTuple):
     edges: tuple[Edges, ...]
     learned: tuple[Learned, ...]
     synapses: tuple[Synapses, ...]
+    spare: tuple[Array, Array, Array]  # for Out.record_step, Out.record_id and Probes.samples: used in turn with them
+
+    def turned(self) -> "Arrays":
+        """The same, but what is recorded goes to the spare arrays."""
+        x = self
+        return x._replace(
+            out=x.out._replace(record_step=x.spare[0], record_id=x.spare[1]),
+            probes=x.probes._replace(samples=x.spare[2]),
+            spare=(x.out.record_step, x.out.record_id, x.probes.samples),
+        )
 
     def nbytes(self) -> int:
         """Bytes of all arrays."""
@@ -70,7 +80,7 @@ def memory_plan(net: CompiledNetwork, x: Arrays) -> dict[str, int]:
         "neurons and inputs": _nbytes(x[:3]) + _nbytes(x.inputs) + _nbytes(x.state) - x.state.ring.nbytes,
         "sums under way": x.state.ring.nbytes, "edges built on the host": _nbytes(built),
         "edges drawn on the device": kept, "plastic projections": _nbytes((x.learned, x.synapses)),
-        "records": _nbytes((x.out, x.probes)), "while edges are drawn": beside,
+        "records": _nbytes((x.out, x.probes, x.spare)), "while edges are drawn": beside,
     }  # fmt: skip
     return {what: n for what, n in plan.items() if n}
 
@@ -108,6 +118,7 @@ def arrays(net: CompiledNetwork, width: int, deterministic: bool) -> Arrays:
         edges=tuple(edges._replace(number=np.empty((0, 0))) for edges in net.edges),
         learned=tuple(learned(x, int(e.n_source[0])) for x, e in zip(net.plastic, net.learned, strict=True)),
         synapses=tuple(Synapses(*(getattr(e, name) for name in Synapses._fields)) for e in net.learned),
+        spare=(np.zeros(ROOM + capacity, np.int32), np.zeros(ROOM + capacity, np.uint32), np.zeros(at[-1])),
     )  # fmt: skip
 
 

@@ -55,9 +55,22 @@ def send(value: Any) -> Any:
     return value
 
 
-def fetch(array: Any) -> Any:
-    """A copy of a device array on the host."""
-    return array.copy() if SIMULATED else array.copy_to_host()
+def stream() -> Any:
+    """An order of work that does not wait for that of other streams, only for that of none; none in the simulator."""
+    return 0 if SIMULATED else cuda.stream()
+
+
+def fetch(array: Any, n: int | None = None, stream: Any = 0) -> Any:
+    """A copy of a device array on the host, or of its first ``n`` elements; in ``stream``, if one is given."""
+    if n == 0 or array.size == 0:
+        return np.empty(array.shape if n is None else 0, array.dtype)
+    array = array if n is None else array[:n]
+    if SIMULATED:
+        return array.copy()
+    host = array.copy_to_host(stream=stream)
+    if stream:
+        stream.synchronize()
+    return host
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
