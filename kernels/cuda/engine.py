@@ -107,6 +107,7 @@ class Engine:
             if at >= stop:
                 break
         found.append(self.drain(*before))
+        self.last = before
         if state.f.size:
             state.f[:] = fetch(self.arrays.state.f)[: state.f.size]
         if state.i.size:

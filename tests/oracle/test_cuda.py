@@ -556,6 +556,30 @@ def test_classifier_with_early_exit(spiking, readout, latency):
 
 
 @here
+def test_views_of_what_lies_on_the_device():
+    from kernels.cuda.jit import fetch
+
+    net = snn.Network(seed=1)
+    net.population("none", 3, snn.Poisson(1.0))
+    a = net.population("a", 6, snn.LIFExp(i_e=2000.0), init={"v": snn.uniform(-70.0, -55.0)})
+    net.record(a)
+    sim = snn.Simulation(net, dt=DT, backend="cuda", quiet=True)
+    sim.run(2.0)
+    for variable in ("v", "refractory"):
+        view = sim.device_state("a", variable)
+        assert SIMULATED or view.__cuda_array_interface__["shape"] == (6,)
+        np.testing.assert_array_equal(fetch(view), sim.state("a", variable))
+    expected, found = sim.run(0.1).spikes["a"], sim.device_spikes()
+    while not len(expected):
+        expected, found = sim.run(0.1).spikes["a"], sim.device_spikes()
+    start, steps, ids = found[0], fetch(found[1]), fetch(found[2])
+    np.testing.assert_allclose((start + steps + 1) * DT, expected.times)
+    np.testing.assert_array_equal(np.sort(ids) - 3, expected.ids)
+    with pytest.raises(BackendUnavailable, match='device_spikes: needs backend="cuda"; got backend="reference"'):
+        snn.Simulation(net, backend="reference").device_spikes()
+
+
+@here
 def test_set_state_between_runs():
     def network():
         net = snn.Network(seed=1)
