@@ -170,18 +170,6 @@ def swept_launch_{n}(plastic, edges, out, until, settle, epoch):
     """A sweep by itself, second part."""
     swept_{n}(cuda.grid(1), cuda.gridsize(1), plastic, edges, out, until, settle, epoch)
 '''
-_REPLAY = """\
-m = plastic.seen[j]
-while history[j, np.uint64((m - 1) & mask)] > until - d:
-    m -= 1
-q = m
-while history[j, np.uint64((q - 1) & mask)] > done - d:
-    q -= 1
-g = history[j, np.uint64((q - 1) & mask)]
-for c in range(q, m):
-    h = history[j, np.uint64(c & mask)]
-{see}
-    g = h"""
 _FLAGS = 4  # of Out.counts, those before serve all networks
 
 
@@ -205,7 +193,7 @@ def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool
     values, lasts = ", ".join(text.values), [f"last_{t.name}" for t in text.pre]
     replay, settle = [], []
     if spec.on_post or spec.flow:
-        replay = [_REPLAY.format(see=_lines(4, text.see("")))]
+        replay = text.replay()
     if spec.flow:
         settle = ["if settle > 0:", "    now = max(before, g + d)"]
         settle += [f"    {line}" for line in text.arguments("settle")]
