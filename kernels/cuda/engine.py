@@ -10,7 +10,7 @@ from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
 from kernels.cuda.arrays import ROOM, Arrays, argument_bytes, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
-from kernels.cuda.jit import SIMULATED, fetch, free_bytes, select, send, stream
+from kernels.cuda.jit import SIMULATED, fetch, free_bytes, named_errors, select, send, stream
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
@@ -47,13 +47,15 @@ class Engine:
         self.window, self.memory = host.plan.window, memory_plan(net, host)
         _check_memory(self.memory, say)
         _check_arguments(host)
-        self.arrays: Arrays = self._sent(host)
+        with named_errors():
+            self.arrays: Arrays = self._sent(host)
         self.samples_at = host.probes.at.tolist()
         self.stream, self.aside = stream(), stream()  # of launches; of what is fetched while they run
         self.stale: set[int] = set()  # plastic projections that may have been changed on the host
         self.cooperative = _cooperative() if cooperative is None else cooperative
         self.blocks, self.threads = 1, launch[1] if launch else 4 if SIMULATED else BLOCK
-        self.advance(0, 0)  # compiles
+        with named_errors():
+            self.advance(0, 0)  # compiles
         self.blocks = launch[0] if launch else self._blocks()
 
     def _sent(self, host: Arrays) -> Arrays:

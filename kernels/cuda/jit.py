@@ -1,6 +1,7 @@
 """numba.cuda as the engine uses it: functions for the device, which device is there, and why there is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -53,6 +54,31 @@ def send(value: Any) -> Any:
     if isinstance(value, tuple):
         return type(value)(*map(send, value)) if hasattr(value, "_fields") else tuple(map(send, value))
     return value
+
+
+_LACKS = {"NumbaError", "NvvmError", "LinkerError", "NvrtcError"}  # of numba, numba-cuda and their simulator
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Compiling and taking memory: what goes wrong on the device is raised as BackendUnavailable."""
+    try:
+        yield
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or "OUT_OF_MEMORY" in text.upper().replace(" ", "_"):
+            free = free_bytes()
+            there = "" if free is None else f"; {free:,} bytes are free"
+            raise BackendUnavailable(
+                f'backend="cuda": the device ran out of memory{there} ({text[:200]}). Use a smaller network, '
+                'precision="float32", or backend="cpu".'
+            ) from error
+        if _LACKS & {kind.__name__ for kind in type(error).__mro__}:
+            raise BackendUnavailable(
+                f'backend="cuda": the kernels of this network do not compile for the device: {text[:1000]}. A model or '
+                'rule uses what CUDA lacks; change it, or use backend="cpu".'
+            ) from error
+        raise
 
 
 def stream() -> Any:

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 import plasticity
 import snn
@@ -51,6 +52,27 @@ def test_absent():
     net.population("a", 1, snn.LIFExp())
     with pytest.raises(BackendUnavailable, match='backend="cuda": .* Install the extra "cuda"'):
         snn.Simulation(net, backend="cuda")
+
+
+@pytest.mark.skipif(SIMULATED or device(), reason="there is a device")
+@pytest.mark.parametrize("error", [RuntimeError("The CUDA driver is too old:\n needs 525 or newer"), None])
+def test_old_driver(monkeypatch, error):
+    from kernels.cuda import jit
+
+    def why():
+        if error:
+            raise error
+
+    monkeypatch.setattr(jit.cuda, "cuda_error", why)
+    reason = "The CUDA driver is too old: needs 525 or newer" if error else "no CUDA device found"
+    net = snn.Network()
+    net.population("a", 1, snn.LIFExp())
+    with pytest.raises(BackendUnavailable, match=f'backend="cuda": {reason}. Install the extra "cuda"'):
+        snn.Simulation(net, backend="cuda")
+    for wrong in ({"backend": "cuda"}, {"backend": "tpu"}, {"device": 1}):
+        with pytest.raises((BackendUnavailable, ModelError), match="backend|device"):
+            snn.Classifier(*classifying(False, "v"), "out", **wrong)
+    snn.Simulation(net, backend="reference").run(0.2)
 
 
 def test_options():
@@ -577,6 +599,42 @@ def test_views_of_what_lies_on_the_device():
     np.testing.assert_array_equal(np.sort(ids) - 3, expected.ids)
     with pytest.raises(BackendUnavailable, match='device_spikes: needs backend="cuda"; got backend="reference"'):
         snn.Simulation(net, backend="reference").device_spikes()
+
+
+class CudaAPIError(Exception):
+    """As numba's driver raises it."""
+
+
+@here
+@pytest.mark.parametrize("error, text", [
+    (CudaAPIError("[2] cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), "the device ran out of memory .*cuMemAlloc"),
+    (MemoryError(), "the device ran out of memory"),
+    (TypingError("Unknown attribute 'lgamma_of'"), "the kernels .* do not compile .* 'lgamma_of'.*CUDA lacks"),
+])  # fmt: skip
+def test_errors_of_the_device_are_named_and_pass(monkeypatch, error, text):
+    from kernels.cuda import engine
+
+    def failing(value):
+        raise error
+
+    net = snn.Network()
+    net.population("a", 2, snn.LIFExp())
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "send", failing)
+        with pytest.raises(BackendUnavailable, match=f'backend="cuda": {text}'):
+            snn.Simulation(net, backend="cuda", quiet=True)
+    snn.Simulation(net, backend="cuda", quiet=True).run(0.2)
+
+
+@here
+def test_errors_of_our_own_stay_what_they_are(monkeypatch):
+    from kernels.cuda import engine
+
+    monkeypatch.setattr(engine, "send", lambda value: 1 / 0)
+    net = snn.Network()
+    net.population("a", 2, snn.LIFExp())
+    with pytest.raises(ZeroDivisionError):
+        snn.Simulation(net, backend="cuda", quiet=True)
 
 
 @here
