@@ -169,7 +169,9 @@ def measure(
     sim = snn.Simulation(net, backend="cuda", **options)
     ready = time.perf_counter() - begin
     engine, tables = sim._drive.engine, sim.compiled.tables
-    edge_bytes = sum(a.nbytes for e in (*engine.arrays.edges, *engine.arrays.synapses) for a in e)
+    edge_bytes = sum(
+        a.nbytes for e in (*engine.arrays.edges, *engine.arrays.synapses) for a in e if hasattr(a, "nbytes")
+    )
     found: dict[str, Any] = {
         "neurons": int(tables.n.sum()), "synapses": sim.compiled.n_edges, "build_s": sim.build_seconds,
         "kernels_s": ready - sim.build_seconds, "planned_gib": {k: n / 2**30 for k, n in engine.memory.items()},

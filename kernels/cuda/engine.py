@@ -46,7 +46,7 @@ class Engine:
         host = arrays(net, launch[2] if launch else 4 if SIMULATED else 32, deterministic)
         self.window, self.memory = host.plan.window, memory_plan(net, host)
         _check_memory(self.memory, say)
-        _check_arguments(host)
+        _check_arguments(net, host)
         with named_errors():
             self.arrays: Arrays = self._sent(host)
         self.samples_at = host.probes.at.tolist()
@@ -81,7 +81,7 @@ class Engine:
 
     def arguments(self, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
-        return self.arrays.arguments(self.given, start, stop)
+        return self.arrays.arguments(self.net, self.given, start, stop)
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does.
@@ -160,11 +160,9 @@ class Engine:
     def _sweep(self, n: int, until: int, settle: int, epoch: int) -> None:
         """Bring the synapses of plastic projection ``n`` up to date, in two launches."""
         config = (self.blocks, self.threads)
-        x, e = self.arrays.learned[n], self.arrays.synapses[n]
-        getattr(self.module, f"sweep_launch_{n}")[config](
-            self.arrays.plan, self.arrays.tables, x, e, until, settle, epoch
-        )
-        getattr(self.module, f"swept_launch_{n}")[config](x, e, self.arrays.out, until, settle, epoch)
+        given = self.arguments(0, 0)
+        getattr(self.module, f"sweep_launch_{n}")[config](*given[f"sweep_launch_{n}"][:-3], until, settle, epoch)
+        getattr(self.module, f"swept_launch_{n}")[config](*given[f"swept_launch_{n}"][:-3], until, settle, epoch)
 
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """As kernels.cpu.engine; then the host may change the projection's arrays, up to the next :meth:`advance`."""
@@ -269,9 +267,9 @@ def _check_memory(plan: dict[str, int], say: Callable[[str], None]) -> None:
         )
 
 
-def _check_arguments(host: Arrays) -> None:
+def _check_arguments(net: CompiledNetwork, host: Arrays) -> None:
     """Raise BackendUnavailable where the kernels would take more arguments than a device has room for."""
-    needed = argument_bytes(host.arguments(0, 0, 1)["advance"])
+    needed = argument_bytes(host.arguments(net, 0, 0, 1)["advance"])
     if needed > ARGUMENT_BYTES and not SIMULATED:
         raise BackendUnavailable(
             f'backend="cuda": {len(host.learned)} plastic projections make {needed} bytes of kernel arguments; a '

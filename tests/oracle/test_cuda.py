@@ -395,6 +395,25 @@ def test_every_rule(names):
 
 
 @here
+def test_many_plastic_projections_fit_the_arguments_of_a_kernel(monkeypatch):
+    from kernels.cuda import engine
+    from kernels.cuda.arrays import arrays
+    from snn.compile import compile_network
+
+    monkeypatch.setattr(engine, "SIMULATED", False)
+    for number in (18, 30):
+        net = snn.Network()
+        a = net.population("a", 3, snn.LIFDelta())
+        for k in range(number):
+            net.connect(a, a, snn.all_to_all(), weight=0.5, delay=1.0, plasticity=plasticity.STDPPair(), name=str(k))
+        compiled = compile_network(net, DT, "float64", 1)
+        if number == 18:
+            engine._check_arguments(compiled, arrays(compiled, 32, False))
+    with pytest.raises(BackendUnavailable, match="30 plastic projections make [0-9]+ bytes of kernel arguments"):
+        engine._check_arguments(compiled, arrays(compiled, 32, False))
+
+
+@here
 @pytest.mark.parametrize("shape, deterministic", [((1, 4, 4, True), False), ((2, 4, 2, False), True)])
 def test_notes_that_run_full(monkeypatch, shape, deterministic):
     """Few spikes are noted, so that synapses are swept; some are rewired; in one launch, and in many."""
