@@ -229,6 +229,7 @@ def test_memory_plan_of_a_billion_synapses():
     """Nothing is drawn or allocated: at most 8 bytes a synapse, all of it in what one GPU has."""
     from kernels.cuda.arrays import arrays, memory_plan
     from snn.compile import compile_network
+    from snn.memory import estimate
 
     values = {"weight": snn.normal(1.0, 0.1), "delay": snn.normal(1.5, 0.7, low=0.1, high=20.0)}
     for given, most in (({"weight": 0.1, "delay": 1.5}, 2.2), (values, 7.2)):
@@ -240,6 +241,7 @@ def test_memory_plan_of_a_billion_synapses():
         assert compiled.n_edges == 10**9 and "edges built on the host" not in plan
         assert 1.0 < plan["edges drawn on the device"] / 1e9 < most < 8.0
         assert sum(plan.values()) < 12e9
+        assert estimate(net, "clock", "float32", on_device=True) < (1e9, 1), "the host holds no edge"
 
 
 @here
