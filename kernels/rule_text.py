@@ -14,6 +14,16 @@ from kernels.spec import RuleSpec, Trace
 
 TRACE_END = 1e-18  # below it, a trace is 0
 
+_REPLAY = """\
+m = plastic.seen[j]
+while history[j, np.uint64((m - 1) & mask)] > until - d:
+    m -= 1
+q = m
+while history[j, np.uint64((q - 1) & mask)] > done - d:
+    q -= 1
+g = history[j, np.uint64((q - 1) & mask)]
+for c in range(q, m):
+    h = history[j, np.uint64(c & mask)]"""
 
 _OBSERVE = '''
 END = {end}
@@ -154,6 +164,11 @@ class RuleText:
                 values = ", ".join(self.values)
                 text.append(f"{values} = {function}{self.suffix}({self.call(function, self.values)})")
         return text
+
+    def replay(self) -> list[str]:
+        """Lines that replay in order what the synapse has yet to see: target's spikes after ``done``, up to ``until``;
+        ``mask``: places of ``history`` - 1."""
+        return [*_REPLAY.splitlines(), *(f"    {line}" for line in self.see("")), "    g = h"]
 
     def jump_pre(self) -> list[str]:
         """The source's traces after a spike that comes ``since`` steps after its last, in plastic.pre[row]."""

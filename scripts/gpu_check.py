@@ -131,9 +131,17 @@ def sanitizer() -> dict[str, Any]:
     if tool is None:
         return {"skipped": "compute-sanitizer is not on the path"}
     program = (
-        "import snn; n = snn.Network(seed=1); a = n.population('a', 50, snn.LIFExp(i_e=400.0)); n.record(a); "
-        "n.connect(a, a, snn.fixed_indegree(5), weight=snn.uniform(10.0, 50.0), delay=snn.uniform(1.0, 3.0)); "
-        "print(len(snn.Simulation(n, backend='cuda').run(20.0).spikes['a']))"
+        "import numpy as np, plasticity, snn; n = snn.Network(seed=1); n.record(a := n.population('a', 50, "
+        "snn.LIFExp(i_e=400.0))); w, d = snn.uniform(10.0, 50.0), snn.uniform(1.0, 3.0); "
+        "n.connect(a, a, snn.fixed_indegree(40), weight=w, delay=d, name='drawn'); "
+        "n.connect(a, a, snn.pairwise_bernoulli(0.3), weight=1.0, delay=1.0, name='bits'); "
+        "n.connect(a, a, snn.fixed_indegree(5), weight=w, delay=d, name='learns', "
+        "plasticity=plasticity.STDPTriplet(w_max=100.0)); s = snn.Simulation(n, backend='cuda'); "
+        "s.checkpoint('/tmp/volley_gpu_check.h5'); print(len(s.run(20.0).spikes['a'])); n = snn.Network(); "
+        "h = n.population('h', 8, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1.0, reset=1)); "
+        "o = n.population('o', 3, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1e9)); "
+        "n.input('x', h, snn.StepCurrent(np.zeros((1, 8)))); n.connect(h, o, snn.all_to_all(), weight=0.5, delay=1.0); "
+        "print(snn.Classifier(n, snn.encode.Direct('x', np.eye(8)), o, backend='cuda').predict(np.ones((9, 8)), 6))"
     )
     done = subprocess.run(
         [tool, "--error-exitcode", "9", sys.executable, "-c", program],
@@ -145,8 +153,13 @@ def sanitizer() -> dict[str, Any]:
     return {"summary": done.stdout.strip().splitlines()[-1]}
 
 
-def measure(net: Any, duration: float, warm_up: float, shapes: bool = False, **options: Any) -> dict[str, Any]:
-    """Build and run a network: times, memory, rates, and how events compare with the device's limits."""
+def measure(
+    net: Any, duration: float, warm_up: float, shapes: bool = False, static: bool = True, **options: Any
+) -> dict[str, Any]:
+    """Build and run a network: times, memory, rates, and how events compare with the device's limits.
+
+    static : time the phases of a window too; a network that learns does more in them than is timed there
+    """
     from numba import cuda
 
     import snn
@@ -156,7 +169,9 @@ def measure(net: Any, duration: float, warm_up: float, shapes: bool = False, **o
     sim = snn.Simulation(net, backend="cuda", **options)
     ready = time.perf_counter() - begin
     engine, tables = sim._drive.engine, sim.compiled.tables
-    edge_bytes = sum(a.nbytes for e in (*engine.arrays.edges, *engine.arrays.synapses) for a in e)
+    edge_bytes = sum(
+        a.nbytes for e in (*engine.arrays.edges, *engine.arrays.synapses) for a in e if hasattr(a, "nbytes")
+    )
     found: dict[str, Any] = {
         "neurons": int(tables.n.sum()), "synapses": sim.compiled.n_edges, "build_s": sim.build_seconds,
         "kernels_s": ready - sim.build_seconds, "planned_gib": {k: n / 2**30 for k, n in engine.memory.items()},
@@ -178,7 +193,8 @@ def measure(net: Any, duration: float, warm_up: float, shapes: bool = False, **o
     if atomics:
         found["share_of_atomics"] = found["events_g_s"] / atomics
     say(f"    real-time factor {found['real_time_factor']:.4f}, {found['events_g_s']:.3g} G events/s")
-    found["phases"] = phases(sim)
+    if static:
+        found["phases"] = phases(sim)
     if shapes:
         found["shapes"] = {}
         for blocks, threads in ((1, 128), (2, 128), (4, 128), (1, 256), (2, 256), (1, 512), (1, 1024)):
@@ -201,10 +217,12 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
     """Microseconds of a window in launches of its own: neurons, delivery. A launch costs some of it."""
     from numba import cuda
 
+    from kernels.cuda.jit import fetch
+
     engine, start = sim._drive.engine, sim._drive.at
     config, kernels, total = (engine.blocks, engine.threads), engine.module, [0.0, 0.0]
     given = engine.arguments(start, start + windows * engine.window)
-    engine.put(engine.arrays.out.counts, np.zeros(4, np.int64))
+    engine.put(engine.arrays.out.counts, np.zeros(engine.arrays.out.counts.size, np.int64))
     begin, half = start, 0
     for k in range(-5, windows):
         end = begin + engine.window
@@ -219,8 +237,8 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
             total[1] += time.perf_counter() - middle
         begin, half = end, 1 - half
     sim._drive.at, engine.given = begin, begin + engine.window
-    engine.net.state.f[:] = engine.arrays.state.f.copy_to_host()
-    engine.net.state.i[:] = engine.arrays.state.i.copy_to_host()
+    engine.net.state.f[:] = fetch(engine.arrays.state.f)
+    engine.net.state.i[:] = fetch(engine.arrays.state.i)
     names = ("neurons_us", "deliver_us")
     found = {name: t / windows * 1e6 for name, t in zip(names, total, strict=True)}
     say(f"    a window in two launches: {found}")
@@ -243,11 +261,15 @@ def microcircuit_fixed() -> dict[str, Any]:
     return measure(pd.build(0.5), 500.0, 200.0, dt=pd.DT, deterministic=True)
 
 
-def brunel_network(n: int, indegree: int) -> Any:
-    """Brunel (2000), state AI (g = 5, eta = 2): n neurons, four fifths of them and of their inputs excitatory."""
+def brunel_network(n: int, indegree: int, seed: int = 7, values: str = "constant") -> Any:
+    """Brunel (2000), state AI (g = 5, eta = 2): n neurons, four fifths of them and of their inputs excitatory.
+
+    values : of weights and delays: "constant", "drawn", or "learned": weights among excitatory neurons by pair STDP
+    """
+    import plasticity
     import snn
 
-    net, excitatory = snn.Network(seed=7), n * 4 // 5
+    net, excitatory = snn.Network(seed=seed), n * 4 // 5
     model = snn.LIFDelta(tau_m=20.0, v_th=20.0, v_reset=10.0, e_l=0.0, t_ref=2.0)
     weight = 0.1 * 1000.0 / (indegree * 0.8)
     populations = [
@@ -258,14 +280,118 @@ def brunel_network(n: int, indegree: int) -> Any:
         rate = 2.0 * 20.0 / (weight * 20.0) * 1e3
         net.input(f"noise {k}", target, snn.Poisson(rate=rate), weight=weight)
         for source, number, w in zip(populations, (indegree * 4 // 5, indegree // 5), (1.0, -5.0), strict=True):
-            net.connect(source, target, snn.fixed_indegree(number), weight=w * weight, delay=1.5)
+            drawn = values == "drawn"
+            rule = plasticity.STDPPair(lambda_=0.01, alpha=1.05, w_max=2.0 * weight)
+            net.connect(
+                source, target, snn.fixed_indegree(number),
+                weight=snn.normal(w * weight, 0.1 * abs(w) * weight) if drawn else w * weight,
+                delay=snn.normal(1.5, 0.5, low=0.5, high=5.0) if drawn else 1.5,
+                plasticity=rule if values == "learned" and source is target is populations[0] else None,
+            )  # fmt: skip
         net.record(target)
     return net
 
 
-def brunel(n: int, indegree: int, duration: float) -> Callable[[], dict[str, Any]]:
+def brunel(n: int, indegree: int, duration: float, values: str = "constant") -> Callable[[], dict[str, Any]]:
     """The section for one size."""
-    return lambda: measure(brunel_network(n, indegree), duration, 100.0, dt=0.1, precision="float32")
+    return lambda: measure(
+        brunel_network(n, indegree, values=values), duration, 100.0, static=values != "learned", dt=0.1,
+        precision="float32",
+    )  # fmt: skip
+
+
+def batch(parts: int = 64, n: int = 1000, duration: float = 500.0) -> dict[str, Any]:
+    """Networks of one seed each in one launch, against one alone."""
+    import snn
+
+    found = {}
+    for count in (1, parts):
+        net = snn.join([brunel_network(n, 100, seed) for seed in range(count)])
+        say(f"    {count} networks")
+        found[f"{count} networks"] = measure(net, duration, 100.0, dt=0.1, precision="float32")
+        for row in found.values():
+            row["rates_hz"] = {name: rate for name, rate in row["rates_hz"].items() if name.startswith("0:")}
+    alone, together = (row["real_time_factor"] for row in found.values())
+    return found | {"throughput_ratio": parts * alone / together}
+
+
+def inference(samples: int = 20_000, hidden: int = 256, t_max: int = 32) -> dict[str, Any]:
+    """Classification of random samples of the size of the digits images by random weights: samples a second, whole and
+    with early exit; the GPU's decisions against the cpu's, whose sums are rounded otherwise."""
+    import snn
+    from snn.confidence import EarlyExit
+
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(0.0, 0.25, (hidden, 64)), rng.normal(0.0, 0.25, (hidden, 10))
+    x, fire = rng.random((samples, 64)), {"alpha": 0.0, "beta": 1.0, "reset": 1}
+    found: dict[str, Any] = {"samples": samples}
+    for backend in ("cpu", "cuda"):
+        net = snn.Network()
+        h = net.population("h", hidden, snn.CubaLIF(v_th=1.0, **fire))
+        out = net.population("out", 10, snn.CubaLIF(v_th=1e9, **fire))
+        net.input("x", h, snn.StepCurrent(np.zeros((1, hidden))))
+        net.connect(h, out, snn.all_to_all(), weight=second, delay=1.0)
+        classifier = snn.Classifier(net, snn.encode.Direct("x", first), out, backend=backend)
+        for name, agent in (("whole", EarlyExit(bar=np.inf)), ("early", EarlyExit("margin", bar=10.0))):
+            classifier.run(x[:100], agent, t_max)  # compiles
+            begin = time.perf_counter()
+            decisions = classifier.run(x, agent, t_max)
+            found[f"{name} {backend}, samples a second"] = samples / (time.perf_counter() - begin)
+            found[f"{name} {backend}, mean step"] = float(decisions.steps.mean())
+            found[f"{name} {backend}"] = decisions.labels
+            say(f"    {name}, {backend}: {found[f'{name} {backend}, samples a second']:.0f} samples a second")
+    for name in ("whole", "early"):
+        differ = found.pop(f"{name} cuda") != found.pop(f"{name} cpu")
+        found[f"{name}, decisions that differ"] = int(differ.sum())
+        if differ.mean() > 0.01:
+            raise RuntimeError(f"{differ.sum()} of {samples} decisions differ between cuda and cpu")
+    return found
+
+
+def edges(n: int = 20_000, indegree: int = 500) -> dict[str, Any]:
+    """Edges drawn on the device against those of the host, at a size that tests do not reach: sorted, all equal but for
+    weights that differ by a rounding to float32."""
+    import snn
+    from kernels.cuda.jit import fetch
+
+    net = snn.Network(seed=3)
+    a, b = (net.population(name, size, snn.LIFExp()) for name, size in (("a", n), ("b", n // 7)))
+    values = {"weight": snn.normal(1.0, 5.0), "delay": snn.uniform(0.5, 3.0)}
+    net.connect(a, b, snn.fixed_indegree(indegree), **values)
+    net.connect(b, b, snn.pairwise_bernoulli(0.1, autapses=False), **values)
+    net.connect(b, a, snn.fixed_total_number(n * indegree // 4), **values)
+    sim = snn.Simulation(net, backend="cuda", precision="float32", quiet=True)
+    t, found = sim.compiled.tables, {"edges": sim.compiled.n_edges}
+    names = list(net.populations)
+    if len(t.lo) > 1:
+        raise RuntimeError("this check reads one block")
+    columns = []
+    for e in sim._drive.engine.arrays.edges:
+        rows, targets, delays, weights = (fetch(x) for x in (e.rows, e.targets, e.delays, e.weights))
+        for p in range(len(names)):
+            for g in range(*fetch(e.by_source)[p : p + 2]):
+                ends = rows[fetch(e.at)[g] :][: t.n[p] + 1]
+                mine = slice(ends[0], ends[-1])
+                source = np.repeat(np.arange(t.n[p]) + t.gid[p], np.diff(ends))
+                columns.append((source, targets[mine], delays[mine], weights[mine]))
+    drawn = [np.concatenate(x) for x in zip(*columns, strict=True)]
+    columns = []
+    for q in net.projections.values():
+        sources, ends, weights, delays = sim.connections(q)
+        p, k = names.index(q.source.name), names.index(q.target.name)
+        receptor = np.where(weights < 0.0, q.receptors[1], q.receptors[0])
+        columns.append((sources + t.gid[p], t.acc[0, k] + receptor * t.n[k] + ends, np.rint(delays / 0.1), weights))
+    host = [np.concatenate(x) for x in zip(*columns, strict=True)]
+    if len(drawn[0]) != len(host[0]):
+        raise RuntimeError(f"{len(drawn[0])} edges on the device, {len(host[0])} on the host")
+    # by source, target, delay, weight: what is rounded otherwise keeps its place
+    drawn, host = ([x[np.lexsort(side[::-1])] for x in side] for side in (drawn, host))
+    for name, x, y in zip(("source", "target", "delay"), drawn, host, strict=False):
+        found[f"{name}s that differ"] = int(np.sum(x != y))
+    found["largest relative difference of a weight"] = float(np.max(np.abs(drawn[3] / host[3] - 1.0)))
+    if any(found[f"{name}s that differ"] for name in ("source", "target", "delay")):
+        raise RuntimeError(f"edges differ: {found}")
+    return found
 
 
 SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
@@ -273,11 +399,16 @@ SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
     "limits": limits,
     "tests": tests,
     "sanitizer": sanitizer,
+    "edges": edges,
     "microcircuit": microcircuit,
     "brunel 12,500": brunel(12_500, 1250, 1000.0),
     "brunel 100,000": brunel(100_000, 1250, 500.0),
     "microcircuit 0.5, fixed point": microcircuit_fixed,
+    "brunel 12,500 with STDP": brunel(12_500, 1250, 500.0, "learned"),
+    "inference": inference,
+    "64 networks at once": batch,
     "brunel 1,000,000": brunel(1_000_000, 1000, 200.0),
+    "brunel 1,000,000, drawn": brunel(1_000_000, 1000, 100.0, "drawn"),
 }
 
 

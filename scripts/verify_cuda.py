@@ -38,6 +38,7 @@ def cuda_machine_code(options: Options) -> list[Line]:
         names = rules[k::4]
         check(f"short-term, {', '.join(names)}", tests.learning_network(names), "advance", dt=0.25)
     check("edges drawn on the device", tests.drawn_network(), "place")
+    check("inference with every score", tests.classifying(True, "spikes")[0], "infer", True, dt=1.0)
     for fixed in (False, True):
         check("all storage kinds and inputs", tests.mixed_network(), "", fixed)
     return lines

@@ -123,6 +123,16 @@ class Clock:
         lo, hi = self.own(name)
         return np.concatenate(self.ranks.gather(self._view(name, variable)[lo:hi].astype(np.float64)))
 
+    def device_state(self, name: str, variable: str) -> Any:
+        """The state variable where it lies on the GPU."""
+        kind, first = self._place(name, variable)
+        return getattr(self.engine.arrays.state, kind)[first : first + self.net.populations[name].n]
+
+    def device_spikes(self) -> tuple[int, Any, Any]:
+        """(step at which the last launch began, steps since, global ids) of its recorded spikes, on the GPU."""
+        x, start, _, total = self.engine.last
+        return start, x.out.record_step[:total], x.out.record_id[:total]
+
     def own(self, name: str) -> tuple[int, int]:
         """First neuron of a population that this rank holds, and last + 1."""
         t, k = self.compiled.tables, self.index[name]
@@ -266,15 +276,17 @@ class Clock:
         )
 
     def _view(self, name: str, variable: str) -> np.ndarray:
-        k, p = self.index[name], self.net.populations[name]
-        for dtype, array, at in (
-            ("float", self.compiled.state.f, self.compiled.tables.state_f),
-            ("int", self.compiled.state.i, self.compiled.tables.state_i),
-        ):
-            names = [s.name for s in p.spec.state if s.dtype == dtype] if p.spec else []
+        kind, first = self._place(name, variable)
+        found: np.ndarray = getattr(self.compiled.state, kind)[first : first + self.net.populations[name].n]
+        return found
+
+    def _place(self, name: str, variable: str) -> tuple[str, int]:
+        """Field of State ("f" or "i") that holds the variable, and where it begins there."""
+        k, spec, tables = self.index[name], self.net.populations[name].spec, self.compiled.tables
+        for dtype, kind, at in (("float", "f", tables.state_f), ("int", "i", tables.state_i)):
+            names = [s.name for s in spec.state if s.dtype == dtype] if spec else []
             if variable in names:
-                first = int(at[k]) + names.index(variable) * int(self.compiled.tables.pad[k])
-                return array[first : first + p.n]
+                return kind, int(at[k]) + names.index(variable) * int(tables.pad[k])
         raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
 
 

@@ -274,6 +274,29 @@ class Simulation:
             raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
         self._drive.set_state(name, variable, array)
 
+    def device_state(self, population: Population | str, variable: str) -> Any:
+        """Present values of a state variable where they lie on the GPU, shape (n,): nothing is copied.
+
+        An array with ``__cuda_array_interface__``, for ``torch.as_tensor`` and ``cupy.asarray``, valid as long as this
+        simulation. It is to be read: what is written there is lost with the next step (use :meth:`set_state`).
+        """
+        self._on_device("device_state")
+        return self._drive.device_state(self._name(population), variable)
+
+    def device_spikes(self) -> tuple[int, Any, Any]:
+        """Spikes that the last launch recorded, where they lie on the GPU, in no order: (step at which it began, steps
+        since then, ids over all populations, in their order). As for :meth:`device_state`; valid until the next run.
+
+        A run is cut into launches; one of a single step is one launch.
+        """
+        self._on_device("device_spikes")
+        found: tuple[int, Any, Any] = self._drive.device_spikes()
+        return found
+
+    def _on_device(self, what: str) -> None:
+        if self.backend != "cuda":
+            raise BackendUnavailable(f'Simulation.{what}: needs backend="cuda"; got backend="{self.backend}".')
+
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays in ms) of a projection by target, drawn again from the seed.
 

@@ -196,17 +196,7 @@ _REPLAY = """
 _UNSEEN = """
         if h > until - d:  # seldom: seen by synapses with shorter delays only
             late = 1
-            m = plastic.seen[j]
-            while history[j, np.uint64((m - 1) & mask)] > until - d:
-                m -= 1
-            q = m
-            while history[j, np.uint64((q - 1) & mask)] > done - d:
-                q -= 1
-            g = history[j, np.uint64((q - 1) & mask)]
-            for c in range(q, m):
-                h = history[j, np.uint64(c & mask)]
-{see}
-                g = h
+{replay}
             h = g
 """
 _SETTLE = """
@@ -392,7 +382,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     }
     replay = _REPLAY.format(
         **texts,
-        unseen=_UNSEEN.format(see=lines(16, see(""))) if drawn else "",
+        unseen=_UNSEEN.format(replay=lines(12, text.replay())) if drawn else "",
         see_oldest=lines(12, see("")),
         see_level=lines(12, see("plastic.seen[j] - 1 - np.int64(level)")),
         first=lines(8, first),

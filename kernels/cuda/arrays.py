@@ -8,11 +8,11 @@ import numpy as np
 from kernels import codegen
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.learn import STATIC
-from kernels.cuda import generate
+from kernels.cuda import generate, learn
 from kernels.cuda.connect import drawn_bytes, largest_weight
-from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, plan
+from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, plan, synapses
 from kernels.errors import BackendUnavailable
-from kernels.layout import Constants, Edges, Inputs, Probes, State, Tables
+from kernels.layout import Array, Constants, Edges, Inputs, Probes, State, Tables
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -33,26 +33,37 @@ class Arrays(NamedTuple):
     edges: tuple[Edges, ...]
     learned: tuple[Learned, ...]
     synapses: tuple[Synapses, ...]
+    spare: tuple[Array, Array, Array]  # for Out.record_step, Out.record_id and Probes.samples: used in turn with them
+
+    def turned(self) -> "Arrays":
+        """The same, but what is recorded goes to the spare arrays."""
+        x = self
+        return x._replace(
+            out=x.out._replace(record_step=x.spare[0], record_id=x.spare[1]),
+            probes=x.probes._replace(samples=x.spare[2]),
+            spare=(x.out.record_step, x.out.record_id, x.probes.samples),
+        )
 
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return _nbytes(self)
 
-    def arguments(self, given: int, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
+    def arguments(self, net: CompiledNetwork, given: int, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``; given spikes are in their
         slots up to step ``given``."""
         x, end = self, min(start + self.plan.window, stop)
-        learned_ = tuple(part for pair in zip(x.learned, x.synapses, strict=True) for part in pair)
+        pairs = [learn.used(*rule, a, b) for rule, a, b in zip(_rules(net), x.learned, x.synapses, strict=True)]
+        learned_, states = tuple(part for pair in pairs for part in pair), tuple(state for state, _ in pairs)
         neurons = (x.plan, x.tables, x.constants, x.state, x.inputs, x.probes, x.out)
         found = {
             "advance": (start, stop, given, *neurons, *x.edges, *learned_),
             "begin_launch": (given, start + x.plan.window, x.plan, x.tables, x.inputs, x.state),
-            "neurons_launch": (start, start, end, 0, *neurons, *x.learned),
+            "neurons_launch": (start, start, end, 0, *neurons, *states),
             "deliver_launch": (start, end, 0, x.plan, x.tables, x.state, x.inputs, x.out, *x.edges, *learned_),
         }
-        for n, (state, synapses) in enumerate(zip(x.learned, x.synapses, strict=True)):
-            found[f"sweep_launch_{n}"] = (x.plan, x.tables, state, synapses, start, 0, 0)
-            found[f"swept_launch_{n}"] = (state, synapses, x.out, start, 0, 0)
+        for n, pair in enumerate(pairs):
+            found[f"sweep_launch_{n}"] = (x.plan, x.tables, *pair, start, 0, 0)
+            found[f"swept_launch_{n}"] = (*pair, x.out, start, 0, 0)
         return found
 
 
@@ -70,7 +81,7 @@ def memory_plan(net: CompiledNetwork, x: Arrays) -> dict[str, int]:
         "neurons and inputs": _nbytes(x[:3]) + _nbytes(x.inputs) + _nbytes(x.state) - x.state.ring.nbytes,
         "sums under way": x.state.ring.nbytes, "edges built on the host": _nbytes(built),
         "edges drawn on the device": kept, "plastic projections": _nbytes((x.learned, x.synapses)),
-        "records": _nbytes((x.out, x.probes)), "while edges are drawn": beside,
+        "records": _nbytes((x.out, x.probes, x.spare)), "while edges are drawn": beside,
     }  # fmt: skip
     return {what: n for what, n in plan.items() if n}
 
@@ -107,14 +118,18 @@ def arrays(net: CompiledNetwork, width: int, deterministic: bool) -> Arrays:
         ),
         edges=tuple(edges._replace(number=np.empty((0, 0))) for edges in net.edges),
         learned=tuple(learned(x, int(e.n_source[0])) for x, e in zip(net.plastic, net.learned, strict=True)),
-        synapses=tuple(Synapses(*(getattr(e, name) for name in Synapses._fields)) for e in net.learned),
+        synapses=tuple(synapses(e) for e in net.learned),
+        spare=(np.zeros(ROOM + capacity, np.int32), np.zeros(ROOM + capacity, np.uint32), np.zeros(at[-1])),
     )  # fmt: skip
 
 
 def module(net: CompiledNetwork, deterministic: bool, more: str = "") -> ModuleType:
     """The generated module with the kernels of a network, and ``more`` source after them."""
-    rules = [(*rule, e.delays.size > 0) for rule, e in zip(net.rules, net.learned, strict=True)]
-    return codegen.load(generate.source(net.variants, net.kinds, rules, net.precision, deterministic) + more)
+    return codegen.load(generate.source(net.variants, net.kinds, _rules(net), net.precision, deterministic) + more)
+
+
+def _rules(net: CompiledNetwork) -> list[generate.Rule]:
+    return [(*rule, e.delays.size > 0) for rule, e in zip(net.rules, net.learned, strict=True)]
 
 
 def _unit(net: CompiledNetwork) -> float:

@@ -284,7 +284,7 @@ class Draw:
     def _place(self, job_: Job, indptr: np.ndarray, rows: Any, arrays: tuple[Any, ...], fill: int) -> None:
         listed = job_.kind in (INDEGREE, TOTAL, BERNOULLI)
         longest = int(np.diff(indptr).max(initial=1)) if listed else 1
-        words = -(-job_.n_source // 32) if not job_.multapses else 1
+        words = 1 if job_.multapses else -(-job_.n_source // 32)
         config = launch(longest, words)
         lanes = config[0] * config[1]
         lists = empty((2, longest, lanes), np.uint32)
@@ -295,16 +295,29 @@ class Draw:
 def drawn_bytes(net: CompiledNetwork) -> tuple[int, int]:
     """(bytes of the edges that are to be drawn, bytes needed beside them while they are), about.
 
-    Where the number of edges is random it is taken six standard deviations above its mean.
+    Where a number is random it is taken six standard deviations above its mean.
     """
     kept = most = 0
     for k, drawn in net.drawn.items():
         e, kind = net.edges[k], net.kinds[k]
         size = e.targets.itemsize + (4 if kind[0] == "v" else 0) + (e.delays.itemsize if kind[1] == "v" else 0)
-        n = sum(d.expected + (6.0 * math.sqrt(d.expected) if d.recipe.kind == BERNOULLI else 0.0) for d in drawn)
+        n = sum(_high(d.expected) if d.recipe.kind == BERNOULLI else d.expected for d in drawn)
         kept += int(n) * size + sum(a.nbytes for a in e)
-        most = max(most, e.rows.nbytes)
-    return kept, most + (3 * SCRATCH // 2 if net.drawn else 0)
+        most = max([most, *(e.rows.nbytes + _scratch(d, net) for d in drawn)])
+    return kept, most
+
+
+def _high(mean: float) -> float:
+    return mean + 6.0 * math.sqrt(mean)
+
+
+def _scratch(drawn: Drawn, net: CompiledNetwork) -> int:
+    n_source, n_target = (int(net.tables.n[p]) for p in (drawn.source, drawn.target))
+    listed = drawn.recipe.kind in (TOTAL, BERNOULLI)
+    longest = math.ceil(_high(drawn.expected / n_target)) if listed else max(drawn.recipe.number, 1)
+    words = 1 if drawn.recipe.multapses else -(-n_source // 32)
+    blocks, threads = launch(longest, words)
+    return blocks * threads * (8 * longest + 4 * words) + 8 * (n_target + 1)
 
 
 def largest_weight(drawn: Drawn) -> float:

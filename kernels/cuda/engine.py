@@ -10,11 +10,12 @@ from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
 from kernels.cuda.arrays import ROOM, Arrays, argument_bytes, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
-from kernels.cuda.jit import SIMULATED, fetch, free_bytes, select, send
+from kernels.cuda.jit import SIMULATED, fetch, free_bytes, named_errors, select, send, stream
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
 BLOCK = 256  # threads
+PIECES = 4  # launches of an advance
 BLOCKS_PER_MULTIPROCESSOR = 2
 ARGUMENT_BYTES = 32_764  # of a kernel, from compute capability 7.0 and CUDA 12.1 on
 
@@ -45,12 +46,16 @@ class Engine:
         host = arrays(net, launch[2] if launch else 4 if SIMULATED else 32, deterministic)
         self.window, self.memory = host.plan.window, memory_plan(net, host)
         _check_memory(self.memory, say)
-        _check_arguments(host)
-        self.arrays: Arrays = self._sent(host)
+        _check_arguments(net, host)
+        with named_errors():
+            self.arrays: Arrays = self._sent(host)
+        self.samples_at = host.probes.at.tolist()
+        self.stream, self.aside = stream(), stream()  # of launches; of what is fetched while they run
         self.stale: set[int] = set()  # plastic projections that may have been changed on the host
         self.cooperative = _cooperative() if cooperative is None else cooperative
         self.blocks, self.threads = 1, launch[1] if launch else 4 if SIMULATED else BLOCK
-        self.advance(0, 0)  # compiles
+        with named_errors():
+            self.advance(0, 0)  # compiles
         self.blocks = launch[0] if launch else self._blocks()
 
     def _sent(self, host: Arrays) -> Arrays:
@@ -76,25 +81,35 @@ class Engine:
 
     def arguments(self, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
-        return self.arrays.arguments(self.given, start, stop)
+        return self.arrays.arguments(self.net, self.given, start, stop)
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
-        """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does."""
+        """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does.
+
+        In a few launches, so that what one has recorded is fetched and sorted while the next computes.
+        """
         stop = min(stop, start + self.chunk)
         state = self.net.state
-        self.put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
         self.put(self.arrays.state.f, state.f)  # the user may have set it
         self.put(self.arrays.state.i, state.i)
         for n in self.stale:
             self._upload(n)
         self.stale.clear()
-        if self.cooperative:
-            self.module.advance[self.blocks, self.threads](*self.arguments(start, stop)["advance"])
-            counts = fetch(self.arrays.out.counts)
-        else:
-            counts = self._windows(start, stop)
-        reached, total = int(counts[REACHED]), int(counts[N_RECORDED])
-        self.given = reached + self.window
+        piece, at, before, found = max(-(-(stop - start) // PIECES), self.window), start, None, []
+        while True:
+            end = min(at + piece, stop)
+            self.put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
+            self.launch(at, end)
+            if before:
+                found.append(self.drain(*before))
+            counts = fetch(self.arrays.out.counts)  # waits for the launch
+            before = self.arrays, at, int(counts[REACHED]), int(counts[N_RECORDED])
+            at, self.arrays = before[2], self.arrays.turned()
+            self.given = at + self.window
+            if at >= stop:
+                break
+        found.append(self.drain(*before))
+        self.last = before
         if state.f.size:
             state.f[:] = fetch(self.arrays.state.f)[: state.f.size]
         if state.i.size:
@@ -103,10 +118,25 @@ class Engine:
             x.fault[:1] = fetch(self.arrays.learned[n].fault)
             if x.fault[0, 0] >= 0:
                 self.net.learned[n].weights[:] = fetch(self.arrays.synapses[n].weights)
-        return reached, self._spikes(total, start), self._samples(start, reached)
+        spikes, samples = zip(*found, strict=True)
+        pairs = [tuple(np.concatenate(x) for x in zip(*each, strict=True)) for each in zip(*spikes, strict=True)]
+        return at, pairs, [np.concatenate(x) for x in zip(*samples, strict=True)]
 
-    def _windows(self, start: int, stop: int) -> Any:
-        """As the kernel ``advance``, a few launches a window; returns Out.counts."""
+    def launch(self, start: int, stop: int) -> None:
+        """Compute steps ``start`` to ``stop``, or as many as the record holds; may return before that is done."""
+        if self.cooperative:
+            self.module.advance[self.blocks, self.threads, self.stream](*self.arguments(start, stop)["advance"])
+        else:
+            self._windows(start, stop)
+
+    def drain(
+        self, x: Arrays, start: int, reached: int, total: int
+    ) -> tuple[list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
+        """What a launch from ``start`` has recorded in ``x``: spikes of each population, samples of each probe."""
+        return self._spikes(x, total, start), self._samples(x, start, reached)
+
+    def _windows(self, start: int, stop: int) -> None:
+        """As the kernel ``advance``, a few launches a window."""
         config, kernels, given = (self.blocks, self.threads), self.module, self.arguments(start, stop)
         kernels.begin_launch[config](*given["begin_launch"])
         begin, half = start, 0
@@ -125,16 +155,14 @@ class Engine:
                 if counts[learn.due(n)] > 0:
                     self._sweep(n, begin - 1, 0, 0)
         counts[REACHED] = begin
-        return counts
+        self.put(self.arrays.out.counts, counts)
 
     def _sweep(self, n: int, until: int, settle: int, epoch: int) -> None:
         """Bring the synapses of plastic projection ``n`` up to date, in two launches."""
         config = (self.blocks, self.threads)
-        x, e = self.arrays.learned[n], self.arrays.synapses[n]
-        getattr(self.module, f"sweep_launch_{n}")[config](
-            self.arrays.plan, self.arrays.tables, x, e, until, settle, epoch
-        )
-        getattr(self.module, f"swept_launch_{n}")[config](x, e, self.arrays.out, until, settle, epoch)
+        given = self.arguments(0, 0)
+        getattr(self.module, f"sweep_launch_{n}")[config](*given[f"sweep_launch_{n}"][:-3], until, settle, epoch)
+        getattr(self.module, f"swept_launch_{n}")[config](*given[f"swept_launch_{n}"][:-3], until, settle, epoch)
 
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """As kernels.cpu.engine; then the host may change the projection's arrays, up to the next :meth:`advance`."""
@@ -192,10 +220,10 @@ class Engine:
         elif array.size:
             to.copy_to_device(np.ascontiguousarray(array))
 
-    def _spikes(self, total: int, start: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    def _spikes(self, x: Arrays, total: int, start: int) -> list[tuple[np.ndarray, np.ndarray]]:
         """Times in ms and ids of the recorded spikes of each population, by step, then id."""
-        out, tables = self.arrays.out, self.tables
-        steps, ids = (fetch(a[: max(total, 1)])[:total].astype(np.int64) for a in (out.record_step, out.record_id))
+        tables = self.tables
+        steps, ids = (fetch(a, total, self.aside).astype(np.int64) for a in (x.out.record_step, x.out.record_id))
         key = np.sort(steps << 32 | ids)
         times, ids = ((key >> 32) + start + 1) * self.net.dt, key & 0xFFFFFFFF
         spikes = []
@@ -204,15 +232,14 @@ class Engine:
             spikes.append((times[mine], ids[mine] - gid))
         return spikes
 
-    def _samples(self, start: int, reached: int) -> list[np.ndarray]:
+    def _samples(self, x: Arrays, start: int, reached: int) -> list[np.ndarray]:
         """What the probes sampled, shape (times, ids) each."""
         probes, found = self.net.probes, []
-        values = fetch(self.arrays.probes.samples) if probes.every.size else np.empty(0)
-        at = fetch(self.arrays.probes.at)
-        for q, every in enumerate(probes.every.tolist()):
-            width = int(probes.first[q + 1] - probes.first[q])
+        values = fetch(x.probes.samples, stream=self.aside) if probes.every.size else np.empty(0)
+        spans = zip(self.samples_at, np.diff(probes.first).tolist(), probes.every.tolist(), strict=True)
+        for at, width, every in spans:
             rows = reached // every - start // every
-            found.append(values[at[q] :][: rows * width].reshape(rows, width).copy())
+            found.append(values[at:][: rows * width].reshape(rows, width).copy())
         return found
 
 
@@ -240,9 +267,9 @@ def _check_memory(plan: dict[str, int], say: Callable[[str], None]) -> None:
         )
 
 
-def _check_arguments(host: Arrays) -> None:
+def _check_arguments(net: CompiledNetwork, host: Arrays) -> None:
     """Raise BackendUnavailable where the kernels would take more arguments than a device has room for."""
-    needed = argument_bytes(host.arguments(0, 0, 1)["advance"])
+    needed = argument_bytes(host.arguments(net, 0, 0, 1)["advance"])
     if needed > ARGUMENT_BYTES and not SIMULATED:
         raise BackendUnavailable(
             f'backend="cuda": {len(host.learned)} plastic projections make {needed} bytes of kernel arguments; a '

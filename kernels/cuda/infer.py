@@ -14,7 +14,7 @@ from numba import cuda
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.infer import Batch, Found, Layout, typed_batch, typed_rule
 from kernels.cuda.arrays import Arrays, arrays, module
-from kernels.cuda.jit import SIMULATED, fetch, free_bytes, select, send
+from kernels.cuda.jit import SIMULATED, fetch, free_bytes, named_errors, select, send
 from kernels.decide import Rule, memory_size
 from kernels.errors import BackendUnavailable
 from kernels.layout import Array, Inputs, Probes, State
@@ -235,17 +235,22 @@ class Inference:
     def run(self, encode: Callable[[slice], Batch], samples: int, layout: Layout, rule: Rule, each_step: bool) -> Found:
         """What became of the samples that ``encode`` gives; with ``each_step`` what was at each step."""
         rows, rule = layout.t_max if each_step else 1, typed_rule(rule)
-        if self._arrays is None:
-            self.slots = self._slots(min(samples, PIECE))
-            self._arrays = send(host(self.net, self.slots, WARP))
-        x, parts = self._arrays, []
-        given = send(layout), send(rule), send(work(self.net, self.slots, layout, rule))
-        for begin in range(0, samples, PIECE):
-            piece = slice(begin, min(begin + PIECE, samples))
-            batch = events(typed_batch(encode(piece)), self.net.inputs.event_weight.dtype)
-            n = piece.stop - piece.start
-            found = send(Found.empty(n, rows, layout.classes))
-            config = min(self.slots, n), WARP if SIMULATED else THREADS
-            self.module.infer[config](*arguments(n, send(batch), *given[:2], found, given[2], x))
-            parts.append([fetch(array) for array in found])
+        with named_errors():
+            if self._arrays is None:
+                self.slots = self._slots(min(samples, PIECE))
+                self._arrays = send(host(self.net, self.slots, WARP))
+            parts = [self._piece(self._arrays, encode, slice(begin, min(begin + PIECE, samples)), layout, rule, rows)
+                     for begin in range(0, samples, PIECE)]  # fmt: skip
         return Found(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
+
+    def _piece(
+        self, x: Arrays, encode: Callable[[slice], Batch], piece: slice, layout: Layout, rule: Rule, rows: int
+    ) -> list[np.ndarray]:
+        """The fields of Found of some samples, in one launch."""
+        n, dtype = piece.stop - piece.start, self.net.inputs.event_weight.dtype
+        batch, found = events(typed_batch(encode(piece)), dtype), send(Found.empty(n, rows, layout.classes))
+        config = min(self.slots, n), WARP if SIMULATED else THREADS
+        own = send(work(self.net, self.slots, layout, rule))
+        given = arguments(n, send(batch), send(layout), send(rule), found, own, x)
+        self.module.infer[config](*given)
+        return [fetch(array) for array in found]

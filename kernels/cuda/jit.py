@@ -1,6 +1,7 @@
 """numba.cuda as the engine uses it: functions for the device, which device is there, and why there is none."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FunctionType
 from typing import Any
 
@@ -55,9 +56,47 @@ def send(value: Any) -> Any:
     return value
 
 
-def fetch(array: Any) -> Any:
-    """A copy of a device array on the host."""
-    return array.copy() if SIMULATED else array.copy_to_host()
+_LACKS = {"NumbaError", "NvvmError", "LinkerError", "NvrtcError"}  # of numba, numba-cuda and their simulator
+
+
+@contextmanager
+def named_errors() -> Iterator[None]:
+    """Compiling and taking memory: what goes wrong on the device is raised as BackendUnavailable."""
+    try:
+        yield
+    except Exception as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, MemoryError) or "OUT_OF_MEMORY" in text.upper().replace(" ", "_"):
+            free = free_bytes()
+            there = "" if free is None else f"; {free:,} bytes are free"
+            raise BackendUnavailable(
+                f'backend="cuda": the device ran out of memory{there} ({text[:200]}). Use a smaller network, '
+                'precision="float32", or backend="cpu".'
+            ) from error
+        if _LACKS & {kind.__name__ for kind in type(error).__mro__}:
+            raise BackendUnavailable(
+                f'backend="cuda": the kernels of this network do not compile for the device: {text[:1000]}. A model or '
+                'rule uses what CUDA lacks; change it, or use backend="cpu".'
+            ) from error
+        raise
+
+
+def stream() -> Any:
+    """An order of work that does not wait for that of other streams, only for that of none; none in the simulator."""
+    return 0 if SIMULATED else cuda.stream()
+
+
+def fetch(array: Any, n: int | None = None, stream: Any = 0) -> Any:
+    """A copy of a device array on the host, or of its first ``n`` elements; in ``stream``, if one is given."""
+    if n == 0 or array.size == 0:
+        return np.empty(array.shape if n is None else 0, array.dtype)
+    array = array if n is None else array[:n]
+    if SIMULATED:
+        return array.copy()
+    host = array.copy_to_host(stream=stream)
+    if stream:
+        stream.synchronize()
+    return host
 
 
 def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:

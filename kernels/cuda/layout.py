@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.inputs import EVENTS
-from kernels.layout import Array, Inputs, Plastic
+from kernels.layout import Array, Edges, Inputs, Plastic
 
 N_SPIKES, N_RECORDED, REACHED = 0, 2, 3  # in Out.counts; two numbers of spikes, in turn
 
@@ -96,15 +96,20 @@ class Learned(NamedTuple):
 
 
 class Synapses(NamedTuple):
-    """Edges of a plastic projection: fields of kernels.layout.Edges."""
+    """Edges of a plastic projection: fields of kernels.layout.Edges, of its one group."""
 
-    at: Array
-    n_source: Array
-    delay: Array
+    at: int
+    n_source: int
+    delay: int
     rows: Array
     targets: Array
     weights: Array
     delays: Array
+
+
+def synapses(e: Edges) -> Synapses:
+    """The edges of a plastic projection."""
+    return Synapses(int(e.at[0]), int(e.n_source[0]), int(e.delay[0]), e.rows, e.targets, e.weights, e.delays)
 
 
 def learned(x: Plastic, n_source: int) -> Learned:

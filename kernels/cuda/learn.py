@@ -7,9 +7,14 @@ and where the rule has a modulator or an observer, at the ends of epochs, as in 
 """
 
 import inspect
+import re
+from collections import namedtuple
 from collections.abc import Callable
+from functools import cache
+from typing import Any
 
 from kernels import codegen
+from kernels.cuda.layout import Learned, Synapses
 from kernels.rule_text import TRACE_END, RuleText, observe_source
 from kernels.spec import RuleSpec, ShortTermSpec
 
@@ -63,7 +68,7 @@ def learn_{n}(thread, threads, step, half, plan, tables, plastic, edges, ring, o
         x, b = y // blocks, y % blocks
         if out.spikes[half, x, 0] == plastic.source:
             i, number = np.int64(out.spikes[half, x, 1]), out.spikes[half, x, 3]
-            r = edges.at[0] + b * (edges.n_source[0] + 1) + i
+            r = edges.at + b * (edges.n_source + 1) + i
             for k in range(edges.rows[r] + first, edges.rows[r + 1], width):
                 arrive_{n}(plan, tables, plastic, edges, ring, b, i, k, step, number)
 
@@ -80,10 +85,7 @@ def fired_{n}(plastic, p, row, step, number):
 {move}
             since = np.int64(0)
         plastic.last[row] = plastic.done[row] = step
-    if p == plastic.signal:
-        place = (step + plastic.signal_delay) & (plastic.signal_jumps.shape[1] - 1)
-        cuda.atomic.add(plastic.signal_jumps, (0, place), number)
-
+{carry}
 
 {observe}
 
@@ -109,10 +111,10 @@ def sweep_{n}(thread, threads, plan, tables, plastic, edges, until, settle, epoc
 
     ``epoch``: spikes of that step are yet to be delivered.
     """
-    blocks, rows, lane = tables.lo.shape[0], edges.n_source[0], thread % plan.width
+    blocks, rows, lane = tables.lo.shape[0], edges.n_source, thread % plan.width
     for y in range(thread // plan.width, rows * blocks if plastic.learning[0] > 0 else 0, threads // plan.width):
         b, i = y // rows, y % rows
-        r = edges.at[0] + b * (rows + 1) + i
+        r = edges.at + b * (rows + 1) + i
         done, last = plastic.done[i], plastic.last[i]
 {pres}
         if epoch > 0 and last == until:
@@ -128,20 +130,32 @@ def sweep_{n}(thread, threads, plan, tables, plastic, edges, until, settle, epoc
 @inner
 def swept_{n}(thread, threads, plastic, edges, out, until, settle, epoch):
     """After a sweep, and when all threads have ended it; ``epoch``: it was one of the modulator's."""
-    for i in range(thread, edges.n_source[0], threads):
+    for i in range(thread, edges.n_source, threads):
         plastic.done[i] = until
     for j in range(thread, plastic.n, threads):
         plastic.swept[j] = plastic.seen[j]
-        if epoch > 0:
-            plastic.signal_each[1, j] = plastic.signal_each[0, j]
+{new_each}
     if thread == 0:
         out.counts[{due}] = 0
         if settle > 0:
             plastic.settled[0] = until
-        if epoch > 0 and until & (plastic.epoch - 1) == 0:
-            plastic.signal_sum[0, until & (plastic.signal_sum.shape[1] - 1)] = plastic.signal_now[0, 1] = 0.0
+{new_epoch}
+
+{signal}
 
 
+@cuda.jit
+def sweep_launch_{n}(plan, tables, plastic, edges, until, settle, epoch):
+    """A sweep by itself, first part."""
+    sweep_{n}(cuda.grid(1), cuda.gridsize(1), plan, tables, plastic, edges, until, settle, epoch)
+
+
+@cuda.jit
+def swept_launch_{n}(plastic, edges, out, until, settle, epoch):
+    """A sweep by itself, second part."""
+    swept_{n}(cuda.grid(1), cuda.gridsize(1), plastic, edges, out, until, settle, epoch)
+'''
+_SIGNAL = '''
 @inner
 def begin_signal_{n}(plastic, step):
     """The modulator at ``step``; one thread."""
@@ -157,31 +171,18 @@ def end_signal_{n}(plastic, step):
     value = plastic.signal_value[0, step & (plastic.signal_value.shape[1] - 1)]
     plastic.signal_now[0, 0] = value * plastic.signal_factor
     plastic.signal_now[0, 1] += value * {discount} * plastic.signal_gain
-
-
-@cuda.jit
-def sweep_launch_{n}(plan, tables, plastic, edges, until, settle, epoch):
-    """A sweep by itself, first part."""
-    sweep_{n}(cuda.grid(1), cuda.gridsize(1), plan, tables, plastic, edges, until, settle, epoch)
-
-
-@cuda.jit
-def swept_launch_{n}(plastic, edges, out, until, settle, epoch):
-    """A sweep by itself, second part."""
-    swept_{n}(cuda.grid(1), cuda.gridsize(1), plastic, edges, out, until, settle, epoch)
 '''
-_REPLAY = """\
-m = plastic.seen[j]
-while history[j, np.uint64((m - 1) & mask)] > until - d:
-    m -= 1
-q = m
-while history[j, np.uint64((q - 1) & mask)] > done - d:
-    q -= 1
-g = history[j, np.uint64((q - 1) & mask)]
-for c in range(q, m):
-    h = history[j, np.uint64(c & mask)]
-{see}
-    g = h"""
+# parts of what is above, for rules with a modulator, and for those whose synapses are settled at the ends of epochs
+_CARRY = """\
+if p == plastic.signal:
+    place = (step + plastic.signal_delay) & (plastic.signal_jumps.shape[1] - 1)
+    cuda.atomic.add(plastic.signal_jumps, (0, place), number)"""
+_NEW_EACH = """\
+if epoch > 0:
+    plastic.signal_each[1, j] = plastic.signal_each[0, j]"""
+_NEW_EPOCH = """\
+if epoch > 0 and until & (plastic.epoch - 1) == 0:
+    plastic.signal_sum[0, until & (plastic.signal_sum.shape[1] - 1)] = plastic.signal_now[0, 1] = 0.0"""
 _FLAGS = 4  # of Out.counts, those before serve all networks
 
 
@@ -205,7 +206,7 @@ def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool
     values, lasts = ", ".join(text.values), [f"last_{t.name}" for t in text.pre]
     replay, settle = [], []
     if spec.on_post or spec.flow:
-        replay = [_REPLAY.format(see=_lines(4, text.see("")))]
+        replay = text.replay()
     if spec.flow:
         settle = ["if settle > 0:", "    now = max(before, g + d)"]
         settle += [f"    {line}" for line in text.arguments("settle")]
@@ -267,7 +268,7 @@ def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool
         settle=_lines(4, settle),
         arrival=_lines(8, arrival),
         bad=" or ".join(f"not abs({value}) < np.inf" for value in text.values),
-        delay="np.int64(edges.delays[k])" if drawn else "edges.delay[0]",
+        delay="np.int64(edges.delays[k])" if drawn else "edges.delay",
         came=_lines(4, came),
         short=_lines(8, short),
         delivered="edges.weights[k] * scale" if short_term else "edges.weights[k]",
@@ -277,9 +278,34 @@ def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool
         observe=observe,
         traces=_lines(4, traces),
         call_observe=_lines(4, call_observe),
-        discount=text.discount(),
+        carry=_lines(4, [_CARRY] if spec.modulator else []),
+        new_each=_lines(8, [_NEW_EACH] if moves(spec) else []),
+        new_epoch=_lines(8, [_NEW_EPOCH] if moves(spec) else []),
+        signal=_SIGNAL.format(n=n, discount=text.discount()) if spec.modulator else "",
     )
     return "\n\n".join([*codegen.sources(functions, False), rule])
+
+
+@cache
+def _part(name: str, fields: tuple[str, ...]) -> Any:
+    return namedtuple(name, fields)
+
+
+def used(
+    spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool, learned: Learned, synapses: Synapses
+) -> tuple[Any, Any]:
+    """Of the arrays of a plastic projection those that its code reads: what a kernel takes as arguments is limited."""
+    found = []
+    for name, value in (("plastic", learned), ("edges", synapses)):
+        fields = re.findall(rf"\b{name}\.(\w+)", _text(spec, short_term, drawn))
+        kept = tuple(f for f in value._fields if f in fields)
+        found.append(_part(name, kept)(*(getattr(value, f) for f in kept)))
+    return found[0], found[1]
+
+
+@cache
+def _text(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str:
+    return source(0, spec, short_term, drawn) + "".join(calls(0, spec).values()).replace("learned_0", "plastic")
 
 
 def calls(n: int, spec: RuleSpec) -> dict[str, str]:

@@ -87,7 +87,7 @@ def reports(
     """Report of each kernel of a network, by name; ``only``: of those whose names begin so."""
     kernels = module(net, deterministic)
     found = {name: (getattr(kernels, name), given)
-             for name, given in arrays(net, 32, deterministic).arguments(0, 0, 1).items()}  # fmt: skip
+             for name, given in arrays(net, 32, deterministic).arguments(net, 0, 0, 1).items()}  # fmt: skip
     found |= drawing(net)
     if not net.rules and deterministic:
         found["infer"] = inferring(net)

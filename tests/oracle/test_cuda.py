@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from numba.core.errors import TypingError
 
 import plasticity
 import snn
@@ -51,6 +52,27 @@ def test_absent():
     net.population("a", 1, snn.LIFExp())
     with pytest.raises(BackendUnavailable, match='backend="cuda": .* Install the extra "cuda"'):
         snn.Simulation(net, backend="cuda")
+
+
+@pytest.mark.skipif(SIMULATED or device(), reason="there is a device")
+@pytest.mark.parametrize("error", [RuntimeError("The CUDA driver is too old:\n needs 525 or newer"), None])
+def test_old_driver(monkeypatch, error):
+    from kernels.cuda import jit
+
+    def why():
+        if error:
+            raise error
+
+    monkeypatch.setattr(jit.cuda, "cuda_error", why)
+    reason = "The CUDA driver is too old: needs 525 or newer" if error else "no CUDA device found"
+    net = snn.Network()
+    net.population("a", 1, snn.LIFExp())
+    with pytest.raises(BackendUnavailable, match=f'backend="cuda": {reason}. Install the extra "cuda"'):
+        snn.Simulation(net, backend="cuda")
+    for wrong in ({"backend": "cuda"}, {"backend": "tpu"}, {"device": 1}):
+        with pytest.raises((BackendUnavailable, ModelError), match="backend|device"):
+            snn.Classifier(*classifying(False, "v"), "out", **wrong)
+    snn.Simulation(net, backend="reference").run(0.2)
 
 
 def test_options():
@@ -207,6 +229,7 @@ def test_memory_plan_of_a_billion_synapses():
     """Nothing is drawn or allocated: at most 8 bytes a synapse, all of it in what one GPU has."""
     from kernels.cuda.arrays import arrays, memory_plan
     from snn.compile import compile_network
+    from snn.memory import estimate
 
     values = {"weight": snn.normal(1.0, 0.1), "delay": snn.normal(1.5, 0.7, low=0.1, high=20.0)}
     for given, most in (({"weight": 0.1, "delay": 1.5}, 2.2), (values, 7.2)):
@@ -218,6 +241,7 @@ def test_memory_plan_of_a_billion_synapses():
         assert compiled.n_edges == 10**9 and "edges built on the host" not in plan
         assert 1.0 < plan["edges drawn on the device"] / 1e9 < most < 8.0
         assert sum(plan.values()) < 12e9
+        assert estimate(net, "clock", "float32", on_device=True) < (1e9, 1), "the host holds no edge"
 
 
 @here
@@ -370,6 +394,25 @@ def test_every_rule(names):
             np.testing.assert_array_equal(y.spikes[name].ids, x.spikes[name].ids, err_msg=name)
         np.testing.assert_allclose(y.states["short"]["v"], x.states["short"]["v"], rtol=RTOL)
     assert sum(len(x) for x in reference[0].spikes.values()) > 60
+
+
+@here
+def test_many_plastic_projections_fit_the_arguments_of_a_kernel(monkeypatch):
+    from kernels.cuda import engine
+    from kernels.cuda.arrays import arrays
+    from snn.compile import compile_network
+
+    monkeypatch.setattr(engine, "SIMULATED", False)
+    for number in (18, 30):
+        net = snn.Network()
+        a = net.population("a", 3, snn.LIFDelta())
+        for k in range(number):
+            net.connect(a, a, snn.all_to_all(), weight=0.5, delay=1.0, plasticity=plasticity.STDPPair(), name=str(k))
+        compiled = compile_network(net, DT, "float64", 1)
+        if number == 18:
+            engine._check_arguments(compiled, arrays(compiled, 32, False))
+    with pytest.raises(BackendUnavailable, match="30 plastic projections make [0-9]+ bytes of kernel arguments"):
+        engine._check_arguments(compiled, arrays(compiled, 32, False))
 
 
 @here
@@ -553,6 +596,66 @@ def test_classifier_with_early_exit(spiking, readout, latency):
         np.testing.assert_array_equal(decided.synops, trace.synops[expected.steps - 1, range(5)])
         found |= set(expected.steps.tolist())
     assert len(found) > 2, "samples must stop at different steps"
+
+
+@here
+def test_views_of_what_lies_on_the_device():
+    from kernels.cuda.jit import fetch
+
+    net = snn.Network(seed=1)
+    net.population("none", 3, snn.Poisson(1.0))
+    a = net.population("a", 6, snn.LIFExp(i_e=2000.0), init={"v": snn.uniform(-70.0, -55.0)})
+    net.record(a)
+    sim = snn.Simulation(net, dt=DT, backend="cuda", quiet=True)
+    sim.run(2.0)
+    for variable in ("v", "refractory"):
+        view = sim.device_state("a", variable)
+        assert SIMULATED or view.__cuda_array_interface__["shape"] == (6,)
+        np.testing.assert_array_equal(fetch(view), sim.state("a", variable))
+    expected, found = sim.run(0.1).spikes["a"], sim.device_spikes()
+    while not len(expected):
+        expected, found = sim.run(0.1).spikes["a"], sim.device_spikes()
+    start, steps, ids = found[0], fetch(found[1]), fetch(found[2])
+    np.testing.assert_allclose((start + steps + 1) * DT, expected.times)
+    np.testing.assert_array_equal(np.sort(ids) - 3, expected.ids)
+    with pytest.raises(BackendUnavailable, match='device_spikes: needs backend="cuda"; got backend="reference"'):
+        snn.Simulation(net, backend="reference").device_spikes()
+
+
+class CudaAPIError(Exception):
+    """As numba's driver raises it."""
+
+
+@here
+@pytest.mark.parametrize("error, text", [
+    (CudaAPIError("[2] cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"), "the device ran out of memory .*cuMemAlloc"),
+    (MemoryError(), "the device ran out of memory"),
+    (TypingError("Unknown attribute 'lgamma_of'"), "the kernels .* do not compile .* 'lgamma_of'.*CUDA lacks"),
+])  # fmt: skip
+def test_errors_of_the_device_are_named_and_pass(monkeypatch, error, text):
+    from kernels.cuda import engine
+
+    def failing(value):
+        raise error
+
+    net = snn.Network()
+    net.population("a", 2, snn.LIFExp())
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "send", failing)
+        with pytest.raises(BackendUnavailable, match=f'backend="cuda": {text}'):
+            snn.Simulation(net, backend="cuda", quiet=True)
+    snn.Simulation(net, backend="cuda", quiet=True).run(0.2)
+
+
+@here
+def test_errors_of_our_own_stay_what_they_are(monkeypatch):
+    from kernels.cuda import engine
+
+    monkeypatch.setattr(engine, "send", lambda value: 1 / 0)
+    net = snn.Network()
+    net.population("a", 2, snn.LIFExp())
+    with pytest.raises(ZeroDivisionError):
+        snn.Simulation(net, backend="cuda", quiet=True)
 
 
 @here
