@@ -25,6 +25,7 @@ from snn import cli_sweep
 
 if TYPE_CHECKING:
     from snn.config import Experiment
+    from snn.ranks import Ranks
     from snn.records import Result
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
@@ -186,9 +187,14 @@ def run(
             _draw(result, Kind.raster, picture)
             if not quiet:
                 _say(f"plot written to {picture}")
-        sizes = [part for part in zip(*ranks.gather(list(result.sizes().values())), strict=True)]
-        if ranks.rank == 0:
-            print(_rates(result, [(part[0][0], sum(spikes for _, spikes in part)) for part in sizes]))
+        _print_rates(result, ranks)
+
+
+def _print_rates(result: "Result", ranks: "Ranks") -> None:
+    """The table of what all ranks recorded; asked of all."""
+    sizes = [part for part in zip(*ranks.gather(list(result.sizes().values())), strict=True)]
+    if ranks.rank == 0:
+        print(_rates(result, [(part[0][0], sum(spikes for _, spikes in part)) for part in sizes]))
 
 
 def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any], allow_code: bool) -> "Experiment":
