@@ -25,6 +25,7 @@ from snn import cli_sweep
 
 if TYPE_CHECKING:
     from snn.config import Experiment
+    from snn.ranks import Ranks
     from snn.records import Result
 
 FAILED, WRONG, INTERRUPTED = 1, 2, 130
@@ -127,7 +128,9 @@ def run(
     duration: float | None = typer.Option(None, metavar="MS", help="Model time."),
     quiet: bool = typer.Option(False, "--quiet", help="No progress and no messages; errors and the table stay."),
     plot: Path | None = typer.Option(None, metavar="PNG", help="Draw a raster as well."),
-    checkpoint: Path | None = typer.Option(None, metavar="H5", help="Keep the state there, for snn resume."),
+    checkpoint: Path | None = typer.Option(
+        None, metavar="H5", help="Keep the state there, for snn resume [default: with --every, NAME.state.h5]."
+    ),
     every: float | None = typer.Option(None, metavar="MS", help="Model time between two checkpoints."),
     checksum: bool = typer.Option(False, "--checksum", help="Write a checksum with every chunk."),
     on: str | None = typer.Option(None, metavar="nest", help="Run it in another simulator: nest."),
@@ -146,6 +149,8 @@ def run(
             output = experiment.output
             overwrite, compress = overwrite or output.overwrite, compress or output.compress
             whole = out or (Path(output.file) if output.file else _default_output(file))
+            every = every if every is not None or checkpoint is not None else output.every
+            checkpoint = whole.with_suffix(".state.h5") if checkpoint is None and every is not None else checkpoint
             target = ranks.file(whole)
             check_destination(target, overwrite)
             picture = plot or (Path(output.plot) if output.plot else None)
@@ -186,9 +191,14 @@ def run(
             _draw(result, Kind.raster, picture)
             if not quiet:
                 _say(f"plot written to {picture}")
-        sizes = [part for part in zip(*ranks.gather(list(result.sizes().values())), strict=True)]
-        if ranks.rank == 0:
-            print(_rates(result, [(part[0][0], sum(spikes for _, spikes in part)) for part in sizes]))
+        _print_rates(result, ranks)
+
+
+def _print_rates(result: "Result", ranks: "Ranks") -> None:
+    """The table of what all ranks recorded; asked of all."""
+    sizes = [part for part in zip(*ranks.gather(list(result.sizes().values())), strict=True)]
+    if ranks.rank == 0:
+        print(_rates(result, [(part[0][0], sum(spikes for _, spikes in part)) for part in sizes]))
 
 
 def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any], allow_code: bool) -> "Experiment":

@@ -6,7 +6,7 @@ from pathlib import Path
 import typer
 
 from kernels.errors import SimError
-from snn.cli import FAILED, WRONG, _errors, _rates, _say, app
+from snn.cli import FAILED, WRONG, _errors, _print_rates, _say, app
 
 
 @app.command()
@@ -20,18 +20,22 @@ def resume(
     """Finish a run that was killed or stopped, and its record, as if nothing had been."""
     with _errors(WRONG):
         from snn.config import from_configuration
-        from snn.io import checkpoint
+        from snn.io.checkpoint import Saved
+        from snn.ranks import Ranks, world
         from snn.simulation import Simulation
 
-        about, _ = checkpoint.read(file)
-        net = from_configuration(file, about.get("configuration"), allow_code=allow_code).network()
-        simulation = Simulation.resume(file, net, threads, quiet)
+        ranks = Ranks(world())
+        with ranks.together():
+            about = Saved(file).abouts[0]
+            net = from_configuration(file, about.get("configuration"), allow_code=allow_code).network()
+        ranks.gather(None)
+        simulation = Simulation.resume(file, net, threads, quiet, ranks.comm)
     begin, start = time.perf_counter(), simulation.t
     with _errors(FAILED):
-        result = simulation.proceed(to=out, progress=not quiet)
-        if not quiet:
+        result = simulation.proceed(to=out, progress=not quiet and ranks.rank == 0)
+        if not quiet and ranks.rank == 0:
             _say(f"from {start:g} to {simulation.t:g} ms in {time.perf_counter() - begin:.3g} s; in {result.path}")
-        print(_rates(result))
+        _print_rates(result, ranks)
 
 
 @app.command()

@@ -6,14 +6,14 @@ engine.
 
 import math
 import reprlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kernels import connectivity
 from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import Edges
-from snn import state_clock, state_event
+from snn import state_clock, state_event, state_ranks
 from snn.compile import compile_network, rule_of
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event import compile_event
@@ -22,6 +22,9 @@ from snn.fingerprint import digest
 from snn.network import SPIKES, Network, Projection
 from snn.ranks import Ranks
 from snn.records import Recorder
+
+if TYPE_CHECKING:
+    from snn.io.checkpoint import Saved
 
 
 def require_cuda(device: int) -> None:
@@ -102,12 +105,17 @@ class Clock:
         self.at = int(reached)
 
     def save(self) -> dict[str, np.ndarray]:
-        """Everything that changes."""
-        found: dict[str, np.ndarray] = self._states().save(self.engine, self.at)
-        return found
+        """Everything that changes; of ranks, what this one holds."""
+        arrays: dict[str, np.ndarray] = self._states().save(self.engine, self.at)
+        return arrays if self.ranks.size == 1 else state_ranks.own_part(self.engine, arrays, self.owned())
 
-    def load(self, arrays: dict[str, np.ndarray], at: int) -> None:
+    def load(self, file: "Saved", at: int) -> None:
         """Go on at ``at`` from what :meth:`save` gave."""
+        if self.ranks.size == 1 and len(file.files) == 1:
+            arrays = next(file.parts())
+        else:
+            owners = state_ranks.check_owners([about.get("own") for about in file.abouts], self.compiled.tables.n)
+            arrays = state_ranks.assemble(self.engine, self.ranks, owners, file.parts)
         self._states().load(self.engine, at, arrays)
         self.at = at
 
@@ -117,6 +125,10 @@ class Clock:
         from snn import state_cuda
 
         return state_cuda
+
+    def owned(self) -> list[list[int]]:
+        """Of each population, the first neuron of this rank and last + 1."""
+        return [list(self.own(name)) for name in self.net.populations]
 
     def state(self, name: str, variable: str) -> np.ndarray:
         """Values of a state variable; a copy."""
@@ -361,9 +373,9 @@ class Event:
         """Everything that changes."""
         return state_event.save(self.engine)
 
-    def load(self, arrays: dict[str, np.ndarray], at: float) -> None:
+    def load(self, file: "Saved", at: float) -> None:
         """Go on at ``at`` from what :meth:`save` gave."""
-        state_event.load(self.engine, arrays)
+        state_event.load(self.engine, next(file.parts()))
         self.at = at
 
     def state(self, name: str, variable: str) -> np.ndarray:

@@ -103,4 +103,9 @@ class Ranks:
 
     def file(self, path: Path) -> Path:
         """Where this rank writes what goes to ``path``."""
-        return path if self.size == 1 else path.with_name(f"{path.stem}.rank{self.rank}{path.suffix}")
+        return path if self.size == 1 else rank_file(path, self.rank)
+
+
+def rank_file(path: Path, rank: int) -> Path:
+    """Where a rank writes what goes to ``path``."""
+    return path.with_name(f"{path.stem}.rank{rank}{path.suffix}")

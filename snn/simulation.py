@@ -127,6 +127,7 @@ class Simulation:
             self._drive.start(self._compiling, self._say)
         self._steered = False  # by set_current
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
+        self._ranks_before = self._ranks.size  # how many wrote it
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
         if not cached:
@@ -176,17 +177,11 @@ class Simulation:
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
         stop = self._drive.after(float(duration))
         saves = None
-        if checkpoint is not None or every is not None:
-            saves = self._saves(checkpoint, every, stop, to)
         with self._ranks.together():
+            if checkpoint is not None or every is not None:
+                saves = self._saves(checkpoint, every, stop, to)
             recorder = self._recorder(to, overwrite, compress, checksum)
-            result = self._advance_to(stop, recorder, progress, saves)
-            results = self._ranks.gather(result if to is None else None)
-        if to is not None or len(results) == 1:
-            return result
-        from snn.io.merge import merge
-
-        return merge(results)
+            return self._whole(self._advance_to(stop, recorder, progress, saves))
 
     def proceed(self, to: str | os.PathLike[str] | None = None, progress: bool = False) -> Result:
         """Finish the run in which the checkpoint of :meth:`resume` was written, as if it had never stopped.
@@ -211,15 +206,32 @@ class Simulation:
         if self._unfinished is None:
             raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
         saves, self._unfinished = self._unfinished, None
-        if saves.record is None:
-            return self._advance_to(saves.until, self._recorder(None), progress, saves)
-        saves.record = saves.find_record(to)
-        if saves.until == self._drive.at and saves.record.exists() and not part_path(saves.record).exists():
-            from snn.io.sonata import read_result  # it was stopped between its last checkpoint and the end
+        with self._ranks.together():
+            if saves.record is None:
+                return self._whole(self._advance_to(saves.until, self._recorder(None), progress, saves))
+            if self._ranks_before != self._ranks.size:
+                raise ModelError(
+                    f"Simulation.proceed: the record is that of {self._ranks_before} ranks; got {self._ranks.size}. "
+                    "Go on with as many, or with run(duration) into another record."
+                )
+            saves.record = saves.find_record(to)
+            file = self._ranks.file(saves.record)
+            ended = saves.until == self._drive.at and file.exists() and not part_path(file).exists()
+            if ended:  # it was stopped between its last checkpoint and the end
+                from snn.io.sonata import read_result
 
-            return read_result(saves.record)
-        recorder = self._recorder(saves.record, resume_at=self.t)
-        return self._advance_to(saves.until, recorder, progress, saves, taken=self._drive.at == saves.until)
+                return read_result(file)
+            recorder = self._recorder(saves.record, resume_at=self.t)
+            return self._advance_to(saves.until, recorder, progress, saves, taken=self._drive.at == saves.until)
+
+    def _whole(self, result: Result) -> Result:
+        """What all ranks recorded in memory; asked of all."""
+        results = self._ranks.gather(result if result.path is None else None)
+        if len(results) == 1 or result.path is not None:
+            return result
+        from snn.io.merge import merge
+
+        return merge(results)
 
     def _advance_to(
         self, stop: float, recorder: Recorder, progress: bool, saves: Saves | None, taken: bool = False
@@ -255,7 +267,8 @@ class Simulation:
             raise ModelError(f"Simulation.run.every: must be > 0 ms; got {every!r}.")
         self._check_saving("run.checkpoint")
         interval = None if every is None else float(every)
-        return Saves(check_destination(path, overwrite=True), interval, until, None if record is None else Path(record))
+        check_destination(self._ranks.file(Path(path)), overwrite=True)
+        return Saves(Path(path), interval, until, None if record is None else Path(record))
 
     def _save_in_run(self, saves: Saves, recorder: Recorder) -> None:
         recorder.flush(self.t, durable=True)  # first: a record must reach as far as its checkpoint
@@ -412,21 +425,22 @@ class Simulation:
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
 
+        Of ranks each writes what it holds to ``<path>.rank<k>.h5``; asked of all.
+
         Raises
         ------
         BackendUnavailable
-            With backend="reference", and where ranks share the network.
+            With backend="reference", and after :meth:`set_current`.
         """
         self._check_saving("checkpoint")
-        self._write_checkpoint(path, None)
+        with self._ranks.together():
+            self._write_checkpoint(path, None)
 
     def _check_saving(self, what: str) -> None:
         if self.backend == "reference":
             raise BackendUnavailable(f'Simulation.{what}: backend="reference" has none; use backend="cpu".')
         if self._steered:
             raise BackendUnavailable(f"Simulation.{what}: has none after set_current, whose currents it does not hold.")
-        if self._ranks.size > 1:
-            raise BackendUnavailable(f"Simulation.{what}: ranks that share a network have none. Use one process.")
 
     def _write_checkpoint(self, path: Any, run: dict[str, Any] | None) -> None:
         from snn.io import checkpoint
@@ -437,60 +451,73 @@ class Simulation:
             "at": self._drive.at, "seed": self.net.seed, "network": self._network,
             "parts": self.compiled.parts | {"kernels": self._drive.engine.module.__name__},
         }  # fmt: skip
-        checkpoint.write(path, about, self._drive.save())
+        if self._ranks.size > 1:
+            about |= {"ranks": self._ranks.size, "own": self._drive.owned()}
+        checkpoint.write(path, about, self._drive.save(), self._ranks)
 
     @classmethod
     def resume(
         cls, path: str | os.PathLike[str], net: Network, threads: int | None = None, quiet: bool = False,
-        device: int = 0,
+        comm: Any = None, device: int = 0,
     ) -> "Simulation":  # fmt: skip
         """The simulation of :meth:`checkpoint`, where it stood.
 
         Parameters
         ----------
-        path : file that :meth:`checkpoint` wrote
+        path : file that :meth:`checkpoint` wrote, or the name that it was given on ranks
         net : the same network; what is recorded of it may differ
         threads : as many as before, if None; never changes a spike
         device : number of the GPU, for a checkpoint of backend="cuda"
+        comm : as of :class:`Simulation`; any number of ranks goes on with what any number left
 
         Raises
         ------
         FormatError
             Where the file is no checkpoint, or one of another network or version.
         """
-        from snn.io import checkpoint
+        from snn.io.checkpoint import Saved
 
-        about, arrays = checkpoint.read(path)
-        if about.get("class") != "Simulation":
-            raise FormatError(f"{path}: holds no simulation. Give a file that Simulation.checkpoint() wrote.")
-        _check_about(path, about)
-        options = {name: about["options"][name] for name in _OPTIONS} | (
-            {} if threads is None else {"threads": threads}
-        )
-        if about["software"] != version("volley-snn"):
-            raise FormatError(
-                f"{path}: was written by version {about['software']}; this is {version('volley-snn')}. "
-                "Resume with the version that wrote it."
+        ranks = Ranks(comm)
+        with ranks.together():
+            file = Saved(path)
+            for about in file.abouts:
+                if about.get("class") != "Simulation":
+                    raise FormatError(f"{path}: holds no simulation. Give a file that Simulation.checkpoint() wrote.")
+                _check_about(path, about)
+            about = file.abouts[ranks.rank if ranks.size == len(file.files) else 0]
+            options = {name: about["options"][name] for name in _OPTIONS} | (
+                {} if threads is None else {"threads": threads}
             )
-        sim = cls(net, **options, quiet=quiet, device=device)
-        sim._refuse_other(path, about)
-        try:
-            sim._drive.load(arrays, about["at"])
-        except FormatError as error:
-            raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
-        sim._unfinished = Saves.of(Path(path), about["run"])
+            if about["software"] != version("volley-snn"):
+                raise FormatError(
+                    f"{path}: was written by version {about['software']}; this is {version('volley-snn')}. "
+                    "Resume with the version that wrote it."
+                )
+        sim = cls(net, **options, quiet=quiet, device=device, comm=comm)
+        with sim._ranks.together():
+            sim._refuse_other(path, about, ranks.size == len(file.files))
+            try:
+                sim._drive.load(file, about["at"])
+            except FormatError as error:
+                raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
+            sim._unfinished = Saves.of(Path(path), about["run"])
+        sim._ranks_before = len(file.files)
         return sim
 
-    def _refuse_other(self, path: Any, about: dict[str, Any]) -> None:
-        """Refuse a checkpoint of another network, and say what differs."""
+    def _refuse_other(self, path: Any, about: dict[str, Any], edges: bool) -> None:
+        """Refuse a checkpoint of another network, and say what differs; ``edges``: those of this rank are in it."""
         before, now = about["parts"], self.compiled.parts | {"kernels": self._drive.engine.module.__name__}
-        parts = [name for name in {**before, **now} if before.get(name) != now.get(name)]
-        if not parts:
+        parts = [
+            name
+            for name in {**before, **now}
+            if before.get(name) != now.get(name) and (edges or name == "kernels" or not name.startswith("projection"))
+        ]
+        if not parts and (edges or about["network"] == self._network):
             return
         found = differences({"seed": about["seed"], **about["network"]}, {"seed": self.net.seed, **self._network})
         said = "; ".join(found[:5]) or "values of arrays, or the code of a model"
         raise FormatError(
-            f"{path}: is a checkpoint of another network: {', '.join(parts)} differ ({said}). "
+            f"{path}: is a checkpoint of another network: {', '.join(parts) or 'projections'} differ ({said}). "
             "Give the same description and seed."
         )
 
@@ -567,6 +594,7 @@ class Simulation:
             due = [(math.floor(start / every * (1 + 1e-12)) + 1) * every for every in intervals]
             save = saves.following(start, drive.unit, whole=self.engine == "clock") if saves else math.inf
             drive.take(recorder, min([stop, start + chunk, save, *due]))
+            self._hear(interrupted)
             for probe, at in zip(self.net.weight_probes, due, strict=True):
                 if drive.at == at:
                     self._take_weights(recorder, probe)
@@ -588,6 +616,13 @@ class Simulation:
                 flushed = now
         if bar is not None:
             bar.close()
+
+    def _hear(self, interrupted: list[int]) -> None:
+        """A signal that came to one rank has come to all."""
+        if self._ranks.size > 1 and not interrupted:
+            interrupted.extend([n for came in self._ranks.gather(interrupted[:1]) for n in came][:1])
+        elif self._ranks.size > 1:
+            self._ranks.gather(interrupted[:1])
 
     def _weight_intervals(self) -> list[float]:
         """Intervals of the weight probes, in units of ``drive.at``; inf where only the end of a run counts."""

@@ -33,12 +33,13 @@ def save(engine: "Engine", at: int) -> dict[str, np.ndarray]:
         out[f"queue/{name}"] = np.concatenate(parts)[order]
     for k, x in enumerate(net.plastic):
         engine.sweep(k, at - 1)
-        n = int(net.tables.n[x.source])
+        n, block = int(net.tables.n[x.source]), int(net.tables.first_block[0])
+        rows = slice(block * n, (block + 1) * n)
         out |= {f"plastic/{k}/{name}": getattr(x, name).copy() for name in TARGETS}
-        out |= {f"plastic/{k}/{name}": getattr(x, name)[0].copy() for name in COPIED}
-        out |= {f"plastic/{k}/{name}": getattr(x, name)[:n].copy() for name in ROWS}
+        out |= {f"plastic/{k}/{name}": getattr(x, name)[block].copy() for name in COPIED}
+        out |= {f"plastic/{k}/{name}": getattr(x, name)[rows].copy() for name in ROWS}
         out |= {f"plastic/{k}/{name}": array for name, array in synapses(net, k).items()}
-        out[f"plastic/{k}/fired_step"], out[f"plastic/{k}/fired"] = _fired(x, at)
+        out[f"plastic/{k}/fired_step"], out[f"plastic/{k}/fired"] = _fired(x, net.tables.first_block, at)
     return out
 
 
@@ -185,18 +186,20 @@ def _filled(
     return queue
 
 
-def _by_source(rows: np.ndarray, blocks: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places of a plastic projection's synapses by source, then target; block and source of each place."""
-    lengths = np.diff(rows.reshape(blocks, n + 1)).ravel()
-    source = np.repeat(np.tile(np.arange(n), blocks), lengths)
-    block = np.repeat(np.repeat(np.arange(blocks), n), lengths)
+def _by_source(rows: np.ndarray, first: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places of a plastic projection's synapses by source, then target; block and source of each place. The rows are
+    those of blocks ``first`` on, which this process holds."""
+    lengths = np.diff(rows.reshape(-1, n + 1))
+    blocks = len(lengths)
+    source = np.repeat(np.tile(np.arange(n), blocks), lengths.ravel())
+    block = np.repeat(np.repeat(np.arange(first, first + blocks), n), lengths.ravel())
     return np.argsort(source, kind="stable"), block, source
 
 
 def synapses(net: CompiledNetwork, k: int) -> dict[str, np.ndarray]:
     """Weights and variables of plastic projection ``k`` by source, then target; where rewired, also who is joined."""
     x, edges = net.plastic[k], net.learned[k]
-    order, block, source = _by_source(edges.rows, len(x.origin), int(net.tables.n[x.source]))
+    order, block, source = _by_source(edges.rows, int(net.tables.first_block[0]), int(net.tables.n[x.source]))
     some = slice(None) if x.rewired[0] else slice(0)
     return {
         "weights": edges.weights[order], "variables": x.variables[:, order], "source": source[order][some],
@@ -208,7 +211,7 @@ def synapses(net: CompiledNetwork, k: int) -> dict[str, np.ndarray]:
 def load_synapses(net: CompiledNetwork, k: int, given: dict[str, np.ndarray]) -> None:
     """Set what :func:`synapses` gave; ``rewired`` is set already."""
     x, edges = net.plastic[k], net.learned[k]
-    n, blocks = int(net.tables.n[x.source]), len(x.origin)
+    n = int(net.tables.n[x.source])
     names = ("source", "target", "delay") if edges.delays.size else ("source", "target")
     alike(f"plastic/{k}", *(given[name] for name in names))
     if x.rewired[0]:
@@ -225,15 +228,16 @@ def load_synapses(net: CompiledNetwork, k: int, given: dict[str, np.ndarray]) ->
         if edges.delays.size:
             within(f"plastic/{k}/delay", given["delay"], 1, x.longest)
             edges.delays[:] = given["delay"][order]
-    order, _, _ = _by_source(edges.rows, blocks, n)
+    order, _, _ = _by_source(edges.rows, int(net.tables.first_block[0]), n)
     edges.weights[order], x.variables[:, order] = given["weights"], given["variables"]
 
 
-def _fired(x: Plastic, at: int) -> tuple[np.ndarray, np.ndarray]:
-    """(step, target) of the spikes that no synapse has seen yet."""
+def _fired(x: Plastic, bounds: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
+    """(step, target) of the spikes that no synapse has seen yet, of the blocks of this process."""
+    own = slice(int(bounds[0]), int(bounds[-1]))
     steps, ids = [np.empty(0, np.int64)], [np.empty(0, x.fired.dtype)]
     for step in range(at - x.lag, at):
-        for ring, ends in zip(x.fired, x.fired_end, strict=True):
+        for ring, ends in zip(x.fired[own], x.fired_end[own], strict=True):
             a, b = (int(ends[s & (ends.size - 1)]) for s in (step - 1, step))
             ids.append(ring[np.arange(a, b) & (ring.size - 1)])
             steps.append(np.full(b - a, step))

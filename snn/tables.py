@@ -328,6 +328,7 @@ class OutputTable(Table):
     compress: bool = False
     overwrite: bool = False
     plot: str | None = None
+    every: float | None = Field(None, gt=0, allow_inf_nan=False, description="[ms] between two checkpoints")
 
 
 class Document(Table):

@@ -1,18 +1,34 @@
-"""Checkpoints: everything of a simulation that changes, in an HDF5 file, so that a run can go on in another process."""
+"""Checkpoints: everything of a simulation that changes, in an HDF5 file, so that a run can go on in another process.
 
+Of ranks that simulate one network together each writes a file of what it holds, as ``NAME.rank0.h5``. It gets that name
+when all have written theirs (as ``.next``), so that a state is whole on the disk at any moment, of one time.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kernels.errors import FormatError
 from snn.io import own
 from snn.io.sonata_file import PathLike
+from snn.ranks import Ranks, rank_file
 
 FORMAT, VERSION = "volley checkpoint", 2
 
 
-def write(path: PathLike, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-    """Write ``arrays`` and the description ``about``; the file appears whole or not at all."""
-    own.write(path, FORMAT, VERSION, about, arrays)
+def write(path: PathLike, about: dict[str, Any], arrays: dict[str, np.ndarray], ranks: Ranks | None = None) -> None:
+    """Write ``arrays`` and the description ``about``; the file appears whole or not at all. Asked of all ranks."""
+    if ranks is None or ranks.size == 1:
+        own.write(path, FORMAT, VERSION, about, arrays)
+        return
+    file = ranks.file(Path(path))
+    own.write(_following(file), FORMAT, VERSION, about, arrays)
+    ranks.gather(None)
+    os.replace(_following(file), file)
+    ranks.gather(None)
 
 
 def read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -24,3 +40,59 @@ def read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         Where the file is missing, no checkpoint, of another version, or damaged.
     """
     return own.read(path, FORMAT, VERSION, "Simulation.checkpoint()")
+
+
+def _following(file: Path) -> Path:
+    return file.with_name(f"{file.name}.next")
+
+
+class Saved:
+    """A checkpoint on the disk, of one file or of one of each rank.
+
+    Parameters
+    ----------
+    path : as for ``Simulation.checkpoint``; where there is no such file, those of ranks are looked for
+
+    Attributes
+    ----------
+    files : by rank;  abouts : their descriptions
+
+    Raises
+    ------
+    FormatError
+        Where a file is missing, no checkpoint, damaged, or they are not of one time.
+    """
+
+    def __init__(self, path: PathLike) -> None:
+        path = Path(path)
+        first = [file for file in _both(rank_file(path, 0)) if file.exists()]
+        if path.exists() or not first:
+            self.files, self.abouts = [path], [read(path)[0]]
+            return
+        count = read(first[0])[0].get("ranks")
+        if not isinstance(count, int) or not 1 < count <= 1 << 20:
+            raise FormatError(f"{first[0]}: /about.ranks: must be the number of ranks; got {count!r}.")
+        found: list[dict[Any, tuple[Path, dict[str, Any]]]] = []
+        for rank in range(count):
+            files = [file for file in _both(rank_file(path, rank)) if file.exists()]
+            if not files:
+                raise FormatError(f"{rank_file(path, rank)}: no such file; the checkpoint is of {count} ranks.")
+            abouts = [read(file)[0] for file in files]
+            kept = zip(files, abouts, strict=True)
+            found.append({at: (file, about) for file, about in kept if isinstance(at := about.get("at"), (int, float))})
+        common = set.intersection(*(set(times) for times in found))
+        if not common:
+            raise FormatError(
+                f"{path}: the files of its {count} ranks are of different times. Use an earlier checkpoint."
+            )
+        at = max(common)
+        self.files, self.abouts = [times[at][0] for times in found], [times[at][1] for times in found]
+
+    def parts(self) -> Iterator[dict[str, np.ndarray]]:
+        """The arrays of each file, read now."""
+        for file in self.files:
+            yield read(file)[1]
+
+
+def _both(file: Path) -> tuple[Path, Path]:
+    return file, _following(file)

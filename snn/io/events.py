@@ -126,7 +126,7 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
         raise FormatError(f"{path}: no such file. Check the name.")
     import h5py
 
-    from snn.io.sonata_file import check_heaps, check_sizes
+    from snn.io.sonata_file import check_heaps, check_sizes, check_types
 
     try:
         if path.suffix in (".npz", ".npy"):
@@ -138,6 +138,7 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
         else:
             check_heaps(path)
             with h5py.File(path, "r") as file:
+                check_types(file)
                 check_sizes(file)
                 group = file["events"] if "events" in file else file
                 if isinstance(group, h5py.Dataset):

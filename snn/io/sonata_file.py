@@ -172,6 +172,22 @@ def check_heaps(path: Path) -> None:
             at = data.find(mark, at + 8)
 
 
+def check_types(file: Any) -> None:
+    """Refuse attributes and datasets of sequences of variable length: no file of ours or of SONATA has any, one damaged
+    bit makes them of a text, and h5py 3.16 crashes in reading those.
+    """
+
+    def look(name: str, item: Any) -> None:
+        opened = (h5py.h5a.open(item.id, index=k) for k in range(h5py.h5a.get_num_attrs(item.id)))
+        kinds = [attribute.get_type() for attribute in opened]
+        kinds += [item.id.get_type()] if isinstance(item, h5py.Dataset) else []
+        if any(kind.detect_class(h5py.h5t.VLEN) for kind in kinds):
+            raise FormatError(f"{file.filename}: /{name}: holds sequences of variable length. Damaged, or not of ours.")
+
+    look("", file)
+    file.visititems(look)
+
+
 def check_sizes(file: Any) -> None:
     """Refuse datasets that claim far more than is stored of them, as no compression does: they would fill memory.
 
@@ -214,9 +230,11 @@ def reading(path: Path) -> Iterator[Any]:
             check_heaps(path)
         if closed is None:
             with h5py.File(path, "r", locking=False) as file:
+                check_types(file)
                 yield file
         else:
             with _Closed(path, closed) as raw, h5py.File(raw, "r") as file:
+                check_types(file)
                 yield file
     except SimError as error:
         if isinstance(error, (FormatError, OutputError)):

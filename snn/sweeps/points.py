@@ -29,7 +29,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 DONE, FAILED, WAITING, ELSEWHERE = "done", "failed", "waiting", "elsewhere"
-RESULT, ERROR, LOG, RECORD = "result.json", "failed.json", "log", "record.h5"
+RESULT, ERROR, LOG, RECORD, STATE = "result.json", "failed.json", "log", "record.h5", "state.h5"
 FULL = (errno.ENOSPC, errno.EDQUOT)
 Run: TypeAlias = Callable[[Point, Path, int], dict[str, float]]  # (point, its folder, threads) -> measures
 

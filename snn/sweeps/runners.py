@@ -6,18 +6,20 @@ import copy
 import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from kernels.errors import ConfigError, ModelError
+from kernels.errors import ConfigError, FormatError, ModelError
 from kernels.spec import nearest
-from snn.config import Experiment, absolute, read_toml, resolve
+from snn.config import Experiment, absolute, listed, read_toml, resolve
 from snn.records import Result
 from snn.sweeps.design import Axis, Point, canonical
-from snn.sweeps.points import RECORD, write
+from snn.sweeps.points import RECORD, STATE, write
+from snn.tables import OutputTable, Problems, check
 
 Measure: TypeAlias = str | Callable[[Result], Any]
 
@@ -73,18 +75,23 @@ class Configured:
     measures: tuple[Measure, ...]
     allow_code: bool
     identity: str
+    every: float | None = None  # ms between two checkpoints of a point
 
     @classmethod
     def read(cls, path: Path, axes: Sequence[Axis], measures: Sequence[Measure], allow_code: bool) -> Configured:
-        """Of a file; its ``[output]`` is not used."""
+        """Of a file; of its ``[output]``, ``every`` alone is used."""
         for measure in measures:
             if not callable(measure) and measure not in MEASURES:
                 raise ConfigError(f"sweep.measures: no measure {measure!r}.{nearest(str(measure), MEASURES)}")
-        raw = {key: value for key, value in read_toml(path).items() if key != "output"}
+        raw = read_toml(path)
+        try:
+            every = check(OutputTable, raw.pop("output", {})).every
+        except Problems as error:
+            raise listed(path, [f"output{text}" for text in error.found]) from None
         seedless = {key: value for key, value in raw.items() if key != "seed"}
         keys = [axis.keys for axis in axes]
         document = absolute(raw, path.absolute().parent)
-        return cls(path, document, tuple(axes), tuple(measures), allow_code, canonical([seedless, keys]))
+        return cls(path, document, tuple(axes), tuple(measures), allow_code, canonical([seedless, keys]), every)
 
     @property
     def kinds(self) -> list[str]:
@@ -97,18 +104,27 @@ class Configured:
         return resolve(self.path, self.document, overrides | {"seed": point.seed}, self.allow_code)
 
     def __call__(self, point: Point, folder: Path, threads: int) -> dict[str, float]:
-        """Run the point, if its record is not there yet, and measure."""
+        """Run the point, if its record is not there yet, and measure. One that was killed goes on at its checkpoint;
+        where that or the record is not whole, or of another version, it begins again."""
         from snn.io.sonata import read_result
         from snn.simulation import Simulation, choose_threads
 
-        record = folder / RECORD
+        record, state = folder / RECORD, folder / STATE
         if not record.exists():
             experiment = self.experiment(point)
             write(folder / "configuration.json", json.dumps(experiment.configuration, indent=1, default=str))
             net, s = experiment.network(), experiment.simulation
             most = min(s.threads or choose_threads(net), threads)
-            simulation = Simulation(net, s.dt, s.engine, s.backend, most, s.precision, quiet=True)
-            simulation.run(s.duration, to=record, overwrite=True)  # the .part of a run that was killed
+            went_on = False
+            if state.exists():
+                with suppress(FormatError):
+                    Simulation.resume(state, net, most, quiet=True).proceed()
+                    went_on = True
+            if not went_on:
+                simulation = Simulation(net, s.dt, s.engine, s.backend, most, s.precision, quiet=True)
+                kept = state if self.every is not None else None
+                simulation.run(s.duration, to=record, overwrite=True, checkpoint=kept, every=self.every)  # also a .part
+            state.unlink(missing_ok=True)
         result = read_result(record)
         out: dict[str, float] = {}
         for measure, kind in zip(self.measures, self.kinds, strict=True):

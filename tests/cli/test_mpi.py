@@ -190,3 +190,90 @@ def test_error_of_one_rank_reaches_all(tmp_path):
     assert process.returncode != 0
     assert "rank 1 of 2 ended the run" in err and "out.rank1.h5" in err
     assert (tmp_path / "out.rank1.h5").read_text() == "in the way"
+
+
+STATE = """
+def proceed(sim):
+    result = sim.run(40.0)
+    found = {f"{p} {k}": getattr(result.spikes[p], k) for p in "ei" for k in ("times", "ids")}
+    return found | {"v": result.states["e"]["v"], "weights": sim.connections("ee")[2], "state": sim.state("i", "v")}
+"""
+STATE_RANK = """
+import sys
+from pathlib import Path
+from mpi4py import MPI
+comm, (action, threads) = MPI.COMM_WORLD, sys.argv[1:]
+if action == "begin":
+    sim = snn.Simulation(network(), threads=int(threads), comm=comm, quiet=True)
+    sim.run(33.3)
+    sim.set_modulator("ee", 0.3)
+else:
+    sim = snn.Simulation.resume("state.h5", network(), threads=int(threads), comm=comm, quiet=True)
+    found = proceed(sim)
+    if comm.rank == 0:
+        np.savez(f"{action}.npz", **found)
+sim.checkpoint("state.h5")
+if action == "three":  # as a job that was killed while it renamed leaves them
+    file = Path(f"state.rank{comm.rank}.h5")
+    file.rename(f"{file}.next")
+"""
+
+
+def test_checkpoints_of_any_number_of_ranks(tmp_path, monkeypatch):
+    (tmp_path / "state.py").write_text(NETWORK + STATE + STATE_RANK)
+    monkeypatch.chdir(tmp_path)
+
+    def ranks(number, action, threads):
+        _, err = (process := mpi(number, "state.py", action, threads, cwd=tmp_path)).communicate(timeout=300)
+        assert process.returncode == 0, err
+
+    def same(found, expected):
+        for name, array in expected.items():
+            np.testing.assert_array_equal(found[name], array, err_msg=name)
+
+    names = {}
+    exec(NETWORK + STATE, names)
+    network, proceed = names["network"], names["proceed"]
+    straight = names["snn"].Simulation(network(), threads=1, quiet=True)
+    straight.run(33.3)
+    straight.set_modulator("ee", 0.3)
+    ranks(2, "begin", 1)
+    ranks(3, "three", 2)
+    expected = proceed(straight)
+    assert expected["e ids"].size > 50
+    same(np.load("three.npz"), expected)
+    alone = names["snn"].Simulation.resume("state.h5", network(), threads=1, quiet=True)
+    same(proceed(alone), proceed(straight))
+    alone.checkpoint("state.h5")
+    for file in tmp_path.glob("state.rank*"):
+        file.unlink()
+    ranks(2, "two", 2)
+    same(np.load("two.npz"), proceed(straight))
+    (tmp_path / "state.h5").unlink()
+    (tmp_path / "state.rank1.h5").unlink()
+    with pytest.raises(ValueError, match=r"state\.rank1\.h5: no such file; the checkpoint is of 2 ranks"):
+        names["snn"].Simulation.resume("state.h5", network())
+
+
+def test_stopped_job_goes_on(tmp_path):
+    (tmp_path / "net.toml").write_text(TOML.replace("DURATION", "3000.0"))
+    options = ("--checkpoint", "state.h5", "--every", "100", "--quiet")
+    process = mpi(2, "-m", "snn", "run", "net.toml", "--out", "out.h5", *options, cwd=tmp_path)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "state.rank1.h5").exists():
+        assert time.monotonic() < deadline and process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
+    os.kill(int(children.stdout.split()[-1]), signal.SIGTERM)  # one rank hears it, all stop
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM and "Go on with snn resume" in err, err
+    assert {p.name for p in tmp_path.glob("*.h5.part")} == {"out.rank0.h5.part", "out.rank1.h5.part"}
+    process = mpi(2, "-m", "snn", "resume", "state.h5", cwd=tmp_path)
+    out, err = process.communicate(timeout=300)
+    assert process.returncode == 0 and "ms; in" not in out, err
+    subprocess.run([sys.executable, "-m", "snn", "run", "net.toml", "--out", "alone.h5"], cwd=tmp_path, check=True)
+    merged = merge_files(sorted(tmp_path.glob("out.rank?.h5")), tmp_path / "merged.h5")
+    alone = read_result(tmp_path / "alone.h5")
+    np.testing.assert_array_equal(alone.spikes["exc"].times, merged.spikes["exc"].times)
+    np.testing.assert_array_equal(alone.spikes["exc"].ids, merged.spikes["exc"].ids)
+    np.testing.assert_array_equal(alone.states["exc"]["v"], merged.states["exc"]["v"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kernels.errors import FormatError, ModelError
-from snn.io.sonata_file import check_heaps, check_sizes
+from snn.io.sonata_file import check_heaps, check_sizes, reading
 from snn.sweeps.summary import FORMAT, read_summary
 from snn.tables import load_array
 
@@ -42,6 +42,16 @@ def test_text_that_claims_to_be_longer_than_the_file(texts):
     path.write_bytes(data)
     with h5py.File(path) as file, pytest.raises(FormatError, match="/texts: texts are longer than the file"):
         check_sizes(file)
+
+
+def test_text_whose_type_is_damaged(texts):
+    path, _ = texts
+    with h5py.File(path, "a") as file:
+        sequence = np.empty(1, object)
+        sequence[0] = np.arange(3)
+        file["texts"].attrs.create("units", sequence, dtype=h5py.vlen_dtype("i1"))
+    with pytest.raises(FormatError, match="/texts: holds sequences of variable length"), reading(path):
+        pass
 
 
 def test_archive_that_holds_no_array(tmp_path):

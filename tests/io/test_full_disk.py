@@ -28,6 +28,8 @@ population = "exc"
 [[record]]
 population = "exc"
 variable = "v"
+[output]
+every = 20.0
 """
 COMMON = """
 import hashlib, os
@@ -134,7 +136,10 @@ assert len(merge_files(["m.rank0.h5", "m.rank1.h5"], "m.h5").spikes["p"]) == 36_
 
 def test_sweep_stops_and_goes_on(file, tmp_path):
     code = """
+import json
 import sys
+import numpy as np
+from snn.io.sonata import read_result
 from snn.sweeps.points import run_point
 from snn.sweeps.run import Plan
 
@@ -153,6 +158,20 @@ assert before.items() <= hashes().items()
 assert not list(Path("out").rglob("failed.json")), "a full disk is no failure of a point"
 assert plan.states() == {"done": 1, "failed": 0, "waiting": 2, "running": 0}
 os.remove("filler")
+fill(900_000)  # fills while it runs
+refused(lambda: run(two))
+assert before.items() <= hashes().items() and Path("out/points", two.name, "state.h5").exists()
+os.remove("filler")
+begins = simulation.Simulation.run
+simulation.Simulation.run = None  # a point goes on at its checkpoint
+assert run(two) == "done" and not Path("out/points", two.name, "state.h5").exists()
+simulation.Simulation.run = begins
+os.mkdir("straight")
+measured = plan.runner(two, Path("straight"), 1)
+folder = Path("out/points", two.name)
+spikes = [read_result(place / "record.h5").spikes["exc"] for place in (Path("straight"), folder)]
+np.testing.assert_array_equal(spikes[0].times, spikes[1].times)
+assert len(spikes[0]) > 100 and json.loads((folder / "result.json").read_text())["measures"] == measured
 fill(0)
 refused(lambda: run(three))
 os.remove("filler")
