@@ -60,6 +60,15 @@ class Projection:
     axonal_delay: float = 0.0
     modulation: "Modulation | None" = None
 
+    def __post_init__(self) -> None:
+        if self.plastic and self.receptors[0] != self.receptors[1]:
+            names = [r.name for r in self.target.spec.receptors] if self.target.spec else []
+            raise ModelError(
+                f"Projection {self.name!r}.receptor: must be one where weights change or short-term plasticity scales "
+                f"them; got {' and '.join(names[r] for r in self.receptors)}. Name one, or connect weights of either "
+                "sign apart."
+            )
+
     @property
     def plastic(self) -> bool:
         """Whether anything about its synapses changes."""
@@ -290,6 +299,9 @@ class Network:
             receptors = (receptors[bounds[1] <= 0.0],) * 2
         if short_term is not None and not isinstance(short_term, ShortTerm):
             raise ModelError(f"{owner}.short_term: must be a short-term rule; got {short_term!r}.")
+        low, high = _range(weight)
+        if short_term is not None and (low >= 0.0 or high <= 0.0):
+            receptors = (receptors[low < 0.0],) * 2
         axonal_delay = plain(axonal_delay, "ms", f"{owner}.axonal_delay")
         if np.ndim(axonal_delay) or not 0 <= axonal_delay < np.inf:
             raise ModelError(f"{owner}.axonal_delay: must be a number >= 0 ms; got {axonal_delay!r}.")

@@ -237,3 +237,21 @@ def test_no_finite_number(options, driven):
     text = f"'a->b': Own.* made the synapse of source {where} no finite number at t = {t} ms; got {found}. Check the"
     with pytest.raises(SimError, match=text):
         snn.Simulation(net, quiet=True, **options).run(10.0)
+
+
+def test_short_term_plasticity_of_negative_weights():
+    """On a model with two receptors; once written outside the arrays."""
+    results = []
+    for weight in (-100.0, np.full((3, 2), -100.0)):
+        net = snn.Network(seed=1)
+        a, b = net.population("a", 3, snn.Poisson(rate=100.0)), net.population("b", 2, snn.LIFExp())
+        short = plasticity.TsodyksMarkram()
+        net.connect(a, b, snn.all_to_all(), weight=weight, delay=1.5, short_term=short)
+        with pytest.raises(ModelError, match="'mixed'.receptor: must be one where .* got ex and in. Name one, or"):
+            net.connect(a, b, snn.all_to_all(), weight=snn.normal(0.0, 1.0), short_term=short, name="mixed")
+        net.record(b, "v")
+        for engine in ("clock", "event"):
+            sim = snn.Simulation(net, dt=0.5, engine=engine, backend="reference", quiet=True)
+            results.append(sim.run(50.0).states["b"]["v"][-1])
+            assert np.all(results[-1] < -70.0)
+    np.testing.assert_array_equal(results[0], results[2])
