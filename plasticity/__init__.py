@@ -20,8 +20,7 @@ from plasticity.stdp_target_trace import STDPTargetTrace
 from plasticity.stdp_triplet import STDPTriplet, STDPTripletNearest
 from plasticity.structural import SET, DeepR
 from plasticity.tsodyks_markram import TsodyksMarkram
-from plasticity.vogels_sprekeler import VogelsSprekeler
-from plasticity.vogels_sprekeler_rates import VogelsSprekelerRates
+from plasticity.vogels_sprekeler import VogelsSprekeler, VogelsSprekelerRates
 
 __all__ = [
     "BCM",

@@ -1,13 +1,20 @@
-"""Inhibitory STDP that drives the postsynaptic neuron to a target rate."""
+"""Inhibitory STDP that drives postsynaptic neurons to a target rate: one for all, or each to its own."""
 
 import math
+from dataclasses import replace
 
-from kernels.spec import Check, Derived, Param, RuleSpec, Trace
+from kernels.spec import Check, Derived, Modulator, Param, RuleSpec, Trace
 from plasticity.base import define
 
 
 def _on_pre(w, post, eta, alpha, sign, most):  # type: ignore[no-untyped-def]
     s = w * sign + eta * (post - alpha)
+    s = s if s > 0.0 else 0.0
+    return (s if s < most else most) * sign
+
+
+def _on_pre_to_rates(w, post, target, tau, eta, sign, most):  # type: ignore[no-untyped-def]
+    s = w * sign + eta * (post - 2.0 * tau * target)
     s = s if s > 0.0 else 0.0
     return (s if s < most else most) * sign
 
@@ -54,5 +61,35 @@ VogelsSprekeler = define(
             "NEST 3.10, vogels_sprekeler_synapse",
         ),
         checks=(Check(("w_max",), lambda p: p.w_max != 0.0, "must not be 0"),),
+    )
+)
+
+VogelsSprekelerRates = define(
+    replace(
+        VogelsSprekeler.spec,
+        name="VogelsSprekelerRates",
+        doc="""
+        :class:`VogelsSprekeler` with a target rate for each postsynaptic neuron: inhibitory synapses drive it there.
+
+        Equations
+        ---------
+        Traces: tau dpre/dt = -pre, +1 at presynaptic spikes; tau dpost/dt = -post, +1 at postsynaptic ones.
+        Presynaptic spike arriving: s += eta (post - 2 tau target); postsynaptic spike seen: s += eta pre, for the
+        strength s = abs(w), always 0 <= s <= abs(w_max). The weight has the sign of w_max: negative for an inhibitory
+        synapse. The modulator ``target``, in 1/ms, stays as it was set (``net.modulate``,
+        ``Simulation.set_modulator``).
+
+        Numerics
+        --------
+        As :class:`VogelsSprekeler`, whose alpha is 2 tau target; with one target the same. A rule of its own, because a
+        modulator costs every synapse that has one.
+        """,
+        params=tuple(p for p in VogelsSprekeler.spec.params if p.name != "alpha"),
+        modulator=Modulator("target", "1/ms", "target rate of the postsynaptic neuron"),
+        on_pre=_on_pre_to_rates,
+        references=(
+            "Vogels, Sprekeler, Zenke, Clopath & Gerstner 2011, doi:10.1126/science.1211095",
+            "Srinivasan, Plenz & Girvan 2025, arXiv:2504.12480 (rates that differ)",
+        ),
     )
 )

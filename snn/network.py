@@ -61,6 +61,15 @@ class Projection:
     axonal_delay: float = 0.0
     modulation: "Modulation | None" = None
 
+    def __post_init__(self) -> None:
+        if self.plastic and self.receptors[0] != self.receptors[1]:
+            names = [r.name for r in self.target.spec.receptors] if self.target.spec else []
+            raise ModelError(
+                f"Projection {self.name!r}.receptor: must be one where weights change or short-term plasticity scales "
+                f"them; got {' and '.join(names[r] for r in self.receptors)}. Name one, or connect weights of either "
+                "sign apart."
+            )
+
     @property
     def plastic(self) -> bool:
         """Whether anything about its synapses changes."""

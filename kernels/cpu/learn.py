@@ -122,22 +122,26 @@ def bring_up(plastic, edges, row, block, first, n, until, fire, settle):
 {hoist}
 {replay}
 {settle}
+    bad = False
     if fire > 0:
 {at_arrival}
 {gather}
-        bad = False
         for x in range(n):
             k = first + x
             {new} = {values}
 {noted}
-            {new} = on_pre({on_pre})
-            {values} = {new}
-            bad |= {bad}
-        if bad and plastic.fault[block, 0] < 0:
-            k = first
-            while not ({bad_there}):
-                k += np.uint64(1)
-            plastic.fault[block, 0], plastic.fault[block, 1] = until, np.int64(k)
+            {changed} = on_pre({on_pre})
+            {values} = {kept}
+            bad |= {bad_there}
+    else:
+        for x in range(n):
+            k = first + x
+            bad |= {bad_there}
+    if bad and plastic.fault[block, 0] < 0:
+        k = first
+        while not ({bad_there}):
+            k += np.uint64(1)
+        plastic.fault[block, 0], plastic.fault[block, 1] = until, np.int64(k)
 '''
 _REPLAY = """
     newest, second, newer, listed = plastic.recent[0], plastic.recent[1], lists[0], lists[1]
@@ -331,6 +335,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     )  # fmt: skip
     signal, observer = spec.modulator, spec.observer
     local = [f"new_{m}" for m in range(len(values))]
+    fine = " & ".join(f"(abs({value}) < np.inf)" for value in local)
 
     def lines(indent: int, found: list[str]) -> str:
         return "\n".join(" " * indent + line for line in found)
@@ -410,7 +415,9 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         gather=gather,
         noted=lines(12, noted("on_pre")),
         on_pre=call("on_pre", local),
-        bad=" or ".join(f"not abs({value}) < np.inf" for value in local),
+        changed=", ".join(f"changed_{m}" for m in range(len(values))),
+        # a value that was no finite number before stays one: on_pre might hide it by a bound
+        kept=", ".join(f"changed_{m} if {fine} else new_{m}" for m in range(len(values))),
         bad_there=" or ".join(f"not abs({value}) < np.inf" for value in values),
         short=lines(8, short),
         prefetch_delays=" " * 12 + "prefetch_row(delays, lo, hi, np.uint64(64 // delays.itemsize))" if drawn else "",

@@ -29,12 +29,14 @@ def bring_up_{n}(plastic, edges, k, j, d, done, last, settled, until, fire, sett
 {hoist}
 {replay}
 {settle}
+    bad = {bad}
     if fire > 0:
         n_target, offset = plastic.n, plastic.slots - 1
         at = np.uint64(((until - d) & offset) * n_target) + j
 {arrival}
-        if ({bad}) and plastic.fault[0, 0] < 0:
-            plastic.fault[0, 0], plastic.fault[0, 1] = until, k
+        bad = bad or {bad}
+    if bad and plastic.fault[0, 0] < 0:
+        plastic.fault[0, 0], plastic.fault[0, 1] = until, k
 
 
 @inner

@@ -121,7 +121,8 @@ def learn(net, block, queue, edges, learned, number, t, spike, population, windo
                 j = np.uint64((np.int64(code) & code_mask) - first)
                 bring_up(plastic, i, k, j, d, t, True)
 {traces}
-                {changed} = on_pre({on_pre})
+                if {fine}:  # else on_pre might hide it by a bound
+                    {changed} = on_pre({on_pre})
                 plastic.at[k] = t
                 if ({bad}) and plastic.fault[0] == np.inf:
                     plastic.fault[0], plastic.fault[1] = t, k
@@ -285,6 +286,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         constants_of_learn=lines(8, constants),
         changed=changed,
         bad=" or ".join(f"not abs({value}) < np.inf" for value in values),
+        fine=" and ".join(f"abs({value}) < np.inf" for value in values),
         signals=lines(4, ["total, reached = plastic.total[k], plastic.reached[k]"] if summed else []),
         flow=lines(8, flow("then")),
         on_post=lines(8, at_post),

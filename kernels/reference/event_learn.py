@@ -40,9 +40,10 @@ class Learner:
         factor = self.short_factor(i, t)
         for place, k, j, d in self.synapses(i):
             if x.learning[0]:
-                w, *state = self.bring_up(i, k, j, d, t, settle=True)
-                traces = self.pre_at(i, t) | self.post_at(j, d, t)
-                self.write(k, t, self.call(self.rule.on_pre, [w, *state], traces, t))
+                values = self.bring_up(i, k, j, d, t, settle=True)
+                if np.isfinite(values).all():  # else on_pre might hide it by a bound
+                    values = self.call(self.rule.on_pre, values, self.pre_at(i, t) | self.post_at(j, d, t), t)
+                self.write(k, t, values)
             weight = float(x.weights[k])
             yield place, int(self.edges.targets[place]), t + d, weight * factor if self.short_term else weight
         old = self.pre_at(i, t)

@@ -115,8 +115,10 @@ class Learner:
         factor = self.short_factor(i, s)
         for b, k, j, d in self.synapses(i):
             if x.learning[0]:
-                w, *state = self.bring_up(i, j, d, self.read(k), s, settle=True)
-                self.write(b, k, s, self.call(self.rule.on_pre, [w, *state], self.seen(i, j, s, d), s, j))
+                values = self.bring_up(i, j, d, self.read(k), s, settle=True)
+                if np.isfinite(values).all():  # else on_pre might hide it by a bound
+                    values = self.call(self.rule.on_pre, values, self.seen(i, j, s, d), s, j)
+                self.write(b, k, s, values)
             weight = float(self.edges.weights[k])
             ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
         old = self.pre_at(i, s)

@@ -1,5 +1,7 @@
 """What plasticity refuses, and says: definitions of rules, modulators, delays, numbers that are none."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -209,16 +211,47 @@ def test_delays_and_kinds():
 
 
 def grow(w, post, a):
-    return w * 1e200 * (1.0 + a * post)
+    w = w * 1e200 * (1.0 + a * post)
+    return w if w > 0.0 else 0.0
 
 
-@pytest.mark.parametrize("options", [{"backend": "reference"}, {"threads": 2}])
-def test_no_finite_number(options):
+def lose(w, a):
+    return w * math.inf - w * math.inf
+
+
+@pytest.mark.parametrize(
+    "options", [{"backend": "reference"}, {"threads": 2}, {"engine": "event", "backend": "reference"}]
+)
+@pytest.mark.parametrize("driven", [False, True])
+def test_no_finite_number(options, driven):
+    """By a presynaptic spike, or by a postsynaptic one, after which the bound of ``grow`` would make 0 of it."""
     net = snn.Network(seed=1)
-    a = net.population("a", 3, snn.SpikeArray([1.0, 2.0, 2.5, 5.0], [0, 1, 1, 2]))
-    b = net.population("b", 2, snn.LIFDelta())
-    rule = plasticity.define(spec(on_pre=grow))()
+    spikes = ([1.0, 5.0], [0, 2]) if driven else ([1.0, 2.0, 2.5, 5.0], [0, 1, 1, 2])
+    a, b = net.population("a", 3, snn.SpikeArray(*spikes)), net.population("b", 2, snn.LIFDelta())
+    rule = plasticity.define(spec(on_pre=grow, on_post=lose))()
     net.connect(a, b, snn.from_arrays([0, 1, 2], [1, 1, 0]), weight=0.5, delay=1.5, plasticity=rule)
-    text = r"'a->b': Own.* made the synapse of source 1 and target 1 no finite number at t = 2.5 ms; got inf. Check the"
+    if driven:
+        net.input("drive", b, snn.SpikeArray([1.5], [0]), weight=100.0)
+    # the clock engine says when it was seen, the event engine when it came
+    where, t, found = ("2 and target 0", "(5|3)", "nan") if driven else ("1 and target 1", "2.5", "inf")
+    text = f"'a->b': Own.* made the synapse of source {where} no finite number at t = {t} ms; got {found}. Check the"
     with pytest.raises(SimError, match=text):
         snn.Simulation(net, quiet=True, **options).run(10.0)
+
+
+def test_short_term_plasticity_of_negative_weights():
+    """On a model with two receptors; once written outside the arrays."""
+    results = []
+    for weight in (-100.0, np.full((3, 2), -100.0)):
+        net = snn.Network(seed=1)
+        a, b = net.population("a", 3, snn.Poisson(rate=100.0)), net.population("b", 2, snn.LIFExp())
+        short = plasticity.TsodyksMarkram()
+        net.connect(a, b, snn.all_to_all(), weight=weight, delay=1.5, short_term=short)
+        with pytest.raises(ModelError, match="'mixed'.receptor: must be one where .* got ex and in. Name one, or"):
+            net.connect(a, b, snn.all_to_all(), weight=snn.normal(0.0, 1.0), short_term=short, name="mixed")
+        net.record(b, "v")
+        for engine in ("clock", "event"):
+            sim = snn.Simulation(net, dt=0.5, engine=engine, backend="reference", quiet=True)
+            results.append(sim.run(50.0).states["b"]["v"][-1])
+            assert np.all(results[-1] < -70.0)
+    np.testing.assert_array_equal(results[0], results[2])
