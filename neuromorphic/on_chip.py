@@ -12,6 +12,14 @@ pair in the same step would depress: in the float network it potentiates only. D
 a pair one step apart, a coincidence there, depresses as one of two steps does there, and so on; the sum over all
 distances, which is what counts for spikes that know nothing of each other, is the same.
 
+``DopamineSTDP`` becomes a three-factor rule: t is the eligibility, 16 for what the larger of a_plus and a_minus leaves,
+y2 the dopamine, J for a spike of its source; with P = 2^k steps
+
+    dt = A+ x1 y0 - A- y1 x0 - (1 - exp(-P dt / tau_c)) uk t,   dw = 255 / w_max max(a) / 16 P dt / (tau_n J) uk t y2
+
+A+ = 16 a_plus / max(a) exp(-dt / tau_plus) / I_x and A- alike: the postsynaptic neuron sends its trace a step late, so
+depression is one step of distance behind, with the same sum. t ends at 255: more than 16 pairs at once are not seen.
+
 A product's number is m 2^e with m of three bits. It is made exact by the impulse, the largest that keeps a trace below
 128: a fraction f / 256 of an impulse is rounded up f times of 128, so the impulse is in the mean what it has to be.
 Products lose bits without saying so (:attr:`Product.lost`): 2^lost is put into their numbers. Products with w are
@@ -28,6 +36,7 @@ from neuromorphic.learning import OnChipRule, parse
 from plasticity.base import PlasticityRule
 
 TOP = 255  # w_max in units of a stored weight
+ELIGIBLE = 16  # t that a pair leaves
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,9 @@ class LearningReport:
     ----------
     rule : what Loihi computes
     potentiation, depression : change of a weight by a pair of spikes at distance 0+, as a part of w_max (mu 0) or of
-        what is left to the bound (mu 1): asked for, realised
+        what is left to the bound (mu 1): asked for, realised. Of a third-factor rule the eligibility, in weight
+    tau_c : time constant of eligibility, ms, and what a spike of dopamine makes of eligibility 1, ``gain``; or None
+    dopamine : what its spike adds to y2; 0 without a third factor
     lost : by product, as often as which it would have been halved had its factor not been raised
     """
 
@@ -46,12 +57,19 @@ class LearningReport:
     potentiation: tuple[float, float]
     depression: tuple[float, float]
     lost: tuple[int, ...]
+    tau_c: tuple[float, float] | None = None
+    gain: tuple[float, float] | None = None
+    dopamine: int = 0
 
     def __str__(self) -> str:
-        rates = (f"{real:.4g} ({asked:.4g})" for asked, real in (self.potentiation, self.depression))
+        pairs = [x for x in (self.potentiation, self.depression, self.tau_c, self.gain) if x]
+        rates = (f"{real:.4g} ({asked:.4g})" for asked, real in pairs)
+        tags = f"dt = {self.rule.dt}; " if self.rule.dt else ""
+        more = ", of tau_c and of the gain of dopamine" if self.tau_c else ""
+        impulses = f"{self.rule.x1[0]:.4g}, {self.rule.y1[0]:.4g}"
         return (
-            f"dw = {self.rule.dw}; impulses {self.rule.x1[0]:.4g}, {self.rule.y1[0]:.4g}; potentiation, depression of "
-            f"a pair realised (asked) {', '.join(rates)}; shifts made up for: {', '.join(map(str, self.lost))} bits"
+            f"dw = {self.rule.dw}; {tags}impulses {impulses}; potentiation, depression of "
+            f"a pair{more} realised (asked) {', '.join(rates)}; bits made up for: {', '.join(map(str, self.lost))}"
         )
 
 
@@ -72,7 +90,9 @@ def on_chip(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: in
     """
     p = rule.params
     if rule.spec.name != "STDPPair":
-        raise ExportError(f"{owner}.plasticity: must be STDPPair; got {rule.spec.name}. Learn first, give the weights.")
+        raise ExportError(
+            f"{owner}.plasticity: must be STDPPair, or DopamineSTDP with a modulator; got {rule.spec.name}."
+        )
     for name in ("mu_plus", "mu_minus"):
         if p[name] not in (0.0, 1.0):
             raise ExportError(
@@ -95,16 +115,13 @@ def on_chip(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: in
                 "step(s). Give quantize a larger interval, or shorten the time constant."
             )
         least = -7 if mu == 0 else -4  # w in place of 255 is 2^-8 of it, and halved 5 times
-        fits = [(TOP * asked / (m * 2.0**e), m, e) for e in range(least, 9) for m in range(1, 8)]
-        mean, m, e = max([f for f in fits if f[0] <= largest], default=(0.0, 0, 0))
+        impulse, m, e, mean = _impulse(TOP * asked, largest, least)
         if mean < 1:
             raise ExportError(
                 f"{owner}.plasticity.{name}: a pair must change a weight by at least {2.0**least / TOP:.2g} w_max "
                 f"(and at most {1792 * largest / TOP:.2g}); got {asked:.2g}. Use another learning rate."
             )
-        fraction = round(mean % 1 * 128)
-        impulse = math.floor(mean) + fraction / 256 if fraction < 128 else math.ceil(mean)
-        real = m * 2.0**e * (math.floor(mean) + fraction / 128) / TOP
+        real = m * 2.0**e * mean / TOP
         found.append((real / asked * rate, impulse, tau))
         if mu == 0 or not sign:
             terms.append(f"{sign}{m}*2^{e}*{trace}")
@@ -121,6 +138,75 @@ def on_chip(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: in
         raise ExportError(f"{owner}.plasticity: {error}") from error
     rates = (p["lambda_"], up), (p["alpha"] * p["lambda_"], down)
     return LearningReport(made, *rates, tuple(q.lost for q in parse(text)))
+
+
+def dopamine(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: int, most: float) -> LearningReport:
+    """``DopamineSTDP`` as a three-factor rule; parameters and errors as of :func:`on_chip`.
+
+    ``most`` is the largest value that dopamine takes, counted in what a spike adds.
+    """
+    p = rule.params
+    for name in ("b", "w_min"):
+        if p[name] != 0:
+            raise ExportError(f"{owner}.plasticity.{name}: must be 0; got {p[name]:g}.")
+    top = max(abs(p["a_plus"]), abs(p["a_minus"]))
+    tau_x, tau_y, tau_c, tau_n = (p[name] / dt for name in ("tau_plus", "tau_minus", "tau_c", "tau_n"))
+    largest = [127 * -math.expm1(-interval / tau) for tau in (tau_x, tau_y)]
+    jump = math.floor(127 / most)
+    if top == 0 or min(largest) < 1 or jump < 1:
+        raise ExportError(
+            f"{owner}.plasticity: a_plus or a_minus must not be 0, and traces and dopamine must fit 7 bits; they do "
+            f"not where neurons spike every {interval} step(s). Give quantize a larger interval, or shorten them."
+        )
+    terms, impulses, pairs = [], [], []
+    for name, tau, sign, trace, high in (
+        ("a_plus", tau_x, 1, "x1*y0", largest[0]), ("a_minus", tau_y, -1, "y1*x0", largest[1])
+    ):  # fmt: skip
+        part = ELIGIBLE * abs(p[name]) / top * math.exp(-1.0 / tau)
+        impulse, m, e, mean = _impulse(part, high, -7)
+        if part and mean < 1:
+            raise ExportError(
+                f"{owner}.plasticity.{name}: must be 0, or at least {1 / 1024:.2g} of the other; got {p[name]:g}."
+            )
+        impulses.append(impulse if sign > 0 else mean)  # a neuron's own impulse needs no rounding
+        pairs.append((p[name], p[name] * m * 2.0**e * mean / part if part else 0.0))
+        terms += [f"{m * (1 if p[name] * sign > 0 else -1)}*2^{e}*{trace}"] if part else []
+    at_once = [k for k in range(10) if k == 0 or 2**k <= min(tau_n / 2, tau_c / 8)]
+
+    def left(k: int) -> float:
+        return 1.0 - sum(m * 2.0**e for m, e in _number(-math.expm1(-(2**k) / tau_c)))
+
+    k = min(at_once, key=lambda k: (abs(math.log(max(left(k), 1e-9)) + 2**k / tau_c) * tau_c / 2**k, k))
+    loss = _number(-math.expm1(-(2**k) / tau_c))
+    terms += [f"{-m}*2^{e}*u{k}*t" for m, e in loss]
+    gain = TOP / p["w_max"] * top / ELIGIBLE * 2**k / tau_n  # of a spike, in weight for t = 1
+    fits = [(*min((abs(m * 2.0**e * j / gain - 1), m, e) for e in range(-12, 4) for m in range(1, 8)), j)
+            for j in range(jump, jump // 2, -1)]  # fmt: skip
+    off, m, e, jump = min(fits)
+    if off > 0.1 or not 0 < left(k) < 1:
+        raise ExportError(
+            f"{owner}.plasticity: w_max, tau_n and tau_c leave no gain or decay that m 2^e could be; got "
+            f"w_max={p['w_max']:g}, tau_n={p['tau_n']:g}, tau_c={p['tau_c']:g}."
+        )
+    text = " + ".join(terms).replace("+ -", "- ")
+    made = OnChipRule(
+        dw=f"{m}*2^{e + 5}*u{k}*t*y2", dt=text, x1=(impulses[0], tau_x), y1=(impulses[1], tau_y), y2=(0, tau_n),
+        seed=seed, third_factor=True, bits=12,
+    )  # fmt: skip
+    lost = tuple(q.lost for q in (*made.products("dw"), *made.products("dt")))
+    realised = -dt * 2**k / math.log(left(k)), m * 2.0**e * jump / gain
+    return LearningReport(made, pairs[0], pairs[1], lost, (p["tau_c"], realised[0]), (1.0, realised[1]), jump)
+
+
+def _impulse(value: float, high: float, least: int) -> tuple[float, int, int, float]:
+    """(impulse, m, e, what the impulse is in the mean): m 2^e times that mean is ``value``; all 0 where none is.
+
+    The largest mean up to ``high``, e from ``least``.
+    """
+    fits = [(value / (m * 2.0**e), m, e) for e in range(least, 9) for m in range(1, 8)]
+    mean, m, e = max([f for f in fits if f[0] <= high], default=(0.0, 0, 0))
+    whole, part = divmod(round(mean * 128), 128)
+    return whole + part / 256, m, e, whole + part / 128
 
 
 def _number(value: float) -> list[tuple[int, int]]:

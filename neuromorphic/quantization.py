@@ -34,7 +34,7 @@ from neuromorphic.fixed_point import (
     IntegerProjection,
     IntegerSource,
 )
-from neuromorphic.on_chip import TOP, LearningReport, on_chip, same_grid, scaled
+from neuromorphic.on_chip import TOP, LearningReport, dopamine, on_chip, same_grid, scaled
 from snn import drawn
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Input, Network, Population
@@ -132,6 +132,7 @@ class _Synapses:
     delays: np.ndarray
     learning: LearningReport | None = None
     top: float = 0.0  # largest x that learning leads to
+    third: IntegerProjection | None = None  # brings its third factor
 
     @property
     def most(self) -> np.ndarray:
@@ -221,8 +222,12 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
     if problems:
         raise ExportError("quantize:\n  " + "\n  ".join(problems))
     order = list(synapses)
+    joined = {k: projections[k] for k in order}
+    for k, s in synapses.items():
+        if s.third is not None:
+            joined[f"{k}.modulator"] = s.third
     return Quantized(
-        IntegerNetwork(populations, sources, {k: projections[k] for k in order}),
+        IntegerNetwork(populations, sources, joined),
         about,
         {k: about_projections[k] for k in order},
     )
@@ -273,10 +278,13 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete, interval: int) ->
     owner = f"Projection {q.name!r}"
     if q.short_term is not None or q.axonal_delay:
         raise ExportError(f"{owner}: short-term plasticity and axonal delays have no counterpart. Leave them out.")
-    learning, top = None, 0.0
+    learning, top, third = None, 0.0, None
     if q.plasticity is not None:
         seed = net.stream("on-chip learning", q.name)[0] % (2**31 - 4)
-        learning = on_chip(owner, q.plasticity, dt, interval, int(seed))
+        if q.modulation is None:
+            learning = on_chip(owner, q.plasticity, dt, interval, int(seed))
+        else:
+            learning, third = _modulated(owner, q, dt, interval, int(seed))
         top = float(q.plasticity.params["w_max"] * form.factor[0])
         if np.any(form.factor != form.factor[0]) or top <= 0:
             raise ExportError(
@@ -302,7 +310,35 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete, interval: int) ->
     if learning and len(first) < len(pair):
         raise ExportError(f"{owner}.plasticity: a pair joined twice cannot learn. Give the rule multapses=False.")
     total = np.bincount(pair, x, len(first))
-    return _Synapses(q.source.name, q.target.name, sources[first], targets[first], total, delays[first], learning, top)
+    return _Synapses(
+        q.source.name, q.target.name, sources[first], targets[first], total, delays[first], learning, top, third
+    )
+
+
+def _modulated(owner: str, q: Any, dt: float, interval: int, seed: int) -> tuple[LearningReport, IntegerProjection]:
+    """A rule with a third factor, and the projection that brings it."""
+    source, model = q.modulation.source, q.plasticity.spec.name
+    if model != "DopamineSTDP" or source is None or np.any(q.modulation.value):
+        raise ExportError(
+            f"{owner}.modulator: must be dopamine of DopamineSTDP, released by a population and 0 at first; got "
+            f"{q.modulation!r} for {model}."
+        )
+    tau = q.plasticity.params["tau_n"] / dt
+    if isinstance(source.model, SpikeArray):
+        steps = np.sort(source.model.encode(dt, source.n, owner).event_step)
+        level, most = 0.0, 1.0
+        for gap in np.diff(steps):
+            level = (level + 1.0) * math.exp(-gap / tau)
+            most = max(most, level + 1.0)
+    else:
+        most = source.n / -math.expm1(-interval / tau)
+    report = dopamine(owner, q.plasticity, dt, interval, seed, most)
+    delay = max(1, round(q.modulation.delay / dt)) - 1
+    if delay > MAX_DELAY:
+        raise ExportError(f"{owner}.modulator: its delay must be at most {(MAX_DELAY + 1) * dt:g} ms. Shorten it.")
+    sources, targets = (x.ravel() for x in np.indices((source.n, q.target.n)))
+    weights = np.full(len(sources), report.dopamine)
+    return report, IntegerProjection(source.name, q.target.name, sources, targets, weights, delay, third=True)
 
 
 def _current(i: Input, form: Discrete, dt: float) -> None:

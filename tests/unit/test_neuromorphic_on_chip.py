@@ -89,3 +89,55 @@ def test_several_projections_that_learn_share_a_grid():
         ExportError, match="Population 'out': w_max of the projections that learn must differ by powers"
     ):
         quantize(net, 1.0)
+
+
+def dopamine(delay=1.0, source="dopamine", seed=1, **rule):
+    """60 times: a presynaptic spike, a postsynaptic one two steps later, dopamine 21 steps after that."""
+    at = 100.0 + 1500.0 * np.arange(60) + np.random.default_rng(seed).integers(0, 300, 60)
+    net = snn.Network(seed=seed)
+    pre, kick, _ = (net.population(name, 1, snn.SpikeArray(at + late, np.zeros(60, int)))
+                         for name, late in (("pre", 0.0), ("kick", 1.0), ("dopamine", 22.0)))  # fmt: skip
+    out = net.population("out", 1, snn.CubaLIF(alpha=0.0, beta=0.5))
+    net.connect(kick, out, snn.all_to_all(), weight=1.5, delay=1.0)
+    given = {"tau_plus": 15.0, "tau_minus": 25.0, "a_plus": 0.006, "a_minus": 0.002, "tau_c": 300.0, "tau_n": 60.0}
+    made = plasticity.DopamineSTDP(**given | {"w_max": 0.8} | rule)
+    net.connect(pre, out, snn.all_to_all(), weight=0.1, delay=1.0, plasticity=made, name="learns")
+    net.modulate("learns", source, delay=delay)
+    return net
+
+
+def test_dopamine_turns_eligibility_into_weight_as_the_float_rule_says():
+    """dw = a_plus exp(-3 / 15) exp(-21 / 300) tau_c / (tau_c + tau_n): within 4 standard errors and 2 % for tau_c."""
+    quantized = quantize(dopamine(), 1.0, interval=8)
+    report = quantized.projections["learns"].learning
+    for asked, real in (report.potentiation, report.depression, report.gain):
+        assert abs(real / asked - 1) < 0.01
+    assert abs(report.tau_c[1] / 300 - 1) < 0.12 and "u" in report.rule.dw and max(report.lost) == 5
+    assert quantized.network.projections["learns.modulator"].weights.tolist() == [report.dopamine]
+    steps = 100 + 1500 * 60
+    changes = []
+    for seed in range(8):
+        network = quantize(dopamine(seed=seed), 1.0, interval=8).network
+        result = network.run(steps)
+        assert np.array_equal(result.steps["out"], network.sources["pre"].steps + 2)
+        changes.append(result.learned["learns"][0].item() / 255 * 0.8 - 0.1)
+    expected = 60 * 0.006 * math.exp(-3 / 15) * math.exp(-21 / 300) * 300 / 360
+    error = np.std(changes) / math.sqrt(8)
+    assert error < 0.06 * expected and abs(np.mean(changes) - expected) < 4 * error + 0.02 * expected
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"b": 0.1}, "plasticity.b: must be 0; got 0.1"),
+        ({"w_min": -1.0}, "plasticity.w_min: must be 0; got -1"),
+        ({"a_plus": 0.0, "a_minus": 0.0}, "plasticity: a_plus or a_minus must not be 0"),
+        ({"a_minus": 1e-7}, "plasticity.a_minus: must be 0, or at least"),
+        ({"w_max": 1e5}, "plasticity: w_max, tau_n and tau_c leave no gain"),
+        ({"source": None}, "modulator: must be dopamine of DopamineSTDP, released by a population"),
+        ({"delay": 80.0}, "modulator: its delay must be at most 63 ms"),
+    ],
+)
+def test_dopamine_that_has_no_counterpart_is_refused(given, why):
+    with pytest.raises(ExportError, match="Projection 'learns'." + why):
+        quantize(dopamine(**given), 1.0, interval=8)
