@@ -105,7 +105,8 @@ def record(
     Raises
     ------
     ExportError
-        Where the network has delays or several sources, or the output population spikes: it must only sum.
+        Where the network has delays, several sources or neurons that are reset at intervals, or the output population
+        spikes: it must only sum.
     """
     inputs, names = _inputs(net, encoder, x, steps, ids)
     _check(net, output)
@@ -197,6 +198,12 @@ def _inputs(
 def _check(net: IntegerNetwork, output: str) -> None:
     if output not in net.populations:
         raise ExportError(f"readout.population: must be one of {', '.join(net.populations)}; got {output!r}.")
+    for name, p in net.populations.items():
+        if np.any(p.reset_interval):
+            raise ExportError(
+                f"Population {name!r}.reset_interval: must be 0, because a sample may begin in any step; got "
+                f"{p.reset_interval.max()}. The readout clears all neurons after each sample."
+            )
     for name, q in net.projections.items():
         if q.learning is not None:
             raise ExportError(f"Projection {name!r}: must not learn, so that each sample meets the same network.")

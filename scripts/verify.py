@@ -9,7 +9,8 @@ table.csv): what, against what, statistic, bound with its reason, pass or fail. 
 A statistical check also shows that it can fail: the same network with its inhibition wrong by 5 % must be told apart.
 
 Extras that checks need: the statistics ``peers`` (NEST and Brian2), ``streaming`` too (libsonata), ``ranks`` ``mpi``,
-``torch_training`` and ``torch_conversion`` ``torch`` and scikit-learn, ``cuda_machine_code`` ``cuda``.
+``torch_training`` and ``torch_conversion`` ``torch`` and scikit-learn, ``cuda_machine_code`` ``cuda``; ``loihi_fuzz``,
+``loihi_speed`` and those ``.._on_loihi`` an environment for Lava (scripts/lava_env.sh).
 """
 
 from __future__ import annotations

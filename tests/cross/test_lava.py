@@ -116,6 +116,25 @@ def test_parts_that_nothing_joins_run_too(python, tmp_path, dense):
     assert run.equal, run.differ
 
 
+def test_clearing_ends_refractory_periods(python, tmp_path):
+    """Samples of refractory and ternary neurons, each stopped as soon as one class leads: as here in every step."""
+    rng, hidden, out = np.random.default_rng(4), np.arange(12), np.arange(3)
+    pairs = np.repeat(np.arange(5), 12), np.tile(hidden, 5)
+    net = IntegerNetwork(
+        {"h": IntegerLIF(12, vth=100, vth_lo=-150, refractory=rng.integers(0, 20, 12)), "o": IntegerLIF(3, vth=131071)},
+        {"in": IntegerSource(5, [1], [0])},
+        {"in": IntegerProjection("in", "h", *pairs, rng.integers(-100, 200, 60)),
+         "out": IntegerProjection("h", "o", np.repeat(hidden, 3), np.tile(out, 12), rng.integers(-90, 90, 36))},
+    )  # fmt: skip
+    samples = [
+        tuple(k + j for k, j in zip(np.nonzero(rng.random((15, 5)) < 0.4), (1, 0), strict=True)) for _ in range(9)
+    ]
+    run = classify(net, snn.encode.Events("in"), samples, IntegerReadout("o", 15, bar=12_000))
+    assert 3 < run.steps.min() < run.steps.max() and set(run.result.values["h"]) == {1, -1}
+    found = run_lava(export_classifier(run, tmp_path / "b"), python, timeout=240)
+    assert found.equal, (found.differ, found.decisions_differ)
+
+
 def test_a_graph_in_which_lava_deadlocks_is_killed(python, tmp_path):
     """A neuron that hears itself through no synapse: each of two processes waits for what the other has to send."""
     loop = IntegerProjection("a", "a", [0], [0], [5])

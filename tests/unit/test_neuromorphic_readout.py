@@ -170,6 +170,8 @@ def test_what_cannot_be_is_refused(quantized, samples):
     refused(lambda: quantize(leaky, 1.0), "Input 'i': must be one value from the first step on")
     cut = IntegerNetwork({"output": IntegerLIF(2)}, {"input": IntegerSource(1, [1], [0])}, {})
     refused(lambda: record(cut, ENCODER, [([0], [0])], "output", 5), "'output' is not reached by the input. Connect it")
+    again = IntegerNetwork({"output": IntegerLIF(2, reset_interval=[0, 9])}, cut.sources, {})
+    refused(lambda: record(again, ENCODER, [([0], [0])], "output", 5), "'output'.reset_interval: must be 0, .* got 9")
     gives_up = EarlyExit("margin", bar=1.0, give_up=(3, 0.1))
     refused(lambda: IntegerReadout.of(gives_up, "output", None), "an agent that gives up", ModelError)
 
