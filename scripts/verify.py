@@ -29,7 +29,7 @@ from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
 from verify_confidence_tasks import confidence_tasks
 from verify_cuda import cuda_machine_code
-from verify_learning import learning_networks, learning_rules, stdp_on_loihi
+from verify_learning import dopamine_on_loihi, learning_networks, learning_rules, stdp_on_loihi
 from verify_meet import meet, meet_noise, meet_weights
 from verify_motion import motion_detection
 from verify_neuromorphic import digits_on_loihi, reservoir_on_loihi
@@ -59,7 +59,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
         one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
         balance_rate, balance_spiking, self_tuning, delays, motion_detection, learning_rules,
-        learning_networks, stdp_on_loihi,
+        learning_networks, stdp_on_loihi, dopamine_on_loihi,
     )
 }  # fmt: skip
 
