@@ -32,7 +32,7 @@ from verify_confidence import confidence_coverage, confidence_digits, confidence
 from verify_confidence_tasks import confidence_tasks
 from verify_cuda import cuda_machine_code
 from verify_lava import ground_truth, loihi_fuzz, loihi_speed
-from verify_learning import learning_networks, learning_rules, stdp_on_loihi
+from verify_learning import dopamine_on_loihi, learning_networks, learning_rules, stdp_on_loihi
 from verify_meet import meet, meet_noise, meet_weights
 from verify_motion import motion_detection, motion_noisy
 from verify_neuromorphic import digits_on_loihi, reservoir_on_loihi
@@ -42,13 +42,7 @@ from verify_ranks import ranks
 from verify_records import kill, streaming
 from verify_reliability import kill_resume, one_day, resume_everything, ten_million
 from verify_reservoirs import force_signals, force_sine, force_song
-from verify_statistics import (
-    microcircuit_full,
-    statistics_brunel,
-    statistics_coba,
-    statistics_cuba,
-    statistics_microcircuit,
-)
+from verify_statistics import microcircuit_full, statistics_brunel, statistics_coba, statistics_cuba, statistics_microcircuit
 from verify_sweep import sweep
 from verify_torch import torch_conversion, torch_training
 from verify_voltage import clopath, r_max
@@ -63,6 +57,7 @@ CHECKS: dict[str, Callable[[Options], list[Line]]] = {
         one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
         balance_rate, balance_spiking, self_tuning, delays, motion_detection, learning_rules, learning_networks,
         loihi_fuzz, loihi_speed, ground_truth, maass_separation, stdp_on_loihi, motion_noisy, liquid_gain,
+        dopamine_on_loihi,
     )
 }  # fmt: skip
 

@@ -25,7 +25,7 @@ from neuromorphic.fixed_point import (
 from neuromorphic.lava import export_lava, lava_python, run_lava
 from neuromorphic.learning import TARGETS, VARIABLES, Learned, OnChipRule, learn
 from neuromorphic.quantization import quantize
-from plasticity import STDPPair
+from plasticity import DopamineSTDP, STDPPair
 
 BITS = {"x0": 1, "y0": 1, "w": 9, "d": 9, "t": 9}
 
@@ -278,3 +278,58 @@ def stdp_on_loihi(options: Options) -> list[Line]:
                  "float network", text, "0.1 w_max apart at most; Lava equal", passed)
         )  # fmt: skip
     return lines
+
+
+def rewarded_inputs(seed: int, steps: int) -> snn.Network:
+    """30 inputs at about 9 Hz onto 10 neurons by dopamine-modulated STDP, with 4 dopamine spikes a second at random."""
+    rng = np.random.default_rng(seed)
+    own = rng.random((steps, 30)) < 0.01
+    for t in range(1, steps):  # at least 10 steps apart
+        own[t] &= ~own[max(t - 9, 0) : t].any(axis=0)
+    when, which = np.nonzero(own)
+    net = snn.Network(seed=seed)
+    src = net.population("in", 30, snn.SpikeArray(when + 1.0, which))
+    given = np.sort(rng.choice(np.arange(50, steps - 50, 10), steps // 240, replace=False)).astype(float)
+    net.population("dopamine", 1, snn.SpikeArray(given, np.zeros(len(given), int)))
+    out = net.population("out", 10, snn.CubaLIF(alpha=0.0, beta=0.9, v_th=1.0))
+    rule = DopamineSTDP(tau_plus=15.0, tau_minus=25.0, a_plus=0.02, a_minus=0.013, tau_c=300.0, tau_n=60.0, w_max=0.8)
+    net.connect(src, out, snn.all_to_all(), weight=snn.uniform(0.2, 0.6), delay=1.0, plasticity=rule, name="learns")
+    net.modulate("learns", "dopamine", delay=1.0)
+    net.record(out, "spikes")
+    return net
+
+
+def dopamine_on_loihi(options: Options) -> list[Line]:
+    """Dopamine-modulated STDP of a float network, quantised: how weights change, beside the float network; Lava."""
+    steps, found, runs = 6000, [], []
+    for seed in range(2 if options.quick else 5):
+        net = rewarded_inputs(seed, steps)
+        sim = snn.Simulation(net, dt=1.0)
+        first = sim.connections("learns")[2].copy()
+        spikes = len(sim.run(float(steps)).spikes["out"])
+        sources, targets, last, _ = sim.connections("learns")
+        quantized = quantize(net, 1.0, interval=8)
+        result = quantized.network.run(steps)
+        p = quantized.network.projections["learns"]
+        change, changed = np.zeros((30, 10)), np.zeros((30, 10))
+        change[sources, targets] = (last - first) / 0.8
+        changed[p.sources, p.targets] = (result.learned["learns"][0] - p.weights) / 255
+        found.append([change.mean(), changed.mean(), change.std(), changed.std(),
+                      np.corrcoef(change.ravel(), changed.ravel())[0, 1], result.ids["out"].size / spikes])  # fmt: skip
+        say(f"seed {seed}: {np.round(found[-1], 3)}, wraps {result.wraps['out'].max()}")
+        if seed == 0:
+            say(str(quantized))
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(run_lava(export_lava(quantized.network, Path(folder) / "b", 1500)).equal)
+    a = np.array(found)
+    text = (
+        f"mean change of weights / w_max {a[:, 0].mean():.3f} float, {a[:, 1].mean():.3f} integers; standard deviation "
+        f"{a[:, 2].mean():.3f}, {a[:, 3].mean():.3f}; changes of single weights correlate {a[:, 4].min():.2f} to "
+        f"{a[:, 4].max():.2f}; spikes {a[:, 5].min():.2f} to {a[:, 5].max():.2f} of the float ones; 1500 steps in Lava "
+        f"equal: {sum(runs)} of {len(runs)}"
+    )
+    passed = bool(np.abs(a[:, 0] - a[:, 1]).max() < 0.1 and a[:, 4].min() > 0.7 and all(runs))
+    return [
+        Line(f"dopamine-modulated STDP, {len(a)} seeds of {steps:,} steps", "float network", text,
+             "mean changes 0.1 w_max apart at most, correlation above 0.7; Lava equal", passed)
+    ]  # fmt: skip
