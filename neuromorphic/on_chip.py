@@ -210,16 +210,20 @@ def _impulse(value: float, high: float, least: int) -> tuple[float, int, int, fl
 
 
 def _number(value: float) -> list[tuple[int, int]]:
-    """``value`` as m 2^e, or as two of these where one is more than 1 % off; m -7..7, e -7..8."""
+    """``value`` as m 2^e, or two of these where one is more than 1 % off, or none below 2^-8; m -7..7, e -7..8."""
     pairs = [(m, e) for e in range(-7, 9) for m in range(1, 8)]
 
     def nearest(x: float) -> tuple[int, int]:
         m, e = min(pairs, key=lambda p: abs(p[0] * 2.0 ** p[1] - abs(x)))
         return (m if x > 0 else -m), e
 
-    m, e = nearest(value)
-    rest = value - m * 2.0**e
-    return [(m, e), nearest(rest)] if abs(rest) > max(0.01 * value, 2.0**-8) else [(m, e)]
+    number: list[tuple[int, int]] = []
+    rest = value
+    while len(number) < 2 and abs(rest) > max(0.01 * value, 2.0**-8):  # nearer to 2^-7 than to 0
+        m, e = nearest(rest)
+        number.append((m, e))
+        rest -= m * 2.0**e
+    return number
 
 
 def scaled(scale: float, tops: list[float]) -> float:
