@@ -42,7 +42,13 @@ from verify_ranks import ranks
 from verify_records import kill, streaming
 from verify_reliability import kill_resume, one_day, resume_everything, ten_million
 from verify_reservoirs import force_signals, force_sine, force_song
-from verify_statistics import microcircuit_full, statistics_brunel, statistics_coba, statistics_cuba, statistics_microcircuit
+from verify_statistics import (
+    microcircuit_full,
+    statistics_brunel,
+    statistics_coba,
+    statistics_cuba,
+    statistics_microcircuit,
+)
 from verify_sweep import sweep
 from verify_torch import torch_conversion, torch_training
 from verify_voltage import clopath, r_max
