@@ -303,10 +303,11 @@ class _Exponents(ast.NodeTransformer):
         return node
 
 
-def learn_source(
-    spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, edges: Edges, plastic: Plastic
-) -> str:
-    """Source of a module with ``learn`` and ``sweep`` for a plasticity rule with these constants (phase 4)."""
+def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, drawn: bool) -> str:
+    """Source of a module with ``learn`` and ``sweep`` for a plasticity rule with these constants (phase 4).
+
+    It lacks what :func:`with_readers` adds. ``drawn``: synapses have delays of their own.
+    """
     exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
     imports = (
         "from kernels.cpu.deliver import prefetch_row\n"
@@ -314,17 +315,21 @@ def learn_source(
         "from kernels.packed import reader\n"
     )
     header = HEADER.format(title=f"Plasticity rule {spec.name}.", imports=imports)
-    edges_form, plastic_form = packed.form(edges), packed.form(plastic)
-    readers = f"edges_of = reader(Edges, {edges_form!r}, 1)\n"
-    readers += f"plastic_of = reader(Plastic, {plastic_form!r}, {1 + packed.width(edges_form)})\n"
     functions = spec.functions() | (short_term.functions() if short_term else {})
     if spec.observer:
         functions["observer_step"] = spec.observer.step
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
-    drawn = edges.delays.size > 0
-    parts = [header, readers, _scalars(list(functions.values()), False), *written]
-    parts.append(learn.source(spec, short_term, drawn))
+    parts = [header, _scalars(list(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
     return "\n\n".join(part for part in parts if part)
+
+
+def with_readers(source: str, edges: Edges, plastic: Plastic) -> str:
+    """The rule's module for edges and state of these types: they depend on how wide blocks are, what it does not."""
+    edges_form, plastic_form = packed.form(edges), packed.form(plastic)
+    return (
+        f"{source}\n\nedges_of = reader(Edges, {edges_form!r}, 1)\n"
+        f"plastic_of = reader(Plastic, {plastic_form!r}, {1 + packed.width(edges_form)})\n"
+    )
 
 
 def advance_source(
@@ -369,23 +374,33 @@ def advance_source(
     )
 
 
-def build(variants: list[Variant], kinds: list[str], learns: list[str], precision: str) -> ModuleType:
-    """The module with ``advance`` for these update kernels, storage kinds and sources of plasticity rules.
+def build(variants: list[Variant], kinds: list[str], learns: dict[str, str], precision: str) -> tuple[ModuleType, str]:
+    """The module with ``advance`` for these update kernels, storage kinds and plasticity rules, and a name of what it
+    computes.
 
-    Update and deliver functions live in modules of their own, so that another network with the same model, or the same
-    storage, finds them compiled.
+    ``learns``: sources of the rules' modules, and the same without readers. Update and deliver functions live in
+    modules of their own, so that another network with the same model, or the same storage, finds them compiled.
     """
     updates = [load(update_source(v, precision)).__name__ for v in variants]
     delivers = [load(deliver_source(kind)).__name__ for kind in kinds]
     queued = [k for k, kind in enumerate(kinds) if kind[1] == "v"]
     rules = [load(source) for source in learns]
     observers = [k for k, module in enumerate(rules) if hasattr(module, "observe")]
-    return load(advance_source(updates, delivers, [module.__name__ for module in rules], queued, observers))
+
+    def source(names: list[str]) -> str:
+        return advance_source(updates, delivers, names, queued, observers)
+
+    return load(source([module.__name__ for module in rules])), name_of(source([name_of(x) for x in learns.values()]))
+
+
+def name_of(source: str) -> str:
+    """Name of the module with this source."""
+    return "volley_" + hashlib.blake2b(source.encode(), digest_size=10).hexdigest()
 
 
 def load(source: str) -> ModuleType:
     """Import ``source`` as a module from the kernel cache, writing it there first if it is not."""
-    name = "volley_" + hashlib.blake2b(source.encode(), digest_size=10).hexdigest()
+    name = name_of(source)
     if name in sys.modules:
         return sys.modules[name]
     path = cache_dir() / f"{name}.py"

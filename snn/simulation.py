@@ -449,7 +449,7 @@ class Simulation:
             "class": "Simulation", "run": run, "configuration": self.net.configuration,
             "software": version("volley-snn"), "options": {name: getattr(self, name) for name in _OPTIONS},
             "at": self._drive.at, "seed": self.net.seed, "network": self._network,
-            "parts": self.compiled.parts | {"kernels": self._drive.engine.module.__name__},
+            "parts": self.compiled.parts | {"kernels": self._drive.engine.code},
         }  # fmt: skip
         if self._ranks.size > 1:
             about |= {"ranks": self._ranks.size, "own": self._drive.owned()}
@@ -506,7 +506,7 @@ class Simulation:
 
     def _refuse_other(self, path: Any, about: dict[str, Any], edges: bool) -> None:
         """Refuse a checkpoint of another network, and say what differs; ``edges``: those of this rank are in it."""
-        before, now = about["parts"], self.compiled.parts | {"kernels": self._drive.engine.module.__name__}
+        before, now = about["parts"], self.compiled.parts | {"kernels": self._drive.engine.code}
         parts = [
             name
             for name in {**before, **now}

@@ -27,14 +27,15 @@ class Engine:
     def __init__(self, net: CompiledNetwork, comm: Any = None) -> None:
         tables, probes = net.tables, net.probes
         self.comm = comm
-        learns = [
-            codegen.learn_source(*rules, x.constants, e, x)
+        sources = [
+            codegen.learn_source(*rules, x.constants, e.delays.size > 0)
             for rules, x, e in zip(net.rules, net.plastic, net.learned, strict=True)
         ]
-        different = list(dict.fromkeys(learns))
-        self.module = codegen.build(net.variants, net.kinds, different, net.precision)
+        learns = [codegen.with_readers(*row) for row in zip(sources, net.learned, net.plastic, strict=True)]
+        different = dict(zip(learns, sources, strict=True))
+        self.module, self.code = codegen.build(net.variants, net.kinds, different, net.precision)
         self.sweeps = [codegen.load(source).sweep for source in learns]
-        numbers = [different.index(source) for source in learns]
+        numbers = [list(different).index(source) for source in learns]
         self.learned = packed.pack(list(zip(numbers, net.learned, net.plastic, strict=True)))
         self.cached = codegen.compiled_before(self.module)
         self.net, self.tables = net, tables

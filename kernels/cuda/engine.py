@@ -41,6 +41,7 @@ class Engine:
         _refuse(net)
         select(number)
         self.module = module(net, deterministic)
+        self.code = self.module.__name__
         self.cached = True  # numba-cuda keeps no kernel on disk that links the runtime; nothing to announce
         self.net, self.tables, self.chunk, self.given = net, net.tables, chunk_steps(net), 0
         host = arrays(net, launch[2] if launch else 4 if SIMULATED else 32, deterministic)

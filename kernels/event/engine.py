@@ -36,6 +36,7 @@ class Engine:
         ]
         different = list(dict.fromkeys(sources))
         self.module, self.models, rules = build(forms, different)
+        self.code = self.module.__name__
         self.rules = [different.index(source) for source in sources]
         self.learners = [rules[j] for j in self.rules]
         say(any(cache_dir().rglob(f"{self.module.__name__}.advance-*.nbc")), [f.spec.name for f in forms])

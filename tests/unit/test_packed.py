@@ -1,12 +1,17 @@
 """Named tuples of arrays are read back by compiled functions as they were packed."""
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
+import snn
 from kernels import packed
+from kernels.cpu.engine import Engine
 from kernels.jit import kernel
 from kernels.layout import Array
+from plasticity import STDPPair
+from snn.compile import compile_network
 
 
 class Some(NamedTuple):
@@ -55,3 +60,16 @@ def test_tuples_are_read_back():
             out, [x.number, x.ratio, 2, weights, np.sum(x.cube * (100 * i[0] + 10 * i[1] + i[2]))], rtol=1e-12
         )
         assert x.small[0] == before[0] + 1, "not a copy"
+
+
+def test_what_is_computed_does_not_depend_on_how_edges_are_stored():
+    """Wide blocks have targets of four bytes; a checkpoint must go on with them after narrow ones."""
+    net = snn.Network()
+    a = net.population("a", 5, snn.LIFDelta())
+    for name in ("one", "other"):
+        net.connect(a, a, snn.fixed_indegree(2), weight=1.0, delay=1.0, plasticity=STDPPair(w_max=2.0), name=name)
+    narrow = compile_network(net, 0.1, "float64", 1)
+    wide = replace(narrow, learned=[e._replace(targets=e.targets.astype(np.uint32)) for e in narrow.learned])
+    first, second = Engine(narrow), Engine(wide)
+    assert first.code == second.code and first.module is not second.module
+    assert list(first.learned[:, 0]) == [0, 0], "two projections with one rule share its code"
