@@ -22,7 +22,9 @@ def cuda_machine_code(options: Options) -> list[Line]:
     def check(what: str, net: snn.Network, only: str, deterministic: bool = False, dt: float = 0.1) -> None:
         for precision in ("float64",) if options.quick else ("float64", "float32"):
             begin = time.perf_counter()
-            found = machine_code.reports(compile_network(net, dt, precision, 1, draws=True), deterministic, only=only)
+            found = machine_code.reports(
+                compile_network(net, dt, precision, 1, on_device=True), deterministic, only=only
+            )
             registers = max(r.registers for r in found.values())
             spills, stack = (sum(getattr(r, name) for r in found.values()) for name in ("spills", "stack"))
             kind = f"{precision}{', fixed point' if deterministic else ''}"

@@ -90,7 +90,7 @@ def test_where_kernels_are_written_out():
     assert spikes[0].ids.size > 100
     np.testing.assert_array_equal(spikes[0].ids, spikes[1].ids)
     np.testing.assert_array_equal(spikes[0].times, spikes[1].times)
-    assert set(compile_network(network(), 1.0, "float64", 1, convolutions=False).kinds) == {"vc"}
+    assert set(compile_network(network(), 1.0, "float64", 1, on_device=True).kinds) == {"vc"}
 
     def kinds(**changes):
         net = snn.Network()

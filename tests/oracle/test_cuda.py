@@ -236,7 +236,7 @@ def test_memory_plan_of_a_billion_synapses():
         net = snn.Network(seed=1)
         a = net.population("a", 1_000_000, snn.LIFDelta())
         net.connect(a, a, snn.fixed_indegree(1000), **given)
-        compiled = compile_network(net, DT, "float32", 1, draws=True)
+        compiled = compile_network(net, DT, "float32", 1, on_device=True)
         plan = memory_plan(compiled, arrays(compiled, 32, False))
         assert compiled.n_edges == 10**9 and "edges built on the host" not in plan
         assert 1.0 < plan["edges drawn on the device"] / 1e9 < most < 8.0

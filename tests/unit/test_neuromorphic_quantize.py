@@ -155,7 +155,10 @@ REFUSED = {
     "threshold": (network(snn.CubaLIF(v_th=0.0)), "Population 'pop'.v_th: must be above v_reset"),
     "delay": (network(delay=64.0), "Projection 'in->pop'.delay: must be at most 63 ms .* got 64"),
     "Poisson": (network(source=snn.Poisson(rate=10.0)), "Population 'in': must be a SpikeArray; got Poisson"),
-    "rule": (network(plasticity=plasticity.STDPTriplet()), "Projection 'in->pop'.plasticity: must be STDPPair; got"),
+    "rule": (
+        network(plasticity=plasticity.STDPTriplet()),
+        "Projection 'in->pop'.plasticity: must be STDPPair, or DopamineSTDP with a modulator; got STDPTriplet",
+    ),
     "powers": (network(plasticity=STDP(mu_plus=0.5)), "Projection 'in->pop'.plasticity.mu_plus: must be 0 or 1"),
     "slow trace": (network(plasticity=STDP(tau_plus=400.0)), "Projection 'in->pop'.plasticity: a trace of 400 steps"),
     "slow learning": (network(plasticity=STDP(lambda_=1e-6)), "Projection 'in->pop'.plasticity.lambda_: a pair must"),

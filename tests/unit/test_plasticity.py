@@ -247,7 +247,7 @@ def test_short_term_plasticity_of_negative_weights():
         a, b = net.population("a", 3, snn.Poisson(rate=100.0)), net.population("b", 2, snn.LIFExp())
         short = plasticity.TsodyksMarkram()
         net.connect(a, b, snn.all_to_all(), weight=weight, delay=1.5, short_term=short)
-        with pytest.raises(ModelError, match="'mixed'.receptor: must be one where .* got ex and in. Name one, or"):
+        with pytest.raises(ModelError, match="'mixed'.weight: must be of one sign with short-term"):
             net.connect(a, b, snn.all_to_all(), weight=snn.normal(0.0, 1.0), short_term=short, name="mixed")
         net.record(b, "v")
         for engine in ("clock", "event"):
