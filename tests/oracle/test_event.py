@@ -49,8 +49,10 @@ def network(model, seed=3):
             net.connect(pre, post, rule, weight=weight, delay=delay, receptor=receptor, name=f"{kind} {receptor}")
     if spec.current_unit:
         at = [3.017, 9.0, 33.3]
-        net.input("step", b, snn.StepCurrent([[float(k) for k in range(9)], [40.0] * 9, [0.0] * 9], times=at))
-        net.input("all", a, snn.StepCurrent([30.0, -10.0], times=[0.0, 20.02]))
+        unit = 1.0 if spec.current_unit == "pA" else 0.01
+        steps = unit * np.array([np.arange(9.0), np.full(9, 40.0), np.zeros(9)])
+        net.input("step", b, snn.StepCurrent(steps, times=at))
+        net.input("all", a, snn.StepCurrent([30.0 * unit, -10.0 * unit], times=[0.0, 20.02]))
     for p in (a, b):
         net.record(p)
         for var in spec.state:
