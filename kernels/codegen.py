@@ -21,7 +21,7 @@ from kernels import packed
 from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
 from kernels.jit import cache_dir
-from kernels.layout import Edges, Plastic
+from kernels.layout import Convolutions, Edges, Plastic
 from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, scalar_functions, source_tree
 
 
@@ -153,123 +153,6 @@ def update_source(variant: Variant, precision: str) -> str:
 _UPDATE = """m, pad, slot, at_state_f, at_state_i, at_par_f, at_par_i, at_het_f, at_het_i, at_current, at_words,
            state_f, state_i, ring, current, words, constants, flags"""
 
-_ADVANCE = '''
-@kernel
-def advance(thread, start, stop, tables, constants, state, inputs, edges, learned, queue, probes, sync, counts, normals,
-            resumed):
-    """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
-
-    Returns -1 where the thread's queue could overflow in a window's delivery: call again with a larger one, resumed;
-    EXCHANGE where the window's spikes are to be exchanged with other processes: call again, resumed. ``learned`` holds
-    the plastic projections: which of the functions is theirs, edges and state (see kernels/packed.py).
-    Phases as numbered in kernels/reference/engine.py.
-    """
-    stay_apart()
-    n_threads = tables.first_block.size - 1
-    n_blocks, n_populations = tables.lo.shape
-    first_block, last_block = tables.first_block[thread], tables.first_block[thread + 1]
-    flags = sync.flags[thread]
-    flags8 = flags.view(np.uint64)
-    scratch = counts[thread]
-    room = sync.record.size - sync.spikes.size
-    places = Places(
-        tables.ring_mask, tables.queue_mask, tables.first_block, tables.gid, tables.recorded, tables.lo,
-        tables.stride, tables.ring, tables.spikes
-    )
-    half_size = sync.spikes.size // 2
-    begin = start
-    window_number = 0
-    if resumed:
-        begin, window_number = sync.resume[thread, 0], sync.resume[thread, 1]
-    while begin < stop:
-        steps = min(tables.window, stop - begin)
-        half = window_number & 1
-        for block in range(first_block, last_block if not resumed else first_block):
-            for offset in range(steps):
-                step = begin + offset
-                ring_slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block]
-{drain}
-                for p in range(n_populations):
-                    lo, hi = tables.lo[block, p], tables.hi[block, p]
-                    if lo == hi:
-                        sync.counts[half, block, p, offset] = 0
-                        continue
-                    first = tables.spikes[block, p] + half * half_size
-                    at = np.uint64(first)
-                    if offset > 0:
-                        at += np.uint64(sync.counts[half, block, p, offset - 1])
-                    kind = tables.kind[p]
-                    if kind < 0:
-                        at = emit(inputs, state, p, lo, hi, step, start, scratch, sync.spikes, at)
-                    else:
-                        slot, g, words = ring_slot + tables.acc[block, p], tables.at[p] + lo, np.uint64(0)
-                        if any_active(inputs, p, step):
-                            apply(
-                                inputs, state, p, lo, hi, slot, g, tables.current[p], step, start, scratch,
-                                normals[thread]
-                            )
-                        if tables.uniform[p] >= 0:
-                            key = tables.key[p]
-                            words = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, key)
-{dispatch}
-{observe}
-                        at = compact(flags, flags8, hi - lo, lo, sync.spikes, at)
-                    sync.counts[half, block, p, offset] = np.int64(at) - first
-                if probes.population.size > 0:
-                    sample(tables, probes, state, block, step, start)
-        if not resumed:
-            if thread == 0 and sync.record_size[0] > room:
-                sync.stop[0] = begin + steps
-            if tables.shared:
-                sync.resume[thread, 0], sync.resume[thread, 1] = begin, window_number
-                return EXCHANGE
-            if n_threads > 1:
-                wait(sync.arrived, (window_number + 1) * n_threads)
-{need}
-        resumed = False
-        for block in range(first_block, last_block):
-{deliver}
-            pass
-        if thread == 0:
-            record_window(places, sync, half, steps, begin - start)
-        window_number += 1
-        begin += steps
-        if begin == sync.stop[0]:
-            break
-    return begin
-'''
-
-_CALL = """
-                                hi - lo, tables.pad[p], slot, tables.state_f[p] + lo, tables.state_i[p] + lo,
-                                tables.par_f[p], tables.par_i[p], tables.het_f[p] + lo, tables.het_i[p] + lo, g, words,
-                                state.f, state.i, state.ring, state.current, state.words, constants, flags
-                            """
-_OBSERVE = """\
-                        for k in range(learned.shape[0]):
-{each}"""
-_OBSERVE_EACH = """\
-                            if learned[k, 0] == {k} and plastic_{k}(learned, k).target == p:
-                                x = plastic_{k}(learned, k)
-                                observe_{k}(
-                                    x.reads, x.observed, x.late, x.values, x.sums, x.sums_epoch, x.decay, x.constants,
-                                    state.f, flags, x.n, x.span, x.dt, lo, hi - lo, step
-                                )"""
-_LEARN = """
-            for k in range(learned.shape[0]):
-{each}"""
-_LEARN_EACH = """\
-                if learned[k, 0] == {k}:
-                    learn_{k}(tables, learned, k, state.ring, sync, half, block, begin, steps)"""
-_DRAIN = """\
-                drain(queue, state.ring, ring_slot, block, step & tables.queue_mask)"""
-_NEED = """\
-        wanted = (last_block - first_block) * (tables.queue_mask + 1)
-        for block in range(first_block, last_block):
-            wanted += {terms}
-        if wanted > queue.n_free[0]:
-            sync.resume[thread, 0], sync.resume[thread, 1], sync.resume[thread, 2] = begin, window_number, wanted
-            return -1"""
-
 HEADER = '''"""Generated by kernels.codegen; do not edit. {title}"""
 
 import math
@@ -281,10 +164,15 @@ import numpy as np
 
 
 def deliver_source(kind: str) -> str:
-    """Source of a module with ``deliver`` for a storage kind of edges (phase 4)."""
-    names = deliver.names(kind)
-    imports = f"from kernels.cpu.deliver import {names}\n"
+    """Source of a module with ``deliver`` for a storage kind of edges (phase 4); :func:`with_edges` completes it."""
+    imports = f"from kernels.cpu.deliver import {deliver.names(kind)}\n"
+    imports += "from kernels.layout import Convolutions, Edges\nfrom kernels.packed import reader\n"
     return HEADER.format(title="Delivery of spikes.", imports=imports) + "\n" + deliver.source(kind)
+
+
+def with_edges(source: str, edges: Edges | Convolutions) -> str:
+    """The module of a storage kind for edges of this form: how wide blocks are changes it, but not what it computes."""
+    return f"{source}\n\nedges_of = reader({type(edges).__name__}, {packed.form(edges)!r}, 1)\n"
 
 
 class _Exponents(ast.NodeTransformer):
@@ -311,6 +199,7 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
     exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
     imports = (
         "from kernels.cpu.deliver import prefetch_row\n"
+        "from kernels.entry import call\n"
         "from kernels.layout import Edges, Plastic\n"
         "from kernels.packed import reader\n"
     )
@@ -330,67 +219,6 @@ def with_readers(source: str, edges: Edges, plastic: Plastic) -> str:
         f"{source}\n\nedges_of = reader(Edges, {edges_form!r}, 1)\n"
         f"plastic_of = reader(Plastic, {plastic_form!r}, {1 + packed.width(edges_form)})\n"
     )
-
-
-def advance_source(
-    updates: list[str], delivers: list[str], learns: list[str], queued: list[int], observers: list[int]
-) -> str:
-    """Source of a module with ``advance``, which calls the functions of the modules named.
-
-    ``queued``: numbers of the storage kinds whose events are queued; ``observers``: of the rules that observe.
-    """
-    imports = [f"from {name} import update as update_{k}" for k, name in enumerate(updates)]
-    imports += [f"from {name} import deliver as deliver_{k}" for k, name in enumerate(delivers)]
-    imports += [f"from {name} import learn as learn_{k}" for k, name in enumerate(learns)]
-    imports += [f"from {learns[k]} import observe as observe_{k}, plastic_of as plastic_{k}" for k in observers]
-    imports += ["from kernels.cpu.deliver import chunks_needed, drain"] if queued else []
-    imports += [
-        "from kernels.cpu.inputs import any_active, apply, emit, words_of_step",
-        "from kernels.cpu.record import compact, record_window, sample",
-        "from kernels.cpu.sync import wait",
-        "from kernels.jit import stay_apart",
-        "from kernels.layout import EXCHANGE, Places",
-    ]
-    indent = " " * 24
-    dispatch = "\n".join(
-        f"{indent}{'el' if k else ''}if kind == {k}:\n{indent}    update_{k}({_CALL})" for k in range(len(updates))
-    )
-    calls = "\n".join(
-        f"            deliver_{k}(places, edges[{k}], state.ring, queue, sync, half, block, begin, steps)"
-        for k in range(len(delivers))
-    )
-    if learns:
-        calls += _LEARN.format(each="\n".join(_LEARN_EACH.format(k=k) for k in range(len(learns))))
-    observe = "\n".join(_OBSERVE_EACH.format(k=k) for k in observers)
-    observe = _OBSERVE.format(each=observe) if observers else ""
-    header = HEADER.format(title="The loop over steps.", imports="\n".join(imports) + "\n")
-    drain = need = ""
-    if queued:
-        drain = _DRAIN
-        terms = [f"chunks_needed(places, edges[{k}], sync, half, block, steps)" for k in queued]
-        need = _NEED.format(terms=" + ".join(terms))
-    return header + _ADVANCE.format(
-        dispatch=dispatch or f"{indent}pass", observe=observe, deliver=calls, drain=drain, need=need
-    )
-
-
-def build(variants: list[Variant], kinds: list[str], learns: dict[str, str], precision: str) -> tuple[ModuleType, str]:
-    """The module with ``advance`` for these update kernels, storage kinds and plasticity rules, and a name of what it
-    computes.
-
-    ``learns``: sources of the rules' modules, and the same without readers. Update and deliver functions live in
-    modules of their own, so that another network with the same model, or the same storage, finds them compiled.
-    """
-    updates = [load(update_source(v, precision)).__name__ for v in variants]
-    delivers = [load(deliver_source(kind)).__name__ for kind in kinds]
-    queued = [k for k, kind in enumerate(kinds) if kind[1] == "v"]
-    rules = [load(source) for source in learns]
-    observers = [k for k, module in enumerate(rules) if hasattr(module, "observe")]
-
-    def source(names: list[str]) -> str:
-        return advance_source(updates, delivers, names, queued, observers)
-
-    return load(source([module.__name__ for module in rules])), name_of(source([name_of(x) for x in learns.values()]))
 
 
 def name_of(source: str) -> str:

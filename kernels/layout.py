@@ -181,6 +181,18 @@ class Convolutions(NamedTuple):
     sums: Array  # (B, most sums of a block) F; zeros between steps
 
 
+class Entries(NamedTuple):
+    """Addresses of a network's own functions, which the loop over steps calls (kernels/entry.py). All int64."""
+
+    update: Array  # by number of the update kernel
+    deliver: Array  # by storage kind of edges, 0 where events are queued; empty if all are
+    enqueue: Array  # (storage kinds,) where events are queued, else 0; empty if none are
+    needed: Array  # likewise, chunks_needed
+    visit: Array  # by plastic projection
+    learn: Array  # by plastic projection
+    watch: Array  # (plastic projections,) 0 where nothing is observed; empty if nothing is anywhere
+
+
 class Queue(NamedTuple):
     """Events under way to the blocks of one thread, by slot: lists of chunks. Chunk 0 stands for none."""
 
@@ -196,15 +208,16 @@ class Queue(NamedTuple):
 class Plastic(NamedTuple):
     """State of a plastic projection; its edges are an Edges of one group.
 
-    A row's number is block * n_source + source. All of it is float64. Of a target's spikes the last H are kept, in
-    turn, and the newest few once more by age; of postsynaptic traces the last S steps; of a modulator the last two
-    epochs. H, S and an epoch are powers of two. Steps are those at the synapse: its source's spikes arrive ``axonal``
-    steps late.
+    It is that of this process's B blocks and n targets, whose numbers here count from its first ones. A row's number is
+    block * n_source + source. All of it is float64. Of a target's spikes the last H are kept, in turn, and the newest
+    few once more by age; of postsynaptic traces the last S steps; of a modulator the last two epochs. H, S and an epoch
+    are powers of two. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late.
     """
 
     source: int  # populations
     target: int
-    n: int  # neurons of the target population
+    first: int  # first neuron of the target population that this process holds
+    n: int  # how many it holds
     longest: int  # largest delay in steps
     lag: int  # steps after which the first synapse may see a spike of its target: the smallest dendritic delay
     axonal: int  # axonal part of all delays
@@ -244,8 +257,9 @@ class Plastic(NamedTuple):
     signal_value: Array  # (B, 2 epochs) modulator at a step
     signal_sum: Array  # (B, 2 epochs) discounted integral from the beginning of the epoch
     signal_each: Array  # (2, n) factor of the modulator for each target: of its value, of its integral
-    signal_set: Array  # (1,) int64, step at which it was last set in a way that settles all synapses
-    reads: Array  # (variables read,) where those of the target begin in State.f
+    signal_set: Array  # (2,) int64, step at which it was last set in a way that settles all synapses; 1 where targets
+    #                    have values of their own since
+    reads: Array  # (variables read,) where those of the first target begin in State.f
     observed: Array  # (variables, n) the observer's, as of the last step
     late: Array  # (steps of delay, variables, n) the same in the last steps, in turn
     span: int  # steps of observation that are kept, a power of two

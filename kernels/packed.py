@@ -5,7 +5,7 @@ that takes a dozen tuples of forty arrays compiles for a minute. Here the addres
 row of one array of words, and the function makes the tuple from a row when it needs it.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,27 +31,31 @@ def width(text: str) -> int:
     return sum(1 + int(kind.partition(":")[2] or 0) for kind in text.split())
 
 
-def pack(rows: Sequence[tuple[Any, ...]]) -> Array:
+def _here(array: Array) -> int:
+    assert array.flags.c_contiguous
+    return array.ctypes.data
+
+
+def pack(rows: Sequence[tuple[Any, ...]], address: Callable[[Any], int] = _here) -> Array:
     """A row of words for each of ``rows``, a number and named tuples: shape (rows, longest).
 
-    The tuples must outlive the words, which hold addresses.
+    The tuples must outlive the words, which hold addresses: what ``address`` says of an array.
     """
-    packed = [[number, *(word for value in values for word in _words(value))] for number, *values in rows]
+    packed = [[number, *(word for value in values for word in _words(value, address))] for number, *values in rows]
     table = np.zeros((len(packed), max(map(len, packed), default=0)), np.int64)
     for words, out in zip(packed, table, strict=True):
         out[: len(words)] = words
     return table
 
 
-def _words(value: Any) -> Iterator[int]:
-    for (name, kind), field in zip(type(value).__annotations__.items(), value, strict=True):
+def _words(value: Any, address: Callable[[Any], int]) -> Iterator[int]:
+    for kind, field in zip(type(value).__annotations__.values(), value, strict=True):
         if kind is int:
             yield int(field)
         elif kind is float:
             yield int(np.float64(field).view(np.int64))
         else:
-            assert field.flags.c_contiguous, name
-            yield field.ctypes.data
+            yield address(field)
             yield from field.shape
 
 
@@ -85,7 +89,7 @@ def reader(cls: type, text: str, at: int) -> Any:
                 if not isinstance(kind, types.Array):
                     values.append(word(kind))
                     continue
-                array = context.make_array(kind)(context, builder)
+                array = cgutils.create_struct_proxy(kind)(context, builder)
                 data = builder.inttoptr(word(types.intp), array.data.type)
                 shape = [word(types.intp) for _ in range(kind.ndim)]
                 size = context.get_constant(types.intp, context.get_abi_sizeof(context.get_data_type(kind.dtype)))

@@ -34,7 +34,7 @@ from neuromorphic.levels import levels
 from neuromorphic.nir_maps import FLATTEN, Affine, linear_map
 from snn.connect import all_to_all, from_arrays
 from snn.inputs import SpikeArray
-from snn.io.sonata_file import check_heaps, check_sizes, check_types
+from snn.io.damage import check_bytes, check_content, check_sizes
 from snn.network import Network, Population
 from snn.neurons import CubaLIF
 from snn.neurons.base import NeuronModel
@@ -114,9 +114,9 @@ def from_nir(graph: Any, dt: float | None = None, inputs: dict[str, Any] | None 
 def _read(path: str | os.PathLike[str]) -> Any:
     nir = nir_package()
     try:
-        check_heaps(Path(path))  # names of kinds lie there
+        check_bytes(Path(path))
         with h5py.File(path, "r") as file:
-            check_types(file)
+            check_content(file, Path(path))
             check_sizes(file)
         return nir.read(path, type_check=False)  # shapes are inferred here
     except FormatError:

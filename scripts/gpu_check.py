@@ -2,9 +2,11 @@
 
     python scripts/gpu_check.py --out results/gpu
 
-Every section prints as it goes; one that fails is reported, and the others still run. What would begin after
-``--limit`` seconds is left out and said to be. Needs the extras ``cuda`` and ``dev``. The exit code is 0 only if all
-sections passed.
+Every section is a process of its own, because a fault on a device ends the context of the process that made it: one
+that fails, or takes longer than its seconds, is reported, and the others still run. What would begin after ``--limit``
+seconds is left out and said to be; ``--only`` runs it in another call, beside what is there. Written after each:
+``gpu_check.json`` with all figures, ``gpu_check.md`` with the table for docs/performance.md. Needs the extras ``cuda``
+and ``dev``. The exit code is 0 only if all sections passed.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +30,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "scripts" / "examples")]
-FOUND: dict[str, Any] = {}  # figures by section, written to gpu_check.json
+FOUND: dict[str, Any] = {}  # figures by section, as in gpu_check.json
 
 
 def say(text: str) -> None:
@@ -113,39 +116,55 @@ def tests() -> dict[str, Any]:
     """The tests of the simulator, on the device."""
     env = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
     env["PYTHONPATH"] = str(ROOT)
-    parallel = ["-n", "4"] if importlib.util.find_spec("xdist") else []  # most of it is compiling, on the host
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", *parallel, "-rA", "--durations=5", "tests/oracle/test_cuda.py",
-         "-k", "not simulator and not absent"],
-        cwd=ROOT, env=env, capture_output=True, text=True, timeout=240, check=False,
-    )  # fmt: skip
-    say(done.stdout[-6000:] + done.stderr[-2000:])
-    if done.returncode:
-        raise RuntimeError(f"pytest: exit code {done.returncode}")
-    return {"summary": done.stdout.strip().splitlines()[-1]}
+    # most of it is compiling, on the host
+    parallel = ["-n", str(min(8, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
+    command = [sys.executable, "-m", "pytest", "-q", *parallel, "--durations=5", "tests/oracle/test_cuda.py",
+               "-k", "not simulator and not absent"]  # fmt: skip
+    last = ""
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as p:
+        for line in p.stdout or ():  # as it comes: what is stopped has said how far it was
+            say(line.rstrip())
+            last = line.strip() or last
+    if p.returncode:
+        raise RuntimeError(f"pytest: exit code {p.returncode}: {last}")
+    return {"summary": last}
+
+
+def small() -> tuple[int, list[int]]:
+    """Drawing, delivery of lists and bits, plasticity, a checkpoint and inference, small enough for compute-sanitizer:
+    number of spikes, classes found."""
+    import plasticity
+    import snn
+
+    net, rng = snn.Network(seed=1), np.random.default_rng(1)
+    a = net.population("a", 50, snn.LIFExp(i_e=1000.0), init={"v": snn.uniform(-70.0, -55.0)})
+    values = {"weight": snn.uniform(10.0, 50.0), "delay": snn.uniform(1.0, 3.0)}
+    net.connect(a, a, snn.fixed_indegree(40), **values, name="drawn")
+    net.connect(a, a, snn.pairwise_bernoulli(0.3), weight=1.0, delay=1.0, name="bits")
+    net.connect(a, a, snn.fixed_indegree(5), **values, plasticity=plasticity.STDPTriplet(w_max=100.0), name="learns")
+    net.record(a)
+    sim = snn.Simulation(net, backend="cuda")
+    with tempfile.TemporaryDirectory() as folder:
+        sim.checkpoint(Path(folder, "state.h5"))
+    spikes = len(sim.run(6.0).spikes["a"])
+    net = snn.Network()
+    hidden = net.population("hidden", 8, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1.0, reset=1))
+    out = net.population("out", 3, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1e9))
+    net.input("x", hidden, snn.StepCurrent(np.zeros((1, 8))))
+    net.connect(hidden, out, snn.all_to_all(), weight=rng.normal(size=(8, 3)), delay=1.0)
+    classifier = snn.Classifier(net, snn.encode.Direct("x", np.eye(8)), out, backend="cuda")
+    return spikes, classifier.predict(2.0 * np.eye(9, 8), 6).tolist()
 
 
 def sanitizer() -> dict[str, Any]:
-    """compute-sanitizer on a small network, where it is installed."""
+    """compute-sanitizer on small networks, where it is installed."""
     tool = shutil.which("compute-sanitizer")
     if tool is None:
         return {"skipped": "compute-sanitizer is not on the path"}
-    program = (
-        "import numpy as np, plasticity, snn; n = snn.Network(seed=1); n.record(a := n.population('a', 50, "
-        "snn.LIFExp(i_e=400.0))); w, d = snn.uniform(10.0, 50.0), snn.uniform(1.0, 3.0); "
-        "n.connect(a, a, snn.fixed_indegree(40), weight=w, delay=d, name='drawn'); "
-        "n.connect(a, a, snn.pairwise_bernoulli(0.3), weight=1.0, delay=1.0, name='bits'); "
-        "n.connect(a, a, snn.fixed_indegree(5), weight=w, delay=d, name='learns', "
-        "plasticity=plasticity.STDPTriplet(w_max=100.0)); s = snn.Simulation(n, backend='cuda'); "
-        "s.checkpoint('/tmp/volley_gpu_check.h5'); print(len(s.run(20.0).spikes['a'])); n = snn.Network(); "
-        "h = n.population('h', 8, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1.0, reset=1)); "
-        "o = n.population('o', 3, snn.CubaLIF(alpha=0.0, beta=1.0, v_th=1e9)); "
-        "n.input('x', h, snn.StepCurrent(np.zeros((1, 8)))); n.connect(h, o, snn.all_to_all(), weight=0.5, delay=1.0); "
-        "print(snn.Classifier(n, snn.encode.Direct('x', np.eye(8)), o, backend='cuda').predict(np.ones((9, 8)), 6))"
-    )
     done = subprocess.run(
-        [tool, "--error-exitcode", "9", sys.executable, "-c", program],
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=120, check=False,
+        [tool, "--error-exitcode", "9", sys.executable, "-c", "import gpu_check; print(gpu_check.small())"],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"}, capture_output=True, text=True,
+        check=False,
     )  # fmt: skip
     say(done.stdout[-1500:])
     if done.returncode:
@@ -189,9 +208,14 @@ def measure(
     found["rates_hz"] = {name: round(x.rate(), 3) for name, x in result.spikes.items()}
     events = spikes * sim.compiled.n_edges / max(found["neurons"], 1)  # as if all had the mean number of targets
     found["events_g_s"] = events / seconds / 1e9
-    atomics = FOUND.get("limits", {}).get(f"atomics_g_s_{sim.precision}_256mb")
-    if atomics:
-        found["share_of_atomics"] = found["events_g_s"] / atomics
+    limit = FOUND.get("limits", {})
+    adds = "int64" if options.get("deterministic") else sim.precision
+    if f"atomics_g_s_{adds}_256mb" in limit:
+        found["share_of_atomics"] = found["events_g_s"] / limit[f"atomics_g_s_{adds}_256mb"]
+    if "copy_tb_s" in limit:  # rows read; state read and written at each step
+        state = sum(a.nbytes for a in (engine.arrays.state.f, engine.arrays.state.i))
+        moved = events * found["bytes_per_synapse"] + 2 * state * duration / sim.dt
+        found["share_of_bandwidth"] = moved / seconds / 1e12 / limit["copy_tb_s"]
     say(f"    real-time factor {found['real_time_factor']:.4f}, {found['events_g_s']:.3g} G events/s")
     if static:
         found["phases"] = phases(sim)
@@ -251,6 +275,9 @@ def microcircuit() -> dict[str, Any]:
 
     found = measure(pd.build(1.0), 1000.0, 200.0, shapes=True, dt=pd.DT, precision="float32")
     found["published_hz"] = dict(zip(pd.POPULATIONS, pd.PUBLISHED_RATES.tolist(), strict=True))
+    found["rates that differ by more than a tenth"] = [
+        name for name, rate in found["published_hz"].items() if abs(found["rates_hz"][name] / rate - 1.0) > 0.1
+    ]
     return found
 
 
@@ -300,7 +327,7 @@ def brunel(n: int, indegree: int, duration: float, values: str = "constant") -> 
     )  # fmt: skip
 
 
-def batch(parts: int = 64, n: int = 1000, duration: float = 500.0) -> dict[str, Any]:
+def batch(parts: int = 64, n: int = 1000, duration: float = 500.0, warm_up: float = 100.0) -> dict[str, Any]:
     """Networks of one seed each in one launch, against one alone."""
     import snn
 
@@ -308,7 +335,7 @@ def batch(parts: int = 64, n: int = 1000, duration: float = 500.0) -> dict[str, 
     for count in (1, parts):
         net = snn.join([brunel_network(n, 100, seed) for seed in range(count)])
         say(f"    {count} networks")
-        found[f"{count} networks"] = measure(net, duration, 100.0, dt=0.1, precision="float32")
+        found[f"{count} networks"] = measure(net, duration, warm_up, dt=0.1, precision="float32")
         for row in found.values():
             row["rates_hz"] = {name: rate for name, rate in row["rates_hz"].items() if name.startswith("0:")}
     alone, together = (row["real_time_factor"] for row in found.values())
@@ -394,30 +421,78 @@ def edges(n: int = 20_000, indegree: int = 500) -> dict[str, Any]:
     return found
 
 
-SECTIONS: dict[str, Callable[[], dict[str, Any]]] = {
-    "environment": environment,
-    "limits": limits,
-    "tests": tests,
-    "sanitizer": sanitizer,
-    "edges": edges,
-    "microcircuit": microcircuit,
-    "brunel 12,500": brunel(12_500, 1250, 1000.0),
-    "brunel 100,000": brunel(100_000, 1250, 500.0),
-    "microcircuit 0.5, fixed point": microcircuit_fixed,
-    "brunel 12,500 with STDP": brunel(12_500, 1250, 500.0, "learned"),
-    "inference": inference,
-    "64 networks at once": batch,
-    "brunel 1,000,000": brunel(1_000_000, 1000, 200.0),
-    "brunel 1,000,000, drawn": brunel(1_000_000, 1000, 100.0, "drawn"),
+# in their order, what matters most first: what they do, seconds after which they are stopped
+SECTIONS: dict[str, tuple[Callable[[], dict[str, Any]], float]] = {
+    "environment": (environment, 60),
+    "limits": (limits, 60),
+    "tests": (tests, 200),
+    "sanitizer": (sanitizer, 120),
+    "edges": (edges, 90),
+    "microcircuit": (microcircuit, 120),
+    "brunel 12,500": (brunel(12_500, 1250, 1000.0), 60),
+    "brunel 1,000,000, drawn": (brunel(1_000_000, 1000, 100.0, "drawn"), 90),
+    "brunel 100,000": (brunel(100_000, 1250, 500.0), 60),
+    "microcircuit 0.5, fixed point": (microcircuit_fixed, 90),
+    "brunel 12,500 with STDP": (brunel(12_500, 1250, 500.0, "learned"), 90),
+    "inference": (inference, 90),
+    "64 networks at once": (batch, 90),
+    "brunel 1,000,000": (brunel(1_000_000, 1000, 200.0), 90),
 }
+COLUMNS = {
+    "neurons": "{:,}", "synapses": "{:.3g}", "build_s": "{:.1f}", "kernels_s": "{:.1f}", "real_time_factor": "{:.4f}",
+    "events_g_s": "{:.2f}", "share_of_atomics": "{:.0%}", "share_of_bandwidth": "{:.0%}", "bytes_per_synapse": "{:.1f}",
+    "taken_gib": "{:.1f}",
+}  # fmt: skip
+
+
+def table(found: dict[str, Any]) -> str:
+    """Markdown: what was measured of each network, then what became of the other sections."""
+    rows = {name: x for name, x in found.items() if "real_time_factor" in x}
+    rows |= {f"{name}: {part}": x for name, parts in found.items() for part, x in parts.items()
+             if isinstance(x, dict) and "real_time_factor" in x}  # fmt: skip
+    lines = ["| network | " + " | ".join(COLUMNS) + " |", "|---" * (1 + len(COLUMNS)) + "|"]
+    for name, x in rows.items():
+        cells = (text.format(x[key]) if key in x else "" for key, text in COLUMNS.items())
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    lines.append("")
+    for name, x in found.items():
+        if name not in rows:
+            lines.append(f"- {name}: {json.dumps(x, default=str)}")
+    return "\n".join(lines) + "\n"
+
+
+def section(name: str, folder: Path) -> None:
+    """Run one section in this process; what it found goes to a file of its own."""
+    before = folder / "gpu_check.json"
+    if before.exists():
+        FOUND.update(json.loads(before.read_text(encoding="utf-8")))
+    found = SECTIONS[name][0]()
+    (folder / "section.json").write_text(json.dumps(found, default=str), encoding="utf-8")
+
+
+def outcome(name: str, folder: Path, seconds: float) -> dict[str, Any]:
+    """Run a section in a process of its own and give what it found, or how it failed."""
+    file = folder / "section.json"
+    file.unlink(missing_ok=True)
+    command = [sys.executable, __file__, "--out", str(folder), "--section", name]
+    with subprocess.Popen(command, start_new_session=True) as process:
+        try:
+            code = process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)  # with what it started
+            return {"failed": f"stopped after {seconds:g} s"}
+    if code or not file.exists():
+        return {"failed": f"exit code {code}"}
+    return dict(json.loads(file.read_text(encoding="utf-8")))
 
 
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/gpu"), help="folder of gpu_check.json [results/gpu]")
+    parser.add_argument("--out", type=Path, default=Path("results/gpu"), help="folder of what is written [results/gpu]")
     parser.add_argument("--limit", type=float, default=400.0, help="begin no section after so many seconds [400]")
     parser.add_argument("--only", nargs="*", choices=list(SECTIONS), help="these sections only")
+    parser.add_argument("--section", choices=list(SECTIONS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     from kernels.cuda.jit import SIMULATED, select
     from kernels.errors import SimError
@@ -430,24 +505,33 @@ def main() -> int:
     if SIMULATED:
         say("NUMBA_ENABLE_CUDASIM is set: this is no GPU. Unset it.")
         return 1
-    options.out.mkdir(parents=True, exist_ok=True)
-    first, failed = time.perf_counter(), []
-    for name in options.only or SECTIONS:
+    if options.section:
+        section(options.section, options.out)
+        return 0
+    return sections(options.only or list(SECTIONS), options.out, options.limit)
+
+
+def sections(names: list[str], folder: Path, limit: float) -> int:
+    """Run sections one after another; 1 if one failed or was left out, else 0."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file, found = folder / "gpu_check.json", dict[str, Any]()
+    if file.exists() and len(names) < len(SECTIONS):  # what a call before has found stays beside
+        found = json.loads(file.read_text(encoding="utf-8"))
+    first = time.perf_counter()
+    for name in names:
         begin = time.perf_counter()
         say(f"\n== {name} (at {begin - first:.0f} s)")
-        if begin - first > options.limit:
-            FOUND[name] = {"left out": f"began after {options.limit:g} s"}
+        if begin - first > limit:
+            found[name] = {"left out": f"it would have begun after {limit:g} s"}
         else:
-            try:
-                FOUND[name] = SECTIONS[name]()
-            except Exception as error:
-                traceback.print_exc(file=sys.stdout)
-                FOUND[name] = {"failed": f"{type(error).__name__}: {error}"}
-                failed.append(name)
-        FOUND[name]["seconds"] = time.perf_counter() - begin
-        say(json.dumps(FOUND[name], indent=1, default=str))
-        (options.out / "gpu_check.json").write_text(json.dumps(FOUND, indent=1, default=str), encoding="utf-8")
-    say(f"\n{len(FOUND)} sections in {time.perf_counter() - first:.0f} s; failed: {', '.join(failed) or 'none'}")
+            found[name] = outcome(name, folder, SECTIONS[name][1])
+        found[name]["seconds"] = round(time.perf_counter() - begin, 1)
+        say(json.dumps(found[name], indent=1))
+        file.write_text(json.dumps(found, indent=1), encoding="utf-8")
+        (folder / "gpu_check.md").write_text(table(found), encoding="utf-8")
+    failed = [name for name in names if "failed" in found[name] or "left out" in found[name]]
+    say(f"\n{table(found)}\n{len(names)} sections in {time.perf_counter() - first:.0f} s; "
+        f"failed or left out: {', '.join(failed) or 'none'}")  # fmt: skip
     return 1 if failed else 0
 
 

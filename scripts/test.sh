@@ -16,6 +16,10 @@ summary=()
 if [[ -z "${VOLLEY_LAVA_PYTHON:-}" ]] && lava="$(bash scripts/lava_env.sh)"; then
     export VOLLEY_LAVA_PYTHON="$lava"
 fi
+# numba-cuda and NVIDIA's compiler, 200 MB to fetch; where they cannot be had, machine code is not checked, and that is said.
+if [[ -z "${VOLLEY_CUDA_PYTHON:-}" ]] && cuda="$(bash scripts/cuda_env.sh)"; then
+    export VOLLEY_CUDA_PYTHON="$cuda"
+fi
 # Norse reads NIR without torchvision, for which it asks; where it cannot be had its tests are skipped, and say so.
 "$python" -m pip install --quiet --disable-pip-version-check --no-deps norse==1.1.0 || true
 failed=0

@@ -29,7 +29,7 @@ from verify_balance import balance_rate, balance_spiking, delays, self_tuning
 from verify_column import liquid_gain, maass_separation
 from verify_common import Line, Options
 from verify_confidence import confidence_coverage, confidence_digits, confidence_runs
-from verify_confidence_tasks import confidence_tasks
+from verify_confidence_tasks import confidence_events, confidence_joint, confidence_tasks
 from verify_cuda import cuda_machine_code
 from verify_lava import ground_truth, loihi_fuzz, loihi_speed
 from verify_learning import dopamine_on_loihi, learning_networks, learning_rules, stdp_on_loihi
@@ -56,14 +56,14 @@ from verify_voltage import clopath, r_max
 CHECKS: dict[str, Callable[[Options], list[Line]]] = {
     f.__name__: f
     for f in (
-        statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full,
-        streaming, kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath,
-        r_max, force_sine, force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs,
-        confidence_tasks, torch_training, torch_conversion, kill_resume, resume_everything, ten_million,
-        one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep, cuda_machine_code,
-        balance_rate, balance_spiking, self_tuning, delays, motion_detection, learning_rules, learning_networks,
-        loihi_fuzz, loihi_speed, ground_truth, maass_separation, stdp_on_loihi, motion_noisy, liquid_gain,
-        dopamine_on_loihi,
+        statistics_brunel, statistics_cuba, statistics_coba, statistics_microcircuit, microcircuit_full, streaming,
+        kill, ranks, convergence, event_convergence, threads, ten_hours, distal_reward, clopath, r_max, force_sine,
+        force_signals, force_song, confidence_digits, confidence_coverage, confidence_runs, confidence_tasks,
+        confidence_joint, confidence_events, torch_training, torch_conversion, kill_resume, resume_everything,
+        ten_million, one_day, meet, meet_noise, meet_weights, digits_on_loihi, reservoir_on_loihi, sweep,
+        cuda_machine_code, balance_rate, balance_spiking, self_tuning, delays, motion_detection, learning_rules,
+        learning_networks, loihi_fuzz, loihi_speed, ground_truth, maass_separation, stdp_on_loihi, motion_noisy,
+        liquid_gain, dopamine_on_loihi,
     )
 }  # fmt: skip
 

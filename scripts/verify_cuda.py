@@ -1,7 +1,15 @@
-"""The cuda backend without a device: every kernel of every model and rule compiled for sm_90, what ptxas says of it."""
+"""The cuda backend without a device: every kernel of every model and rule compiled for sm_90, what ptxas says of it.
+
+python scripts/verify_cuda.py part           what CI compiles, of the parts "windows" and "launches": JSON
+"""
 
 import importlib.util
+import json
+import math
+import os
+import sys
 import time
+from typing import Any
 
 from verify_common import ROOT, Line, Options, module
 
@@ -19,7 +27,7 @@ def cuda_machine_code(options: Options) -> list[Line]:
 
     tests, lines = module(ROOT / "tests" / "oracle" / "test_cuda.py"), []
 
-    def check(what: str, net: snn.Network, only: str, deterministic: bool = False, dt: float = 0.1) -> None:
+    def check(what: str, net: snn.Network, only: list[str], deterministic: bool = False, dt: float = 0.1) -> None:
         for precision in ("float64",) if options.quick else ("float64", "float32"):
             begin = time.perf_counter()
             found = machine_code.reports(
@@ -35,15 +43,72 @@ def cuda_machine_code(options: Options) -> list[Line]:
 
     models, rules = sorted(MODELS), sorted(RULES)
     for names in (models,) if options.quick else ([name] for name in models):
-        check(", ".join(names), model_network(names), "neurons_launch")
-    for k in range(4):  # a device has no room for the arguments of all at once
+        check(", ".join(names), model_network(names), ["neurons_launch"])
+    for k in range(4):  # all in one kernel take minutes and 248 registers
         names = rules[k::4]
-        check(f"short-term, {', '.join(names)}", tests.learning_network(names), "advance", dt=0.25)
-    check("edges drawn on the device", tests.drawn_network(), "place")
-    check("inference with every score", tests.classifying(True, "spikes")[0], "infer", True, dt=1.0)
+        check(f"short-term, {', '.join(names)}", tests.learning_network(names), ["advance"], dt=0.25)
+    check("edges drawn on the device", tests.drawn_network(), ["place"])
+    check("inference with every score", tests.classifying(True, "spikes")[0], ["infer"], True, dt=1.0)
     for fixed in (False, True):
-        check("all storage kinds and inputs", tests.mixed_network(), "", fixed)
+        check("all storage kinds and inputs", tests.mixed_network(), [""], fixed)
     return lines
+
+
+def every_network() -> snn.Network:
+    """One network with every neuron model, storage kind, input, rule and short-term plasticity."""
+    tests = module(ROOT / "tests" / "oracle" / "test_cuda.py")
+    return snn.join([tests.mixed_network(), model_network(sorted(MODELS)), tests.learning_network(sorted(RULES))])
+
+
+def short(part: str) -> dict[str, Any]:
+    """What CI compiles. "launches": the kernels of phases and sweeps with every model, storage kind, input and rule;
+    they share what they call, so that this is much less work than a kernel a model. "windows": the loop over windows
+    with all storage kinds and inputs, drawing, and inference."""
+    from kernels.cuda import machine_code
+
+    tests, found = module(ROOT / "tests" / "oracle" / "test_cuda.py"), {}
+    begin = sum(os.times()[:4])
+    if part == "launches":
+        compiled = compile_network(every_network(), 0.1, "float64", 1, on_device=True)
+        found = machine_code.reports(compiled, only=["begin", "neurons", "deliver", "sweep", "swept"])
+        models, rules = (v.spec for v in compiled.variants), (rule for rule, _ in compiled.rules)
+        about = {name: sorted({spec.name for spec in specs}) for name, specs in (("models", models), ("rules", rules))}
+        about["kinds"] = sorted(set(compiled.kinds))
+    else:
+        about = {"refused": refused()}  # first: what follows shows that the process can go on
+        compiled = compile_network(tests.mixed_network(), 0.1, "float64", 1, on_device=True)
+        found = machine_code.reports(compiled, only=["advance"])
+        compiled = compile_network(tests.drawn_network(), 0.1, "float64", 1, on_device=True)
+        found |= machine_code.reports(compiled, only=["place", "count_sources"])
+        compiled = compile_network(tests.classifying(True, "spikes")[0], 1.0, "float32", 1, on_device=True)
+        found |= machine_code.reports(compiled, True, only=["infer"])
+    seconds = sum(os.times()[:4]) - begin
+    return about | {"seconds": seconds, "kernels": {name: report._asdict() for name, report in found.items()}}
+
+
+def lacking_step(v, arrive_syn):  # type: ignore[no-untyped-def]
+    """A step function with what Numba has for a cpu, not for CUDA."""
+    v = v + arrive_syn * math.gcd(4, 6)
+    return v, v >= 3.0
+
+
+def refused() -> str:
+    """What is said of a model that no device can run."""
+    from kernels.cuda import machine_code
+    from kernels.errors import BackendUnavailable
+    from kernels.spec import NeuronSpec, Receptor, StateVar
+
+    model = snn.define(NeuronSpec(
+        name="Lacking", doc="A greatest common divisor.", state=(StateVar("v", "1", "potential"),), params=(),
+        derived=(), receptors=(Receptor("syn", "1", "jump"),), step=lacking_step, references=("none",),
+    ))  # fmt: skip
+    net = snn.Network()
+    net.population("a", 1, model())
+    try:
+        machine_code.reports(compile_network(net, 1.0, "float64", 1, on_device=True), only=["neurons"])
+    except BackendUnavailable as error:
+        return str(error)
+    return "nothing"
 
 
 def model_network(names: list[str]) -> snn.Network:
@@ -57,3 +122,7 @@ def model_network(names: list[str]) -> snn.Network:
             net.input(f"{receptor.name} {name}", p, snn.Poisson(10.0), weight=-1.0 if receptor.sign < 0 else 1.0,
                       receptor=receptor.name)  # fmt: skip
     return net
+
+
+if __name__ == "__main__":
+    print(json.dumps(short(sys.argv[1])))

@@ -33,6 +33,7 @@ from snn.connect import (
 )
 from snn.distributions import exponential, lognormal, normal, uniform
 from snn.inference import Classifier
+from snn.inference_event import EventClassifier
 from snn.inputs import ACCurrent, NoiseCurrent, OrnsteinUhlenbeck, Poisson, SpikeArray, StepCurrent
 from snn.network import Network, Population, Projection
 from snn.neurons import *  # noqa: F403
@@ -48,7 +49,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "ACCurrent", "BackendUnavailable", "Classifier", "ConfigError", "ExportError", "FormatError", "ModelError",
+    "ACCurrent", "BackendUnavailable", "Classifier", "ConfigError", "EventClassifier",
+    "ExportError", "FormatError", "ModelError",
     "Network",
     "NeuronModel", "NoiseCurrent", "OrnsteinUhlenbeck", "Poisson", "Population", "Projection", "Result", "ShapeError",
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",

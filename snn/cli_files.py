@@ -53,15 +53,48 @@ def repair(
         print(f"{target}: up to {until:g} ms")
 
 
-def check_file(file: Path) -> None:
-    """Read everything of a record, checkpoint or trace; ConfigError with all that is wrong."""
-    from snn.confidence import trace
-    from snn.io import checkpoint, own
+def saved_info(file: Path) -> str | None:
+    """What ``snn info`` says of a checkpoint, or of another file that carries a hash; None of a record."""
+    from snn.io import checkpoint
+    from snn.io.saves import Saves
+    from snn.simulation import check_about
+
+    kind, version = _kind(file)
+    if kind != checkpoint.FORMAT:
+        return None if version is None else f"{file}: {kind.removeprefix('volley ')}, version {version}"
+    about, _ = checkpoint.read(file)
+    check_about(file, about)
+    options, run = about["options"], Saves.of(file, about["run"])
+    unit = options["dt"] if options["engine"] == "clock" else 1.0
+    how = (f"{k} {options[k]}" for k in ("engine", "backend", "threads", "precision"))
+    lines = [
+        f"{file}: checkpoint at {about['at'] * unit:g} ms" + (f" of a run to {run.until * unit:g} ms" if run else ""),
+        f"made by       volley-snn {about['software']}, {', '.join(how)}, seed {about['seed']}",
+    ]
+    if "ranks" in about:
+        lines.append(f"ranks         {about['ranks']}, of which this is one; give the name without .rank")
+    if run and run.record != Path():
+        lines.append(f"record        {run.record or 'in memory'}")
+    python = "in Python: snn.Simulation.resume"
+    lines.append(f"go on         {f'snn resume {file}' if run and about.get('configuration') else python}")
+    return "\n".join(lines)
+
+
+def _kind(file: Path) -> tuple[str, int | None]:
+    """Format of a file, "" where it tells none; and version, of files that carry a hash."""
     from snn.io.sonata_file import reading, text_of
 
     with reading(file) as opened:
         kind = text_of(opened.attrs["format"]) if "format" in opened.attrs else ""
-        version = int(opened.attrs["version"]) if "sha256" in opened.attrs else None
+        return kind, int(opened.attrs["version"]) if "sha256" in opened.attrs else None
+
+
+def check_file(file: Path) -> None:
+    """Read everything of a record, checkpoint or trace; ConfigError with all that is wrong."""
+    from snn.confidence import trace
+    from snn.io import checkpoint, own
+
+    kind, version = _kind(file)
     if kind == checkpoint.FORMAT:
         checkpoint.read(file)
     elif kind == trace.FORMAT:

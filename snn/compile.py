@@ -418,7 +418,9 @@ def _plastic(
     source, target = index[projection.source.name], index[projection.target.name]
     values = projection.plasticity.constants(dt) if projection.plasticity else {}
     taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
-    blocks, n = len(tables.lo), projection.target.n
+    own = slice(*tables.first_block[[0, -1]])
+    lo, hi = tables.lo[own, target], tables.hi[own, target]
+    blocks, first, n = len(lo), int(lo[0]), int(hi[-1] - lo[0])
     rows, synapses = blocks * projection.source.n, edges.targets.size
     axonal = round(projection.axonal_delay / dt)
     longest, lag = delays[1], delays[0] - axonal
@@ -432,9 +434,9 @@ def _plastic(
     short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
     waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
     return Plastic(
-        source=source, target=target, n=n, longest=longest, lag=lag, axonal=axonal, dt=dt,
+        source=source, target=target, first=first, n=n, longest=longest, lag=lag, axonal=axonal, dt=dt,
         slots=_power(longest + tables.window),
-        origin=tables.lo[:, target] - tables.acc[:, target] - receptor * (tables.hi - tables.lo)[:, target],
+        origin=lo - first - tables.acc[own, target] - receptor * (hi - lo),
         constants=np.array([values[name] for name in rule.constants]),
         decay=_decay_table(taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
         factor=np.exp(-dt / taus["post"]),
@@ -448,8 +450,8 @@ def _plastic(
         trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
         work=np.zeros((blocks, len(gathered(rule)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
         ends=np.zeros((blocks, RECENT), np.uint64),
-        **_signal(projection, index, tables, values),
-        **_observed(projection, index, tables, values, longest, state_f),
+        **_signal(projection, index, tables, values, blocks, slice(first, first + n)),
+        **_observed(projection, index, tables, values, longest, state_f, first, n),
         waiting=np.zeros((blocks, waiting), np.uint32),
         waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
         short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
@@ -458,16 +460,19 @@ def _plastic(
     )  # fmt: skip
 
 
-def _signal(projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float]) -> dict[str, Any]:
-    """The part of Plastic that holds the modulator."""
+def _signal(
+    projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float], blocks: int, own: slice
+) -> dict[str, Any]:  # fmt: skip
+    """The part of Plastic that holds the modulator; ``own``: the targets of this process."""
     signal, found = rule_of(projection).modulator, projection.modulation
-    blocks, dt = len(tables.lo), tables.dt
+    dt = tables.dt
     delay = round(found.delay / dt) if found and found.source else 0
     now, rate, epoch, growth = np.zeros((blocks, 2)), 0.0, _epoch(rule_of(projection), values, dt), np.ones(1)
-    each = np.ones((2, projection.target.n))
+    each, varies = np.ones((2, own.stop - own.start)), 0
     if signal and found:
         now[:, 0] = 1.0 if np.ndim(found.value) else found.value
-        each[:] = found.value if np.ndim(found.value) else 1.0
+        if isinstance(found.value, np.ndarray):
+            each[:], varies = found.value[own], int(np.any(found.value != 1.0))
         discount = [values[t.tau] for t in rule_of(projection).side("between") if t.name == signal.discount]
         rate = sum(1.0 / tau for tau in discount)
         growth = np.exp(np.arange(epoch) * dt * rate)
@@ -478,7 +483,7 @@ def _signal(projection: Projection, index: dict[str, int], tables: Tables, value
         "signal_factor": math.exp(-dt * decline), "signal_gain": -math.expm1(-dt * rate) / rate if rate else dt,
         "signal_jump": values[signal.jump] if signal and signal.jump else 0.0,
         "epoch": epoch, "signal_growth": growth, "signal_now": now, "signal_each": each,
-        "signal_set": np.full(1, -1, np.int64),
+        "signal_set": np.array([-1, varies]),
         "signal_jumps": np.zeros((blocks, _power(delay + tables.window)), np.int64),
         "signal_value": np.zeros((blocks, 2 * epoch)), "signal_sum": np.zeros((blocks, 2 * epoch)),
     }  # fmt: skip
@@ -500,10 +505,10 @@ def _sum_epoch(tau: float, dt: float) -> int:
 
 def _observed(
     projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float], longest: int,
-    state_f: np.ndarray,
+    state_f: np.ndarray, first: int, n: int,
 ) -> dict[str, Any]:  # fmt: skip
-    """The part of Plastic that holds the rule's observer."""
-    rule, spec, dt, n = rule_of(projection), projection.target.spec, tables.dt, projection.target.n
+    """The part of Plastic that holds the observer of the rule, of ``n`` targets from ``first`` on."""
+    rule, spec, dt = rule_of(projection), projection.target.spec, tables.dt
     observer, target = rule.observer, index[projection.target.name]
     if observer is None or spec is None:
         none, array = np.zeros((0, 0)), np.zeros(0)
@@ -511,7 +516,7 @@ def _observed(
                 "values": array, "sums": array, "sums_epoch": np.zeros(0, np.int64), "sums_growth": none,
                 "sums_across": array}  # fmt: skip
     names = [v.name for v in spec.state if v.dtype == "float"]
-    reads = {a: int(tables.state_f[target] + names.index(a) * tables.pad[target]) for a in observer.reads}
+    reads = {a: int(tables.state_f[target] + names.index(a) * tables.pad[target]) + first for a in observer.reads}
     observed = np.empty((len(observer.state), n))
     for k, var in enumerate(observer.state):
         at = reads.get(str(var.init))

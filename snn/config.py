@@ -69,7 +69,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, allow_cod
         f'output.{key}: must lie in the folder of the file or below; got "{name}". Use --{flag} for another place.'
         for key, flag in (("file", "out"), ("plot", "plot"))
         for name in [raw["output"].get(key) if isinstance(raw.get("output"), dict) else None]
-        if isinstance(name, str) and _leaves(name)
+        if isinstance(name, str) and leaves(name)
     ]
     return resolve(path, absolute(raw, path.absolute().parent), overrides or {}, allow_code, outside)
 
@@ -138,7 +138,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     raise ConfigError(f'--set {text}: the value must be TOML: a number, "text", true, [1, 2] or {{normal = {{...}}}}.')
 
 
-def _leaves(name: str) -> bool:
+def leaves(name: str) -> bool:
     """Whether a path leads out of the folder that it begins in."""
     path = Path(name)
     return path.is_absolute() or bool(path.drive) or name.startswith("~") or ".." in path.parts

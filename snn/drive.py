@@ -137,13 +137,17 @@ class Clock:
 
     def device_state(self, name: str, variable: str) -> Any:
         """The state variable where it lies on the GPU."""
+        from kernels.cuda.dlpack import View
+
         kind, first = self._place(name, variable)
-        return getattr(self.engine.arrays.state, kind)[first : first + self.net.populations[name].n]
+        return View(getattr(self.engine.arrays.state, kind)[first : first + self.net.populations[name].n])
 
     def device_spikes(self) -> tuple[int, Any, Any]:
         """(step at which the last launch began, steps since, global ids) of its recorded spikes, on the GPU."""
+        from kernels.cuda.dlpack import View
+
         x, start, _, total = self.engine.last
-        return start, x.out.record_step[:total], x.out.record_id[:total]
+        return start, View(x.out.record_step[:total]), View(x.out.record_id[:total])
 
     def own(self, name: str) -> tuple[int, int]:
         """First neuron of a population that this rank holds, and last + 1."""
@@ -194,7 +198,7 @@ class Clock:
         blocks = len(x.origin)
         lengths = np.diff(rows.rows.reshape(blocks, p.source.n + 1))
         sources = np.repeat(np.tile(np.arange(p.source.n), blocks), lengths.ravel())
-        targets = rows.targets + np.repeat(x.origin, lengths.sum(axis=1))
+        targets = rows.targets + np.repeat(x.origin + x.first, lengths.sum(axis=1))
         places = np.lexsort((sources, targets))
         return sources[places], targets[places], places
 
@@ -204,21 +208,32 @@ class Clock:
         """Synapses ``removed`` (by the order of :meth:`connections`) of a plastic projection join other pairs."""
         number = self.plastic_number(projection)
         self.engine.sweep(number, self.at - 1, settle=True)
-        rows, x, tables = self.compiled.learned[number], self.compiled.plastic[number], self.compiled.tables
-        all_sources, all_targets, places = self._wiring(projection)
-        weights, variables = rows.weights[places], x.variables[:, places]
-        all_sources[removed], all_targets[removed], weights[removed] = sources, targets, values
+        rows, x = self.compiled.learned[number], self.compiled.plastic[number]
+        old_sources, old_targets, places = self._wiring(projection)
+        first = sum(self.ranks.gather(places.size)[: self.ranks.rank])
+        stays = np.flatnonzero(~np.isin(first + np.arange(places.size), removed))
+        comes = np.flatnonzero(self.is_own(projection.target.name, targets))
         given = projection.plasticity.constants(self.dt) if projection.plasticity else {}
-        for k, var in enumerate(rule_of(projection).state):
-            variables[k, removed] = given[var.init] if isinstance(var.init, str) else var.init
-        block = np.searchsorted(tables.hi[:, self.index[projection.target.name]], all_targets, side="right")
-        row = block * (projection.source.n + 1) + all_sources
-        order = np.lexsort((all_targets, row))
-        rows.rows[1:] = np.cumsum(np.bincount(row, minlength=rows.rows.size))[:-1]
-        rows.targets[:] = (all_targets - x.origin[block])[order]
-        rows.weights[:], x.variables[:] = weights[order], variables[:, order]
-        if rows.delays.size:
-            rows.delays[:] = rows.delays[places][order]
+        fresh = [given[v.init] if isinstance(v.init, str) else v.init for v in rule_of(projection).state]
+        order = np.argsort(np.concatenate((first + stays, removed[comes])))  # as on one process
+
+        def both(old: np.ndarray, new: np.ndarray) -> np.ndarray:
+            return np.asarray(np.concatenate((old[..., stays], new[..., comes]), axis=-1)[..., order])
+
+        source, target = both(old_sources, sources), both(old_targets, targets)
+        by_target = np.argsort(target, kind="stable")
+        delays = rows.delays
+        if rows.delay[0] == 0:  # a synapse keeps that of the one whose place it takes
+            delays = both(rows.delays[places], np.concatenate(self.ranks.gather(rows.delays[places]))[removed])[
+                by_target
+            ]
+        state_clock.lay_rows(
+            self.compiled, number, source[by_target], target[by_target], delays,
+            both(rows.weights[places], values)[by_target],
+            both(x.variables[:, places], np.tile(np.array(fresh)[:, None], removed.size))[:, by_target],
+        )  # fmt: skip
+        if self.backend == "cpu":
+            self.engine.pack(self.compiled)
         x.rewired[0] = 1
 
     def set_weights(self, projection: Projection, values: np.ndarray) -> None:
@@ -253,6 +268,8 @@ class Clock:
         number = [key for _, key in sorted(entries, key=lambda e: e[0])].index(name)  # in the order of compile
         row = inputs.segment[number]
         inputs.values[inputs.at[row] : inputs.at[row] + inputs.size[row]] = values
+        if self.backend == "cuda":
+            self.engine.put(self.engine.arrays.inputs.values, inputs.values)
 
     def _check_weights(self) -> None:
         for number, p in enumerate(p for p in self.net.projections.values() if p.plastic):
@@ -260,9 +277,8 @@ class Clock:
             found = sorted((int(step), int(k), b) for b, (step, k) in enumerate(x.fault) if step >= 0)
             for step, k, b in found[:1]:
                 n = p.source.n
-                first = int(edges.at[0]) + b * (n + 1)
-                source = int(np.searchsorted(edges.rows[first:][: n + 1], k, side="right")) - 1
-                target = int(edges.targets[k]) + int(x.origin[b])
+                source = int(np.searchsorted(edges.rows[b * (n + 1) :][: n + 1], k, side="right")) - 1
+                target = int(edges.targets[k]) + int(x.origin[b]) + x.first
                 raise SimError(
                     f"Projection {p.name!r}: {p.plasticity!r} made the synapse of source {source} and target {target} "
                     f"no finite number at t = {(step + 1) * self.dt:g} ms; got {float(edges.weights[k])!r}. "

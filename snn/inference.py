@@ -23,6 +23,24 @@ from snn.neurons.base import NeuronModel
 from snn.sliding import conv2d
 
 
+def refuse(network: Network) -> None:
+    """ModelError where samples could not be told apart from what came before them, or share random numbers."""
+    for p in network.projections.values():
+        if p.plastic:
+            raise ModelError(
+                f"Projection {p.name!r}: changes as it runs; a classifier's are static. Read the learned weights "
+                "with Simulation.connections and join the populations by from_arrays."
+            )
+    for entry in network.inputs.values():
+        if not isinstance(entry.source, StepCurrent):
+            raise ModelError(f"Input {entry.name!r}: must be a StepCurrent; got {entry.source!r}. Use an encoder.")
+    for pop in network.populations.values():
+        if isinstance(pop.model, Poisson) or (pop.spec and "u" in pop.spec.arguments):
+            raise ModelError(
+                f"Population {pop.name!r}: draws random numbers, the same for every sample. Use an encoder."
+            )
+
+
 class Classifier:
     """A network that answers with one of C classes, with the encoder of its samples.
 
@@ -95,7 +113,7 @@ class Classifier:
             raise ModelError(f'Classifier.output: population {self.output.name!r} has no v. Use readout="spikes".')
         if self.output.n < 2:
             raise ModelError(f"Classifier.output: must have a neuron a class, two at least; got {self.output.n}.")
-        self._refuse()
+        refuse(network)
         entry = self._entry()
         compiled = compile_network(network, dt, precision, 1)
         self.network_hash = digest(compiled.parts, encoder.digest())
@@ -103,10 +121,12 @@ class Classifier:
         index = {name: k for k, name in enumerate(network.populations)}
         self._layout = Layout(
             input=self._number(compiled, index[entry.name]), output=index[self.output.name],
-            place=self._place(compiled, index[self.output.name]), classes=self.output.n, skip=0, t_max=0,
+            place=self._place(compiled, index[self.output.name]), classes=self.output.n,
+            skip=0 if latency == "pipelined" else self.depth - 1, t_max=0,
             fan=self._fan(), f=compiled.state.f.copy(), i=compiled.state.i.copy(),
         )  # fmt: skip
         self._size = entry.n
+        self._never = EarlyExit(bar=math.inf)
         self._inference: Any
         if backend == "cuda":
             from kernels.cuda.infer import Inference as Cuda
@@ -124,8 +144,7 @@ class Classifier:
         labels : (N,) integers, the true classes
         ids : (N,) integers that name the samples; None: :func:`snn.confidence.sample_ids`, from their content
         """
-        never = EarlyExit(bar=math.inf)
-        found, ids = self._run(x, self._steps(t_max), ids, never, each_step=True)
+        found, ids = self._run(x, self._steps(t_max), ids, self._never, each_step=True)
         return Trace(
             np.ascontiguousarray(found.outputs.transpose(1, 0, 2)), ids, self.fingerprint(t_max),
             None if labels is None else np.asarray(labels), found.spikes.T, found.synops.T,
@@ -159,7 +178,7 @@ class Classifier:
 
     def predict(self, x: Any, t_max: int) -> np.ndarray:
         """Class of each sample after ``t_max`` steps, (N,) int64."""
-        return self.run(x, EarlyExit(bar=math.inf), t_max).labels
+        return self.run(x, self._never, t_max).labels
 
     def fingerprint(self, t_max: int) -> dict[str, Any]:
         """What a certificate of an agent on this classifier binds."""
@@ -180,9 +199,7 @@ class Classifier:
         return int(t_max)
 
     def _run(self, x: Any, t_max: int, ids: Any, agent: EarlyExit, each_step: bool) -> tuple[Found, np.ndarray]:
-        pipelined = self.latency == "pipelined"
-        skip = 0 if pipelined else self.depth - 1
-        rule = agent.rule(t_max, self.output.n, self.depth if pipelined else 1)
+        rule = agent.rule(t_max, self.output.n, self.depth if self.latency == "pipelined" else 1)
         samples = self.encoder.check(x, self._size)
         if ids is None and not each_step and self.encoder.seed is None:
             ids = np.zeros(len(samples), np.int64)  # a name matters to a trace and to random numbers alone
@@ -192,10 +209,13 @@ class Classifier:
                 raise ShapeError(f"Classifier.ids: must be {len(samples)} integers; got {ids.dtype} of {ids.shape}.")
             ids = ids.astype(np.int64)
 
-        def encode(piece: slice) -> Batch:
-            return self.encoder.encode(samples[piece], ids[piece], t_max + skip)
+        if self._layout.t_max != t_max:
+            self._layout = self._layout._replace(t_max=t_max)
+        layout = self._layout
 
-        layout = self._layout._replace(skip=skip, t_max=t_max)
+        def encode(piece: slice) -> Batch:
+            return self.encoder.encode(samples[piece], ids[piece], t_max + layout.skip)
+
         if not self._inference.cached:
             models = ", ".join(sorted({p.spec.name for p in self.network.populations.values() if p.spec}))
             to_stderr(f"compiling kernels for inference with {models}; kept for later runs")
@@ -208,23 +228,6 @@ class Classifier:
             known = ", ".join(self.network.populations)
             raise ModelError(f"Classifier.{what}: no population {name!r}; there are {known}.")
         return self.network.populations[name]
-
-    def _refuse(self) -> None:
-        """ModelError where samples could not be told apart from what came before them, or share random numbers."""
-        for p in self.network.projections.values():
-            if p.plastic:
-                raise ModelError(
-                    f"Projection {p.name!r}: changes as it runs; a classifier's are static. Read the learned weights "
-                    "with Simulation.connections and join the populations by from_arrays."
-                )
-        for entry in self.network.inputs.values():
-            if not isinstance(entry.source, StepCurrent):
-                raise ModelError(f"Input {entry.name!r}: must be a StepCurrent; got {entry.source!r}. Use an encoder.")
-        for pop in self.network.populations.values():
-            if isinstance(pop.model, Poisson) or (pop.spec and "u" in pop.spec.arguments):
-                raise ModelError(
-                    f"Population {pop.name!r}: draws random numbers, the same for every sample. Use an encoder."
-                )
 
     def _entry(self) -> Population:
         """The population that samples reach first."""

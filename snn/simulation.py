@@ -25,6 +25,7 @@ from snn.records import MemoryRecorder, Recorder, Result
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "cuda", "reference")
 _OPTIONS = ("dt", "engine", "backend", "threads", "precision", "deterministic")  # of Simulation, kept in a checkpoint
+LEAST_DT = 1e-9  # ms: a smaller step cannot be told from none beside a delay
 MOST_THREADS = 1024
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
@@ -36,7 +37,7 @@ class Simulation:
     Parameters
     ----------
     net : Network
-    dt : step in ms; for engine="event" no more than the default interval at which states are sampled
+    dt : step in ms, at least 1e-9; for engine="event" no more than the default interval at which states are sampled
     engine : "clock" (grid; exact integration of linear models) or "event" (continuous time, exact spike times, for
         models with a closed form)
     backend : "cpu" (Numba), "cuda" (an NVIDIA GPU; `docs/cuda.md` says what runs there) or "reference" (plain Python,
@@ -74,8 +75,8 @@ class Simulation:
         precision: str = "float64", quiet: bool = False, comm: Any = None, device: int = 0,
         deterministic: bool = False,
     ) -> None:  # fmt: skip
-        if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not 0 < dt < math.inf:
-            raise ModelError(f"Simulation.dt: must be a number > 0 ms; got {dt!r}.")
+        if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not LEAST_DT <= dt < math.inf:
+            raise ModelError(f"Simulation.dt: must be a number >= {LEAST_DT:g} ms; got {dt!r}.")
         if engine not in ENGINES:
             known = " or ".join(f'"{e}"' for e in ENGINES)
             raise BackendUnavailable(f"Simulation.engine: must be {known}; got {engine!r}.")
@@ -140,9 +141,9 @@ class Simulation:
         return float(self._drive.at * self._drive.unit)
 
     @property
-    def kernel_source(self) -> str:
-        """Path of the generated kernel module; empty for the reference backend."""
-        return str(self._drive.engine.module.__file__) if self.backend != "reference" else ""
+    def kernel_sources(self) -> list[str]:
+        """Paths of the modules that were generated for the network; none for the reference backend."""
+        return [str(module.__file__) for module in getattr(self._drive.engine, "modules", ())]
 
     def run(
         self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
@@ -290,8 +291,9 @@ class Simulation:
     def device_state(self, population: Population | str, variable: str) -> Any:
         """Present values of a state variable where they lie on the GPU, shape (n,): nothing is copied.
 
-        An array with ``__cuda_array_interface__``, for ``torch.as_tensor`` and ``cupy.asarray``, valid as long as this
-        simulation. It is to be read: what is written there is lost with the next step (use :meth:`set_state`).
+        A view with ``__dlpack__`` and ``__cuda_array_interface__``, for ``torch.from_dlpack`` and ``cupy.from_dlpack``,
+        valid as long as this simulation. To be read: what is written there is lost with the next step (use
+        :meth:`set_state`). ``copy_to_host()`` gives a NumPy array.
         """
         self._on_device("device_state")
         return self._drive.device_state(self._name(population), variable)
@@ -345,8 +347,9 @@ class Simulation:
         ``rule``: :class:`plasticity.SET`, :class:`plasticity.DeepR`, or a function of (sources, targets, weights,
         (n_source, n_target), same, rng) that gives (numbers of the synapses to prune, sources, targets, weights of what
         takes their places); ``same`` where source and target are one population, ``rng`` a NumPy generator that
-        depends on seed, projection and time alone. A new synapse has the delay of the one whose place it takes, and no
-        history. :meth:`connections` gives them by target, then source, from then on.
+        depends on seed, projection and time alone (all ranks call ``rule``, with the same). A new synapse has the delay
+        of the one whose place it takes, and no history. :meth:`connections` gives them by target, then source, from
+        then on.
 
         Raises
         ------
@@ -357,8 +360,6 @@ class Simulation:
         owner, n = f"Projection {found.name!r}", (found.source.n, found.target.n)
         if self.engine == "event":
             raise ModelError(f"{owner}: rewire: the event engine has fixed connections. Use engine='clock'.")
-        if self._ranks.size > 1:
-            raise ModelError(f"{owner}: rewire: connections are fixed where ranks share a network. Use one process.")
         sources, targets, weights, _ = self.connections(found)
         key = self.net.stream("rewire", found.name, round(self.t / self.dt))
         rng = np.random.Generator(np.random.Philox(key=np.array(key)))
@@ -401,17 +402,14 @@ class Simulation:
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
 
-        ``values``: a number, or an array of as many as its amplitude has, [pA]. For closed loops; with backends "cpu"
-        and "reference" of the clock engine. Checkpoints do not hold it, so none can be written afterwards.
+        ``values``: a number, or an array of as many as its amplitude has, [pA]. For closed loops; clock engine only.
+        Checkpoints do not hold it, so none can be written afterwards.
         """
         owner = f"Input {name!r}"
         if name not in self.net.inputs:
             raise ModelError(f"Simulation.set_current: no input {name!r}.{nearest(name, self.net.inputs)}")
-        if self.engine != "clock" or self.backend == "cuda":
-            raise BackendUnavailable(
-                f'Simulation.set_current: engine="{self.engine}", backend="{self.backend}" takes none. '
-                'Use engine="clock", backend="cpu".'
-            )
+        if self.engine != "clock":
+            raise BackendUnavailable('Simulation.set_current: engine="event" takes none. Use engine="clock".')
         source = self.net.inputs[name].source
         if not isinstance(source, StepCurrent) or len(source.amplitudes) != 1:
             raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")
@@ -483,7 +481,7 @@ class Simulation:
             for about in file.abouts:
                 if about.get("class") != "Simulation":
                     raise FormatError(f"{path}: holds no simulation. Give a file that Simulation.checkpoint() wrote.")
-                _check_about(path, about)
+                check_about(path, about)
             about = file.abouts[ranks.rank if ranks.size == len(file.files) else 0]
             options = {name: about["options"][name] for name in _OPTIONS} | (
                 {} if threads is None else {"threads": threads}
@@ -594,14 +592,14 @@ class Simulation:
             due = [(math.floor(start / every * (1 + 1e-12)) + 1) * every for every in intervals]
             save = saves.following(start, drive.unit, whole=self.engine == "clock") if saves else math.inf
             drive.take(recorder, min([stop, start + chunk, save, *due]))
-            self._hear(interrupted)
+            heard = self._hear(interrupted)
             for probe, at in zip(self.net.weight_probes, due, strict=True):
                 if drive.at == at:
                     self._take_weights(recorder, probe)
             now = time.perf_counter()
             chunk = drive.next_chunk(min((drive.at - start) * CHUNK_SECONDS / max(now - clock, 1e-6), 4 * chunk))
             clock = now
-            if now - flushed > FLUSH_SECONDS or interrupted:
+            if now - flushed > FLUSH_SECONDS or heard:
                 recorder.flush(self.t)
                 flushed = now
             if bar is not None:
@@ -609,7 +607,7 @@ class Simulation:
                 bar.n = model
                 bar.set_postfix_str(f"real-time factor {(now - first) / model * 1e3:.3g}", refresh=False)
                 bar.refresh()
-            if interrupted:
+            if heard:
                 break
             if drive.at == save and drive.at < stop and saves:
                 self._save_in_run(saves, recorder)
@@ -617,12 +615,15 @@ class Simulation:
         if bar is not None:
             bar.close()
 
-    def _hear(self, interrupted: list[int]) -> None:
-        """A signal that came to one rank has come to all."""
-        if self._ranks.size > 1 and not interrupted:
-            interrupted.extend([n for came in self._ranks.gather(interrupted[:1]) for n in came][:1])
-        elif self._ranks.size > 1:
-            self._ranks.gather(interrupted[:1])
+    def _hear(self, interrupted: list[int]) -> bool:
+        """Whether a signal came; one that came to one rank has come to all.
+
+        All go by what was gathered: a signal that comes meanwhile is heard the next time, or ranks would part.
+        """
+        heard = [n for came in self._ranks.gather(interrupted[:1]) for n in came]
+        if heard and not interrupted:
+            interrupted.append(heard[0])
+        return bool(heard)
 
     def _weight_intervals(self) -> list[float]:
         """Intervals of the weight probes, in units of ``drive.at``; inf where only the end of a run counts."""
@@ -662,7 +663,7 @@ class Simulation:
         return name
 
 
-def _check_about(path: Any, about: dict[str, Any]) -> None:
+def check_about(path: Any, about: dict[str, Any]) -> None:
     """Refuse the description of a checkpoint that lacks something or has it of another kind."""
     kinds: dict[str, Any] = {
         "software": str,

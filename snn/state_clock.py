@@ -11,6 +11,7 @@ import numpy as np
 from kernels.compiled import CompiledNetwork
 from kernels.errors import FormatError
 from kernels.layout import CHUNK_BITS, Plastic, Queue, Tables
+from snn.compile_edges import own_blocks
 
 if TYPE_CHECKING:
     from kernels.cpu.engine import Engine
@@ -33,13 +34,12 @@ def save(engine: "Engine", at: int) -> dict[str, np.ndarray]:
         out[f"queue/{name}"] = np.concatenate(parts)[order]
     for k, x in enumerate(net.plastic):
         engine.sweep(k, at - 1)
-        n, block = int(net.tables.n[x.source]), int(net.tables.first_block[0])
-        rows = slice(block * n, (block + 1) * n)
+        n = int(net.tables.n[x.source])
         out |= {f"plastic/{k}/{name}": getattr(x, name).copy() for name in TARGETS}
-        out |= {f"plastic/{k}/{name}": getattr(x, name)[block].copy() for name in COPIED}
-        out |= {f"plastic/{k}/{name}": getattr(x, name)[rows].copy() for name in ROWS}
+        out |= {f"plastic/{k}/{name}": getattr(x, name)[0].copy() for name in COPIED}
+        out |= {f"plastic/{k}/{name}": getattr(x, name)[:n].copy() for name in ROWS}
         out |= {f"plastic/{k}/{name}": array for name, array in synapses(net, k).items()}
-        out[f"plastic/{k}/fired_step"], out[f"plastic/{k}/fired"] = _fired(x, net.tables.first_block, at)
+        out[f"plastic/{k}/fired_step"], out[f"plastic/{k}/fired"] = _fired(x, at)
     return out
 
 
@@ -53,8 +53,11 @@ def load(engine: "Engine", at: int, given: dict[str, np.ndarray]) -> None:
     """
     net, places = engine.net, _places(engine)
     fresh = save(engine, 0)
-    free = ("queue/slot", "queue/target", "queue/weight", "/source", "/target", "/delay", "/fired_step", "/fired")
-    check(fresh, given, free)
+    free = ["queue/slot", "queue/target", "queue/weight", "/source", "/target", "/delay", "/fired_step", "/fired"]
+    for k in range(len(net.plastic)):
+        if np.any(given.get(f"plastic/{k}/rewired", 0)):  # of ranks, each then has another number of synapses
+            free += [f"plastic/{k}/weights", f"plastic/{k}/variables"]
+    check(fresh, given, tuple(free))
     for name in net.state._fields:
         if name != "ring":
             getattr(net.state, name)[...] = given[f"state/{name}"]
@@ -66,8 +69,14 @@ def load(engine: "Engine", at: int, given: dict[str, np.ndarray]) -> None:
     for thread in range(engine.threads):
         engine.queues[thread] = _filled(engine, places, thread, slot, target, weight)
     for k, x in enumerate(net.plastic):
-        part = {name[len(f"plastic/{k}/") :]: a for name, a in given.items() if name.startswith(f"plastic/{k}/")}
-        _load_plastic(engine, k, x, part, at)
+        _load_plastic(engine, k, x, of_projection(given, k), at)
+    engine.pack(net)
+
+
+def of_projection(given: dict[str, np.ndarray], k: int) -> dict[str, np.ndarray]:
+    """The arrays of plastic projection ``k``, by their own names."""
+    begin = f"plastic/{k}/"
+    return {name.removeprefix(begin): array for name, array in given.items() if name.startswith(begin)}
 
 
 def check(fresh: dict[str, np.ndarray], given: dict[str, np.ndarray], free: tuple[str, ...]) -> None:
@@ -95,7 +104,10 @@ def alike(name: str, *arrays: np.ndarray) -> None:
 
 
 class Places:
-    """Numbers of accumulators over all blocks; ``slots`` of a ring buffer, where the ``ring`` of each block begins."""
+    """Numbers of accumulators over all blocks; ``slots`` of a ring buffer, where the ``ring`` of each block begins.
+
+    Only what this process's blocks have is read and written, so that of ranks none fills memory with the rest.
+    """
 
     def __init__(self, tables: Tables, slots: int, ring: np.ndarray) -> None:
         t = self.tables = tables
@@ -122,14 +134,14 @@ class Places:
     def gather(self, buffer: np.ndarray) -> np.ndarray:
         """The ring buffer as (slots, accumulators)."""
         out = np.zeros((self.slots, self.total), buffer.dtype)
-        for b, numbers in enumerate(self.all):
-            out[:, numbers] = self._slots(buffer, b)
+        for b in own_blocks(self.tables):
+            out[:, self.all[b]] = self._slots(buffer, b)
         return out
 
     def scatter(self, values: np.ndarray, buffer: np.ndarray) -> np.ndarray:
         """Write what :meth:`gather` gave to the ring buffer, and return it."""
-        for b, numbers in enumerate(self.all):
-            self._slots(buffer, b)[:] = values[:, numbers]
+        for b in own_blocks(self.tables):
+            self._slots(buffer, b)[:] = values[:, self.all[b]]
         return buffer
 
 
@@ -186,24 +198,23 @@ def _filled(
     return queue
 
 
-def _by_source(rows: np.ndarray, first: int, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Places of a plastic projection's synapses by source, then target; block and source of each place. The rows are
-    those of blocks ``first`` on, which this process holds."""
+def _by_source(rows: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places of a plastic projection's synapses by source, then target; block and source of each place."""
     lengths = np.diff(rows.reshape(-1, n + 1))
     blocks = len(lengths)
     source = np.repeat(np.tile(np.arange(n), blocks), lengths.ravel())
-    block = np.repeat(np.repeat(np.arange(first, first + blocks), n), lengths.ravel())
+    block = np.repeat(np.repeat(np.arange(blocks), n), lengths.ravel())
     return np.argsort(source, kind="stable"), block, source
 
 
 def synapses(net: CompiledNetwork, k: int) -> dict[str, np.ndarray]:
     """Weights and variables of plastic projection ``k`` by source, then target; where rewired, also who is joined."""
     x, edges = net.plastic[k], net.learned[k]
-    order, block, source = _by_source(edges.rows, int(net.tables.first_block[0]), int(net.tables.n[x.source]))
+    order, block, source = _by_source(edges.rows, int(net.tables.n[x.source]))
     some = slice(None) if x.rewired[0] else slice(0)
     return {
         "weights": edges.weights[order], "variables": x.variables[:, order], "source": source[order][some],
-        "target": (edges.targets + x.origin[block])[order][some],
+        "target": (edges.targets + x.origin[block] + x.first)[order][some],
         "delay": edges.delays[order[some]] if edges.delays.size else edges.delays,
     }  # fmt: skip
 
@@ -212,34 +223,54 @@ def load_synapses(net: CompiledNetwork, k: int, given: dict[str, np.ndarray]) ->
     """Set what :func:`synapses` gave; ``rewired`` is set already."""
     x, edges = net.plastic[k], net.learned[k]
     n = int(net.tables.n[x.source])
-    names = ("source", "target", "delay") if edges.delays.size else ("source", "target")
-    alike(f"plastic/{k}", *(given[name] for name in names))
-    if x.rewired[0]:
-        source, target = given["source"], given["target"]
-        if source.size != edges.targets.size:
-            raise FormatError(f"plastic/{k}/source: must be {edges.targets.size} synapses; got {source.size}.")
-        within(f"plastic/{k}/source", source, 0, n - 1)
-        within(f"plastic/{k}/target", target, 0, x.n - 1)
-        block = np.searchsorted(net.tables.hi[:, x.target], target, side="right")
-        row = block * (n + 1) + source
-        order = np.argsort(row, kind="stable")
-        edges.rows[1:] = np.cumsum(np.bincount(row, minlength=edges.rows.size))[:-1]
-        edges.targets[:] = (target - x.origin[block])[order]
-        if edges.delays.size:
-            within(f"plastic/{k}/delay", given["delay"], 1, x.longest)
-            edges.delays[:] = given["delay"][order]
-    order, _, _ = _by_source(edges.rows, int(net.tables.first_block[0]), n)
-    edges.weights[order], x.variables[:, order] = given["weights"], given["variables"]
+    if not x.rewired[0]:
+        order, _, _ = _by_source(edges.rows, n)
+        edges.weights[order], x.variables[:, order] = given["weights"], given["variables"]
+        return
+    source, target, weights, variables = (given[name] for name in ("source", "target", "weights", "variables"))
+    if not net.tables.shared and source.size != edges.targets.size:
+        raise FormatError(f"plastic/{k}/source: must be {edges.targets.size} synapses; got {source.size}.")
+    if len(variables) != len(x.variables):
+        raise FormatError(f"plastic/{k}/variables: must be {len(x.variables)} rows; got {len(variables)}.")
+    alike(f"plastic/{k}", source, target, weights, variables.T, given["delay"] if edges.delay[0] == 0 else source)
+    within(f"plastic/{k}/source", source, 0, n - 1)
+    within(f"plastic/{k}/target", target, x.first, x.first + x.n - 1)
+    within(f"plastic/{k}/delay", given["delay"], 1, x.longest)
+    lay_rows(net, k, source, target, given["delay"], weights, variables)
 
 
-def _fired(x: Plastic, bounds: np.ndarray, at: int) -> tuple[np.ndarray, np.ndarray]:
+def lay_rows(
+    net: CompiledNetwork, k: int, source: np.ndarray, target: np.ndarray, delay: np.ndarray, weights: np.ndarray,
+    variables: np.ndarray,
+) -> None:  # fmt: skip
+    """Lay the synapses of plastic projection ``k`` that end here out anew, by block and source, then as they come.
+
+    Where they are not as many as before, arrays are replaced: the engine then has to pack.
+    """
+    x, edges, t = net.plastic[k], net.learned[k], net.tables
+    block = np.searchsorted(t.hi[t.first_block[0] : t.first_block[-1], x.target], target, side="right")
+    row = block * (int(t.n[x.source]) + 1) + source
+    order = np.argsort(row, kind="stable")
+    edges.rows[1:] = np.cumsum(np.bincount(row, minlength=edges.rows.size))[:-1]
+    new = {"targets": target - x.first - x.origin[block], "weights": weights}
+    if edges.delay[0] == 0:
+        new["delays"] = delay
+    if target.size != edges.targets.size:
+        edges = edges._replace(**{name: np.empty(target.size, getattr(edges, name).dtype) for name in new})
+        x = x._replace(variables=np.empty((len(variables), target.size)))
+        net.learned[k], net.plastic[k] = edges, x
+    for name, values in new.items():
+        getattr(edges, name)[:] = values[order]
+    x.variables[:] = variables[:, order]
+
+
+def _fired(x: Plastic, at: int) -> tuple[np.ndarray, np.ndarray]:
     """(step, target) of the spikes that no synapse has seen yet, of the blocks of this process."""
-    own = slice(int(bounds[0]), int(bounds[-1]))
     steps, ids = [np.empty(0, np.int64)], [np.empty(0, x.fired.dtype)]
     for step in range(at - x.lag, at):
-        for ring, ends in zip(x.fired[own], x.fired_end[own], strict=True):
+        for ring, ends in zip(x.fired, x.fired_end, strict=True):
             a, b = (int(ends[s & (ends.size - 1)]) for s in (step - 1, step))
-            ids.append(ring[np.arange(a, b) & (ring.size - 1)])
+            ids.append(ring[np.arange(a, b) & (ring.size - 1)] + np.uint32(x.first))
             steps.append(np.full(b - a, step))
     return np.concatenate(steps), np.concatenate(ids)
 
@@ -248,7 +279,7 @@ def _load_plastic(engine: "Engine", k: int, x: Plastic, given: dict[str, Any], a
     """Set plastic projection ``k``."""
     t = engine.net.tables
     n, blocks = int(t.n[x.source]), len(x.origin)
-    hi = t.hi[:, x.target]
+    hi = t.hi[t.first_block[0] : t.first_block[-1], x.target]
     for name in ("last", "done", "settled", "recent", "history"):
         within(f"plastic/{k}/{name}", given[name], np.iinfo(np.int64).min, at)
     within(f"plastic/{k}/waiting", given["waiting"], 0, n - 1)
@@ -262,12 +293,12 @@ def _load_plastic(engine: "Engine", k: int, x: Plastic, given: dict[str, Any], a
     step, fired = given["fired_step"], given["fired"].astype(np.int64)
     alike(f"plastic/{k}/fired", step, fired)
     within(f"plastic/{k}/fired_step", step, at - x.lag, at - 1)
-    within(f"plastic/{k}/fired", fired, 0, x.n - 1)
+    within(f"plastic/{k}/fired", fired, 0, int(t.n[x.target]) - 1)
     for b, (ring, ends) in enumerate(zip(x.fired, x.fired_end, strict=True)):
-        mine = np.flatnonzero(np.searchsorted(hi, fired, side="right") == b)
+        mine = np.flatnonzero((fired >= x.first) & (np.searchsorted(hi, fired, side="right") == b))
         if mine.size > ring.size:
             raise FormatError(f"plastic/{k}/fired: must be at most {ring.size} spikes of a block; got {mine.size}.")
         mine = mine[np.argsort(step[mine], kind="stable")]
-        ring[: mine.size] = fired[mine]
+        ring[: mine.size] = fired[mine] - x.first
         steps = np.arange(at - x.lag - 1, at)
         ends[steps & (ends.size - 1)] = np.searchsorted(step[mine], steps, side="right")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kernels.cuda.jit import fetch
-from snn.state_clock import Places, check, load_synapses, synapses, within
+from snn.state_clock import Places, check, load_synapses, of_projection, synapses, within
 
 if TYPE_CHECKING:
     from kernels.cuda.engine import Engine
@@ -51,7 +51,7 @@ def load(engine: "Engine", at: int, given: dict[str, np.ndarray]) -> None:
     engine.put(x.state.noise, given["state/noise"])
     engine.put(x.state.ring, _places(engine).scatter(given["ring"], fetch(x.state.ring)))
     for k, plastic in enumerate(net.plastic):
-        part = {name[len(f"plastic/{k}/") :]: a for name, a in given.items() if name.startswith(f"plastic/{k}/")}
+        part = of_projection(given, k)
         for name in ("last", "done", "settled", "history"):
             within(f"plastic/{k}/{name}", part[name], np.iinfo(np.int64).min, at)
         for name in STATE:

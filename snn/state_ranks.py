@@ -21,6 +21,7 @@ FIRST = ("history", "post")  # of a plastic projection, by target
 LAST = ("seen", "swept", "recent", "trace", "signal_each", "observed", "late", "values", "sums")  # the target is last
 LISTS = ("slot", "target", "weight"), ("fired_step", "fired")
 SYNAPSES = ("weights", "variables")
+PAIRS = ("source", "target", "delay")  # of synapses that were rewired
 
 
 def check_owners(found: list[Any], sizes: np.ndarray) -> list[Own]:
@@ -46,8 +47,8 @@ def own_part(engine: "Engine", arrays: dict[str, np.ndarray], own: Own) -> dict[
     """Of the arrays that :func:`snn.state_clock.save` gave on this rank, what it holds."""
     out = {}
     for name, array in arrays.items():
-        place = _place(engine, name, array, own)
-        out[name] = array if place is None else place[0][place[1]]
+        numbers = None if name.startswith("plastic/") else _numbers_of(engine, name, array, own)
+        out[name] = array if numbers is None else array[..., numbers]
     return out | {f"plastic/{k}/counts": _counts(engine, k) for k in range(len(engine.net.plastic))}
 
 
@@ -62,12 +63,22 @@ def assemble(
     FormatError
         The files hold other arrays than this network has.
     """
-    out, plastic = save(engine, 0), range(len(engine.net.plastic))
+    out, plastic, t = save(engine, 0), range(len(engine.net.plastic)), engine.net.tables
+    mine = np.column_stack((t.lo[t.first_block[0]], t.hi[t.first_block[-1] - 1])).tolist()
     lists: dict[str, list[np.ndarray]] = {}
+    moved: dict[str, list[np.ndarray]] = {}  # synapses that were rewired
     here = [np.array(ranks.gather(_counts(engine, k))) for k in plastic]
-    there = [np.array([part.get(f"plastic/{k}/counts", h.sum(axis=0)) for part in parts()]) for k, h in enumerate(here)]
-    for k in plastic:
-        if here[k].shape[1:] != there[k].shape[1:] or np.any(here[k].sum(axis=0) != there[k].sum(axis=0)):
+    there: list[Any] = [[] for _ in plastic]
+    rewired = [False for _ in plastic]
+    for part in parts():
+        for k, h in enumerate(here):
+            rewired[k] |= bool(np.any(part.get(f"plastic/{k}/rewired", 0)))
+            there[k].append(part.get(f"plastic/{k}/counts", h.sum(axis=0)))
+            _same(f"plastic/{k}/counts", there[k][-1], h.dtype, h.shape[1:])
+    for k, h in enumerate(here):
+        there[k] = np.array(there[k])
+        axis = None if rewired[k] else 0
+        if np.any(h.sum(axis=axis) != there[k].sum(axis=axis)):
             raise FormatError(f"plastic/{k}/counts: the files hold other synapses than this network has.")
     counts = {f"plastic/{k}/counts" for k in plastic}
     for number, (own, part) in enumerate(zip(owners, parts(), strict=True)):
@@ -75,23 +86,33 @@ def assemble(
             raise FormatError(f"holds other arrays than this network has: {', '.join(set(part) - counts ^ set(out))}.")
         for name in part.keys() - counts:
             array, last = part[name], name.split("/")[-1]
-            if last in SYNAPSES and name.startswith("plastic"):
-                k = int(name.split("/")[1])
+            k = int(name.split("/")[1]) if name.startswith("plastic/") else -1
+            if k >= 0 and rewired[k] and last in SYNAPSES + PAIRS:
+                n = int(there[k][number].sum()) if last != "delay" or engine.net.learned[k].delay[0] == 0 else 0
+                _same(name, array, out[name].dtype, (*out[name].shape[:-1], n))
+                moved.setdefault(name, []).append(array)
+            elif k >= 0 and last in SYNAPSES:
                 to, at = _numbers(here[k], ranks.rank), _numbers(there[k], number)
-                mine, found = np.isin(to, at, assume_unique=True), np.isin(at, to, assume_unique=True)
+                own_of, found = np.isin(to, at, assume_unique=True), np.isin(at, to, assume_unique=True)
                 _same(name, array, out[name].dtype, (*out[name].shape[:-1], at.size))
-                out[name][..., mine] = array[..., found]
+                out[name][..., own_of] = array[..., found]
             elif name.startswith("queue/") or last in LISTS[1]:
                 lists.setdefault(name, []).append(array)
-            elif len(owners) == 1:
+            elif len(owners) == 1 and not name.startswith("plastic/"):  # whole, with what lies between populations
                 out[name] = array
-            elif (place := _place(engine, name, out[name], own)) is not None:
-                _same(name, array, out[name].dtype, place[0][place[1]].shape)
-                place[0][place[1]] = array
+            elif (there_of := _numbers_of(engine, name, out[name], own)) is not None:
+                _take(name, array, out[name], there_of, _numbers_of(engine, name, out[name], mine))
             elif number == 0:
                 out[name] = array
-            if last in ("source", "rewired") and ranks.size > 1 and np.any(array):
-                raise FormatError(f"{name}: connections were rewired, which ranks do not know. Resume in one process.")
+        for k in (k for k in plastic if rewired[k]):  # leave of this file what ends here
+            x = engine.net.plastic[k]
+            ends = (part[f"plastic/{k}/target"] >= x.first) & (part[f"plastic/{k}/target"] < x.first + x.n)
+            for name in (f"plastic/{k}/{last}" for last in SYNAPSES + PAIRS):
+                moved[name][-1] = moved[name][-1][..., ends[: moved[name][-1].shape[-1]]]
+    for k in (k for k in plastic if rewired[k]):
+        whole = {last: np.concatenate(moved[f"plastic/{k}/{last}"], axis=-1) for last in SYNAPSES + PAIRS}
+        order = np.lexsort((whole["target"], whole["source"]))
+        out |= {f"plastic/{k}/{last}": array[..., order[: array.shape[-1]]] for last, array in whole.items()}
     out |= {name: np.concatenate(found) for name, found in lists.items()}
     for prefix, names in [("queue/", LISTS[0]), *((f"plastic/{k}/", LISTS[1]) for k in plastic)]:
         order = np.argsort(out[prefix + names[0]], kind="stable")
@@ -107,37 +128,51 @@ def _same(name: str, array: np.ndarray, dtype: Any, shape: tuple[int, ...]) -> N
         raise FormatError(f"{name}: must be {dtype} {shape}; got {array.dtype} {array.shape}.")
 
 
-def _place(engine: "Engine", name: str, array: np.ndarray, own: Own) -> tuple[np.ndarray, Any] | None:
-    """(a view of ``array``, index in it) of the values of a rank's neurons; None where all ranks have the same."""
+def _numbers_of(engine: "Engine", name: str, array: np.ndarray, own: Own) -> np.ndarray | None:
+    """Which columns of an array with all neurons are those of ``own``, ascending; of a plastic projection's, which
+    targets. None where all ranks have the same."""
     t, field = engine.net.tables, name.split("/")[-1]
     if name == "ring":
         first = np.concatenate(([0], np.cumsum(t.n * t.receptors)))
         numbers = [
             first[p] + r * t.n[p] + np.arange(lo, hi) for p, (lo, hi) in enumerate(own) for r in range(t.receptors[p])
         ]
-        return array, (slice(None), np.concatenate([*numbers, np.empty(0, np.int64)]).astype(np.int64))
-    if name in ("state/f", "state/i"):
+    elif name in ("state/f", "state/i"):
         at = np.append(t.state_f if field == "f" else t.state_i, array.size)
         numbers = [
-            np.arange(at[p] + lo, at[p + 1], t.pad[p])[:, None] + np.arange(hi - lo) for p, (lo, hi) in enumerate(own)
+            (np.arange(at[p] + lo, at[p + 1], t.pad[p])[:, None] + np.arange(hi - lo)).ravel()
+            for p, (lo, hi) in enumerate(own)
         ]
-        return array, np.concatenate([*(x.ravel() for x in numbers), np.empty(0, np.int64)]).astype(np.int64)
-    if name == "state/noise":
+    elif name == "state/noise":
         inputs = engine.net.inputs
         numbers = []
         for p, (lo, hi) in enumerate(own):
             for k in range(inputs.first[p], inputs.first[p + 1]):
                 end = inputs.noise[k + 1] if k + 1 < inputs.noise.size else array.size
                 numbers.append(inputs.noise[k] + np.arange(lo, hi) if end > inputs.noise[k] else np.empty(0, np.int64))
-        return array, np.concatenate([*numbers, np.empty(0, np.int64)]).astype(np.int64)
-    if name.startswith("plastic/"):
-        x = engine.net.plastic[int(name.split("/")[1])]
-        lo, hi = own[x.target]
-        if field in FIRST:
-            return array, slice(lo, hi)
-        if field in LAST:
-            return array.reshape(-1, x.n), (slice(None), slice(lo, hi))
-    return None
+    elif name.startswith("plastic/") and field in FIRST + LAST:
+        numbers = [np.arange(*own[engine.net.plastic[int(name.split("/")[1])].target])]
+    else:
+        return None
+    return np.asarray(np.concatenate([*numbers, np.empty(0, np.int64)]), np.int64)
+
+
+def _take(name: str, given: np.ndarray, out: np.ndarray, there: np.ndarray, here: Any) -> None:
+    """Set those values of ``out`` that a file has; ``there``, ``here``: numbers of its columns and of this rank's."""
+    both = np.intersect1d(there, here, assume_unique=True)
+    if not both.size:
+        return
+    to = both
+    if name.startswith("plastic/"):  # with own targets alone; what is flat has targets last
+        to = both - here[0]
+        if name.endswith(FIRST):
+            _same(name, given, out.dtype, (there.size, *out.shape[1:]))
+            given, out = np.moveaxis(given, 0, -1), np.moveaxis(out, 0, -1)
+        else:
+            _same(name, given, out.dtype, (*out.shape[:-1], out.shape[-1] // here.size * there.size))
+            given, out = given.reshape(-1, there.size), out.reshape(-1, here.size)
+    _same(name, given, out.dtype, (*out.shape[:-1], there.size))
+    out[..., to] = given[..., np.searchsorted(there, both)]
 
 
 def _counts(engine: "Engine", k: int) -> np.ndarray:

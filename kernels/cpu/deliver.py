@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels.cpu.sync import element_pointer
-from kernels.jit import inner
+from kernels.jit import inlined, inner
 from kernels.layout import CHUNK_BITS
 
 BITS = np.uint64(CHUNK_BITS)
@@ -42,7 +42,7 @@ def prefetch(typing, array, index):  # type: ignore[no-untyped-def]
     return numba.types.void(array, index), generate
 
 
-@inner
+@inlined
 def prefetch_row(values, lo, hi, step):  # type: ignore[no-untyped-def]
     """Ask for values[lo:hi], ``step`` elements a cache line."""
     k = lo
@@ -51,34 +51,34 @@ def prefetch_row(values, lo, hi, step):  # type: ignore[no-untyped-def]
         k += step
 
 
-@inner
+@inlined
 def row_table(edges, group, block):  # type: ignore[no-untyped-def]
     """Where the rows of a group in a block begin."""
     return np.uint64(edges.at[group] + block * (edges.n_source[group] + 1))
 
 
-@inner
+@inlined
 def row_cc(ring, base, targets, weight, lo, hi):  # type: ignore[no-untyped-def]
     """Add ``weight`` for each target; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weight
 
 
-@inner
+@inlined
 def row_vc(ring, base, targets, weights, lo, hi):  # type: ignore[no-untyped-def]
     """Add each synapse's weight; base already points to the slot."""
     for k in range(lo, hi):
         ring[base + np.uint64(targets[k])] += weights[k]
 
 
-@inner
+@inlined
 def add_rows(ring, base, weights, a, b, c, d, n):  # type: ignore[no-untyped-def]
     """Add four rows of n weights from a, b, c, d on, in this order."""
     for k in range(n):
         ring[base + k] = ((ring[base + k] + weights[a + k]) + weights[b + k] + weights[c + k]) + weights[d + k]
 
 
-@inner
+@inlined
 def add_row(ring, base, weights, a, n):  # type: ignore[no-untyped-def]
     """Add a row of n weights from a on."""
     for k in range(n):
@@ -101,14 +101,14 @@ def add_bits(typing, number, at, bits, word):  # type: ignore[no-untyped-def]
     return numba.types.void(number, at, bits, word), generate
 
 
-@inner
+@inlined
 def row_bc(number, bits, word, words):  # type: ignore[no-untyped-def]
     """Count a spike for each target of a row of bits."""
     for k in range(words):
         add_bits(number, k << np.uint64(5), bits, word + k)
 
 
-@inner
+@inlined
 def add_numbers(ring, base, number, weight, n):  # type: ignore[no-untyped-def]
     """Add the numbers of spikes times ``weight`` to n accumulators from ``base`` on, and clear the numbers."""
     for k in range(n):
@@ -140,7 +140,7 @@ def add_lanes(typing, sums, at, weights, first):  # type: ignore[no-untyped-def]
     return numba.types.void(sums, at, weights, first), generate
 
 
-@inner
+@inlined
 def add_pixel(sums, at, weights, first, n):  # type: ignore[no-untyped-def]
     """Add n weights from ``first`` on to the sums from ``at`` on."""
     k = np.uint64(0)
@@ -152,7 +152,7 @@ def add_pixel(sums, at, weights, first, n):  # type: ignore[no-untyped-def]
         k += np.uint64(1)
 
 
-@inner
+@inlined
 def add_sums(ring, base, sums, lo, n, pixels, width):  # type: ignore[no-untyped-def]
     """Add to the n accumulators from ``base`` on, of targets from ``lo`` on, their sums; clear those of ``width``
     channels, of which a block may hold a part."""
@@ -178,7 +178,7 @@ def new_chunk(queue, block, slot, p):  # type: ignore[no-untyped-def]
     return np.uint64(chunk) << BITS
 
 
-@inner
+@inlined
 def row_cv(queue, block, targets, weight, delays, lo, hi, step, mask):  # type: ignore[no-untyped-def]
     """Queue ``weight`` for each target in the slot of its delay."""
     position, to, value = queue.position[block], queue.targets, queue.weights
@@ -192,7 +192,7 @@ def row_cv(queue, block, targets, weight, delays, lo, hi, step, mask):  # type: 
         position[slot] = p + np.uint64(1)
 
 
-@inner
+@inlined
 def row_vv(queue, block, targets, weights, delays, lo, hi, step, mask):  # type: ignore[no-untyped-def]
     """Queue each synapse's weight in the slot of its delay."""
     position, to, value = queue.position[block], queue.targets, queue.weights
@@ -250,12 +250,13 @@ def chunks_needed(places, edges, sync, half, block, steps):  # type: ignore[no-u
 
 _TEMPLATE = '''
 @inner
-def deliver(places, edges, ring, queue, sync, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block``."""
+def deliver(places, lists, k, {to}, spikes, counts, half, block, start, steps):
+    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+    edges = edges_of(lists, k)
     mask, queue_mask = np.uint64(places.ring_mask), np.uint64(places.queue_mask)
     stride = np.uint64(places.stride[block])
     origin = np.uint64(places.ring[block])
-    spikes, targets, rows = sync.spikes, edges.targets, edges.rows
+    targets, rows = edges.targets, edges.rows
     weights, delays = edges.weights, edges.delays
     n_blocks, n_populations = places.lo.shape
     for offset in range(steps):
@@ -265,11 +266,11 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
             if g0 == g1:
                 continue
             for b in range(n_blocks):
-                first = sync.counts[half, b, p, offset - 1] if offset > 0 else 0
-                last = sync.counts[half, b, p, offset]
+                first = counts[half, b, p, offset - 1] if offset > 0 else 0
+                last = counts[half, b, p, offset]
                 if first == last:
                     continue
-                where = places.spikes[b, p] + half * (sync.spikes.size // 2)
+                where = places.spikes[b, p] + half * (spikes.size // 2)
                 for j in range(np.uint64(where + first), np.uint64(where + last)):
                     i = np.uint64(spikes[j])
                     for g in range(g0, g1):
@@ -277,6 +278,13 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
                         lo, hi = np.uint64(rows[r]), np.uint64(rows[r + np.uint64(1)])
                         {ahead}
                         {call}
+'''
+_NEEDED = '''
+
+@inner
+def needed(places, lists, k, sync, half, block, steps):
+    """Most chunks that delivering the window's spikes can take."""
+    return chunks_needed(places, edges_of(lists, k), sync, half, block, steps)
 '''
 _AHEAD = """if j + np.uint64(2) < np.uint64(where + last):
                             prefetch(rows, r - i + np.uint64(spikes[j + np.uint64(2)]))
@@ -295,10 +303,11 @@ _CALLS = {
 
 _DENSE = '''
 @inner
-def deliver(places, edges, ring, queue, sync, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block``."""
+def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
+    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+    edges = edges_of(lists, k)
     mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
-    spikes, targets, rows, bits, number = sync.spikes, edges.targets, edges.rows, edges.bits, edges.number[block]
+    targets, rows, bits, number = edges.targets, edges.rows, edges.bits, edges.number[block]
     n_blocks, n_populations = places.lo.shape
     for offset in range(steps):
         for p in range(n_populations):
@@ -307,9 +316,9 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
                 base, words = np.uint64(edges.base[g, block]), np.uint64(words)
                 some = False
                 for b in range(n_blocks):
-                    where = places.spikes[b, p] + half * (sync.spikes.size // 2)
-                    first = np.uint64(where + (sync.counts[half, b, p, offset - 1] if offset > 0 else 0))
-                    last = np.uint64(where + sync.counts[half, b, p, offset])
+                    where = places.spikes[b, p] + half * (spikes.size // 2)
+                    first = np.uint64(where + (counts[half, b, p, offset - 1] if offset > 0 else 0))
+                    last = np.uint64(where + counts[half, b, p, offset])
                     some |= first < last
                     for j in range(first, last):
                         if j + np.uint64(2) < last:
@@ -327,10 +336,11 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
 
 _MATRIX = '''
 @inner
-def deliver(places, edges, ring, queue, sync, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block``."""
+def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
+    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+    edges = edges_of(lists, k)
     mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
-    spikes, weights, four = sync.spikes, edges.weights, np.uint64(4)
+    weights, four = edges.weights, np.uint64(4)
     n_blocks, n_populations = places.lo.shape
     for offset in range(steps):
         for p in range(n_populations):
@@ -339,9 +349,9 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
                 slot = (np.uint64(start + offset) + np.uint64(edges.delay[g])) & mask
                 to = origin + slot * stride + np.uint64(edges.base[g, block])
                 for b in range(n_blocks):
-                    where = places.spikes[b, p] + half * (sync.spikes.size // 2)
-                    j = np.uint64(where + (sync.counts[half, b, p, offset - 1] if offset > 0 else 0))
-                    last = np.uint64(where + sync.counts[half, b, p, offset])
+                    where = places.spikes[b, p] + half * (spikes.size // 2)
+                    j = np.uint64(where + (counts[half, b, p, offset - 1] if offset > 0 else 0))
+                    last = np.uint64(where + counts[half, b, p, offset])
                     while j + four <= last:
                         rows = (
                             first_weight + np.uint64(spikes[j]) * n,
@@ -358,10 +368,11 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
 
 _CONVOLUTION = '''
 @inner
-def deliver(places, edges, ring, queue, sync, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block``."""
+def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
+    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+    edges = edges_of(lists, k)
     mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
-    spikes, rows, to, place, weights = sync.spikes, edges.rows, edges.to, edges.place, edges.weights
+    rows, to, place, weights = edges.rows, edges.to, edges.place, edges.weights
     sums, one = edges.sums[block], np.uint64(1)
     n_blocks, n_populations = places.lo.shape
     for offset in range(steps):
@@ -375,9 +386,9 @@ def deliver(places, edges, ring, queue, sync, half, block, start, steps):
                 begin, end = lo // pixels_to, (lo + span - one) // pixels_to + one  # channels of the block
                 table, row, some = np.uint64(edges.at[g]), np.uint64(edges.places[g]) * theirs, False
                 for b in range(n_blocks):
-                    where = places.spikes[b, p] + half * (sync.spikes.size // 2)
-                    j = np.uint64(where + (sync.counts[half, b, p, offset - 1] if offset > 0 else 0))
-                    last = np.uint64(where + sync.counts[half, b, p, offset])
+                    where = places.spikes[b, p] + half * (spikes.size // 2)
+                    j = np.uint64(where + (counts[half, b, p, offset - 1] if offset > 0 else 0))
+                    last = np.uint64(where + counts[half, b, p, offset])
                     some |= j < last
                     while j < last:
                         channel = np.uint64(spikes[j]) // pixels
@@ -404,11 +415,12 @@ def names(kind: str) -> str:
         return "add_row, add_rows, row_table"
     if kind == "kc":
         return "add_pixel, add_sums"
-    return f"{'add_numbers, ' if kind == 'bc' else ''}prefetch, prefetch_row, row_{kind}, row_table"
+    more = {"b": "add_numbers, "}.get(kind[0], "") + {"v": "chunks_needed, "}.get(kind[1], "")
+    return f"{more}prefetch, prefetch_row, row_{kind}, row_table"
 
 
 def source(kind: str) -> str:
-    """Source text of ``deliver`` for a storage kind."""
+    """Source text of ``deliver`` for a storage kind; of ``enqueue`` and ``needed`` where events are queued."""
     if kind == "bc":
         return _DENSE
     if kind == "mc":
@@ -418,6 +430,7 @@ def source(kind: str) -> str:
     arrays = ["targets"] + ["weights"] * (kind[0] == "v")
     lines = [f"prefetch_row({a}, first_next, last_next, np.uint64(64 // {a}.itemsize))" for a in arrays]
     ahead = _AHEAD.format(ahead=("\n" + " " * 28).join(lines))
-    return _TEMPLATE.format(
-        call=_CALLS[kind], ahead=ahead if kind[1] == "c" else "# chunks_needed has asked for the row"
-    )
+    if kind[1] == "c":
+        return _TEMPLATE.format(to="ring", call=_CALLS[kind], ahead=ahead)
+    text = _TEMPLATE.format(to="queue", call=_CALLS[kind], ahead="# chunks_needed has asked for the row")
+    return text.replace("def deliver(", "def enqueue(") + _NEEDED

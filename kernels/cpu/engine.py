@@ -1,16 +1,32 @@
-"""The cpu engine: drives the generated module's ``advance`` on threads, a chunk of steps at a time."""
+"""The cpu engine: drives the compiled loop over steps on threads, a chunk of steps at a time."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 
 from kernels import codegen, packed
 from kernels.compiled import CompiledNetwork
+from kernels.cpu import advance as loop
 from kernels.cpu.exchange import pack, unpack
 from kernels.cpu.record import GROUP, spikes_of
-from kernels.layout import CHUNK_BITS, EXCHANGE, LINE, Convolutions, Edges, Queue, Sync, padded, zeros
+from kernels.entry import address, signature
+from kernels.layout import (
+    CHUNK_BITS,
+    EXCHANGE,
+    LINE,
+    Convolutions,
+    Edges,
+    Entries,
+    Places,
+    Queue,
+    Sync,
+    padded,
+    zeros,
+)
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -27,17 +43,22 @@ class Engine:
     def __init__(self, net: CompiledNetwork, comm: Any = None) -> None:
         tables, probes = net.tables, net.probes
         self.comm = comm
-        sources = [
-            codegen.learn_source(*rules, x.constants, e.delays.size > 0)
+        delivers = [codegen.deliver_source(kind) for kind in net.kinds]
+        learns = [
+            codegen.learn_source(*rules, x.constants, e.delay[0] == 0)
             for rules, x, e in zip(net.rules, net.plastic, net.learned, strict=True)
         ]
-        learns = [codegen.with_readers(*row) for row in zip(sources, net.learned, net.plastic, strict=True)]
-        different = dict(zip(learns, sources, strict=True))
-        self.module, self.code = codegen.build(net.variants, net.kinds, different, net.precision)
-        self.sweeps = [codegen.load(source).sweep for source in learns]
-        numbers = [list(different).index(source) for source in learns]
-        self.learned = packed.pack(list(zip(numbers, net.learned, net.plastic, strict=True)))
-        self.cached = codegen.compiled_before(self.module)
+        self.updates = [codegen.load(codegen.update_source(v, net.precision)) for v in net.variants]
+        self.delivers = [codegen.load(codegen.with_edges(*row)) for row in zip(delivers, net.edges, strict=True)]
+        self.learners = [
+            codegen.load(codegen.with_readers(*row)) for row in zip(learns, net.learned, net.plastic, strict=True)
+        ]
+        self.modules = list(dict.fromkeys([*self.updates, *self.delivers, *self.learners]))
+        self.code = codegen.name_of("\n".join([*(m.__name__ for m in self.updates), *delivers, *learns]))
+        self.lists = packed.pack([(0, edges) for edges in net.edges])
+        self.pack(net)
+        parts = [(self.updates, "update"), (self.delivers, "*"), (self.learners, "learn"), ([loop], "advance")]
+        self.cached = all(codegen.compiled_before(m, name) for modules, name in parts for m in modules)
         self.net, self.tables = net, tables
         self.threads = tables.first_block.size - 1
         blocks, populations = tables.lo.shape
@@ -69,6 +90,34 @@ class Engine:
         self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
         if comm is not None:
             self.sent, self.received = np.empty((2, tables.spike_capacity + comm.size), np.uint32)
+
+    @cached_property
+    def entries(self) -> Entries:
+        """Addresses of the network's own functions, which are compiled for it."""
+        net, sync, places = self.net, self.sync, Places(*(getattr(self.tables, name) for name in Places._fields))
+        state, ring, flags, queue = net.state, net.state.ring, sync.flags[0], self.queues[0]
+
+        def each(modules: list[Any], name: str, *arguments: Any, result: Any = numba.types.none) -> np.ndarray:
+            """Addresses in modules that have the function, else 0; nothing if none has."""
+            known, some = signature(*arguments, result=result), [getattr(module, name, None) for module in modules]
+            found = [0 if function is None else address(function, known) for function in some]
+            return np.array(found if any(found) else [], np.int64)
+
+        spikes = sync.spikes, sync.counts
+        neurons = state.f, state.i, ring, state.current, state.words, net.constants, flags
+        return Entries(
+            update=each(self.updates, "update", *[0] * 11, *neurons),
+            deliver=each(self.delivers, "deliver", places, self.lists, 0, ring, *spikes, 0, 0, 0, 0),
+            enqueue=each(self.delivers, "enqueue", places, self.lists, 0, queue, *spikes, 0, 0, 0, 0),
+            needed=each(self.delivers, "needed", places, self.lists, 0, sync, 0, 0, 0, result=numba.types.int64),
+            visit=each(self.learners, "visit", self.tables, self.learned, 0, ring, *[0] * 6),
+            learn=each(self.learners, "learn", self.tables, self.learned, 0, ring, sync, *[0] * 5),
+            watch=each(self.learners, "watch", self.learned, 0, 0, state.f, flags, 0, 0, 0),
+        )
+
+    def pack(self, net: CompiledNetwork) -> None:
+        """Tell the compiled loop where the plastic projections of ``net`` lie; after arrays of theirs were replaced."""
+        self.learned = packed.pack([(0, *row) for row in zip(net.learned, net.plastic, strict=True)])
 
     def queue(self, edges: Sequence[Edges | Convolutions], chunks: int = 64) -> Queue:
         """An empty queue of one thread."""
@@ -104,10 +153,11 @@ class Engine:
 
     def _run(self, thread: int, resumed: bool, shared: tuple[Any, ...]) -> int:
         """``advance`` on one thread, with a larger queue as often as it asks for one."""
-        advance: Any = self.module.advance
         try:
             while True:
-                reached = advance(thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed)
+                reached = loop.advance(
+                    thread, *shared, self.queues[thread], self.probes, self.sync, *self.scratch, resumed
+                )
                 if reached >= 0 or reached == EXCHANGE:
                     return int(reached)
                 self.grow(thread)
@@ -154,7 +204,8 @@ class Engine:
         They are then as of their last event, or of ``step`` itself where ``settle``.
         """
         for block in range(self.tables.first_block[0], self.tables.first_block[-1]):
-            self.sweeps[number](self.tables, self.learned, number, self.net.state.ring, block, step, int(settle))
+            ring, visitor = self.net.state.ring, int(self.entries.visit[number])
+            self.learners[number].sweep(self.tables, self.learned, number, ring, block, step, int(settle), visitor)
 
     def weights(self, number: int, step: int) -> np.ndarray:
         """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
@@ -173,11 +224,12 @@ class Engine:
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """Set the modulator of plastic projection ``number`` at ``step``, the next one; an array: for each target."""
         x = self.net.plastic[number]
-        if np.ndim(value) or np.any(x.signal_each != 1.0) or self.net.rules[number][0].observer:
+        each = isinstance(value, np.ndarray)  # one a target
+        if each or x.signal_set[1] or self.net.rules[number][0].observer:
             self.sweep(number, step - 1)  # what has been before the step takes the old value
-            x.signal_each[0] = value if np.ndim(value) else 1.0
-            x.signal_set[0] = step
-        x.signal_now[:, 0] = 1.0 if np.ndim(value) else value
+            x.signal_each[0] = value[x.first : x.first + x.n] if isinstance(value, np.ndarray) else 1.0
+            x.signal_set[:] = step, int(each and np.any(value != 1.0))
+        x.signal_now[:, 0] = 1.0 if each else value
         x.signal_jumps[:, step & (x.signal_jumps.shape[1] - 1)] = 0
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
@@ -192,7 +244,7 @@ class Engine:
         self.sync.stop[0] = -1
         self.sync.record_size[0] = 0
         shared: tuple[Any, ...] = (
-            start, stop, net.tables, net.constants, net.state, net.inputs, tuple(net.edges), self.learned,
+            start, stop, net.tables, net.constants, net.state, net.inputs, self.entries, self.lists, self.learned,
         )  # fmt: skip
         reached = self._run_all(False, shared)
         while reached == EXCHANGE:

@@ -32,10 +32,10 @@ RECENT = {recent}
 @inner
 def note(tables, plastic, sync, half, block, steps, start):
     """Move the traces of the block's targets through the window, put its spikes on their way, note the modulator's."""
-    p = plastic.target
-    trace, fired, fired_end = plastic.trace, plastic.fired[block], plastic.fired_end[block]
+    p, own = plastic.target, block - tables.first_block[0]
+    trace, fired, fired_end = plastic.trace, plastic.fired[own], plastic.fired_end[own]
     n, slots = plastic.n, plastic.slots
-    lo, hi = tables.lo[block, p], tables.hi[block, p]
+    lo, hi = tables.lo[block, p] - plastic.first, tables.hi[block, p] - plastic.first
     where = tables.spikes[block, p] + half * (sync.spikes.size // 2)
     head = fired_end[(start - 1) & (fired_end.size - 1)]
     first = 0
@@ -45,7 +45,7 @@ def note(tables, plastic, sync, half, block, steps, start):
         now, then = (step & (slots - 1)) * n, ((step + 1) & (slots - 1)) * n
 {decay_post}
         for x in range(where + first, where + end):
-            j = np.int64(sync.spikes[x])
+            j = np.int64(sync.spikes[x]) - plastic.first
             fired[head & np.uint64(fired.size - 1)] = j
             head += np.uint64(1)
 {jump_post}
@@ -60,7 +60,8 @@ def see(tables, plastic, block, step):
     recent, history, h = plastic.recent, plastic.history, step - plastic.lag
     mask = history.shape[1] - 1
     limit = mask - plastic.longest - 2 * tables.window
-    fired, fired_end = plastic.fired[block], plastic.fired_end[block]
+    own = block - tables.first_block[0]
+    fired, fired_end = plastic.fired[own], plastic.fired_end[own]
     first, end = fired_end[(h - 1) & (fired_end.size - 1)], fired_end[h & (fired_end.size - 1)]
     due = False
     for s in range(first, end):
@@ -81,34 +82,35 @@ _NOTE_SIGNAL = """
         for b in range(tables.lo.shape[0]):
             jumps += sync.counts[half, b, p, offset] - (sync.counts[half, b, p, offset - 1] if offset > 0 else 0)
         at = (start + offset + plastic.signal_delay) & (plastic.signal_jumps.shape[1] - 1)
-        plastic.signal_jumps[block, at] = jumps
+        plastic.signal_jumps[own, at] = jumps
 """
 _MOVE_SIGNAL = """
         at, place = step & (plastic.signal_value.shape[1] - 1), step & (plastic.signal_jumps.shape[1] - 1)
-        value = plastic.signal_now[block, 0] + plastic.signal_jump * plastic.signal_jumps[block, place]
-        plastic.signal_jumps[block, place] = 0
-        plastic.signal_value[block, at] = value
-        plastic.signal_sum[block, at] = plastic.signal_now[block, 1]
+        value = plastic.signal_now[own, 0] + plastic.signal_jump * plastic.signal_jumps[own, place]
+        plastic.signal_jumps[own, place] = 0
+        plastic.signal_value[own, at] = value
+        plastic.signal_sum[own, at] = plastic.signal_now[own, 1]
         if (step & (plastic.epoch - 1) == 0) | (step == plastic.signal_set[0]):
-            bring_all_up(tables, edges, plastic, ring, block, step, np.int64(1))
-            for j in range(tables.lo[block, plastic.target], tables.hi[block, plastic.target]):
+            bring_all_up(tables, learned, k, ring, block, step, np.int64(1), visitor)
+            p = plastic.target
+            for j in range(tables.lo[block, p] - plastic.first, tables.hi[block, p] - plastic.first):
                 plastic.signal_each[1, j] = plastic.signal_each[0, j]
         if step & (plastic.epoch - 1) == 0:
-            plastic.signal_sum[block, at] = plastic.signal_now[block, 1] = 0.0
-        plastic.signal_now[block, 0] = value * plastic.signal_factor
-        plastic.signal_now[block, 1] += value * {discount} * plastic.signal_gain
+            plastic.signal_sum[own, at] = plastic.signal_now[own, 1] = 0.0
+        plastic.signal_now[own, 0] = value * plastic.signal_factor
+        plastic.signal_now[own, 1] += value * {discount} * plastic.signal_gain
 """
 _END_EPOCH = """
         if step & (plastic.epoch - 1) == 0:
-            bring_all_up(tables, edges, plastic, ring, block, step, np.int64(1))
+            bring_all_up(tables, learned, k, ring, block, step, np.int64(1), visitor)
 """
 _BRING_UP = '''
 @inlined
 def bring_up(plastic, edges, row, block, first, n, until, fire, settle):
     """Replay what synapses ``first`` to ``first + n`` of a row have yet to see up to step ``until``.
 
-    ``settle``: they are then as of ``until``, else as of the last event that they have seen. ``fire``: the source's
-    spike arrives at ``until``.
+    ``block``: of those of this process. ``settle``: synapses are then as of ``until``, else as of the last event that
+    they have seen. ``fire``: the source's spike arrives at ``until``.
     """
 {rule_constants}
     history, decay, variables, work = plastic.history, plastic.decay, plastic.variables, plastic.work[block]
@@ -222,36 +224,39 @@ _GATHER = """
 """
 _REST = '''
 @inner
-def visit(tables, edges, plastic, ring, spikes, mask, block, first, end, step, fire, settle):
+def visit(tables, learned, projection, ring, block, first, end, step, fire, settle):
     """Bring rows of ``block`` up to date at ``step``; where ``fire``, deliver their sources' spikes of that step.
 
-    The rows are those of the sources spikes[first & mask], .., spikes[(end - 1) & mask] where ``fire``, else of sources
-    ``first`` to ``end``. ``settle``: as for bring_up. One function with one call of each part, because compilers copy a
-    function into each place that calls it; ``fire`` and ``settle`` are numbers, for which Numba makes no variants.
+    The rows are those of waiting spikes ``first`` to ``end`` where ``fire``, else of sources ``first`` to ``end``.
+    ``settle``: as for bring_up. One function with one call of each part, because compilers copy a function into each
+    place that calls it; the others call it at its address, ``visitor``.
     """
+    edges, plastic = edges_of(learned, projection), plastic_of(learned, projection)
     slots, stride, base = tables.ring_mask, tables.stride[block], tables.ring[block]
     targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
     piece, delay = np.uint64(plastic.lists.shape[2]), edges.delay[0] - axonal
     decay = plastic.decay
     last_entry = decay.shape[1] - 1
-    n = tables.n[plastic.source]
+    n, own = tables.n[plastic.source], block - tables.first_block[0]
+    spikes = plastic.waiting[own]
+    mask = np.uint64(spikes.size - 1)
     at = edges.at[0] + block * (n + 1)
-    for s in range(first, end):
+    for s in range(np.uint64(first), np.uint64(end)):
         i = np.int64(spikes[s & mask] if fire > 0 else s)
-        if fire > 0 and s + np.uint64(1) < end:
+        if fire > 0 and s + np.uint64(1) < np.uint64(end):
             then = at + np.int64(spikes[(s + np.uint64(1)) & mask])
             lo, hi = np.uint64(edges.rows[then]), np.uint64(edges.rows[then + 1])
             prefetch_row(targets, lo, hi, np.uint64(64 // targets.itemsize))
             prefetch_row(weights, lo, hi, np.uint64(64 // weights.itemsize))
 {prefetch_delays}
-        row = block * n + i
+        row = own * n + i
         since = step - plastic.last[row]
 {short}
         lo, hi = np.uint64(edges.rows[at + i]), np.uint64(edges.rows[at + i + 1])
         while lo < hi:
             size = min(piece, hi - lo)
             if plastic.learning[0] > 0:
-                bring_up(plastic, edges, row, block, lo, size, step, fire, settle)
+                bring_up(plastic, edges, row, own, lo, size, step, fire, settle)
             if fire > 0:
                 for k in range(lo, lo + size):
                     d = {delay}
@@ -264,29 +269,29 @@ def visit(tables, edges, plastic, ring, spikes, mask, block, first, end, step, f
 
 
 @inner
-def bring_all_up(tables, edges, plastic, ring, block, until, settle):
+def bring_all_up(tables, learned, k, ring, block, until, settle, visitor):
     """Bring all synapses of ``block`` up to date at step ``until``; ``settle``: as for bring_up."""
-    p = plastic.target
-    n, spikes = np.uint64(tables.n[plastic.source]), plastic.waiting[block]
-    visit(tables, edges, plastic, ring, spikes, ~np.uint64(0), block, np.uint64(0), n, until, np.int64(0), settle)
-    for j in range(tables.lo[block, p], tables.hi[block, p]):
+    plastic = plastic_of(learned, k)
+    p, own = plastic.target, block - tables.first_block[0]
+    call(visitor, tables, learned, k, ring, block, 0, tables.n[plastic.source], until, 0, settle)
+    for j in range(tables.lo[block, p] - plastic.first, tables.hi[block, p] - plastic.first):
         plastic.swept[j] = plastic.seen[j]
     if settle > 0:
-        plastic.settled[block] = until
+        plastic.settled[own] = until
 
 
 @kernel
-def sweep(tables, learned, k, ring, block, until, settle):
-    """As bring_all_up, for projection ``k``."""
-    bring_all_up(tables, edges_of(learned, k), plastic_of(learned, k), ring, block, until, settle)
+def sweep(tables, learned, k, ring, block, until, settle, visitor):
+    """As bring_all_up, called from Python."""
+    bring_all_up(tables, learned, k, ring, block, until, settle, visitor)
 
 
 @inner
-def learn(tables, learned, k, ring, sync, half, block, start, steps):
+def learn(tables, learned, k, ring, sync, half, block, start, steps, visitor):
     """Deliver the window's spikes to ``block`` through the synapses of plastic projection ``k``."""
-    edges, plastic = edges_of(learned, k), plastic_of(learned, k)
-    p, axonal, blocks = plastic.source, plastic.axonal, tables.lo.shape[0]
-    waiting, waiting_end = plastic.waiting[block], plastic.waiting_end[block]
+    plastic = plastic_of(learned, k)
+    p, axonal, blocks, own = plastic.source, plastic.axonal, tables.lo.shape[0], block - tables.first_block[0]
+    waiting, waiting_end = plastic.waiting[own], plastic.waiting_end[own]
     mask, end_mask = np.uint64(waiting.size - 1), waiting_end.size - 1
     for offset in range(steps):
         step = start + offset
@@ -304,11 +309,23 @@ def learn(tables, learned, k, ring, sync, half, block, start, steps):
 {move_signal}
         if step >= axonal:
             first, end = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
-            visit(tables, edges, plastic, ring, waiting, mask, block, first, end, step, np.int64(1), np.int64(1))
+            call(visitor, tables, learned, k, ring, block, first, end, step, 1, 1)
     # the window's own events are seen later: no delay is shorter than a window
     note(tables, plastic, sync, half, block, steps, start)
     if due:
-        bring_all_up(tables, edges, plastic, ring, block, start + steps - 1, np.int64(0))
+        bring_all_up(tables, learned, k, ring, block, start + steps - 1, np.int64(0), visitor)
+'''
+_OBSERVE = '''
+
+@inner
+def watch(learned, k, p, f, flags, lo, m, step):
+    """Note what plastic projection ``k`` observes of neurons lo .. lo + m - 1 of population ``p``, if its target."""
+    x = plastic_of(learned, k)
+    if x.target == p:
+        observe(
+            x.reads, x.observed, x.late, x.values, x.sums, x.sums_epoch, x.decay, x.constants, f, flags, x.n, x.span,
+            x.dt, lo - x.first, m, step
+        )
 '''
 RECENT = 8  # newest spikes of a target that are kept by age, and one more to tell when the oldest's predecessor was
 
@@ -324,7 +341,9 @@ STATIC = RuleSpec(
 
 
 def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str:
-    """Source text of ``learn`` and ``sweep`` for a rule whose functions are called on_pre, on_post, flow and on_spike.
+    """Source text of ``learn``, ``sweep`` and, of an observer, ``watch`` for a rule.
+
+    Its functions are called on_pre, on_post, flow and on_spike.
 
     ``drawn``: synapses have delays of their own. The rule's names get a prefix, so that they cannot meet those of the
     template.
@@ -396,7 +415,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     )  # fmt: skip
     settle = _SETTLE.format(**texts, noted=lines(12, noted("settle")), flow=call("flow", local)) if spec.flow else ""
     gather = _GATHER.format(**texts, note=lines(12, note("on_pre"))) if note("on_pre") else ""
-    template = _NOTE + "{observe}" + _BRING_UP + _REST
+    template = _NOTE + "{observe}" + _BRING_UP + _REST + (_OBSERVE if observer else "")
     return template.format(
         **texts,
         observe=observe_source(spec),

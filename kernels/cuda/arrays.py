@@ -1,5 +1,6 @@
 """From a compiled network to the arrays and the module of the cuda engine; nothing here needs a device."""
 
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ from kernels.compiled import CompiledNetwork
 from kernels.cpu.learn import STATIC
 from kernels.cuda import generate, learn
 from kernels.cuda.connect import drawn_bytes, largest_weight
-from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, plan, synapses
+from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, part, plan, synapses
 from kernels.errors import BackendUnavailable
 from kernels.layout import Array, Constants, Edges, Inputs, Probes, State, Tables
+from kernels.packed import form, pack
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -52,19 +54,26 @@ class Arrays(NamedTuple):
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``; given spikes are in their
         slots up to step ``given``."""
         x, end = self, min(start + self.plan.window, stop)
-        pairs = [learn.used(*rule, a, b) for rule, a, b in zip(_rules(net), x.learned, x.synapses, strict=True)]
-        learned_, states = tuple(part for pair in pairs for part in pair), tuple(state for state, _ in pairs)
         neurons = (x.plan, x.tables, x.constants, x.state, x.inputs, x.probes, x.out)
         found = {
-            "advance": (start, stop, given, *neurons, *x.edges, *learned_),
+            "advance": (start, stop, given, *neurons, *x.edges),
             "begin_launch": (given, start + x.plan.window, x.plan, x.tables, x.inputs, x.state),
-            "neurons_launch": (start, start, end, 0, *neurons, *states),
-            "deliver_launch": (start, end, 0, x.plan, x.tables, x.state, x.inputs, x.out, *x.edges, *learned_),
+            "neurons_launch": (start, start, end, 0, *neurons),
+            "deliver_launch": (start, end, 0, x.plan, x.tables, x.state, x.inputs, x.out, *x.edges),
         }
-        for n, pair in enumerate(pairs):
-            found[f"sweep_launch_{n}"] = (x.plan, x.tables, *pair, start, 0, 0)
-            found[f"swept_launch_{n}"] = (*pair, x.out, start, 0, 0)
+        if x.learned:
+            found["sweep_launch"] = (x.plan, x.tables, 0, start, 0, 0)
+            found["swept_launch"] = (x.plan, 0, x.out, start, 0, 0)
         return found
+
+    def addressed(self, net: CompiledNetwork, address: Callable[[Any], int]) -> "Arrays":
+        """The same with ``plan.learned`` on the host; an array is at its ``address``."""
+        different, numbers = rules(net)
+        rows: list[tuple[Any, ...]] = []
+        for number, *values in zip(numbers, self.learned, self.synapses, strict=True):
+            kept = zip(values, learn.fields(different[number]), strict=True)
+            rows.append((number, *(part(type(x), names)(*(getattr(x, f) for f in names)) for x, names in kept)))
+        return self._replace(plan=self.plan._replace(learned=pack(rows, address)))
 
 
 def _nbytes(value: Any) -> int:
@@ -86,13 +95,6 @@ def memory_plan(net: CompiledNetwork, x: Arrays) -> dict[str, int]:
     return {what: n for what, n in plan.items() if n}
 
 
-def argument_bytes(value: Any) -> int:
-    """Bytes of a kernel's arguments: Numba passes an array as five numbers, its shape and its strides."""
-    if isinstance(value, np.ndarray):
-        return 8 * (5 + 2 * value.ndim)
-    return sum(map(argument_bytes, value)) if isinstance(value, tuple) else 8
-
-
 def chunk_steps(net: CompiledNetwork) -> int:
     """Most steps of a launch, so that samples fit their buffer."""
     probes = net.probes
@@ -108,12 +110,12 @@ def arrays(net: CompiledNetwork, width: int, deterministic: bool) -> Arrays:
     ring = np.zeros(int(np.sum(tables.stride)) * slots, np.int64 if deterministic else net.state.ring.dtype)
     samples = np.diff(probes.first) * (chunk_steps(net) // np.maximum(probes.every, 1) + 1)
     at = np.concatenate(([0], np.cumsum(samples))).astype(np.int64)
-    return Arrays(
+    host = Arrays(
         plan=plan_, tables=tables, constants=net.constants,
         state=net.state._replace(ring=ring, current=np.empty(0), words=np.empty(0)),
         inputs=merged(net.inputs, plan_.sources), probes=probes._replace(at=at[:-1].copy(), samples=np.zeros(at[-1])),
         out=Out(
-            counts=np.zeros(4 + len(net.rules), np.int64), spikes=np.zeros((2, capacity, 4), np.int32),
+            counts=np.zeros(learn.FLAGS + 2 * len(net.rules), np.int64), spikes=np.zeros((2, capacity, 4), np.int32),
             record_step=np.zeros(ROOM + capacity, np.int32), record_id=np.zeros(ROOM + capacity, np.uint32),
         ),
         edges=tuple(edges._replace(number=np.empty((0, 0))) for edges in net.edges),
@@ -121,15 +123,21 @@ def arrays(net: CompiledNetwork, width: int, deterministic: bool) -> Arrays:
         synapses=tuple(synapses(e) for e in net.learned),
         spare=(np.zeros(ROOM + capacity, np.int32), np.zeros(ROOM + capacity, np.uint32), np.zeros(at[-1])),
     )  # fmt: skip
+    return host.addressed(net, lambda array: 0)  # nothing has its place yet
 
 
 def module(net: CompiledNetwork, deterministic: bool, more: str = "") -> ModuleType:
     """The generated module with the kernels of a network, and ``more`` source after them."""
-    return codegen.load(generate.source(net.variants, net.kinds, _rules(net), net.precision, deterministic) + more)
+    return codegen.load(generate.source(net.variants, net.kinds, rules(net)[0], net.precision, deterministic) + more)
 
 
-def _rules(net: CompiledNetwork) -> list[generate.Rule]:
-    return [(*rule, e.delays.size > 0) for rule, e in zip(net.rules, net.learned, strict=True)]
+def rules(net: CompiledNetwork) -> tuple[list[learn.Rule], list[int]]:
+    """The different rules of a network, and the number of each plastic projection's."""
+    each = [learn.Rule(*rule, e.delays.size > 0, form(learned(x, int(e.n_source[0]))), form(synapses(e)))
+            for rule, x, e in zip(net.rules, net.plastic, net.learned, strict=True)]  # fmt: skip
+    texts = [learn.source(0, rule) for rule in each]
+    different = list(dict.fromkeys(texts))
+    return [each[texts.index(text)] for text in different], [different.index(text) for text in texts]
 
 
 def _unit(net: CompiledNetwork) -> float:

@@ -8,16 +8,15 @@ from numba import cuda
 
 from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
-from kernels.cuda.arrays import ROOM, Arrays, argument_bytes, arrays, chunk_steps, memory_plan, module
+from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
-from kernels.cuda.jit import SIMULATED, fetch, free_bytes, named_errors, select, send, stream
+from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, select, send, stream
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
 BLOCK = 256  # threads
 PIECES = 4  # launches of an advance
 BLOCKS_PER_MULTIPROCESSOR = 2
-ARGUMENT_BYTES = 32_764  # of a kernel, from compute capability 7.0 and CUDA 12.1 on
 
 
 class Engine:
@@ -41,13 +40,13 @@ class Engine:
         _refuse(net)
         select(number)
         self.module = module(net, deterministic)
+        self.modules = [self.module]
         self.code = self.module.__name__
         self.cached = True  # numba-cuda keeps no kernel on disk that links the runtime; nothing to announce
         self.net, self.tables, self.chunk, self.given = net, net.tables, chunk_steps(net), 0
         host = arrays(net, launch[2] if launch else 4 if SIMULATED else 32, deterministic)
         self.window, self.memory = host.plan.window, memory_plan(net, host)
         _check_memory(self.memory, say)
-        _check_arguments(net, host)
         with named_errors():
             self.arrays: Arrays = self._sent(host)
         self.samples_at = host.probes.at.tolist()
@@ -68,7 +67,8 @@ class Engine:
             edges.append(Draw(net, host.edges[k], net.kinds[k], what).build())
         net.n_edges += sum(int(edges[k].targets.shape[0]) for k in drawn)
         net.n_edges -= sum(round(d.expected) for what in drawn.values() for d in what)
-        return sent._replace(edges=tuple(edges))
+        sent = sent._replace(edges=tuple(edges)).addressed(net, address)
+        return sent._replace(plan=sent.plan._replace(learned=send(sent.plan.learned)))
 
     def _blocks(self) -> int:
         """Blocks of a launch: a few a multiprocessor; of a cooperative one, no more than can run at once."""
@@ -77,8 +77,8 @@ class Engine:
         wanted = BLOCKS_PER_MULTIPROCESSOR * int(cuda.get_current_device().MULTIPROCESSOR_COUNT)
         if not self.cooperative:
             return wanted
-        kernel = next(iter(self.module.advance.overloads.values()))
-        return min(wanted, int(kernel.max_cooperative_grid_blocks(self.threads)))
+        compiled = self.module.advance.overloads.values()  # for other networks with the same code too
+        return min(wanted, *(int(kernel.max_cooperative_grid_blocks(self.threads)) for kernel in compiled))
 
     def arguments(self, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
@@ -153,7 +153,7 @@ class Engine:
             begin, half = end, 1 - half
             counts = fetch(self.arrays.out.counts)
             for n in range(len(self.net.rules)):
-                if counts[learn.due(n)] > 0:
+                if counts[learn.due(n)].any():
                     self._sweep(n, begin - 1, 0, 0)
         counts[REACHED] = begin
         self.put(self.arrays.out.counts, counts)
@@ -162,8 +162,8 @@ class Engine:
         """Bring the synapses of plastic projection ``n`` up to date, in two launches."""
         config = (self.blocks, self.threads)
         given = self.arguments(0, 0)
-        getattr(self.module, f"sweep_launch_{n}")[config](*given[f"sweep_launch_{n}"][:-3], until, settle, epoch)
-        getattr(self.module, f"swept_launch_{n}")[config](*given[f"swept_launch_{n}"][:-3], until, settle, epoch)
+        self.module.sweep_launch[config](*given["sweep_launch"][:2], n, until, settle, epoch)
+        self.module.swept_launch[config](self.arrays.plan, n, self.arrays.out, until, settle, epoch)
 
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """As kernels.cpu.engine; then the host may change the projection's arrays, up to the next :meth:`advance`."""
@@ -265,16 +265,6 @@ def _check_memory(plan: dict[str, int], say: Callable[[str], None]) -> None:
         raise BackendUnavailable(
             f'backend="cuda": the network needs {needed:,} bytes of device memory; {free:,} are free ({parts} MiB). '
             'Use a smaller network, constant weights and delays, precision="float32", or backend="cpu".'
-        )
-
-
-def _check_arguments(net: CompiledNetwork, host: Arrays) -> None:
-    """Raise BackendUnavailable where the kernels would take more arguments than a device has room for."""
-    needed = argument_bytes(host.arguments(net, 0, 0, 1)["advance"])
-    if needed > ARGUMENT_BYTES and not SIMULATED:
-        raise BackendUnavailable(
-            f'backend="cuda": {len(host.learned)} plastic projections make {needed} bytes of kernel arguments; a '
-            f'device takes {ARGUMENT_BYTES}. Use fewer, or backend="cpu".'
         )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numba import cuda
 
 from kernels.compiled import CompiledNetwork
-from kernels.cpu.infer import Batch, Found, Layout, typed_batch, typed_rule
+from kernels.cpu.infer import Batch, Found, Layout, currents, typed_rule
 from kernels.cuda.arrays import Arrays, arrays, module
 from kernels.cuda.jit import SIMULATED, fetch, free_bytes, named_errors, select, send
 from kernels.decide import Rule, memory_size
@@ -160,7 +160,7 @@ def events(batch: Batch, dtype: Any) -> Events:
     place = np.stack((sample, batch.step[: sample.size], batch.id[: sample.size].astype(np.int64)))
     found, number = np.unique(place, axis=1, return_counts=True)
     first = np.searchsorted(found[0], np.arange(batch.first.size)).astype(np.int64)
-    return Events(batch.currents, first, found[1].copy(), found[2].astype(np.int32), number.astype(dtype))
+    return Events(currents(batch), first, found[1].copy(), found[2].astype(np.int32), number.astype(dtype))
 
 
 def kernels(net: CompiledNetwork) -> ModuleType:
@@ -248,7 +248,7 @@ class Inference:
     ) -> list[np.ndarray]:
         """The fields of Found of some samples, in one launch."""
         n, dtype = piece.stop - piece.start, self.net.inputs.event_weight.dtype
-        batch, found = events(typed_batch(encode(piece)), dtype), send(Found.empty(n, rows, layout.classes))
+        batch, found = events(encode(piece), dtype), send(Found.empty(n, rows, layout.classes))
         config = min(self.slots, n), WARP if SIMULATED else THREADS
         own = send(work(self.net, self.slots, layout, rule))
         given = arguments(n, send(batch), send(layout), send(rule), found, own, x)

@@ -1,7 +1,10 @@
 """numba.cuda as the engine uses it: functions for the device, which device is there, and why there is none."""
 
+import ctypes
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import FunctionType
 from typing import Any
 
@@ -9,6 +12,7 @@ import numpy as np
 from numba import cuda
 from numba.core import config
 
+from kernels import packed
 from kernels.errors import BackendUnavailable
 
 SIMULATED = bool(config.ENABLE_CUDASIM)  # NUMBA_ENABLE_CUDASIM=1: kernels run as Python threads, for tests
@@ -102,6 +106,34 @@ def fetch(array: Any, n: int | None = None, stream: Any = 0) -> Any:
 def empty(shape: int | tuple[int, ...], dtype: Any) -> Any:
     """A device array whose numbers mean nothing yet."""
     return np.empty(shape, dtype) if SIMULATED else cuda.device_array(shape, dtype)
+
+
+def address(array: Any) -> int:
+    """Where the elements of a device array lie."""
+    return int(array.ctypes.data if SIMULATED else array.__cuda_array_interface__["data"][0] or 0)
+
+
+def reader(cls: type, text: str, at: int) -> Any:
+    """As kernels.packed.reader, for kernels."""
+    if not SIMULATED:
+        return packed.reader(cls, text, at)
+    view = cache(lambda row: _view(cls, text, np.frombuffer(row, np.int64)[at:].tolist()))
+    return lambda table, row: view(table[row].tobytes())
+
+
+def _view(cls: type, text: str, words: list[int]) -> Any:
+    """The tuple of which ``words`` are addresses, shapes and numbers."""
+    given, values = iter(words), list[Any]()
+    for kind in text.split():
+        dtype, array, ndim = kind.partition(":")
+        word = next(given)
+        if array:
+            shape = [next(given) for _ in range(int(ndim))]
+            memory: Any = (ctypes.c_char * (math.prod(shape) * np.dtype(dtype).itemsize)).from_address(word)
+            values.append(np.ndarray(shape, dtype, memory))
+        else:
+            values.append(np.int64(word).view(np.float64) if kind == "f" else word)
+    return cls(*values)
 
 
 def free_bytes() -> int | None:

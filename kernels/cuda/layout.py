@@ -4,7 +4,8 @@ A *warp* is ``width`` neighbouring threads; a *chunk* is up to ``width`` neighbo
 block.
 """
 
-from typing import NamedTuple
+from functools import cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,12 +28,14 @@ class Plan(NamedTuple):
     chunks: Array  # (C, 4) population, block, first neuron, last + 1; sources of given spikes have none
     sources: Array  # (S, 2) input and population of given spikes that a population emits
     given: Array  # (E, 2) input and population of given spikes that a population receives
+    learned: Array  # a row for each plastic projection: number of its rule, parts of Learned and Synapses, as packed
 
 
 class Out(NamedTuple):
     """Spikes on their way, and what leaves the device."""
 
-    counts: Array  # (4 + plastic projections,) int64, see N_SPIKES; then 1 where a projection wants a sweep
+    counts: Array  # (4 + 2 * plastic projections,) int64, see N_SPIKES; then, for windows of each parity, 1 where a
+    #                projection wants a sweep
     spikes: Array  # (2, capacity, 4) int32: population, neuron, step of the window, number; two windows in turn
     record_step: Array  # int32, steps since the launch began
     record_id: Array  # uint32, global ids
@@ -107,6 +110,13 @@ class Synapses(NamedTuple):
     delays: Array
 
 
+@cache
+def part(cls: Any, names: tuple[str, ...]) -> Any:
+    """The class of tuples with these fields of ``cls``."""
+    make: Any = NamedTuple
+    return make(cls.__name__, [(name, kind) for name, kind in cls.__annotations__.items() if name in names])
+
+
 def synapses(e: Edges) -> Synapses:
     """The edges of a plastic projection."""
     return Synapses(int(e.at[0]), int(e.n_source[0]), int(e.delay[0]), e.rows, e.targets, e.weights, e.delays)
@@ -148,7 +158,7 @@ def plan(net: CompiledNetwork, width: int, room: int, unit: float) -> Plan:
         width=width, window=1 if net.plastic else t.window, mask=slots - 1, room=room, unit=unit or 1.0,
         ring=ring.astype(np.int64), chunks=np.array(chunks, np.int64).reshape(-1, 4),
         sources=np.array([(x.source[p], p) for p in given_sources], np.int64).reshape(-1, 2),
-        given=np.array(given, np.int64).reshape(-1, 2),
+        given=np.array(given, np.int64).reshape(-1, 2), learned=np.empty((0, 0), np.int64),
     )  # fmt: skip
 
 

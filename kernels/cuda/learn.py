@@ -8,20 +8,21 @@ and where the rule has a modulator or an observer, at the ends of epochs, as in 
 
 import inspect
 import re
-from collections import namedtuple
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from kernels import codegen
+from kernels import codegen, packed
 from kernels.cuda.layout import Learned, Synapses
 from kernels.rule_text import TRACE_END, RuleText, observe_source
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _RULE = '''
 @inner
-def bring_up_{n}(plastic, edges, k, j, d, done, last, settled, until, fire, settle{lasts}):
-    """Replay what synapse ``k`` has yet to see up to step ``until``; ``fire``: its source's spike arrives then."""
+def bring_up_{n}(learned, n, k, j, d, done, last, settled, until, fire, settle{lasts}):
+    """Replay what synapse ``k`` of projection ``n`` has yet to see up to step ``until``; ``fire``: its source's
+    spike arrives then."""
+    plastic, edges = plastic_{n}(learned, n), synapses_{n}(learned, n)
 {constants}
     history, decay, variables, weights, block = plastic.history, plastic.decay, plastic.variables, edges.weights, 0
     last_entry, mask = decay.shape[1] - 1, history.shape[1] - 1
@@ -40,8 +41,9 @@ def bring_up_{n}(plastic, edges, k, j, d, done, last, settled, until, fire, sett
 
 
 @inner
-def arrive_{n}(plan, tables, plastic, edges, ring, b, i, k, step, number):
-    """Deliver ``number`` spikes of source ``i`` through synapse ``k`` of block ``b``."""
+def arrive_{n}(plan, tables, n, ring, b, i, k, step, number):
+    """Deliver ``number`` spikes of source ``i`` through synapse ``k`` of projection ``n`` and block ``b``."""
+    plastic, edges = plastic_{n}(plan.learned, n), synapses_{n}(plan.learned, n)
     decay, d = plastic.decay, {delay} - plastic.axonal
     last_entry, target = decay.shape[1] - 1, np.int64(edges.targets[k])
     at = plan.ring[b] + ((step + d) & plan.mask) * tables.stride[b] + target
@@ -53,15 +55,16 @@ def arrive_{n}(plan, tables, plastic, edges, ring, b, i, k, step, number):
         since = step - last
 {short}
         if plastic.learning[0] > 0:
-            bring_up_{n}(plastic, edges, k, j, d, done, last, plastic.settled[0], step, 1, 1{lasts})
+            bring_up_{n}(plan.learned, n, k, j, d, done, last, plastic.settled[0], step, 1, 1{lasts})
         add(ring, at, {delivered}, plan.unit)
 {jump}
         last = done = step
 
 
 @inner
-def learn_{n}(thread, threads, step, half, plan, tables, plastic, edges, ring, out):
-    """The spikes of ``step``: a team of warps for each and a block."""
+def learn_{n}(thread, threads, step, half, plan, tables, n, ring, out):
+    """The spikes of ``step`` through projection ``n``: a team of warps for each and a block."""
+    plastic, edges = plastic_{n}(plan.learned, n), synapses_{n}(plan.learned, n)
     blocks, warps = tables.lo.shape[0], threads // plan.width
     m = out.counts[half] * blocks
     team = max(warps // max(m, 1), 1)
@@ -72,12 +75,13 @@ def learn_{n}(thread, threads, step, half, plan, tables, plastic, edges, ring, o
             i, number = np.int64(out.spikes[half, x, 1]), out.spikes[half, x, 3]
             r = edges.at + b * (edges.n_source + 1) + i
             for k in range(edges.rows[r] + first, edges.rows[r + 1], width):
-                arrive_{n}(plan, tables, plastic, edges, ring, b, i, k, step, number)
+                arrive_{n}(plan, tables, n, ring, b, i, k, step, number)
 
 
 @inner
-def fired_{n}(plastic, p, row, step, number):
-    """Neuron ``row`` of population ``p`` fires: as source, as carrier of the modulator."""
+def fired_{n}(learned, n, p, row, step, number):
+    """Neuron ``row`` of population ``p`` fires: as source of projection ``n``, as carrier of its modulator."""
+    plastic = plastic_{n}(learned, n)
     if p == plastic.source:
         decay, since = plastic.decay, step - plastic.last[row]
         last_entry = decay.shape[1] - 1
@@ -93,8 +97,9 @@ def fired_{n}(plastic, p, row, step, number):
 
 
 @inner
-def note_{n}(plastic, out, state, j, step, fired, window):
-    """Target ``j`` moves through ``step``: its traces, its notes of its spikes, its observer."""
+def note_{n}(learned, n, out, half, state, j, step, fired, window):
+    """Target ``j`` of projection ``n`` moves through ``step``: its traces, its notes of its spikes, its observer."""
+    plastic = plastic_{n}(learned, n)
     mask, c = plastic.history.shape[1] - 1, plastic.seen[j]
     now = (step & (plastic.slots - 1)) * plastic.n + j
     then = ((step + 1) & (plastic.slots - 1)) * plastic.n + j
@@ -103,16 +108,16 @@ def note_{n}(plastic, out, state, j, step, fired, window):
         plastic.history[j, c & mask] = step
         plastic.seen[j] = c + 1
         if c + 1 - plastic.swept[j] >= mask - plastic.longest - 2 * window:
-            out.counts[{due}] = 1
+            out.counts[{flags} + 2 * n + half] = 1
 {call_observe}
 
 
 @inner
-def sweep_{n}(thread, threads, plan, tables, plastic, edges, until, settle, epoch):
-    """Bring all synapses up to date at step ``until``; ``settle``: they are then as of ``until``, not of an event.
-
-    ``epoch``: spikes of that step are yet to be delivered.
+def sweep_{n}(thread, threads, plan, tables, n, until, settle, epoch):
+    """Bring all synapses of projection ``n`` up to date at step ``until``; ``settle``: they are then as of ``until``,
+    not of an event. ``epoch``: spikes of that step are yet to be delivered.
     """
+    plastic, edges = plastic_{n}(plan.learned, n), synapses_{n}(plan.learned, n)
     blocks, rows, lane = tables.lo.shape[0], edges.n_source, thread % plan.width
     for y in range(thread // plan.width, rows * blocks if plastic.learning[0] > 0 else 0, threads // plan.width):
         b, i = y // rows, y % rows
@@ -125,42 +130,33 @@ def sweep_{n}(thread, threads, plan, tables, plastic, edges, until, settle, epoc
         for k in range(edges.rows[r] + lane, edges.rows[r + 1], plan.width):
             j, d = np.uint64(np.int64(edges.targets[k]) + plastic.origin[b]), {delay} - plastic.axonal
             bring_up_{n}(
-                plastic, edges, k, j, d, done, last, plastic.settled[0], until, 0, settle{lasts}
+                plan.learned, n, k, j, d, done, last, plastic.settled[0], until, 0, settle{lasts}
             )
 
 
 @inner
-def swept_{n}(thread, threads, plastic, edges, out, until, settle, epoch):
+def swept_{n}(thread, threads, learned, n, out, until, settle, epoch):
     """After a sweep, and when all threads have ended it; ``epoch``: it was one of the modulator's."""
-    for i in range(thread, edges.n_source, threads):
+    plastic = plastic_{n}(learned, n)
+    for i in range(thread, plastic.done.size, threads):
         plastic.done[i] = until
     for j in range(thread, plastic.n, threads):
         plastic.swept[j] = plastic.seen[j]
 {new_each}
     if thread == 0:
-        out.counts[{due}] = 0
+        out.counts[{flags} + 2 * n] = out.counts[{flags} + 2 * n + 1] = 0
         if settle > 0:
             plastic.settled[0] = until
 {new_epoch}
 
 {signal}
 
-
-@cuda.jit
-def sweep_launch_{n}(plan, tables, plastic, edges, until, settle, epoch):
-    """A sweep by itself, first part."""
-    sweep_{n}(cuda.grid(1), cuda.gridsize(1), plan, tables, plastic, edges, until, settle, epoch)
-
-
-@cuda.jit
-def swept_launch_{n}(plastic, edges, out, until, settle, epoch):
-    """A sweep by itself, second part."""
-    swept_{n}(cuda.grid(1), cuda.gridsize(1), plastic, edges, out, until, settle, epoch)
 '''
 _SIGNAL = '''
 @inner
-def begin_signal_{n}(plastic, step):
+def begin_signal_{n}(learned, n, step):
     """The modulator at ``step``; one thread."""
+    plastic = plastic_{n}(learned, n)
     at, place = step & (plastic.signal_value.shape[1] - 1), step & (plastic.signal_jumps.shape[1] - 1)
     plastic.signal_value[0, at] = plastic.signal_now[0, 0] + plastic.signal_jump * plastic.signal_jumps[0, place]
     plastic.signal_jumps[0, place] = 0
@@ -168,11 +164,19 @@ def begin_signal_{n}(plastic, step):
 
 
 @inner
-def end_signal_{n}(plastic, step):
+def end_signal_{n}(learned, n, step):
     """The modulator just before the next step; one thread."""
+    plastic = plastic_{n}(learned, n)
     value = plastic.signal_value[0, step & (plastic.signal_value.shape[1] - 1)]
     plastic.signal_now[0, 0] = value * plastic.signal_factor
     plastic.signal_now[0, 1] += value * {discount} * plastic.signal_gain
+'''
+_ENDS = '''
+@inner
+def ends_{n}(learned, n, begin):
+    """Whether an epoch of projection ``n`` ends at step ``begin``, or its modulator is set there."""
+    plastic = plastic_{n}(learned, n)
+    return begin & (plastic.epoch - 1) == 0 or begin == plastic.signal_set[0]
 '''
 # parts of what is above, for rules with a modulator, and for those whose synapses are settled at the ends of epochs
 _CARRY = """\
@@ -185,12 +189,13 @@ if epoch > 0:
 _NEW_EPOCH = """\
 if epoch > 0 and until & (plastic.epoch - 1) == 0:
     plastic.signal_sum[0, until & (plastic.signal_sum.shape[1] - 1)] = plastic.signal_now[0, 1] = 0.0"""
-_FLAGS = 4  # of Out.counts, those before serve all networks
+FLAGS = 4  # of Out.counts, those before serve all networks
+TARGET = 1 + Learned._fields.index("target")  # in a row of Plan.learned, after numbers that all have
 
 
-def due(n: int) -> int:
-    """Place in Out.counts of the flag that asks for a sweep of plastic projection ``n``."""
-    return _FLAGS + n
+def due(n: int) -> slice:
+    """Places in Out.counts of the flags that ask for a sweep of plastic projection ``n``, in windows of each parity."""
+    return slice(FLAGS + 2 * n, FLAGS + 2 * n + 2)
 
 
 def moves(spec: RuleSpec) -> bool:
@@ -202,8 +207,41 @@ def _lines(indent: int, lines: list[str]) -> str:
     return "\n".join(" " * indent + line for text in lines for line in text.splitlines())
 
 
-def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str:
-    """Source text for plastic projection ``n``; ``drawn``: synapses have delays of their own."""
+class Rule(NamedTuple):
+    """What the code for a plastic projection depends on."""
+
+    spec: RuleSpec
+    short_term: ShortTermSpec | None
+    drawn: bool  # whether synapses have delays of their own
+    plastic: str  # forms of Learned and Synapses, see kernels.packed
+    synapses: str
+
+
+@cache
+def fields(rule: Rule) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those of Learned and of Synapses that the rule's code reads: what all have in memory compiles for a minute."""
+    text = _body(0, rule)
+
+    def read(cls: Any, name: str) -> tuple[str, ...]:
+        found = {"source", "target", *re.findall(rf"\b{name}\.(\w+)", text)}
+        return tuple(field for field in cls._fields if field in found)
+
+    return read(Learned, "plastic"), read(Synapses, "edges")
+
+
+def source(n: int, rule: Rule) -> str:
+    """Source text for plastic projections of rule number ``n`` of the network's."""
+    classes: tuple[tuple[str, Any], ...] = (("plastic", Learned), ("synapses", Synapses))
+    text, at = "", 1
+    for (name, cls), form, kept in zip(classes, rule[3:], fields(rule), strict=True):
+        kinds = " ".join(kind for field, kind in zip(cls._fields, form.split(), strict=True) if field in kept)
+        text += f"{name}_{n} = reader(part({cls.__name__}, {kept!r}), {kinds!r}, {at})\n"
+        at += packed.width(kinds)
+    return f"{text}\n\n{_body(n, rule)}"
+
+
+def _body(n: int, rule: Rule) -> str:
+    spec, short_term, drawn = rule[:3]
     text = RuleText(spec, f"_{n}")
     values, lasts = ", ".join(text.values), [f"last_{t.name}" for t in text.pre]
     replay, settle = [], []
@@ -258,9 +296,9 @@ def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool
             "    plastic.decay, plastic.constants, state.f, (fired,), plastic.n, plastic.span, plastic.dt, j, 1, step",
             ")",
         ]
-    rule = _RULE.format(
+    written = _RULE.format(
         n=n,
-        due=due(n),
+        flags=FLAGS,
         lasts="".join(f", {name}" for name in lasts),
         pres=_lines(8, [f"{name} = plastic.pre[i, {k}]" for k, name in enumerate(lasts)]),
         came_pres=_lines(12, [f"{name} = plastic.came_pre[i, {k}]" for k, name in enumerate(lasts)]),
@@ -283,56 +321,24 @@ def source(n: int, spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool
         carry=_lines(4, [_CARRY] if spec.modulator else []),
         new_each=_lines(8, [_NEW_EACH] if moves(spec) else []),
         new_epoch=_lines(8, [_NEW_EPOCH] if moves(spec) else []),
-        signal=_SIGNAL.format(n=n, discount=text.discount()) if spec.modulator else "",
+        signal=(_SIGNAL.format(n=n, discount=text.discount()) if spec.modulator else "")
+        + (_ENDS.format(n=n) if moves(spec) else ""),
     )
-    return "\n\n".join([*codegen.sources(functions, False), rule])
+    return "\n\n".join([*codegen.sources(functions, False), written])
 
 
-@cache
-def _part(name: str, fields: tuple[str, ...]) -> Any:
-    return namedtuple(name, fields)
-
-
-def used(
-    spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool, learned: Learned, synapses: Synapses
-) -> tuple[Any, Any]:
-    """Of the arrays of a plastic projection those that its code reads: what a kernel takes as arguments is limited."""
-    found = []
-    for name, value in (("plastic", learned), ("edges", synapses)):
-        fields = re.findall(rf"\b{name}\.(\w+)", _text(spec, short_term, drawn))
-        kept = tuple(f for f in value._fields if f in fields)
-        found.append(_part(name, kept)(*(getattr(value, f) for f in kept)))
-    return found[0], found[1]
-
-
-@cache
-def _text(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str:
-    return source(0, spec, short_term, drawn) + "".join(calls(0, spec).values()).replace("learned_0", "plastic")
-
-
-def calls(n: int, spec: RuleSpec) -> dict[str, str]:
-    """What the loop does for plastic projection ``n``, by place: see kernels.cuda.generate."""
-    x = f"learned_{n}, synapses_{n}"
+def calls(k: int, spec: RuleSpec) -> dict[str, str]:
+    """What the loop does for projection ``n`` of rule number ``k``, by place: see kernels.cuda.generate."""
     found = {
-        "neurons": f"if p == learned_{n}.target:\n    note_{n}(learned_{n}, out, state, i, step, fired, plan.window)\n",
-        "emit": f"fired_{n}(learned_{n}, p, i, step, number)",
-        "deliver": f"learn_{n}(thread, threads, begin, half, plan, tables, {x}, ring, out)",
-        "ask": f"due_{n} = out.counts[{due(n)}]",  # here: in the next window, neurons set it while others still read
-        "due": f"if due_{n} > 0:\n"
-        f"    sweep_{n}(thread, threads, plan, tables, {x}, begin, 0, 0)\n"
-        "    grid.sync()\n"
-        f"    swept_{n}(thread, threads, {x}, out, begin, 0, 0)\n"
-        "    grid.sync()",
+        "neurons": f"note_{k}(plan.learned, n, out, half, state, i, step, fired, plan.window)",
+        "emit": f"fired_{k}(plan.learned, n, p, i, step, number)",
+        "deliver": f"learn_{k}(thread, threads, begin, half, plan, tables, n, ring, out)",
+        "sweep": f"sweep_{k}(thread, threads, plan, tables, n, until, settle, epoch)",
+        "swept": f"swept_{k}(thread, threads, plan.learned, n, out, until, settle, epoch)",
     }
     if spec.modulator:
-        found["begin"] = f"begin_signal_{n}(learned_{n}, begin)"
-        found["end"] = f"end_signal_{n}(learned_{n}, begin)"
+        found["begin"] = f"begin_signal_{k}(plan.learned, n, begin)"
+        found["end"] = f"end_signal_{k}(plan.learned, n, begin)"
     if moves(spec):
-        found["settle"] = (
-            f"if begin & (learned_{n}.epoch - 1) == 0 or begin == learned_{n}.signal_set[0]:\n"
-            f"    sweep_{n}(thread, threads, plan, tables, {x}, begin, 1, 1)\n"
-            "    grid.sync()\n"
-            f"    swept_{n}(thread, threads, {x}, out, begin, 1, 1)\n"
-            "    grid.sync()"
-        )
+        found["settle"] = f"return ends_{k}(plan.learned, n, begin)"
     return found

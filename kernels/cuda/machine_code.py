@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from kernels.compiled import CompiledNetwork
 from kernels.cpu.infer import Found, Layout, typed_rule
 from kernels.cuda import connect, infer
 from kernels.cuda.arrays import arrays, module
+from kernels.cuda.jit import named_errors
 from kernels.decide import Rule
 from kernels.errors import BackendUnavailable
 
@@ -56,7 +58,9 @@ def to_ptx(kernel: Any, arguments: tuple[Any, ...], capability: tuple[int, int])
     # compiling device functions asks for the present device, though only for its capability
     absent = SimpleNamespace(compute_capability=capability)
     with mock.patch("numba.cuda.dispatcher.get_current_device", lambda: absent):
-        text, _ = cuda.compile_ptx(kernel.py_func, types.void(*map(signature, arguments)), cc=capability, device=False)
+        with named_errors():
+            kind = types.void(*map(signature, arguments))
+            text, _ = cuda.compile_ptx(kernel.py_func, kind, cc=capability, device=False)
     return str(text)
 
 
@@ -81,20 +85,26 @@ def assemble(ptx: str, capability: tuple[int, int]) -> Report:
     )
 
 
-def reports(
-    net: CompiledNetwork, deterministic: bool = False, capability: tuple[int, int] = (9, 0), only: str = ""
-) -> dict[str, Report]:
-    """Report of each kernel of a network, by name; ``only``: of those whose names begin so."""
-    kernels = module(net, deterministic)
-    found = {name: (getattr(kernels, name), given)
+def kernels(net: CompiledNetwork, deterministic: bool) -> dict[str, tuple[Any, tuple[Any, ...]]]:
+    """The kernels of a network and their arguments, by name."""
+    generated = module(net, deterministic)
+    found = {name: (getattr(generated, name), given)
              for name, given in arrays(net, 32, deterministic).arguments(net, 0, 0, 1).items()}  # fmt: skip
     found |= drawing(net)
     if not net.rules and deterministic:
         found["infer"] = inferring(net)
+    return found
+
+
+def reports(
+    net: CompiledNetwork, deterministic: bool = False, capability: tuple[int, int] = (9, 0),
+    only: Collection[str] = ("",),
+) -> dict[str, Report]:  # fmt: skip
+    """Report of each kernel of a network, by name; ``only``: of those whose names begin with one of these."""
     return {
         name: assemble(to_ptx(kernel, given, capability), capability)
-        for name, (kernel, given) in found.items()
-        if name.startswith(only)
+        for name, (kernel, given) in kernels(net, deterministic).items()
+        if name.startswith(tuple(only))
     }
 
 

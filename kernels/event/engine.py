@@ -1,24 +1,30 @@
-"""The event engine: drives the generated module's ``advance`` on threads."""
+"""The event engine: drives the compiled loop over windows on threads."""
 
 import math
+import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
+import numba
 import numpy as np
 
 from kernels import packed
+from kernels.codegen import compiled_before, load, name_of
+from kernels.entry import address, signature
 from kernels.errors import SimError
+from kernels.event import advance as loop
 from kernels.event import layout, learn
 from kernels.event.compiled import EventNetwork
 from kernels.event.exponential import GAPS
-from kernels.event.generate import build
+from kernels.event.generate import model_source
 from kernels.event.inputs import start_streams
-from kernels.event.layout import Edges, Lanes, Plastic, Queue, Scratch, Sync
-from kernels.jit import cache_dir
+from kernels.event.layout import Edges, Entries, Lanes, Plastic, Queue, Scratch, Sync
 from kernels.layout import LINE, zeros
 
 SPACE = 2**20  # spikes recorded before they are handed over
+_WORDS = "net", "block", "lanes", "sync", "scratch", "queue", "edges"  # packed for the functions of models and rules
 
 
 class Engine:
@@ -30,16 +36,6 @@ class Engine:
     def __init__(self, compiled: EventNetwork, say: Callable[[bool, list[str]], None] = lambda *_: None) -> None:
         net, forms, blocks, edges = compiled.net, compiled.forms, compiled.blocks, compiled.edges
         inputs, streams, capacity, names = compiled.inputs, compiled.streams, compiled.capacity, compiled.names
-        sources = [
-            learn.source(rule.spec, rule.short_term, x)
-            for rule, x in zip(compiled.rules, compiled.plastic[0], strict=True)
-        ]
-        different = list(dict.fromkeys(sources))
-        self.module, self.models, rules = build(forms, different)
-        self.code = self.module.__name__
-        self.rules = [different.index(source) for source in sources]
-        self.learners = [rules[j] for j in self.rules]
-        say(any(cache_dir().rglob(f"{self.module.__name__}.advance-*.nbc")), [f.spec.name for f in forms])
         self.compiled, self.plastic = compiled, compiled.plastic
         self.net, self.forms, self.blocks, self.edges = net, forms, blocks, edges
         self.inputs, self.streams, self.names = inputs, streams, names
@@ -67,6 +63,16 @@ class Engine:
             record_time=np.zeros(2 * n * capacity + SPACE), record_id=np.zeros(2 * n * capacity + SPACE, np.int64),
             record_size=zeros(1, np.int64),
         )  # fmt: skip
+        self._packed: list[Any] = [((), None, None)] * n  # of each thread, what is packed, and the tables
+        layouts = {name: packed.form(x) for name, x in zip(_WORDS, self._words(0), strict=True)}
+        rules = [(r.spec, r.short_term, x) for r, x in zip(compiled.rules, compiled.plastic[0], strict=True)]
+        self.models = [load(model_source(form, layouts)) for form in forms]
+        self.learners = [load(learn.source(*rule, layouts)) for rule in rules]
+        self.modules = list(dict.fromkeys([*self.models, *self.learners]))
+        # what is computed, whatever the types of edges
+        self.code = name_of("\n".join([*(m.__name__ for m in self.models), *(learn.source(*r, {}) for r in rules)]))
+        parts = [(self.models, "process"), (self.learners, "learn"), ([loop], "advance")]
+        say(all(compiled_before(m, name) for modules, name in parts for m in modules), [f.spec.name for f in forms])
         self.reached = -math.inf
         self.pool = ThreadPoolExecutor(n - 1) if n > 1 else None
         for block, scratch, stream in zip(blocks, self.scratch, streams, strict=True):
@@ -134,16 +140,43 @@ class Engine:
                 inbox_order=fresh.inbox_order,
             )
 
+    def _words(self, thread: int) -> tuple[Any, ...]:
+        """What the functions of models and rules take, in the order of _WORDS."""
+        return (
+            self.net, self.blocks[thread], self.lanes[thread], self.sync, self.scratch[thread], self.queues[thread],
+            self.edges[thread],
+        )  # fmt: skip
+
+    def _tables(self, thread: int) -> tuple[np.ndarray, np.ndarray]:
+        """That, and the plastic projections, packed; anew where room was made since."""
+        words, plastic = self._words(thread), self.plastic[thread]
+        if not all(map(operator.is_, self._packed[thread][0], (*words, *plastic))) or not self._packed[thread][0]:
+            tables = packed.pack([(0, *words)]), packed.pack([(0, x) for x in plastic])
+            self._packed[thread] = (*words, *plastic), *tables
+        _, packed_words, packed_plastic = self._packed[thread]
+        return packed_words, packed_plastic
+
+    @cached_property
+    def entries(self) -> Entries:
+        """Addresses of the network's own functions, which are compiled for it."""
+        words, learned = self._tables(0)
+        process = signature(words, 0, 0, 0, 0, 0.0)
+        full = signature(words, learned, 0, 0, 0, result=numba.types.int64)
+        spike = signature(words, learned, 0, 0.0, 0, 0, 0)
+        return Entries(
+            np.array([address(m.process, process) for m in self.models], np.int64),
+            np.array([address(m.full, full) for m in self.learners], np.int64),
+            np.array([address(m.learn, spike) for m in self.learners], np.int64),
+        )
+
     def _run(self, thread: int, stop: float) -> int:
         """``advance`` on one thread, with more room as often as it asks for it."""
-        advance: Any = self.module.advance
         try:
             while True:
-                learned = packed.pack(list(zip(self.rules, self.plastic[thread], strict=True)))
-                code = advance(
+                code = loop.advance(
                     thread, stop, self.net, self.blocks[thread], self.queues[thread], self.scratch[thread],
-                    self.lanes[thread], self.edges[thread], learned, self.inputs,
-                    self.streams[thread], self.sync,
+                    self.edges[thread], *self._tables(thread), self.entries, self.inputs, self.streams[thread],
+                    self.sync,
                 )  # fmt: skip
                 if code in (layout.DONE, layout.FULL, layout.FAILED):
                     return int(code)

@@ -1,9 +1,9 @@
-"""Source of the event engine's generated modules: one for each model variant, one with the loop over windows."""
+"""Source of the event engine's generated modules, one for each model variant."""
 
 from dataclasses import dataclass
-from types import ModuleType
 
-from kernels.codegen import HEADER, _function, _scalars, load
+from kernels import packed
+from kernels.codegen import HEADER, _function, _scalars
 from kernels.event.layout import STATE
 from kernels.spec import ClosedForm, NeuronSpec
 
@@ -139,9 +139,11 @@ def run_events(net, lanes, p, m):
         check[l] = ck if is_live else check[l]
 
 
-@inlined
-def process(net, block, lanes, scratch, sync, thread, half, p, k, stop):
+@inner
+def process(words, thread, half, p, k, stop):
     """Advance the touched neurons of population ``p`` over window ``k``, up to ``stop`` where that comes first."""
+    net, block, lanes = net_of(words, 0), block_of(words, 0), lanes_of(words, 0)
+    scratch, sync = scratch_of(words, 0), sync_of(words, 0)
     by_count(block, p)
     begin = np.uint64(block.first[p])
     end_of_list = begin + np.uint64(block.n_touched[p])
@@ -266,96 +268,6 @@ def restart(net, block, p, k):
         later(net, block, neuron, ck, k)
 '''
 
-_LOOP = '''
-@kernel
-def advance(thread, stop, net, block, queue, scratch, lanes, edges, learned, inputs, streams, sync):
-    """Advance to ``stop`` (ms), window by window; see kernels/event/engine.py for what it returns."""
-    blocks = sync.n_spikes.shape[1]
-    counts = block.counts
-    k_stop = window_of(net, stop)
-    room = sync.record_time.size - sync.spike_time.shape[1] * sync.spike_time.shape[2]
-    while True:
-        k, half = counts[WINDOW], counts[PARITY]
-        if k > k_stop:
-            return DONE
-        complete = k < k_stop
-        if counts[PHASE] == 0:
-            slot = np.uint64(k & (net.slots - 1))
-            if collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop):
-                return GROW_INBOX
-            wanted = counts[INBOX]
-            busy = queue.row_end[slot] > np.uint64(0) or queue.end[slot] > np.uint64(0)
-            if busy:
-                wanted += in_slot(queue, edges, slot)
-            if wanted > scratch.time.size:
-                sync.wanted[thread, 0] = wanted
-                return GROW_SCRATCH
-            if wanted > 0:
-                count_events(net, block, queue, scratch, edges, slot)
-                place_events(net, block, queue, scratch, edges, slot, k)
-            for p in range(net.kind.size):
-                if block.n_touched[p] > 0:
-                    kind = net.kind[p]
-{dispatch}
-            if complete:
-                counts[INBOX] = 0
-                block.since[0] = -np.inf
-                if busy:
-                    clear_slot(net, block, queue, k)
-            else:
-                block.since[0] = stop
-            n = sync.n_spikes[half, thread, 0]
-            if n > 1:
-                sort_spikes(
-                    sync.spike_time[half, thread], sync.spike_id[half, thread], sync.spare_time[thread],
-                    sync.spare_id[thread], n
-                )
-            if sync.failed[thread, 0] > 0.0:
-                sync.failed[thread, 4] = counts[ROUND] + 1  # others see it in this round, not before
-            sync.next[half, thread, 0] = next_window(net, block, queue, k)
-            if thread == 0 and sync.record_size[0] > room:
-                sync.halt[0] = counts[ROUND]
-            counts[ROUND] += 1
-            if blocks > 1:
-                wait(sync.arrived, counts[ROUND] * blocks)
-            counts[PHASE] = 1
-        spikes = 0
-        following = sync.next[half, 0, 0]
-        for b in range(blocks):
-            if 0 < sync.failed[b, 4] <= counts[ROUND]:
-                return FAILED
-            spikes += sync.n_spikes[half, b, 0]
-            following = min(following, sync.next[half, b, 0])
-        if spikes > 0:
-            rows, events = chunks_needed(net, edges, sync, half)
-            if rows + net.slots > queue.row_n_free[0] or events + net.slots > queue.n_free[0]:
-                sync.wanted[thread, 0], sync.wanted[thread, 1] = rows + net.slots, events + net.slots
-                return GROW_QUEUE
-{full}
-            for b in range(blocks):
-                block.heads[b] = 0
-            for _ in range(spikes):
-                t, spike, p = next_spike(net, block, sync, half, thread == 0)
-                deliver(net, block, queue, edges, t, spike, p, k)
-{learn}
-            following = k + 1
-        counts[PHASE] = 0
-        counts[PARITY] = 1 - half
-        sync.n_spikes[1 - half, thread, 0] = 0
-        if not complete:
-            return DONE
-        counts[WINDOW] = following
-        if sync.halt[0] == counts[ROUND] - 1:
-            return FULL
-'''
-_FULL = """\
-                if learned[q, 0] == {j} and full(net, block, plastic_{j}(learned, q), sync, thread, half):
-                    sync.wanted[thread, 0] = q
-                    return GROW_HISTORY"""
-_LEARN = """\
-                    if learned[q, 0] == {j}:
-                        learn_{j}(net, block, queue, edges, learned, q, t, spike, p, k)"""
-
 
 def _calls(form: Form) -> dict[str, str]:
     closed, states = form.closed, [f"q_{s}" for s in form.states]  # the model's names never meet ours
@@ -443,12 +355,14 @@ def _calls(form: Form) -> dict[str, str]:
     }
 
 
-def model_source(form: Form) -> str:
-    """Source of the module that advances populations of one model variant."""
+def model_source(form: Form, layouts: dict[str, str]) -> str:
+    """Source of the module that advances a model variant's populations; ``layouts``: forms of tuples in ``words``."""
     imports = "\n".join((
+        "from kernels.event import layout",
         "from kernels.event.calendar import set_timer, window_of",
         "from kernels.event.layout import CHECK, CURRENT_CODE, LANES, STIM, UNTIL",
         "from kernels.event.window import by_count, sort_events",
+        "from kernels.packed import reader",
         "",
     ))  # fmt: skip
     functions = form.closed.functions()
@@ -458,43 +372,17 @@ def model_source(form: Form) -> str:
     body = head.format(**calls) + ("@kernel\ndef peek" + tail).format(**{**calls, "move_te": peek_move})
     constants = "SHORT = 1e-6  # ms\nMOST_AT_ONCE = 1000\n"
     parts = [HEADER.format(title=f"Events of {form.spec.name}.", imports=imports) + "\n" + constants]
+    parts.append(readers(layouts, ("net", "block", "lanes", "scratch", "sync")))
     parts.append(_scalars(list(functions.values()), False))
     parts += [_function(f, name, False) for name, f in functions.items()]
     return "\n\n".join(part for part in (*parts, body) if part)
 
 
-def loop_source(models: list[str], rules: list[str]) -> str:
-    """Source of the module with ``advance`` over populations and plastic projections, for the modules named."""
-    imports = [f"from {name} import process as process_{k}" for k, name in enumerate(models)]
-    imports += [f"from {name} import learn as learn_{j}, plastic_of as plastic_{j}" for j, name in enumerate(rules)]
-    imports += [
-        "from kernels.cpu.sync import wait",
-        "from kernels.event.calendar import clear_slot, next_window, window_of",
-        "from kernels.event.deliver import chunks_needed, deliver, next_spike, sort_spikes",
-        "from kernels.event.inputs import collect",
-        "from kernels.event.layout import (",
-        "    DONE, FAILED, FULL, GROW_HISTORY, GROW_INBOX, GROW_QUEUE, GROW_SCRATCH, INBOX, PARITY, PHASE, ROUND,",
-        "    WINDOW,",
-        ")",
-        "from kernels.event.window import count_events, in_slot, place_events",
-    ]
-    imports += ["from kernels.event.learn import full"] if rules else []
-    indent = " " * 20
-    dispatch = "\n".join(
-        f"{indent}{'el' if k else ''}if kind == {k}:\n"
-        f"{indent}    process_{k}(net, block, lanes, scratch, sync, thread, half, p, k, stop)"
-        for k in range(len(models))
-    )
-    full = learn = ""
-    if rules:
-        each = " " * 12 + "for q in range(learned.shape[0]):\n"
-        full = each + "\n".join(_FULL.format(j=j) for j in range(len(rules)))
-        learn = "    " + each + "\n".join(_LEARN.format(j=j) for j in range(len(rules)))
-    header = HEADER.format(title="The loop over windows.", imports="\n".join(imports) + "\n")
-    return header + _LOOP.format(dispatch=dispatch or f"{indent}pass", full=full, learn=learn)
-
-
-def build(forms: list[Form], rules: list[str]) -> tuple[ModuleType, list[ModuleType], list[ModuleType]]:
-    """The module with ``advance``, those of the model variants, and those of plasticity rules (by source text)."""
-    models, learners = [load(model_source(form)) for form in forms], [load(text) for text in rules]
-    return load(loop_source([m.__name__ for m in models], [m.__name__ for m in learners])), models, learners
+def readers(layouts: dict[str, str], names: tuple[str, ...]) -> str:
+    """Source of ``net_of(words)`` and so on, for the tuples that are asked for."""
+    text, at = "", 1
+    for name, form in layouts.items():
+        if name in names:
+            text += f"{name}_of = reader(layout.{name.capitalize()}, {form!r}, {at})\n"
+        at += packed.width(form)
+    return text

@@ -197,6 +197,14 @@ class Plastic(NamedTuple):
     fault: Array  # (2,) time and synapse of the first weight that is no finite number; inf: none
 
 
+class Entries(NamedTuple):
+    """Addresses of a network's own functions, which the loop over windows calls (kernels/entry.py). All int64."""
+
+    process: Array  # by number of the model's functions
+    full: Array  # by plastic projection
+    learn: Array
+
+
 LONG_AGO = -(2.0**40)  # time of a spike that has not been
 
 

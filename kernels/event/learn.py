@@ -10,8 +10,9 @@ import inspect
 
 from kernels import packed
 from kernels.codegen import HEADER, _Exponents, _function, _scalars
+from kernels.event.generate import readers
 from kernels.event.layout import Plastic
-from kernels.jit import kernel
+from kernels.jit import inner
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _SIGNAL = '''
@@ -103,9 +104,17 @@ def sweep(net, block, edges, plastic, until, settle):
 {sweep_signal}
 
 
-@kernel
-def learn(net, block, queue, edges, learned, number, t, spike, population, window):
+@inner
+def full(words, learned, number, thread, half):
+    """1 where there is no room to note the window's spikes for plastic projection ``number``, else 0."""
+    plastic = plastic_of(learned, number)
+    return np.int64(no_room(net_of(words, 0), block_of(words, 0), plastic, sync_of(words, 0), thread, half))
+
+
+@inner
+def learn(words, learned, number, t, spike, population, window):
     """All that the spike of a population at ``t``, in ``window``, means to plastic projection ``number``."""
+    net, block, queue, edges = net_of(words, 0), block_of(words, 0), queue_of(words, 0), edges_of(words, 0)
     plastic, p = plastic_of(learned, number), np.int64(population)
     history, variables, mask = plastic.history, plastic.variables, plastic.history.shape[1] - 1
     if p == plastic.source:  # bring its synapses up to date, make the presynaptic change, deliver
@@ -147,15 +156,17 @@ _NOTE_SIGNAL = """\
         plastic.signal_time[x], plastic.signal_value[x] = at, value
         plastic.signal_seen[0] = c + 1"""
 _IMPORTS = """\
+from kernels.event import layout
 from kernels.event.calendar import push_event
 from kernels.event.deliver import slot_of
 from kernels.event.layout import NEVER, Plastic
+from kernels.event.learn import no_room
 from kernels.packed import reader
 """
 
 
-@kernel
-def full(net, block, plastic, sync, thread, half):  # type: ignore[no-untyped-def]
+@inner
+def no_room(net, block, plastic, sync, thread, half):  # type: ignore[no-untyped-def]
     """Whether there is no room to note the window's spikes; sync.wanted: how many, of a target, of the modulator."""
     most, due = 0, False
     begin = net.gid[plastic.target] + block.lo[plastic.target]
@@ -187,14 +198,16 @@ def replays(spec: RuleSpec) -> bool:
     return spec.on_post is not None or spec.flow is not None
 
 
-def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic) -> str:
-    """Source of a module with ``learn``, ``sweep`` and ``plastic_of``, for a rule with these constants."""
+def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic, layouts: dict[str, str]) -> str:
+    """Source of a module with ``learn``, ``full`` and ``sweep`` for a rule with these constants; ``layouts``: forms of
+    the tuples in ``words``."""
     constants = plastic.constants
     functions = spec.functions() | (short_term.functions() if short_term else {})
     exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
     header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=_IMPORTS)
     read = f"plastic_of = reader(Plastic, {packed.form(plastic)!r}, 1)\n"
+    read += readers(layouts, ("net", "block", "sync", "queue", "edges"))
     parts = [header, read, _scalars(list(functions.values()), False), *written, _text(spec, short_term)]
     return "\n\n".join(part for part in parts if part)
 

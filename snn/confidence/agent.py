@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -34,15 +35,19 @@ _STATE = ("bar", "low", "scales", "gate", "hope", "levels")  # what fit, certify
 N_LOWS = 21  # probabilities below which to give up that the walk tries
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, slots=True)
 class Decisions:
-    """Where each sample stopped: ``steps`` (1 .. T), ``labels``, ``reasons`` (numbers of `REASONS`), each (N,)."""
+    """Where each sample stopped: ``steps`` (1 .. T), ``labels``, ``reasons`` (numbers of `REASONS`), each (N,).
+
+    ``times``: ms, of :class:`snn.EventClassifier`.
+    """
 
     steps: NDArray[np.int64]
     labels: NDArray[np.int64]
     reasons: NDArray[np.int64]
     spikes: NDArray[np.int64] | None = None
     synops: NDArray[np.int64] | None = None
+    times: NDArray[np.float64] | None = None
 
     def count(self, reason: str) -> int:
         """Samples stopped for "confident", "hopeless", "budget" or "cap"."""
@@ -192,11 +197,7 @@ class EarlyExit:
         # kept, because making it anew would take a large part of a single short inference
         made_of = (self.bar, self.low, self.scales, self.gate, self.hope, self.levels, self.fingerprint)
         size = (t_max, n_classes, first_step)
-        if (
-            self._made is None
-            or size != self._made[0]
-            or any(a is not b for a, b in zip(made_of, self._made[1], strict=True))
-        ):
+        if self._made is None or size != self._made[0] or not all(map(is_, made_of, self._made[1])):
             self._ready()
             if self.bar is None:
                 raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")

@@ -70,9 +70,12 @@ def crc(losses: NDArray[Any], eps: float) -> int:
     Angelopoulos et al. 2024, arXiv 2208.02814
     """
     n = losses.shape[1]
-    risk = np.maximum.accumulate(np.asarray(losses, np.float64), axis=0).mean(axis=1)
+    risk = np.maximum.accumulate(losses, axis=0).mean(axis=1)
     allowed = n / (n + 1) * risk + 1 / (n + 1) <= eps
     return int(allowed.sum()) - 1  # the risk only grows
+
+
+BLOCK = 8  # settings of a walk that are looked at together
 
 
 def _bets(x: Floats, delta: float) -> Floats:
@@ -117,8 +120,14 @@ def ucb(losses: NDArray[Any], eps: float, delta: float) -> int:
 
     "The bound is below eps" is a test at level delta, and the walk is that of `ltt`. Losses in [0, 1].
     """
-    x = np.asarray(losses, np.float64)
-    return _last(_wealth(x, _bets(x, delta), eps) > math.log(1.0 / delta))
+    new = np.append(True, (losses[1:] != losses[:-1]).any(axis=1))  # neighbours with equal losses pass or fail together
+    rows, goal = np.flatnonzero(new), math.log(1.0 / delta)
+    for begin in range(0, rows.size, BLOCK):  # what comes after the first that fails has no say
+        x = np.asarray(losses[rows[begin : begin + BLOCK]], np.float64)
+        good = _last(_wealth(x, _bets(x, delta), eps) > goal) + 1
+        if good < len(x):
+            return int(rows[begin + good]) - 1
+    return len(losses) - 1
 
 
 def conditional_ltt(

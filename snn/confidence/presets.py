@@ -82,8 +82,8 @@ def SpikeCP(set_size: int = 1, check_every: int = 1, scale: float | str | None =
 def JEIGate(cost: float = 0.7) -> EarlyExit:
     """A learned gate that leaves once waiting costs more than it brings, over time steps; hazard above one half.
 
-    The gates of JEI-DNN on a network that stays as it is; for joint training weigh the classifiers' losses by
-    `snn.confidence.learn.exit_mass`. Regol et al. 2024, arXiv 2310.09163.
+    The gates of JEI-DNN on a network that stays as it is; `snn.torch.train_jointly` trains both. Regol et al. 2024,
+    arXiv 2310.09163.
     """
     return EarlyExit("gate", bar=math.nextafter(0.5, 0.0), scale="auto", target="cost", cost=cost, name="JEI gate")
 

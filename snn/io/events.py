@@ -126,7 +126,7 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
         raise FormatError(f"{path}: no such file. Check the name.")
     import h5py
 
-    from snn.io.sonata_file import check_heaps, check_sizes, check_types
+    from snn.io.damage import check_bytes, check_content, check_sizes
 
     try:
         if path.suffix in (".npz", ".npy"):
@@ -136,9 +136,9 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
             with loaded:
                 columns = {name: loaded[name] for name in loaded.files}
         else:
-            check_heaps(path)
+            check_bytes(path)
             with h5py.File(path, "r") as file:
-                check_types(file)
+                check_content(file, path)
                 check_sizes(file)
                 group = file["events"] if "events" in file else file
                 if isinstance(group, h5py.Dataset):

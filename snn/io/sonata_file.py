@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import mmap
 import os
 import struct
 from collections.abc import Iterator
@@ -15,15 +14,14 @@ import h5py
 import numpy as np
 
 from kernels.errors import FormatError, ModelError, SimError
+from snn.io.damage import NOT_HDF5, check_bytes, check_content
 
 PathLike: TypeAlias = str | os.PathLike[str]
 
 MAGIC, VERSION = 0x0A7A, (0, 1)  # as bmtk writes them
 LIBVER = ("v110", "v110")  # the oldest file layout with checksums and the single-writer mode
-MOST_COMPRESSED = 1100  # gzip's largest factor is 1032
-HEAPS_CHECKED = 256 << 20  # bytes, the largest file: it is read whole for it, 0.1 s
+BYTES_CHECKED = 256 << 20  # bytes, the largest file: it is read whole for it, 0.1 s
 MARGIN = 256 << 10  # bytes for HDF5's own structures when space is reserved
-NOT_HDF5 = "not a readable HDF5 file"
 
 
 class OutputError(SimError, OSError):
@@ -151,67 +149,6 @@ class _Closed(io.FileIO):
         return n
 
 
-def check_heaps(path: Path) -> None:
-    """Refuse a file with a damaged heap of strings of variable length, over which HDF5 would loop for ever.
-
-    Such heaps carry no checksum. Files of our own have none of their strings there, but for one that nobody reads.
-    """
-    mark = b"GCOL\1\0\0\0"
-    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        at = data.find(mark)
-        while at >= 0 and at + 16 <= len(data):
-            end, place = at + struct.unpack_from("<Q", data, at + 8)[0], at + 16
-            whole = end <= len(data)  # else HDF5 takes as much memory as the heap claims
-            while whole and place + 16 <= end:
-                index, size = struct.unpack_from("<H6xQ", data, place)
-                step = 16 + -(-size // 8) * 8 if index else size  # number 0 is what is left free
-                whole = step >= 16 and place + step <= end
-                place += step
-            if not whole:
-                raise FormatError(f"{path}: {NOT_HDF5}: a heap of texts is damaged. Copy it again.")
-            at = data.find(mark, at + 8)
-
-
-def check_types(file: Any) -> None:
-    """Refuse attributes and datasets of sequences of variable length: no file of ours or of SONATA has any, one damaged
-    bit makes them of a text, and h5py 3.16 crashes in reading those.
-    """
-
-    def look(name: str, item: Any) -> None:
-        opened = (h5py.h5a.open(item.id, index=k) for k in range(h5py.h5a.get_num_attrs(item.id)))
-        kinds = [attribute.get_type() for attribute in opened]
-        kinds += [item.id.get_type()] if isinstance(item, h5py.Dataset) else []
-        if any(kind.detect_class(h5py.h5t.VLEN) for kind in kinds):
-            raise FormatError(f"{file.filename}: /{name}: holds sequences of variable length. Damaged, or not of ours.")
-
-    look("", file)
-    file.visititems(look)
-
-
-def check_sizes(file: Any) -> None:
-    """Refuse datasets that claim far more than is stored of them, as no compression does: they would fill memory.
-
-    So would texts of variable length that claim to be longer than the file; those of attributes cannot be told.
-    """
-    size = os.path.getsize(file.filename)
-
-    def look(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and h5py.check_string_dtype(item.dtype) and item.id.get_offset() is not None:
-            with open(file.filename, "rb") as handle:  # as stored: length, address of the heap, number in it
-                handle.seek(item.id.get_offset())
-                data = handle.read(16 * item.size)
-            lengths = np.frombuffer(data[: len(data) // 16 * 16], [("length", "<u4"), ("rest", "V12")])["length"]
-            if item.dtype.kind == "O" and (len(data) < 16 * item.size or lengths.max(initial=0) > size):
-                raise FormatError(f"{file.filename}: /{name}: texts are longer than the file. Damaged.")
-        if isinstance(item, h5py.Dataset) and item.nbytes > MOST_COMPRESSED * item.id.get_storage_size() + (1 << 24):
-            raise FormatError(
-                f"{file.filename}: /{name}: claims {item.nbytes:,} bytes; {item.id.get_storage_size():,} are stored. "
-                "Damaged."
-            )
-
-    file.visititems(look)
-
-
 @contextmanager
 def reading(path: Path) -> Iterator[Any]:
     """The open file; FormatError for everything that is wrong with it."""
@@ -226,15 +163,15 @@ def reading(path: Path) -> Iterator[Any]:
             raise FormatError(
                 f"{path}: truncated: {size:,} of {end:,} bytes are there. Copy it again or rerun the simulation."
             )
-        if 0 < size <= HEAPS_CHECKED:
-            check_heaps(path)
+        if size <= BYTES_CHECKED:
+            check_bytes(path)
         if closed is None:
             with h5py.File(path, "r", locking=False) as file:
-                check_types(file)
+                check_content(file, path)
                 yield file
         else:
             with _Closed(path, closed) as raw, h5py.File(raw, "r") as file:
-                check_types(file)
+                check_content(file, path)
                 yield file
     except SimError as error:
         if isinstance(error, (FormatError, OutputError)):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainValidator
 
-from snn.config import listed, read_toml
+from snn.config import leaves, listed, read_toml
 from snn.sweeps.design import METHODS, Range
 from snn.sweeps.executors import PLACES, slurm_script
 from snn.sweeps.points import write
@@ -89,6 +89,9 @@ def read_sweep(path: Path, out: Path | None, allow_code: bool) -> tuple[SweepTab
                     raise Problems(f".key: {', '.join(axis.key)} is given twice.")
     except Problems as error:
         raise listed(path, [text.lstrip(".") for text in error.found]) from None
+    if out is None and table.out and leaves(table.out):
+        problem = f'out: must lie in the folder of the file or below; got "{table.out}". Use --out for another place.'
+        raise listed(path, [problem])
     here = path.absolute().parent
     folder = out or (here / Path(table.out).expanduser() if table.out else Path("results") / path.stem)
     experiment = Path(os.path.relpath(here / Path(table.experiment).expanduser()))

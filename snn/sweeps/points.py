@@ -48,12 +48,19 @@ def write(path: Path, text: str) -> None:
             part.unlink(missing_ok=True)
 
 
+def is_name(text: str) -> bool:
+    """Whether a column of the table may have this name: text that HDF5 can hold."""
+    return text not in ("", ".") and "\0" not in text and text.encode("utf-8", "replace").decode() == text
+
+
 def read(path: Path) -> dict[str, Any] | None:
     """The document of a file; None where there is none, or none that is whole."""
     with suppress(OSError, ValueError, RecursionError):
         found = json.loads(path.read_text("utf-8"))
         measures = found.get("measures", {}) if isinstance(found, dict) else None
-        if isinstance(measures, dict) and all(type(value) in (int, float) for value in measures.values()):
+        if isinstance(measures, dict) and all(
+            is_name(key) and type(value) in (int, float) for key, value in measures.items()
+        ):
             return found  # type: ignore[no-any-return]
     return None
 

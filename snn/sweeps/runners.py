@@ -18,7 +18,7 @@ from kernels.spec import nearest
 from snn.config import Experiment, absolute, listed, read_toml, resolve
 from snn.records import Result
 from snn.sweeps.design import Axis, Point, canonical
-from snn.sweeps.points import RECORD, STATE, write
+from snn.sweeps.points import RECORD, STATE, is_name, write
 from snn.tables import OutputTable, Problems, check
 
 Measure: TypeAlias = str | Callable[[Result], Any]
@@ -62,6 +62,8 @@ def numbers(name: str, found: Any) -> dict[str, float]:
     for key, value in entries.items():
         if np.ndim(value) or np.asarray(value).dtype.kind not in "biuf":
             raise ModelError(f"measure {key}: must be a number, or a dict of numbers; got {value!r}.")
+        if not is_name(key):
+            raise ModelError(f"measure {key!r}: must have a name of text, not '' or '.', without NUL. Rename it.")
     return {key: float(value) for key, value in entries.items()}
 
 

@@ -135,10 +135,11 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
 
 
 def _column(values: Sequence[Any]) -> Any:
-    """Numbers as integers or floats, all else as text."""
+    """Numbers as integers or floats, all else as text that HDF5 can hold (an error may say anything)."""
     kinds = {type(v) for v in values}
     if kinds and kinds <= {int}:
         return np.array(values, np.int64)
     if kinds and kinds <= {int, float}:
         return np.array(values, float)
-    return np.array([v if isinstance(v, str) else canonical(v) for v in values], object)
+    texts = [v if isinstance(v, str) else canonical(v) for v in values]
+    return np.array([t.encode("utf-8", "replace").decode().replace("\0", "?") for t in texts], object)

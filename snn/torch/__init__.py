@@ -12,6 +12,8 @@ from snn.torch.activations import QCFS, QFFS
 from snn.torch.convert import from_snntorch, from_torch
 from snn.torch.export import to_snntorch
 from snn.torch.neurons import Neurons
-from snn.torch.train import Unrolled, train
+from snn.torch.train import Unrolled, train, train_jointly
 
-__all__ = ["QCFS", "QFFS", "Neurons", "Unrolled", "from_snntorch", "from_torch", "to_snntorch", "train"]
+__all__ = [
+    "QCFS", "QFFS", "Neurons", "Unrolled", "from_snntorch", "from_torch", "to_snntorch", "train", "train_jointly",
+]  # fmt: skip

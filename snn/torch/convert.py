@@ -14,6 +14,7 @@ import numpy as np
 import scipy.sparse
 import snntorch
 import torch
+import torch.fx
 from torch import nn
 
 from kernels.errors import ModelError, ShapeError
@@ -248,9 +249,37 @@ def _refusal(layer: nn.Module, neurons: tuple[Any, ...]) -> str:
     hint = next((text for kind, text in NEAREST.items() if isinstance(layer, kind)), None)
     if hint is None and any(True for _ in layer.children()):
         hint = "give its layers in order, as a list or nn.Sequential"
+        if joins := _joins(layer):
+            return (
+                f"{name} cannot be converted: its forward joins two paths ({joins}), a skip connection, which layers "
+                "in order cannot say. Train without it; or make the populations by snn.Network, where the skip is a "
+                "second projection, with a delay of one step for each layer of neurons that it passes by."
+            )
     if hint is None:
         hint = f"use {' or '.join(kind.__name__ for kind in neurons if kind is not nn.MaxPool2d)}"
     return f"{name} cannot be converted; {hint}."
+
+
+class _Outer(torch.fx.Tracer):
+    """Follows a module's own forward, not those of the layers it calls."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """See torch.fx."""
+        return True
+
+
+def _joins(layer: nn.Module) -> str:
+    """Name of the first operation of a module's forward that takes two paths; empty if none is seen."""
+    try:
+        nodes = _Outer().trace(layer).nodes
+    except Exception:  # what depends on values cannot be followed
+        return ""
+    for node in nodes:
+        name = str(getattr(node.target, "__name__", node.target)).strip("_")
+        if node.op in ("call_function", "call_method") and name in ("add", "iadd", "cat", "concat", "mul"):
+            if len(node.all_input_nodes) > 1:
+                return name
+    return ""
 
 
 # spiking models ---------------------------------------------------------------------------------------------------

@@ -1,12 +1,16 @@
-"""Training: a loop over minibatches, and a spiking network over time as one module."""
+"""Training: a loop over minibatches, a spiking network over time as one module, and a network with its gate."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.special
 import torch
 from torch import nn
 
 from kernels.errors import ModelError, ShapeError
+from snn.confidence import EarlyExit, Trace
+from snn.confidence.learn import exit_mass
 
 
 class Unrolled(nn.Module):
@@ -27,11 +31,19 @@ class Unrolled(nn.Module):
 
     def forward(self, x: Any) -> Any:
         """Sum over the steps, shape (batch, outputs)."""
+        self._reset()
+        return sum(self.layers(x) for _ in range(self.steps))
+
+    def accumulated(self, x: Any) -> Any:
+        """Sums up to each step, S_t, shape (steps, batch, outputs)."""
+        self._reset()
+        return torch.cumsum(torch.stack([self.layers(x) for _ in range(self.steps)]), 0)
+
+    def _reset(self) -> None:
         for layer in self.layers.modules():
             for name in ("reset", "reset_mem"):  # ours; snnTorch's
                 if callable(getattr(layer, name, None)):
                     getattr(layer, name)()
-        return sum(self.layers(x) for _ in range(self.steps))
 
 
 def train(
@@ -53,6 +65,86 @@ def train(
     list of float
         mean loss of each epoch
     """
+    x, y = _samples(model, x, y)
+
+    def loss(chosen: Any) -> Any:
+        return nn.functional.cross_entropy(model(x[chosen]), y[chosen])
+
+    return _descend(model, loss, len(x), epochs, batch, lr, weight_decay, seed)
+
+
+def train_jointly(
+    model: Unrolled, x: Any, y: Any, agent: EarlyExit, *, epochs: int, warm_up: int, every: int = 5, batch: int = 64,
+    lr: float = 2e-3, weight_decay: float = 1e-4, seed: int = 0,
+) -> list[float]:  # fmt: skip
+    """Train a spiking network for the steps at which a gate lets its samples go, and the gate with it.
+
+    The two take turns. The network's loss is sum_t P_t CE(S_t, y): P_t is the share of a sample that leaves at step t,
+    held constant while the network learns. Every few epochs the gate is fitted anew to "cross-entropy + cost t / T is
+    least now or before", and with it P. During the warm-up P_t = 1 / T.
+
+    Parameters
+    ----------
+    model, x, y : as for :func:`train`
+    agent : ``snn.confidence.JEIGate(cost)``. What it learns here is a means of training: fit it anew on a trace of the
+        finished network, and on samples that this has not seen
+    epochs : in all;  warm_up : of them with even shares;  every : epochs between two fits of the gate
+
+    Returns
+    -------
+    list of float
+        mean loss of each epoch
+
+    References
+    ----------
+    Regol et al. 2024, arXiv 2310.09163: exits are layers there, steps here. The loss is that of the paper; in its
+    public code the shares cancel
+    """
+    if not isinstance(model, Unrolled):
+        raise ModelError(f"train_jointly.model: must be Unrolled, a network over steps; got {type(model).__name__}.")
+    if agent.score != "gate" or agent.target != "cost":
+        raise ModelError(f'train_jointly.agent: must be a gate of target "cost", such as JEIGate(); got {agent!r}.')
+    if not 0 < warm_up < epochs or every < 1:
+        raise ModelError(
+            f"train_jointly: must have 0 < warm_up < epochs and every >= 1; got {warm_up}, {epochs}, {every}."
+        )
+    x, y = _samples(model, x, y)
+    shares = torch.full((model.steps, len(x)), 1.0 / model.steps, dtype=x.dtype)
+
+    def loss(chosen: Any) -> Any:
+        return exit_loss(model.accumulated(x[chosen]), y[chosen], shares[:, chosen])
+
+    def begin(epoch: int) -> None:
+        if epoch >= warm_up and (epoch - warm_up) % every == 0:
+            shares[:] = torch.as_tensor(_exit_shares(model, x, y, agent))
+
+    return _descend(model, loss, len(x), epochs, batch, lr, weight_decay, seed, begin)
+
+
+def exit_loss(sums: Any, y: Any, shares: Any) -> Any:
+    """Mean over samples of sum_t shares_t CE(S_t, y); sums (T, N, C), classes (N,), shares (T, N)."""
+    steps, n, classes = sums.shape
+    each = nn.functional.cross_entropy(sums.reshape(-1, classes), y.repeat(steps), reduction="none")
+    return (shares * each.reshape(steps, n)).sum(0).mean()
+
+
+def _exit_shares(model: Unrolled, x: Any, y: Any, agent: EarlyExit) -> np.ndarray:
+    """Share of each sample that leaves at each step, (T, N), by the agent, fitted to the network as it is."""
+    with torch.no_grad():
+        sums = torch.cat([model.accumulated(part) for part in x.split(1024)], 1).double().numpy()
+    about = {
+        "t_max": model.steps, "encoder": "the model's input", "seed": "no random numbers", "precision": str(x.dtype),
+        "network": "in training", "latency": "synchronous", "depth": 1,
+    }  # fmt: skip
+    trace = Trace(sums, np.arange(len(x)), about, y.numpy())
+    agent.fit(trace)
+    gate = EarlyExit("gate")  # its log odds, without the hazard
+    gate.gate, gate.scales = agent.gate, agent.scales
+    return exit_mass(scipy.special.expit(gate.follow(trace)[0]))
+
+
+def _samples(model: nn.Module, x: Any, y: Any) -> tuple[Any, Any]:
+    """Samples and classes as tensors; errors where they do not fit."""
     parameter = next(model.parameters(), None)
     if parameter is None:
         raise ModelError("train.model: has no parameters.")
@@ -60,20 +152,29 @@ def train(
     y = torch.as_tensor(np.asarray(y)).long()
     if y.shape != x.shape[:1]:
         raise ShapeError(f"train.y: must be of shape ({len(x)},), one class a sample; got {tuple(y.shape)}.")
+    return x, y
+
+
+def _descend(
+    model: nn.Module, loss_of: Callable[[Any], Any], n: int, epochs: int, batch: int, lr: float, weight_decay: float,
+    seed: int, begin: Callable[[int], None] = lambda epoch: None,
+) -> list[float]:  # fmt: skip
+    """Adam with a cosine schedule over minibatches of ``n`` samples; mean loss of each epoch."""
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     generator = torch.Generator().manual_seed(seed)
     losses = []
     model.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        begin(epoch)
         total = 0.0
-        for chosen in torch.randperm(len(x), generator=generator).split(batch):
-            loss = nn.functional.cross_entropy(model(x[chosen]), y[chosen])
+        for chosen in torch.randperm(n, generator=generator).split(batch):
+            loss = loss_of(chosen)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             total += loss.item() * len(chosen)
         schedule.step()
-        losses.append(total / len(x))
+        losses.append(total / n)
     model.eval()
     return losses

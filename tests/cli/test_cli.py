@@ -303,6 +303,10 @@ def test_info(net):
     text = command("info", "a.h5").stdout
     assert text.startswith("a.h5: complete\n") and "0 to 100 ms" in text and "run again     yes: snn run a.h5" in text
     assert "exc.v [mV]: 100 samples of 2 neurons every 1 ms" in text
+    assert command("run", net, "--out", "b.h5", "--checkpoint", "state.h5").exit_code == 0
+    text = command("info", "state.h5").stdout
+    assert text.startswith("state.h5: checkpoint at 100 ms of a run to 100 ms\nmade by       volley-snn"), text
+    assert "record        b.h5\ngo on         snn resume state.h5\n" in text
     text = command("info", net).stdout
     assert "100 ms in steps of 0.1 ms" in text and "LIFDelta" in text and "exc->exc" in text and "exc.v" in text
     text = command("info").stdout

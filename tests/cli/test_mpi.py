@@ -49,6 +49,11 @@ def network():
     net.connect(i, i, snn.fixed_outdegree(10), weight=-200.0, delay=2.0)
     matrix = np.random.default_rng(1).uniform(0.0, 3.0, (240, 57))
     net.connect(e, i, snn.all_to_all(), weight=matrix, delay=2.0, name="matrix")
+    net.connect(e, i, snn.fixed_indegree(9), weight=50.0, delay=2.5, axonal_delay=0.3, plasticity=rule, name="ei",
+                short_term=plasticity.TsodyksMarkram())
+    net.modulate("ei", value=np.linspace(0.2, 1.5, 57))
+    clopath = plasticity.Clopath(theta_minus=-70.0, theta_plus=-60.0, a_ltp=1e-3, a_ltd=1e-2, w_max=60.0)
+    net.connect(i, e, snn.fixed_indegree(7), weight=10.0, delay=2.5, plasticity=clopath, name="voltage")
     return net
 
 def outcome(threads, comm):
@@ -61,9 +66,13 @@ def outcome(threads, comm):
         found |= {f"{k} v": result.states["e"]["v"], f"{k} weights": result.weights["ee"][1]}
         sim.set_modulator("ee", 0.5)
         sim.set_weights("ee", np.linspace(30.0, 70.0, 4800))
+        assert sim.rewire("ei", plasticity.SET(fraction=0.3, weight=55.0)) > 150
+        sim.set_modulator("ei", np.where(np.arange(57) < 30, 1.0, 0.5) if k == 0 else 0.3)
     for name in sim.net.projections:
         found |= {f"{name} {k}": part for k, part in enumerate(sim.connections(name))}
     found["v"] = sim.state("i", "v")
+    found["targets held"] = sum(x.history.nbytes + x.trace.nbytes + x.sums.nbytes for x in sim.compiled.plastic)
+    assert all(len(x.lists) == len(x.waiting) == threads for x in sim.compiled.plastic), "of other ranks' blocks too"
     found["edges held"] = sum(e.targets.size for e in [*sim.compiled.edges, *sim.compiled.learned])
     return found
 """
@@ -90,6 +99,7 @@ def alone():
     found = names["outcome"](1, None)
     assert all(len(found[f"{k} {p} ids"]) > 150 for k in (0, 1) for p in "ei")
     assert np.ptp(found["0 weights"][-1] - found["0 weights"][0]) > 0.01
+    assert np.ptp(found["ei 2"]) > 0.01 and np.ptp(found["voltage 2"]) > 0.01
     return found
 
 
@@ -103,8 +113,8 @@ def test_same_as_one_process(tmp_path, alone, ranks, threads):
         found = np.load(tmp_path / f"rank{rank}.npz")
         assert set(found) == set(alone)
         for name, expected in alone.items():
-            if name == "edges held":
-                assert found[name] < 0.7 * expected, "edges are held where their targets are"
+            if name.endswith("held"):
+                assert found[name] < 0.7 * expected, "edges and what they learn by are held where their targets are"
             else:
                 np.testing.assert_array_equal(found[name], expected, err_msg=name)
 
@@ -194,9 +204,12 @@ def test_error_of_one_rank_reaches_all(tmp_path):
 
 STATE = """
 def proceed(sim):
+    sim.rewire("ee", plasticity.SET(fraction=0.05, weight=50.0))
     result = sim.run(40.0)
     found = {f"{p} {k}": getattr(result.spikes[p], k) for p in "ei" for k in ("times", "ids")}
-    return found | {"v": result.states["e"]["v"], "weights": sim.connections("ee")[2], "state": sim.state("i", "v")}
+    return found | {"v": result.states["e"]["v"], "weights": sim.connections("ee")[2],
+                    "ei": sim.connections("ei")[2], "to": sim.connections("ee")[1],
+                    "voltage": sim.connections("voltage")[2], "state": sim.state("i", "v")}
 """
 STATE_RANK = """
 import sys

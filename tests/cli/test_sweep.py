@@ -276,6 +276,7 @@ def test_mpi(straight, folder):
         ("num = 3", "", "parameter inputs.noise.rate: Range.num: is missing"),
         ('"spikes"', '"spike"', "sweep.measures: no measure 'spike'. Did you mean 'spikes'"),
         ("net.toml", "none.toml", "none.toml: no such file"),
+        ('out = "sweep"', 'out = "../sweep"', 'must lie in the folder of the file or below; got "../sweep". Use --out'),
         ("repetitions = 2", 'method = "sobol"', 'method: must be "grid", "zip", "random" or "lhs"; got \'sobol\''),
         ("workers = 2", "workers = 0", "executor.workers: must be >= 1; got 0"),
         ("[executor]", '[[parameters]]\nkey = "inputs.noise.rate"\nvalues = [1.0]\n[executor]',

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from kernels.errors import FormatError, ModelError
-from snn.io.sonata_file import check_heaps, check_sizes, reading
+from snn.io.damage import check_bytes, check_content, check_sizes
+from snn.io.sonata_file import reading
 from snn.sweeps.summary import FORMAT, read_summary
 from snn.tables import load_array
 
@@ -19,8 +20,12 @@ def texts(tmp_path):
     path = tmp_path / "texts.h5"
     with h5py.File(path, "w", libver="earliest") as file:
         file["texts"] = np.array(["one", "two"], object)
-    check_heaps(path)
+        for k in range(20):  # more than one block of a header holds
+            file["texts"].attrs[f"unit {k}"] = "" if k < 19 else "a text"
+        file.attrs["many"] = np.array(["first", "second"], object)
+    check_bytes(path)
     with h5py.File(path) as file:
+        check_content(file, path)
         check_sizes(file)
     return path, bytearray(path.read_bytes())
 
@@ -31,7 +36,17 @@ def test_heap_that_claims_more_than_the_file(texts):
     data[at + 8 : at + 16] = struct.pack("<Q", 1 << 32)
     path.write_bytes(data)
     with pytest.raises(FormatError, match="a heap of texts is damaged"):
-        check_heaps(path)
+        check_bytes(path)
+
+
+def test_list_of_names_that_goes_in_a_circle(texts):
+    """HDF5 follows it for ever."""
+    path, data = texts
+    at = data.index(b"TREE")
+    data[at + 16 : at + 24] = struct.pack("<Q", at)
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match="goes in a circle"), reading(path):
+        pass
 
 
 def test_text_that_claims_to_be_longer_than_the_file(texts):
@@ -40,8 +55,20 @@ def test_text_that_claims_to_be_longer_than_the_file(texts):
         at = file["texts"].id.get_offset()
     data[at + 16 : at + 20] = struct.pack("<I", 2**32 - 1)
     path.write_bytes(data)
-    with h5py.File(path) as file, pytest.raises(FormatError, match="/texts: texts are longer than the file"):
-        check_sizes(file)
+    with pytest.raises(FormatError, match="/texts: texts are longer than the file"), reading(path):
+        pass
+
+
+@pytest.mark.parametrize(("place", "where"), [("unit 19", "/texts"), ("many", "/")])
+def test_attribute_that_claims_to_be_longer_than_the_file(texts, place, where):
+    """HDF5 takes 4 GB before it finds that there is no such text."""
+    path, data = texts
+    length = len("a text" if place == "unit 19" else "second")
+    at = data.index(struct.pack("<I", length), data.index(place.encode() + b"\0"))
+    data[at : at + 4] = struct.pack("<I", 2**32 - 1)
+    path.write_bytes(data)
+    with pytest.raises(FormatError, match=f"{where}: texts are longer than the file"), reading(path):
+        pass
 
 
 def test_text_whose_type_is_damaged(texts):

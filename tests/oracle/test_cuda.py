@@ -6,6 +6,7 @@ The simulator must be chosen before Numba is imported, so without a device one t
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,6 +15,7 @@ from numba.core.errors import TypingError
 
 import plasticity
 import snn
+from kernels.cpu.infer import currents
 from kernels.errors import BackendUnavailable, FormatError, ModelError
 from plasticity.base import RULES
 from snn.neurons.base import MODELS
@@ -39,7 +41,8 @@ here = pytest.mark.skipif(not device(), reason="no CUDA device here; test_in_the
 @pytest.mark.skipif(device(), reason="the tests run here already")
 def test_in_the_simulator():
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not in_the_simulator", __file__],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not in_the_simulator", __file__,
+         str(Path(__file__).with_name("test_gpu_check.py"))],
         env=os.environ | {"NUMBA_ENABLE_CUDASIM": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
@@ -369,7 +372,7 @@ def learning_network(names):
     return net
 
 
-# a device has no room for the arguments of all at once
+# on a device, all in one kernel would compile for minutes
 @here
 @pytest.mark.parametrize("names", [sorted(RULES)] if SIMULATED else [sorted(RULES)[k::4] for k in range(4)])
 def test_every_rule(names):
@@ -397,22 +400,29 @@ def test_every_rule(names):
 
 
 @here
-def test_many_plastic_projections_fit_the_arguments_of_a_kernel(monkeypatch):
-    from kernels.cuda import engine
-    from kernels.cuda.arrays import arrays
-    from snn.compile import compile_network
+def test_any_number_of_plastic_projections():
+    """Thirty take the code of one; each has its own synapses and parameters."""
 
-    monkeypatch.setattr(engine, "SIMULATED", False)
-    for number in (18, 30):
-        net = snn.Network()
-        a = net.population("a", 3, snn.LIFDelta())
+    def go(number, **options):
+        net = snn.Network(seed=3)
+        a = net.population("a", 4, snn.LIFDelta(), init={"v": snn.uniform(-70.0, -55.0)})
+        net.input("noise", a, snn.Poisson(rate=3000.0), weight=1.4)
         for k in range(number):
-            net.connect(a, a, snn.all_to_all(), weight=0.5, delay=1.0, plasticity=plasticity.STDPPair(), name=str(k))
-        compiled = compile_network(net, DT, "float64", 1)
-        if number == 18:
-            engine._check_arguments(compiled, arrays(compiled, 32, False))
-    with pytest.raises(BackendUnavailable, match="30 plastic projections make [0-9]+ bytes of kernel arguments"):
-        engine._check_arguments(compiled, arrays(compiled, 32, False))
+            rule = plasticity.STDPPair(lambda_=0.01 * (k + 1), w_max=1.0)
+            net.connect(a, a, snn.fixed_indegree(2), weight=0.3, delay=1.0 + k % 3, plasticity=rule, name=str(k))
+        net.record(a)
+        sim = snn.Simulation(net, dt=0.25, quiet=True, **options)
+        spikes = sim.run(20.0).spikes["a"]
+        return sim, spikes, [sim.connections(str(k))[2] for k in range(number)]
+
+    _, spikes, weights = go(30, backend="reference")
+    sim, found, learned = go(30, backend="cuda")
+    np.testing.assert_array_equal(found.times, spikes.times)
+    np.testing.assert_array_equal(found.ids, spikes.ids)
+    np.testing.assert_allclose(learned, weights, rtol=RTOL)
+    assert len({tuple(w) for w in weights}) == 30 and len(spikes) > 10
+    alone = go(1, backend="cuda")[0]
+    assert sim.kernel_sources == alone.kernel_sources, "compiling must not take longer"
 
 
 @here
@@ -547,13 +557,13 @@ def classifying(spiking, readout):
 def simulated(batch, spiking, readout, steps):
     """Accumulated outputs, spikes and synaptic operations of encoded samples, by step, from the reference engine."""
     nets = []
-    for n in range(len(batch.first) - 1):
+    for n in range(len(batch.currents)):
         nets.append(classifying(spiking, readout)[0])
         if spiking:
             mine = slice(batch.first[n], batch.first[n + 1])
             nets[-1].populations["sources"].model = snn.SpikeArray(batch.step[mine] + 1.0, batch.id[mine])
         else:
-            nets[-1].inputs["x"].source = snn.StepCurrent(batch.currents[n][None])
+            nets[-1].inputs["x"].source = snn.StepCurrent(currents(batch)[n][None])
     joined, found = snn.join(nets), []
     sim = snn.Simulation(joined, dt=1.0, backend="reference", quiet=True)
     fan = {name: sum(np.bincount(sim.connections(f"0:{q.name}")[0], minlength=p.n)
@@ -600,8 +610,6 @@ def test_classifier_with_early_exit(spiking, readout, latency):
 
 @here
 def test_views_of_what_lies_on_the_device():
-    from kernels.cuda.jit import fetch
-
     net = snn.Network(seed=1)
     net.population("none", 3, snn.Poisson(1.0))
     a = net.population("a", 6, snn.LIFExp(i_e=2000.0), init={"v": snn.uniform(-70.0, -55.0)})
@@ -611,15 +619,41 @@ def test_views_of_what_lies_on_the_device():
     for variable in ("v", "refractory"):
         view = sim.device_state("a", variable)
         assert SIMULATED or view.__cuda_array_interface__["shape"] == (6,)
-        np.testing.assert_array_equal(fetch(view), sim.state("a", variable))
+        np.testing.assert_array_equal(view.copy_to_host(), sim.state("a", variable))
+        if SIMULATED:  # its device is the CPU
+            np.testing.assert_array_equal(np.from_dlpack(view), sim.state("a", variable))
     expected, found = sim.run(0.1).spikes["a"], sim.device_spikes()
     while not len(expected):
         expected, found = sim.run(0.1).spikes["a"], sim.device_spikes()
-    start, steps, ids = found[0], fetch(found[1]), fetch(found[2])
+    start, steps, ids = found[0], found[1].copy_to_host(), found[2].copy_to_host()
     np.testing.assert_allclose((start + steps + 1) * DT, expected.times)
     np.testing.assert_array_equal(np.sort(ids) - 3, expected.ids)
     with pytest.raises(BackendUnavailable, match='device_spikes: needs backend="cuda"; got backend="reference"'):
         snn.Simulation(net, backend="reference").device_spikes()
+
+
+@here
+@pytest.mark.parametrize("dtype", ["f8", "f4", "i8", "i4", "u4"])
+def test_capsules_of_dlpack(dtype):
+    """Nothing is copied; the array lives as long as somebody has taken it, or the capsule of it."""
+    torch = pytest.importorskip("torch")
+    from kernels.cuda.dlpack import View
+    from kernels.cuda.jit import send
+
+    array = send(np.arange(6, dtype=dtype))
+    view, before = View(array), sys.getrefcount(array)
+    tensor, capsule = torch.from_dlpack(view), view.__dlpack__()
+    assert tensor.dtype == getattr(torch, {"f": "float", "i": "int", "u": "uint"}[dtype[0]] + str(8 * int(dtype[1])))
+    if SIMULATED:
+        array[2] = 7
+        assert np.shares_memory(np.from_dlpack(view), array)
+        assert tensor.tolist() == [0, 1, 7, 3, 4, 5]
+    assert sys.getrefcount(array) == before + 2
+    del tensor, capsule
+    assert sys.getrefcount(array) == before
+    for options in ({"copy": True}, {"dl_device": (9, 0)}):
+        with pytest.raises(BufferError, match="View.__dlpack__: "):
+            view.__dlpack__(**options)
 
 
 class CudaAPIError(Exception):
@@ -659,16 +693,25 @@ def test_errors_of_our_own_stay_what_they_are(monkeypatch):
 
 
 @here
-def test_set_state_between_runs():
+def test_set_state_and_current_between_runs():
     def network():
         net = snn.Network(seed=1)
-        net.record(net.population("a", 4, snn.LIFExp(i_e=300.0)), "v")
+        a = net.population("a", 4, snn.LIFExp(i_e=300.0))
+        net.input("other", a, snn.StepCurrent([50.0, 20.0], [0.0, 7.0]))
+        net.input("given", a, snn.StepCurrent(np.zeros((1, 4))))
+        net.record(a, "v")
         return net
 
     def go(backend):
         sim = snn.Simulation(network(), dt=DT, backend=backend, quiet=True)
         sim.run(1.0)
         sim.set_state("a", "v", [-70.0, -65.0, -60.0, -56.0])
-        return sim.run(1.0).states["a"]["v"]
+        steered = []
+        for k in range(3):
+            sim.set_current("given", [300.0 * k, 0.0, 50.0, -400.0])
+            steered.append(sim.run(1.0).states["a"]["v"])
+        return np.concatenate(steered)
 
-    np.testing.assert_allclose(go("cuda"), go("reference"), rtol=RTOL)
+    found = go("cuda")
+    np.testing.assert_allclose(found, go("reference"), rtol=RTOL)
+    assert found[-1, 0] > found[9, 0] + 0.5, "the current must have told"

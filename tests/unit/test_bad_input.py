@@ -255,8 +255,9 @@ def test_records(net):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"dt": 0.0}, ModelError, "Simulation.dt: must be a number > 0 ms; got 0.0."),
-        ({"dt": np.nan}, ModelError, "Simulation.dt: must be a number > 0 ms; got nan."),
+        ({"dt": 0.0}, ModelError, "Simulation.dt: must be a number >= 1e-09 ms; got 0.0."),
+        ({"dt": 1e-320}, ModelError, "Simulation.dt: must be a number >= 1e-09 ms; got 1e-320."),
+        ({"dt": np.nan}, ModelError, "Simulation.dt: must be a number >= 1e-09 ms; got nan."),
         ({"threads": 0}, ModelError, "Simulation.threads: must be an integer >= 1, or None; got 0."),
         (
             {"precision": "float16"},

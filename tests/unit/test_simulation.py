@@ -419,7 +419,7 @@ def test_progress(capsys):
 @pytest.mark.parametrize(
     ("options", "error", "text"),
     [
-        ({"dt": 0.0}, snn.ModelError, "Simulation.dt: must be a number > 0 ms; got 0.0"),
+        ({"dt": 0.0}, snn.ModelError, "Simulation.dt: must be a number >= 1e-09 ms; got 0.0"),
         ({"dt": math.nan}, snn.ModelError, "Simulation.dt"),
         ({"dt": "0.1"}, snn.ModelError, "Simulation.dt"),
         ({"threads": 0}, snn.ModelError, "Simulation.threads: must be an integer >= 1"),
@@ -488,3 +488,20 @@ def test_set_current_is_a_series_given_ahead(backend):
     if backend == "cpu":
         with pytest.raises(snn.BackendUnavailable, match="has none after set_current"):
             sim.checkpoint("nowhere.h5")
+
+
+def test_signal_while_ranks_ask():
+    """One that comes while ranks exchange what they know is heard by all the next time, not by this rank alone now."""
+    sim = simulate(network())
+    came = []
+
+    class Asked:
+        size = 2
+
+        def gather(self, value):
+            came[:] = came or [15]  # after ``value`` was taken
+            return [value, []]
+
+    sim._ranks = Asked()
+    assert not sim._hear(came) and came == [15]
+    assert sim._hear(came) and came == [15]

@@ -1,10 +1,14 @@
 """Which points a sweep has, with which seeds and names."""
 
+import json
+
 import numpy as np
 import pytest
 
-from kernels.errors import ConfigError
+from kernels.errors import ConfigError, ModelError
 from snn.sweeps.design import Range, axes, combinations, points
+from snn.sweeps.runners import numbers
+from snn.sweeps.summary import read_summary, summarise
 
 
 def rows(parameters, method, n=None, seed=0):
@@ -89,3 +93,20 @@ def test_seeds_and_names_depend_on_the_values_alone():
 def test_bad_input(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
+
+
+def test_texts_that_no_table_can_hold(tmp_path):
+    """A damaged result does not count; whatever an error says, the table is written."""
+    some = points(rows({"a": ["x\0y", "z"]}, "grid"), 1, 0, "net")
+    for point, (name, document) in zip(
+        some, [("result.json", {"measures": {"\ud800": 1.0}}), ("failed.json", {"error": "a\0b \ud800"})], strict=True
+    ):
+        (tmp_path / "points" / point.name).mkdir(parents=True)
+        (tmp_path / "points" / point.name / name).write_text(json.dumps(document))
+    summarise(tmp_path, some, None)
+    columns = read_summary(tmp_path).columns
+    assert columns["status"].tolist() == ["waiting", "failed"]
+    assert columns["error"].tolist() == ["", "a?b ?"] and columns["a"].tolist() == ["x?y", "z"]
+    for name in ("", ".", "a\0", "\ud800"):
+        with pytest.raises(ModelError, match="must have a name of text"):
+            numbers(name, 1.0)

@@ -22,6 +22,15 @@ def refused(kind, text, function, *args, **kwargs):
     return str(caught.value)
 
 
+class Skip(nn.Module):
+    def __init__(self, join):
+        super().__init__()
+        self.join, self.body = join, nn.Linear(3, 3)
+
+    def forward(self, x):
+        return self.join(x, self.body(x))
+
+
 class Own(nn.Module):
     def __init__(self):
         super().__init__()
@@ -57,6 +66,14 @@ CONVERSIONS = {
     "channels": (from_torch, [nn.Conv2d(3, 2, 3), QCFS()], (1, 8, 8), "[0]: Conv2d takes 3 channels of images"),
     "padding": (from_torch, [nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), QCFS()], (1, 8, 8), 'zeros"'),
     "ceil": (from_torch, [nn.AvgPool2d(2, ceil_mode=True), QCFS()], (1, 7, 7), "[0]: AvgPool2d must have ceil_mode"),
+    "skip connection": (
+        from_torch, [LINEAR, QCFS(), Skip(lambda x, y: x + y), QCFS()], 4,
+        "[2]: Skip cannot be converted: its forward joins two paths (add), a skip connection, which layers in order",
+    ),
+    "concatenation": (
+        from_snntorch, nn.Sequential(LINEAR, leaky(), Skip(lambda x, y: torch.cat((x, y), 1)), leaky()), 4,
+        "2: Skip cannot be converted: its forward joins two paths (cat)",
+    ),
     "flatten": (from_torch, [nn.Flatten(2), QCFS()], (1, 7, 7), "[0]: Flatten must flatten the whole sample"),
     "statistics": (from_torch, [LINEAR, nn.BatchNorm1d(3, track_running_stats=False), QCFS()], 4, "[1]: BatchNorm1d"),
     "features": (from_torch, [LINEAR, nn.BatchNorm1d(4), QCFS()], 4, "[1]: BatchNorm1d takes 4 channels, but gets"),

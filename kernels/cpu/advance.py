@@ -1,0 +1,129 @@
+# The types of compiled code are Numba's.
+# mypy: disable-error-code="assignment,arg-type"
+"""The loop over steps, one for all networks: a network's own functions are called at their addresses."""
+
+import numpy as np
+
+from kernels.cpu.deliver import drain
+from kernels.cpu.inputs import any_active, apply, emit, words_of_step
+from kernels.cpu.record import compact, record_window, sample
+from kernels.cpu.sync import wait
+from kernels.entry import call, call_int
+from kernels.jit import kernel, stay_apart
+from kernels.layout import EXCHANGE, Places
+
+
+@kernel
+def advance(  # type: ignore[no-untyped-def]
+    thread, start, stop, tables, constants, state, inputs, entries, lists, learned, queue, probes, sync, counts,
+    normals, resumed,
+):  # fmt: skip
+    """Advance from step ``start`` to ``stop``, or until the record is nearly full; returns the step reached.
+
+    Returns -1 where the thread's queue could overflow in a window's delivery: call again with a larger one, resumed;
+    EXCHANGE where the window's spikes are to be exchanged with other processes: call again, resumed. ``lists`` holds
+    the edges of each storage kind, ``learned`` edges and state of plastic projections (see kernels/packed.py).
+    Phases as numbered in kernels/reference/engine.py.
+    """
+    stay_apart()
+    n_threads = tables.first_block.size - 1
+    n_blocks, n_populations = tables.lo.shape
+    first_block, last_block = tables.first_block[thread], tables.first_block[thread + 1]
+    flags = sync.flags[thread]
+    flags8 = flags.view(np.uint64)
+    scratch = counts[thread]
+    room = sync.record.size - sync.spikes.size
+    places = Places(
+        tables.ring_mask, tables.queue_mask, tables.first_block, tables.gid, tables.recorded, tables.lo,
+        tables.stride, tables.ring, tables.spikes,
+    )  # fmt: skip
+    half_size = sync.spikes.size // 2
+    begin = start
+    window_number = 0
+    if resumed:
+        begin, window_number = sync.resume[thread, 0], sync.resume[thread, 1]
+    while begin < stop:
+        steps = min(tables.window, stop - begin)
+        half = window_number & 1
+        for block in range(first_block, last_block if not resumed else first_block):
+            for offset in range(steps):
+                step = begin + offset
+                ring_slot = tables.ring[block] + (step & tables.ring_mask) * tables.stride[block]
+                if tables.queue_mask >= 0:
+                    drain(queue, state.ring, ring_slot, block, step & tables.queue_mask)
+                for p in range(n_populations):
+                    lo, hi = tables.lo[block, p], tables.hi[block, p]
+                    if lo == hi:
+                        sync.counts[half, block, p, offset] = 0
+                        continue
+                    first = tables.spikes[block, p] + half * half_size
+                    at = np.uint64(first)
+                    if offset > 0:
+                        at += np.uint64(sync.counts[half, block, p, offset - 1])
+                    kind = tables.kind[p]
+                    if kind < 0:
+                        at = emit(inputs, state, p, lo, hi, step, start, scratch, sync.spikes, at)
+                    else:
+                        slot, g, words = ring_slot + tables.acc[block, p], tables.at[p] + lo, np.uint64(0)
+                        if any_active(inputs, p, step):
+                            apply(
+                                inputs, state, p, lo, hi, slot, g, tables.current[p], step, start, scratch,
+                                normals[thread],
+                            )  # fmt: skip
+                        if tables.uniform[p] >= 0:
+                            key = tables.key[p]
+                            words = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, key)
+                        call(
+                            entries.update[kind],
+                            hi - lo, tables.pad[p], slot, tables.state_f[p] + lo, tables.state_i[p] + lo,
+                            tables.par_f[p], tables.par_i[p], tables.het_f[p] + lo, tables.het_i[p] + lo, g, words,
+                            state.f, state.i, state.ring, state.current, state.words, constants, flags,
+                        )  # fmt: skip
+                        for k in range(entries.watch.size):
+                            if entries.watch[k] != 0:
+                                call(entries.watch[k], learned, k, p, state.f, flags, lo, hi - lo, step)
+                        at = compact(flags, flags8, hi - lo, lo, sync.spikes, at)
+                    sync.counts[half, block, p, offset] = np.int64(at) - first
+                if probes.population.size > 0:
+                    sample(tables, probes, state, block, step, start)
+        if not resumed:
+            if thread == 0 and sync.record_size[0] > room:
+                sync.stop[0] = begin + steps
+            if tables.shared:
+                sync.resume[thread, 0], sync.resume[thread, 1] = begin, window_number
+                return EXCHANGE
+            if n_threads > 1:
+                wait(sync.arrived, (window_number + 1) * n_threads)
+        if entries.needed.size > 0:
+            wanted = (last_block - first_block) * (tables.queue_mask + 1)
+            for block in range(first_block, last_block):
+                for k in range(entries.needed.size):
+                    if entries.needed[k] != 0:
+                        wanted += call_int(entries.needed[k], places, lists, k, sync, half, block, steps)
+            if wanted > queue.n_free[0]:
+                sync.resume[thread, 0], sync.resume[thread, 1], sync.resume[thread, 2] = begin, window_number, wanted
+                return -1
+        resumed = False
+        for block in range(first_block, last_block):
+            for k in range(entries.deliver.size):
+                if entries.deliver[k] != 0:
+                    call(
+                        entries.deliver[k], places, lists, k, state.ring, sync.spikes, sync.counts, half, block, begin,
+                        steps,
+                    )  # fmt: skip
+            for k in range(entries.enqueue.size):
+                if entries.enqueue[k] != 0:
+                    call(
+                        entries.enqueue[k], places, lists, k, queue, sync.spikes, sync.counts, half, block, begin,
+                        steps,
+                    )  # fmt: skip
+            for k in range(entries.learn.size):
+                visitor = entries.visit[k]
+                call(entries.learn[k], tables, learned, k, state.ring, sync, half, block, begin, steps, visitor)
+        if thread == 0:
+            record_window(places, sync, half, steps, begin - start)
+        window_number += 1
+        begin += steps
+        if begin == sync.stop[0]:
+            break
+    return begin

@@ -1,0 +1,189 @@
+"""Classification on the event engine: the agent is asked when an output spike arrives, and at no other time."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import ModelError, ShapeError
+from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
+from snn.confidence.stream import REASONS
+from snn.confidence.trace import different
+from snn.inference import refuse
+from snn.inputs import SpikeArray
+from snn.network import SPIKES, Network, Population
+from snn.simulation import Simulation
+
+
+class EventClassifier:
+    """A network in continuous time that answers with one of C classes: the output neuron with most spikes.
+
+    What is a step elsewhere is an output spike here: S_k are the numbers of spikes of each output neuron after the k-th
+    spike of them all. Agents, traces and certificates are those of :class:`Classifier`; between output spikes nothing
+    that an agent looks at changes, and it is not asked. After the last spike of a sample S stays as it is.
+
+    Parameters
+    ----------
+    network : Network
+        Static projections, no random input; models that the event engine has. Its one population of spike sources is
+        ``SpikeArray([])``, and the output's spikes are recorded.
+    output : Population or str
+        Its neurons are the classes.
+    duration : float
+        [ms] of a sample.
+    t_max : int
+        Output spikes of a sample that count at most.
+    window : float
+        [ms] The engine runs this far at a time, so at most this far beyond a stop; results do not depend on it.
+    backend : "cpu" or "reference"
+
+    Raises
+    ------
+    ModelError
+        Where the network is not of that kind.
+
+    Notes
+    -----
+    A sample is a simulation of its own, on one thread, built anew: for networks that take long beside that.
+
+    Examples
+    --------
+    >>> import snn
+    >>> from snn.confidence import EarlyExit
+    >>> net = snn.Network()
+    >>> eyes = net.population("eyes", 2, snn.SpikeArray([]))
+    >>> out = net.population("out", 2, snn.LIFDelta(e_l=0.0, v_reset=0.0, v_th=1.5, tau_m=50.0, t_ref=0.0))
+    >>> _ = net.connect(eyes, out, snn.one_to_one(), weight=1.0, delay=1.0), net.record(out)
+    >>> classifier = snn.EventClassifier(net, out, duration=60.0, t_max=20, backend="reference")
+    >>> sample = [1.0, 3.1, 7.5, 8.2, 9.0, 20.3], [1, 1, 0, 1, 1, 1]
+    >>> done = classifier.run([sample], EarlyExit("margin", bar=1.0))
+    >>> done.labels[0], done.steps[0], done.times[0]
+    (np.int64(1), np.int64(2), np.float64(10.0))
+    """
+
+    def __init__(
+        self, network: Network, output: Population | str, duration: float, t_max: int, window: float = 1.0,
+        backend: str = "cpu",
+    ) -> None:  # fmt: skip
+        self.network, self.backend = network, backend
+        name = output if isinstance(output, str) else output.name
+        if name not in network.populations:
+            raise ModelError(
+                f"EventClassifier.output: no population {name!r}; there are {', '.join(network.populations)}."
+            )
+        self.output = network.populations[name]
+        if self.output.n < 2:
+            raise ModelError(f"EventClassifier.output: must have a neuron a class, two at least; got {self.output.n}.")
+        if not any(p.population is self.output and p.variable == SPIKES for p in network.probes):
+            raise ModelError(
+                f"EventClassifier.output: spikes of population {name!r} are not recorded. Call net.record({name!r})."
+            )
+        for what, value in (("duration", duration), ("window", window)):
+            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < np.inf:
+                raise ModelError(f"EventClassifier.{what}: must be > 0 ms; got {value!r}.")
+        if isinstance(t_max, bool) or not isinstance(t_max, int) or t_max < 1:
+            raise ModelError(f"EventClassifier.t_max: must be an integer >= 1; got {t_max!r}.")
+        self.duration, self.window, self.t_max = float(duration), float(window), t_max
+        refuse(network)
+        sources = [p for p in network.populations.values() if p.spec is None]
+        if len(sources) != 1 or not isinstance(sources[0].model, SpikeArray) or sources[0].model.times.size:
+            found = ", ".join(f"{p.name!r} {p.model!r}" for p in sources) or "none"
+            raise ModelError(
+                f"EventClassifier.network: must have one population of sources, SpikeArray([]); got {found}."
+            )
+        self.source = sources[0]
+        self.network_hash = self._simulation(SpikeArray([])).network_hash
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What a certificate of an agent on this classifier binds."""
+        return {
+            "t_max": self.t_max, "encoder": f"events of {self.duration:g} ms", "precision": "float64",
+            "seed": "no random numbers", "network": self.network_hash, "latency": "synchronous", "depth": 1,
+            "engine": "event",
+        }  # fmt: skip
+
+    def record(self, x: Sequence[Any], labels: Any = None, ids: Any = None) -> Trace:
+        """Run every sample for the whole duration and keep S after each output spike.
+
+        Parameters
+        ----------
+        x : N samples, each a pair (times in ms, sources)
+        labels : (N,) integers, the true classes
+        ids : (N,) integers that name the samples; None: from their content
+        """
+        samples = self._samples(x)
+        if ids is None:
+            ids = sample_ids(np.stack((s.times, s.ids.astype(float))) for s in samples)
+        outputs = np.zeros((self.t_max, len(samples), self.output.n))
+        for n, sample in enumerate(samples):
+            for k, (_, neuron) in enumerate(self._output_spikes(sample)):
+                if k == self.t_max:
+                    break
+                outputs[k, n, neuron] = 1.0
+        np.cumsum(outputs, axis=0, out=outputs)
+        return Trace(outputs, np.asarray(ids), self.fingerprint(), None if labels is None else np.asarray(labels))
+
+    def run(self, x: Sequence[Any], agent: EarlyExit) -> Decisions:
+        """Run every sample until ``agent`` stops it; decisions are those of the agent on a recorded trace.
+
+        ``times`` of the result: the spike at which a sample stopped, ms; the duration where it ran to its end.
+
+        Raises
+        ------
+        ModelError
+            Where the agent was fitted on another network or setting.
+        """
+        mine = self.fingerprint()
+        if agent.fingerprint is not None and (what := different(agent.fingerprint, mine)):
+            raise ModelError(
+                f"EventClassifier.run: the agent was fitted on another network or setting: {what}. Fit it on this."
+            )
+        samples = self._samples(x)
+        stream, unit = agent.stream(self.output.n, self.t_max), np.eye(self.output.n)
+        silence = np.zeros(self.output.n)
+        steps, labels, reasons = np.zeros((3, len(samples)), np.int64)
+        times = np.full(len(samples), self.duration)
+        for n, sample in enumerate(samples):
+            stream.reset()
+            stopped = False
+            for at, neuron in self._output_spikes(sample):
+                stopped = stream.update(unit[neuron])
+                if stopped:
+                    times[n] = at
+                    break
+            while not stopped:  # the sample is over: S stays as it is
+                stopped = stream.update(silence)
+            steps[n], labels[n], reasons[n] = stream.t, stream.label, REASONS.index(stream.reason)
+        return Decisions(steps, labels, reasons, times=times)
+
+    def _output_spikes(self, sample: SpikeArray) -> Iterator[tuple[float, int]]:
+        """Output spikes in order, simulated as they are asked for."""
+        sim = self._simulation(sample)
+        while sim.t < self.duration:
+            found = sim.run(min(self.window, self.duration - sim.t)).spikes[self.output.name]
+            yield from zip(found.times.tolist(), found.ids.tolist(), strict=True)
+
+    def _simulation(self, sample: SpikeArray) -> Simulation:
+        empty, self.source.model = self.source.model, sample
+        try:
+            return Simulation(self.network, engine="event", backend=self.backend, threads=1)
+        finally:
+            self.source.model = empty
+
+    def _samples(self, x: Sequence[Any]) -> list[SpikeArray]:
+        samples = []
+        for n, pair in enumerate(x):
+            if len(pair) != 2:
+                raise ShapeError(
+                    f"EventClassifier: sample {n} must be a pair (times in ms, sources); got {len(pair)} parts."
+                )
+            times, sources = pair
+            spikes = SpikeArray(times, np.asarray(sources, np.int64) if not len(sources) else sources)
+            if spikes.ids.size and spikes.ids.max() >= self.source.n:
+                raise ModelError(
+                    f"EventClassifier: sample {n}: sources must be 0 to {self.source.n - 1}; got {spikes.ids.max()}."
+                )
+            samples.append(spikes)
+        if not samples:
+            raise ShapeError("EventClassifier: there must be a sample; got none.")
+        return samples
