@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -62,9 +63,10 @@ class _Plain(ast.NodeTransformer):
         return node
 
 
-def _function(function: object, name: str, single: bool, change: ast.NodeTransformer | None = None) -> str:
+@cache  # a network that is built again writes nothing anew
+def _function(function: object, name: str, single: bool, exponents: tuple[tuple[str, float], ...] = ()) -> str:
     tree = _Plain().visit(source_tree(function))  # type: ignore[arg-type]
-    tree = change.visit(tree) if change else tree
+    tree = _Exponents(dict(exponents)).visit(tree) if exponents else tree
     tree.name, tree.returns, tree.decorator_list = name, None, []
     for argument in tree.args.args:
         argument.annotation = None
@@ -75,9 +77,10 @@ def _function(function: object, name: str, single: bool, change: ast.NodeTransfo
     return decorator + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
-def _scalars(functions: list[object], single: bool) -> str:
+@cache
+def _scalars(functions: tuple[object, ...], single: bool) -> str:
     """Sources of the functions of kernels.scalar that ``functions`` call, directly or not."""
-    known, needed, queue = scalar_functions(), [], list(functions)
+    known, needed, queue = scalar_functions(), list[str](), list(functions)
     while queue:
         for node in ast.walk(source_tree(queue.pop())):  # type: ignore[arg-type]
             name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
@@ -119,7 +122,7 @@ def places(variant: Variant) -> tuple[list[str], dict[str, str]]:
 
 def sources(functions: dict[str, Callable[..., object]], single: bool) -> list[str]:
     """Sources of scalar functions under these names, after those of kernels.scalar that they call."""
-    return [_scalars(list(functions.values()), single), *(_function(f, name, single) for name, f in functions.items())]
+    return [_scalars(tuple(functions.values()), single), *(_function(f, name, single) for name, f in functions.items())]
 
 
 def update_source(variant: Variant, precision: str) -> str:
@@ -186,9 +189,16 @@ class _Exponents(ast.NodeTransformer):
         self.generic_visit(node)
         if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Name):
             value = self.constants.get(node.right.id)
-            if value in (0.0, 1.0):
+            if value is not None:
                 node.right = ast.Constant(value)
         return node
+
+
+def fixed_exponents(spec: RuleSpec, constants: np.ndarray) -> tuple[tuple[str, float], ...]:
+    """Constants of a rule that are written as numbers where they are exponents."""
+    return tuple(
+        (name, value) for name, value in zip(spec.constants, constants.tolist(), strict=True) if value in (0, 1)
+    )
 
 
 def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, drawn: bool) -> str:
@@ -196,7 +206,7 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
 
     It lacks what :func:`with_readers` adds. ``drawn``: synapses have delays of their own.
     """
-    exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
+    exponents = fixed_exponents(spec, constants)
     imports = (
         "from kernels.cpu.deliver import prefetch_row\n"
         "from kernels.entry import call\n"
@@ -208,7 +218,7 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
     if spec.observer:
         functions["observer_step"] = spec.observer.step
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
-    parts = [header, _scalars(list(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
+    parts = [header, _scalars(tuple(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -9,8 +9,17 @@ from kernels.cpu.inputs import any_active, apply, emit, words_of_step
 from kernels.cpu.record import compact, record_window, sample
 from kernels.cpu.sync import wait
 from kernels.entry import call, call_int
-from kernels.jit import kernel, stay_apart
+from kernels.jit import inner, kernel, stay_apart
 from kernels.layout import EXCHANGE, Places
+
+
+@inner
+def several(addresses, more):  # type: ignore[no-untyped-def]
+    """Whether there are two functions or more, of these and ``more``."""
+    for k in range(addresses.size):
+        if addresses[k] != 0:
+            more += 1
+    return more > 1
 
 
 @kernel
@@ -38,6 +47,8 @@ def advance(  # type: ignore[no-untyped-def]
         tables.stride, tables.ring, tables.spikes,
     )  # fmt: skip
     half_size = sync.spikes.size // 2
+    # an accumulator's sum must not depend on where a window ends: what several add to goes step by step
+    together = 1 if several(entries.deliver, entries.learn.size) or several(entries.enqueue, 0) else tables.window
     begin = start
     window_number = 0
     if resumed:
@@ -105,21 +116,25 @@ def advance(  # type: ignore[no-untyped-def]
                 return -1
         resumed = False
         for block in range(first_block, last_block):
-            for k in range(entries.deliver.size):
-                if entries.deliver[k] != 0:
+            for offset in range(0, steps, together):
+                last = min(offset + together, steps)
+                for k in range(entries.deliver.size):
+                    if entries.deliver[k] != 0:
+                        call(
+                            entries.deliver[k], places, lists, k, state.ring, sync.spikes, sync.counts, half, block,
+                            begin, offset, last,
+                        )  # fmt: skip
+                for k in range(entries.enqueue.size):
+                    if entries.enqueue[k] != 0:
+                        call(
+                            entries.enqueue[k], places, lists, k, queue, sync.spikes, sync.counts, half, block, begin,
+                            offset, last,
+                        )  # fmt: skip
+                for k in range(entries.learn.size):
                     call(
-                        entries.deliver[k], places, lists, k, state.ring, sync.spikes, sync.counts, half, block, begin,
-                        steps,
+                        entries.learn[k], tables, learned, k, state.ring, sync, half, block, begin, offset, last,
+                        entries.visit[k],
                     )  # fmt: skip
-            for k in range(entries.enqueue.size):
-                if entries.enqueue[k] != 0:
-                    call(
-                        entries.enqueue[k], places, lists, k, queue, sync.spikes, sync.counts, half, block, begin,
-                        steps,
-                    )  # fmt: skip
-            for k in range(entries.learn.size):
-                visitor = entries.visit[k]
-                call(entries.learn[k], tables, learned, k, state.ring, sync, half, block, begin, steps, visitor)
         if thread == 0:
             record_window(places, sync, half, steps, begin - start)
         window_number += 1

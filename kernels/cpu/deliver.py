@@ -250,8 +250,8 @@ def chunks_needed(places, edges, sync, half, block, steps):  # type: ignore[no-u
 
 _TEMPLATE = '''
 @inner
-def deliver(places, lists, k, {to}, spikes, counts, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+def deliver(places, lists, k, {to}, spikes, counts, half, block, start, begin, end):
+    """Deliver spikes of steps start + begin to start + end - 1 to ``block`` through edges of kind ``k``."""
     edges = edges_of(lists, k)
     mask, queue_mask = np.uint64(places.ring_mask), np.uint64(places.queue_mask)
     stride = np.uint64(places.stride[block])
@@ -259,7 +259,7 @@ def deliver(places, lists, k, {to}, spikes, counts, half, block, start, steps):
     targets, rows = edges.targets, edges.rows
     weights, delays = edges.weights, edges.delays
     n_blocks, n_populations = places.lo.shape
-    for offset in range(steps):
+    for offset in range(begin, end):
         step = np.uint64(start + offset)
         for p in range(n_populations):
             g0, g1 = edges.by_source[p], edges.by_source[p + 1]
@@ -303,13 +303,13 @@ _CALLS = {
 
 _DENSE = '''
 @inner
-def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+def deliver(places, lists, k, ring, spikes, counts, half, block, start, begin, end):
+    """Deliver spikes of steps start + begin to start + end - 1 to ``block`` through edges of kind ``k``."""
     edges = edges_of(lists, k)
     mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
     targets, rows, bits, number = edges.targets, edges.rows, edges.bits, edges.number[block]
     n_blocks, n_populations = places.lo.shape
-    for offset in range(steps):
+    for offset in range(begin, end):
         for p in range(n_populations):
             for g in range(edges.by_source[p], edges.by_source[p + 1]):
                 table, at, words = row_table(edges, g, block), np.uint64(edges.bits_at[g, block]), edges.words[g, block]
@@ -336,13 +336,13 @@ def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
 
 _MATRIX = '''
 @inner
-def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+def deliver(places, lists, k, ring, spikes, counts, half, block, start, begin, end):
+    """Deliver spikes of steps start + begin to start + end - 1 to ``block`` through edges of kind ``k``."""
     edges = edges_of(lists, k)
     mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
     weights, four = edges.weights, np.uint64(4)
     n_blocks, n_populations = places.lo.shape
-    for offset in range(steps):
+    for offset in range(begin, end):
         for p in range(n_populations):
             for g in range(edges.by_source[p], edges.by_source[p + 1]):
                 first_weight, n = np.uint64(edges.rows[row_table(edges, g, block)]), np.uint64(edges.span[g, block])
@@ -368,14 +368,14 @@ def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
 
 _CONVOLUTION = '''
 @inner
-def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
-    """Deliver all spikes of the window [start, start + steps) to ``block`` through edges of kind ``k``."""
+def deliver(places, lists, k, ring, spikes, counts, half, block, start, begin, end):
+    """Deliver spikes of steps start + begin to start + end - 1 to ``block`` through edges of kind ``k``."""
     edges = edges_of(lists, k)
     mask, stride, origin = np.uint64(places.ring_mask), np.uint64(places.stride[block]), np.uint64(places.ring[block])
     rows, to, place, weights = edges.rows, edges.to, edges.place, edges.weights
     sums, one = edges.sums[block], np.uint64(1)
     n_blocks, n_populations = places.lo.shape
-    for offset in range(steps):
+    for offset in range(begin, end):
         for p in range(n_populations):
             for g in range(edges.by_source[p], edges.by_source[p + 1]):
                 pixels, pixels_to = np.uint64(edges.pixels[g, 0]), np.uint64(edges.pixels[g, 1])
@@ -383,7 +383,7 @@ def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
                 lo, span = np.uint64(edges.lo[g, block]), np.uint64(edges.span[g, block])
                 if span == 0:
                     continue
-                begin, end = lo // pixels_to, (lo + span - one) // pixels_to + one  # channels of the block
+                begun, ended = lo // pixels_to, (lo + span - one) // pixels_to + one  # channels of the block
                 table, row, some = np.uint64(edges.at[g]), np.uint64(edges.places[g]) * theirs, False
                 for b in range(n_blocks):
                     where = places.spikes[b, p] + half * (spikes.size // 2)
@@ -394,18 +394,18 @@ def deliver(places, lists, k, ring, spikes, counts, half, block, start, steps):
                         channel = np.uint64(spikes[j]) // pixels
                         first, beyond = channel * pixels, (channel + one) * pixels
                         group = channel // ours * theirs  # its first channel of the target
-                        low, high = max(begin, group), min(end, group + theirs)
-                        at, n = low - begin, high - low if high > low else np.uint64(0)
+                        low, high = max(begun, group), min(ended, group + theirs)
+                        at, n = low - begun, high - low if high > low else np.uint64(0)
                         w = np.uint64(edges.first[g]) + channel * row + (low - group)
                         while j < last and np.uint64(spikes[j]) < beyond and np.uint64(spikes[j]) >= first:
                             r = table + np.uint64(spikes[j]) - first
                             for k in range(np.uint64(rows[r]), np.uint64(rows[r + one])):
-                                into = np.uint64(to[k]) * (end - begin) + at
+                                into = np.uint64(to[k]) * (ended - begun) + at
                                 add_pixel(sums, into, weights, w + np.uint64(place[k]) * theirs, n)
                             j += one
                 if some:
                     slot = origin + ((np.uint64(start + offset) + np.uint64(edges.delay[g])) & mask) * stride
-                    add_sums(ring, slot + np.uint64(edges.base[g, block]), sums, lo, span, pixels_to, end - begin)
+                    add_sums(ring, slot + np.uint64(edges.base[g, block]), sums, lo, span, pixels_to, ended - begun)
 '''
 
 

@@ -107,11 +107,11 @@ class Engine:
         neurons = state.f, state.i, ring, state.current, state.words, net.constants, flags
         return Entries(
             update=each(self.updates, "update", *[0] * 11, *neurons),
-            deliver=each(self.delivers, "deliver", places, self.lists, 0, ring, *spikes, 0, 0, 0, 0),
-            enqueue=each(self.delivers, "enqueue", places, self.lists, 0, queue, *spikes, 0, 0, 0, 0),
+            deliver=each(self.delivers, "deliver", places, self.lists, 0, ring, *spikes, *[0] * 5),
+            enqueue=each(self.delivers, "enqueue", places, self.lists, 0, queue, *spikes, *[0] * 5),
             needed=each(self.delivers, "needed", places, self.lists, 0, sync, 0, 0, 0, result=numba.types.int64),
             visit=each(self.learners, "visit", self.tables, self.learned, 0, ring, *[0] * 6),
-            learn=each(self.learners, "learn", self.tables, self.learned, 0, ring, sync, *[0] * 5),
+            learn=each(self.learners, "learn", self.tables, self.learned, 0, ring, sync, *[0] * 6),
             watch=each(self.learners, "watch", self.learned, 0, 0, state.f, flags, 0, 0, 0),
         )
 

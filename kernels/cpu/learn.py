@@ -30,27 +30,27 @@ RECENT = {recent}
 
 
 @inner
-def note(tables, plastic, sync, half, block, steps, start):
-    """Move the traces of the block's targets through the window, put its spikes on their way, note the modulator's."""
+def note(tables, plastic, sync, half, block, start, begin, end):
+    """Move the traces of the block's targets through the steps, put their spikes on their way, note the modulator's."""
     p, own = plastic.target, block - tables.first_block[0]
     trace, fired, fired_end = plastic.trace, plastic.fired[own], plastic.fired_end[own]
     n, slots = plastic.n, plastic.slots
     lo, hi = tables.lo[block, p] - plastic.first, tables.hi[block, p] - plastic.first
     where = tables.spikes[block, p] + half * (sync.spikes.size // 2)
-    head = fired_end[(start - 1) & (fired_end.size - 1)]
-    first = 0
-    for offset in range(steps):
-        end = sync.counts[half, block, p, offset]
+    head = fired_end[(start + begin - 1) & (fired_end.size - 1)]
+    first = sync.counts[half, block, p, begin - 1] if begin > 0 else 0
+    for offset in range(begin, end):
+        last = sync.counts[half, block, p, offset]
         step = start + offset
         now, then = (step & (slots - 1)) * n, ((step + 1) & (slots - 1)) * n
 {decay_post}
-        for x in range(where + first, where + end):
+        for x in range(where + first, where + last):
             j = np.int64(sync.spikes[x]) - plastic.first
             fired[head & np.uint64(fired.size - 1)] = j
             head += np.uint64(1)
 {jump_post}
         fired_end[step & (fired_end.size - 1)] = head
-        first = end
+        first = last
 {note_signal}
 
 
@@ -77,7 +77,7 @@ def see(tables, plastic, block, step):
 '''
 _NOTE_SIGNAL = """
     p = plastic.signal
-    for offset in range(steps if p >= 0 else 0):
+    for offset in range(begin, end if p >= 0 else begin):
         jumps = 0
         for b in range(tables.lo.shape[0]):
             jumps += sync.counts[half, b, p, offset] - (sync.counts[half, b, p, offset - 1] if offset > 0 else 0)
@@ -287,13 +287,13 @@ def sweep(tables, learned, k, ring, block, until, settle, visitor):
 
 
 @inner
-def learn(tables, learned, k, ring, sync, half, block, start, steps, visitor):
-    """Deliver the window's spikes to ``block`` through the synapses of plastic projection ``k``."""
+def learn(tables, learned, k, ring, sync, half, block, start, begin, end, visitor):
+    """Deliver spikes of steps start + begin to start + end - 1 to ``block`` through plastic projection ``k``."""
     plastic = plastic_of(learned, k)
     p, axonal, blocks, own = plastic.source, plastic.axonal, tables.lo.shape[0], block - tables.first_block[0]
     waiting, waiting_end = plastic.waiting[own], plastic.waiting_end[own]
     mask, end_mask = np.uint64(waiting.size - 1), waiting_end.size - 1
-    for offset in range(steps):
+    for offset in range(begin, end):
         step = start + offset
         head = waiting_end[(step - 1) & end_mask]
         for b in range(blocks):
@@ -304,16 +304,16 @@ def learn(tables, learned, k, ring, sync, half, block, start, steps, visitor):
                 head += np.uint64(1)
         waiting_end[step & end_mask] = head
     due = False
-    for step in range(start, start + steps):
+    for step in range(start + begin, start + end):
         due |= see(tables, plastic, block, step)
 {move_signal}
         if step >= axonal:
-            first, end = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
-            call(visitor, tables, learned, k, ring, block, first, end, step, 1, 1)
-    # the window's own events are seen later: no delay is shorter than a window
-    note(tables, plastic, sync, half, block, steps, start)
+            first, last = waiting_end[(step - axonal - 1) & end_mask], waiting_end[(step - axonal) & end_mask]
+            call(visitor, tables, learned, k, ring, block, first, last, step, 1, 1)
+    # these steps' own events are seen later: no delay is shorter than a window
+    note(tables, plastic, sync, half, block, start, begin, end)
     if due:
-        bring_all_up(tables, learned, k, ring, block, start + steps - 1, np.int64(0), visitor)
+        bring_all_up(tables, learned, k, ring, block, start + end - 1, np.int64(0), visitor)
 '''
 _OBSERVE = '''
 

@@ -373,7 +373,7 @@ def model_source(form: Form, layouts: dict[str, str]) -> str:
     constants = "SHORT = 1e-6  # ms\nMOST_AT_ONCE = 1000\n"
     parts = [HEADER.format(title=f"Events of {form.spec.name}.", imports=imports) + "\n" + constants]
     parts.append(readers(layouts, ("net", "block", "lanes", "scratch", "sync")))
-    parts.append(_scalars(list(functions.values()), False))
+    parts.append(_scalars(tuple(functions.values()), False))
     parts += [_function(f, name, False) for name, f in functions.items()]
     return "\n\n".join(part for part in (*parts, body) if part)
 

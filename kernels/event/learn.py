@@ -9,7 +9,7 @@ time. When the notes run full, all synapses are brought up to date (a sweep), wh
 import inspect
 
 from kernels import packed
-from kernels.codegen import HEADER, _Exponents, _function, _scalars
+from kernels.codegen import HEADER, _function, _scalars, fixed_exponents
 from kernels.event.generate import readers
 from kernels.event.layout import Plastic
 from kernels.jit import inner
@@ -201,14 +201,13 @@ def replays(spec: RuleSpec) -> bool:
 def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic, layouts: dict[str, str]) -> str:
     """Source of a module with ``learn``, ``full`` and ``sweep`` for a rule with these constants; ``layouts``: forms of
     the tuples in ``words``."""
-    constants = plastic.constants
     functions = spec.functions() | (short_term.functions() if short_term else {})
-    exponents = _Exponents(dict(zip(spec.constants, constants.tolist(), strict=True)))
+    exponents = fixed_exponents(spec, plastic.constants)
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
     header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=_IMPORTS)
     read = f"plastic_of = reader(Plastic, {packed.form(plastic)!r}, 1)\n"
     read += readers(layouts, ("net", "block", "sync", "queue", "edges"))
-    parts = [header, read, _scalars(list(functions.values()), False), *written, _text(spec, short_term)]
+    parts = [header, read, _scalars(tuple(functions.values()), False), *written, _text(spec, short_term)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -12,11 +12,11 @@ One step s, from t = s*dt to t + dt, in this order:
 
 After a window of min-delay steps:
 
-4. **Deliver** (reads spike lists, edges; writes the ring). Storage kind by storage kind; in each, spikes by step, then
-   global id; of each spike its groups, then its row. A spike of step s with delay d is added to slot s + d, or, where
-   delays are stored one a synapse, queued for step s + d. Each
-   accumulator thus sees its additions in one order, whatever the blocks and threads. Then plastic projections, each
-   spike's synapses brought up to date, changed and delivered (kernels/reference/learn.py).
+4. **Deliver** (reads spike lists, edges; writes the ring). Step by step; in each, storage kind by storage kind, in
+   each of these spikes by global id, of each spike its groups, then its row. A spike of step s with delay d is added to
+   slot s + d, or, where delays are stored one a synapse, queued for step s + d. Then plastic projections, each spike's
+   synapses brought up to date, changed and delivered (kernels/reference/learn.py). Each accumulator thus sees its
+   additions in one order, whatever the blocks and threads, and wherever a window or a run ends.
 5. **Record** (reads spike lists). Spikes by step, then global id.
 """
 
@@ -63,7 +63,8 @@ class Engine:
         while begin < stop:
             end = min(begin + t.window, stop)
             fired = [(s, p, i) for s in range(begin, end) for p, i in self.step(s, samples)]
-            self.deliver(begin, end, fired)
+            for at in range(begin, end):
+                self.deliver(at, [spike for spike in fired if spike[0] == at])
             for s, p, i in fired:
                 if t.recorded[p]:
                     record[p].append((s, i))
@@ -208,8 +209,8 @@ class Engine:
 
     # phase 4 ------------------------------------------------------------------------------------------------------
 
-    def deliver(self, start: int, stop: int, fired: list[tuple[int, int, int]]) -> None:
-        """Add the spikes (step, population, neuron) of the window start .. stop-1 to the ring."""
+    def deliver(self, step: int, fired: list[tuple[int, int, int]]) -> None:
+        """Add the spikes (step, population, neuron) of ``step`` to the ring."""
         for kind, e in zip(self.kinds, self.edges, strict=True):
             queued = kind[1] == "v"
             if isinstance(e, Convolutions):
@@ -230,7 +231,7 @@ class Engine:
                             else:
                                 ring[arrival % self.slots][e.targets[k]] += float(weight)
         for learner in self.learners:
-            learner.deliver(start, stop, fired, self.ring, self.slots)
+            learner.deliver(step, fired, self.ring, self.slots)
 
     def deliver_dense(self, e: Edges, fired: list[tuple[int, int, int]]) -> None:
         """Add the numbers of spikes, step by step, times the weight."""

@@ -88,26 +88,24 @@ class Learner:
             end += epoch
         return (value + factor * total(min(end, stop))) * float(x.sums_growth[number, start % epoch])
 
-    def deliver(self, start: int, stop: int, fired: list[Spike], ring: list[list[list[float]]], slots: int) -> None:
-        """Deliver the source's spikes that arrive in steps start .. stop-1, then note those of target and modulator."""
+    def deliver(self, step: int, fired: list[Spike], ring: list[list[list[float]]], slots: int) -> None:
+        """Deliver the source's spikes that arrive in ``step``, then note those of target and modulator."""
         x = self.plastic
         self.waiting += [(s + x.axonal, p, i) for s, p, i in fired if p == x.source]
-        for s in range(start, stop):
-            if self.rule.modulator:
-                self.move_signal(s)
-            elif self.rule.observer and s % x.epoch == 0:
-                self.sweep(s, settle=True)
-            for _, _, i in [spike for spike in self.waiting if spike[0] == s]:
-                self.arrive(i, s, ring, slots)
-        self.waiting = [spike for spike in self.waiting if spike[0] >= stop]
+        if self.rule.modulator:
+            self.move_signal(step)
+        elif self.rule.observer and step % x.epoch == 0:
+            self.sweep(step, settle=True)
+        for _, _, i in [spike for spike in self.waiting if spike[0] == step]:
+            self.arrive(i, step, ring, slots)
+        self.waiting = [spike for spike in self.waiting if spike[0] > step]
         spikes = set(fired)
-        for s in range(start, stop):
-            for j in range(x.n):
-                spike = (s, x.target, j) in spikes
-                if spike:
-                    self.post_spikes[j].append(s)
-                self.post[j].append(self.next_step(self.post[j][s], spike))
-            self.jumps[s + x.signal_delay] = sum(p == x.signal for step, p, _ in fired if step == s)
+        for j in range(x.n):
+            spike = (step, x.target, j) in spikes
+            if spike:
+                self.post_spikes[j].append(step)
+            self.post[j].append(self.next_step(self.post[j][step], spike))
+        self.jumps[step + x.signal_delay] = sum(p == x.signal for _, p, _ in fired)
 
     def arrive(self, i: int, s: int, ring: list[list[list[float]]], slots: int) -> None:
         """Deliver a spike of source ``i`` at step ``s``."""

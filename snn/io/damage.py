@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import mmap
+import os
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
@@ -20,21 +20,60 @@ MOST_COMPRESSED = 1100  # gzip's largest factor is 1032
 LINK = 16  # bytes of a text of variable length where it is used: length, address of its heap, number in it
 
 
+class _Pieces:
+    """The bytes of a file, by slices. Not mapped: where another process shortens a mapped file, reading it is fatal."""
+
+    def __init__(self, handle: Any) -> None:
+        self.handle, self.size = handle, os.fstat(handle.fileno()).st_size
+
+    def __len__(self) -> int:
+        return int(self.size)
+
+    def __getitem__(self, part: slice) -> bytes:
+        start, stop, _ = part.indices(self.size)
+        self.handle.seek(start)
+        return bytes(self.handle.read(max(0, stop - start)))
+
+
 def check_bytes(path: Path) -> None:
     """Refuse a file with damaged structures over which HDF5 would loop for ever, before it is opened."""
-    if path.stat().st_size:
-        with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _check_heaps(data, path)
-            _check_trees(data, path)
+    data = path.read_bytes()
+    _check_heaps(data, path)
+    _check_trees(data, path)
 
 
 def check_content(file: Any, path: Path) -> None:
-    """Refuse an open file with types or texts that HDF5 or h5py cannot take."""
-    _check_types(file)
-    _check_texts(file, path)
+    """Refuse an open file with types or texts that HDF5 or h5py cannot take: in one walk, which takes the time.
+
+    Sequences of variable length: no file of ours or of SONATA has any, one damaged bit makes them of a text, and h5py
+    3.16 crashes in reading those. Texts of variable length that claim to be longer than the file: HDF5 takes that
+    memory first. Those of attributes are found in object headers of version 1; headers of version 2 carry checksums.
+    """
+    if file.id.get_create_plist().get_sizes() != (8, 8):
+        raise FormatError(f"{path}: must have addresses and lengths of 8 bytes, as every file of SONATA has.")
+    with open(path, "rb") as handle:
+        data = _Pieces(handle)
+
+        def look(name: str, item: Any) -> None:
+            opened = (h5py.h5a.open(item.id, index=k) for k in range(h5py.h5a.get_num_attrs(item.id)))
+            kinds = [attribute.get_type() for attribute in opened]
+            kinds += [item.id.get_type()] if isinstance(item, h5py.Dataset) else []
+            if any(kind.detect_class(h5py.h5t.VLEN) for kind in kinds):
+                raise FormatError(
+                    f"{file.filename}: /{name}: holds sequences of variable length. Damaged, or not of ours."
+                )
+            claimed = list(_attribute_texts(data, file.userblock_size + h5py.h5o.get_info(item.id).addr))
+            if isinstance(item, h5py.Dataset) and item.dtype.kind == "O" and item.id.get_offset() is not None:
+                begin = item.id.get_offset()
+                claimed += _lengths(data[begin : begin + LINK * item.size], item.size)
+            if max(claimed, default=0) > len(data):
+                raise FormatError(f"{path}: /{name}: texts are longer than the file. Damaged.")
+
+        look("", file)
+        file.visititems(look)
 
 
-def _check_heaps(data: Any, path: Path) -> None:
+def _check_heaps(data: bytes, path: Path) -> None:
     """Heaps of texts of variable length. They carry no checksum. Files of our own have none of their texts there, but
     for one that nobody reads.
     """
@@ -52,7 +91,7 @@ def _check_heaps(data: Any, path: Path) -> None:
         at = data.find(HEAP, at + 8)
 
 
-def _check_trees(data: Any, path: Path) -> None:
+def _check_trees(data: bytes, path: Path) -> None:
     """B-trees without checksums, of the names in a group or of chunks: no node may be to its own right."""
     right, at = {}, data.find(b"TREE")
     while at >= 0 and at + 24 <= len(data):
@@ -68,59 +107,22 @@ def _check_trees(data: Any, path: Path) -> None:
         ended |= row
 
 
-def _check_types(file: Any) -> None:
-    """Refuse attributes and datasets of sequences of variable length: no file of ours or of SONATA has any, one damaged
-    bit makes them of a text, and h5py 3.16 crashes in reading those.
-    """
-
-    def look(name: str, item: Any) -> None:
-        opened = (h5py.h5a.open(item.id, index=k) for k in range(h5py.h5a.get_num_attrs(item.id)))
-        kinds = [attribute.get_type() for attribute in opened]
-        kinds += [item.id.get_type()] if isinstance(item, h5py.Dataset) else []
-        if any(kind.detect_class(h5py.h5t.VLEN) for kind in kinds):
-            raise FormatError(f"{file.filename}: /{name}: holds sequences of variable length. Damaged, or not of ours.")
-
-    look("", file)
-    file.visititems(look)
-
-
-def _check_texts(file: Any, path: Path) -> None:
-    """Refuse texts of variable length that claim to be longer than the file: HDF5 takes that memory first.
-
-    Those of attributes are found in object headers of version 1; headers of version 2 carry checksums.
-    """
-    if file.id.get_create_plist().get_sizes() != (8, 8):
-        raise FormatError(f"{path}: must have addresses and lengths of 8 bytes, as every file of SONATA has.")
-    with open(path, "rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as data:
-
-        def look(name: str, item: Any) -> None:
-            claimed = list(_attribute_texts(data, file.userblock_size + h5py.h5o.get_info(item.id).addr))
-            if isinstance(item, h5py.Dataset) and item.dtype.kind == "O" and item.id.get_offset() is not None:
-                begin = item.id.get_offset()
-                claimed += _lengths(data[begin : begin + LINK * item.size], item.size)
-            if max(claimed, default=0) > len(data):
-                raise FormatError(f"{path}: /{name}: texts are longer than the file. Damaged.")
-
-        look("", file)
-        file.visititems(look)
-
-
 def _lengths(data: bytes, n: int) -> list[int]:
     """What ``n`` texts claim; those that are not there, more than any file has."""
     found = [struct.unpack_from("<I", data, at)[0] for at in range(0, len(data) - LINK + 1, LINK)]
     return found if len(found) >= n else [2**64]
 
 
-def _attribute_texts(data: Any, at: int) -> Iterator[int]:
+def _attribute_texts(data: _Pieces, at: int) -> Iterator[int]:
     """Lengths that the texts of variable length among the attributes of an object claim, whose header is at ``at``."""
     if data[at : at + 2] != b"\1\0":
         return
-    messages, size = struct.unpack_from("<HxxxxI", data, at + 2)
+    messages, size = struct.unpack_from("<HxxxxI", data[at + 2 : at + 16])
     blocks = [(at + 16, size)]
     for begin, n in blocks:  # grows
         place, end = begin, min(begin + n, len(data))
         while place + 8 <= end and messages > 0:
-            kind, size, flags = struct.unpack_from("<HHB", data, place)
+            kind, size, flags = struct.unpack_from("<HHB", data[place : place + 8])
             body = data[place + 8 : min(place + 8 + size, end)]
             place, messages = place + 8 + size, messages - 1
             with suppress(struct.error, IndexError):  # HDF5 refuses what is cut short
