@@ -6,7 +6,7 @@ import io
 import os
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -150,8 +150,8 @@ class _Closed(io.FileIO):
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Any]:
-    """The open file; FormatError for everything that is wrong with it."""
+def reading(path: Path, checked: bool = False) -> Iterator[Any]:
+    """The open file; FormatError for everything that is wrong with it. ``checked``: it was read before, as it is."""
     try:
         if not path.exists():
             hint = " An unfinished run left the .part file: read that." if part_path(path).exists() else ""
@@ -163,16 +163,15 @@ def reading(path: Path) -> Iterator[Any]:
             raise FormatError(
                 f"{path}: truncated: {size:,} of {end:,} bytes are there. Copy it again or rerun the simulation."
             )
-        if size <= BYTES_CHECKED:
+        if not checked and size <= BYTES_CHECKED:
             check_bytes(path)
-        if closed is None:
-            with h5py.File(path, "r", locking=False) as file:
+        with ExitStack() as stack:
+            given = {"locking": False} if closed is None else {}
+            opened = path if closed is None else stack.enter_context(_Closed(path, closed))
+            file = stack.enter_context(h5py.File(opened, "r", **given))
+            if not checked:
                 check_content(file, path)
-                yield file
-        else:
-            with _Closed(path, closed) as raw, h5py.File(raw, "r") as file:
-                check_content(file, path)
-                yield file
+            yield file
     except SimError as error:
         if isinstance(error, (FormatError, OutputError)):
             raise

@@ -179,8 +179,9 @@ def _state(path: Path) -> tuple[int, int, int]:
 
 def _later(path: Path, state: tuple[int, int, int], load: Callable[..., Any], *args: Any) -> Any:
     """Read from a file that was looked at before and must still be the same."""
-    with reading(path) as file:
-        if _complete(file) and _state(path) != state:
+    same = path.exists() and _state(path) == state
+    with reading(path, checked=same) as file:
+        if _complete(file) and not same:
             raise FormatError(f"{path}: changed since the result was opened. Read it again with read_result.")
         return load(file, *args)
 
