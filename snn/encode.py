@@ -79,6 +79,9 @@ class Direct(Encoder):
         if len(self.shape) != 2:
             raise ShapeError(f"Direct.weight: must have shape (n, features); got {self.shape}.")
         self._rows = np.ascontiguousarray(dense.T)
+        with np.errstate(over="ignore"):
+            narrow = self._rows.astype(np.float32)  # half as much to read, where that is all there is to a weight
+        self._read = narrow if np.array_equal(narrow, self._rows) else self._rows
         self.bias = np.zeros(self.shape[0]) if bias is None else np.array(bias, float)
         if self.bias.shape != self.shape[:1]:
             raise ShapeError(f"Direct.bias: must have shape {self.shape[:1]}; got {self.bias.shape}.")
@@ -114,7 +117,7 @@ class Direct(Encoder):
     def encode(self, x: Any, ids: np.ndarray, t_max: int) -> Batch:
         """See :class:`Encoder`. Sums are over features in order, so that a sample's do not depend on the others."""
         if self._columns is None:
-            return Batch(x, self._rows, self.bias, *_NO_EVENTS)
+            return Batch(x, self._read, self.bias, *_NO_EVENTS)
         c, out = self._columns, np.empty((len(x), self.shape[0]))
         _sparse(x, c.indptr.astype(np.int64), c.indices.astype(np.int64), c.data, self.bias, out)
         return Batch(out, *_NO_WEIGHT, *_NO_EVENTS)

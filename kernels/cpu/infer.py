@@ -16,33 +16,63 @@ from kernels import codegen, packed
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.engine import Engine
 from kernels.decide import Rule, memory_size
-from kernels.jit import kernel
+from kernels.jit import inlined, kernel
 from kernels.layout import Array, Edges, Entries, Inputs, Probes, aligned
 
 PIECE = 64  # samples of a call
 
 
 class Batch(NamedTuple):
-    """Encoded samples: C-contiguous arrays of these types, which compiled loops take as they are."""
+    """Encoded samples: C-contiguous arrays, of one encoder always of the same types, as compiled loops take them."""
 
     currents: Array  # (samples, neurons) float64 of one input; no columns if there is none; or, if there is a weight,
-    weight: Array  # (features, neurons) float64, samples (samples, features), whose currents are bias + x @ weight
+    weight: Array  # (features, neurons), samples (samples, features), whose currents are bias + x @ weight
     bias: Array  # (neurons,) float64
     first: Array  # (samples + 1,) int64, events of a sample; none where there are currents
     step: Array  # int64, ascending inside a sample
     id: Array  # int32, ascending inside a step
 
 
+@inlined
+def add_scaled(out, x, weight, k):  # type: ignore[no-untyped-def]
+    """out += x[k] * weight[k]."""
+    value, row = x[k], weight[k]
+    for j in range(np.uint64(out.size)):
+        out[j] += value * row[j]
+
+
 @kernel
 def weigh(x, weight, bias, out):  # type: ignore[no-untyped-def]
-    """out = bias + x @ weight, summed in the order of features, so that a sample's sums do not depend on others."""
-    n = np.uint64(bias.size)
-    for j in range(n):
+    """out = bias + x @ weight, summed in the order of features, so that a sample's sums do not depend on others.
+
+    Four features at a time, of those that are not zero, so that the sums are read and written a fourth as often.
+    """
+    out = out[: bias.size]
+    for j in range(np.uint64(bias.size)):
         out[j] = bias[j]
+    kept = first = second = third = 0
     for k in range(x.size):
-        if x[k] != 0.0:
-            for j in range(n):
-                out[j] += x[k] * weight[k, j]
+        if x[k] == 0.0:
+            continue
+        if kept == 0:
+            first = k
+        elif kept == 1:
+            second = k
+        elif kept == 2:
+            third = k
+        else:
+            a, b, c, d = x[first], x[second], x[third], x[k]
+            one, two, three, four = weight[first], weight[second], weight[third], weight[k]
+            for j in range(np.uint64(bias.size)):
+                out[j] = ((out[j] + a * one[j]) + b * two[j] + c * three[j]) + d * four[j]
+            kept = -1
+        kept += 1
+    if kept > 0:
+        add_scaled(out, x, weight, first)
+    if kept > 1:
+        add_scaled(out, x, weight, second)
+    if kept > 2:
+        add_scaled(out, x, weight, third)
 
 
 def currents(batch: Batch) -> Array:
