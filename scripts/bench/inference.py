@@ -131,14 +131,15 @@ def convolutional(threads: int) -> tuple[snn.Classifier, list[Any]]:
 
 
 def seconds(runs: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median time of each, in turns, after one that is not counted."""
+    """Median time of each, in turns. Before each one of its own is not counted: libraries' threads spin for some
+    milliseconds after their work, beside whoever comes next."""
     taken: dict[str, list[float]] = {name: [] for name in runs}
-    for k in range(rounds + 1):
+    for _ in range(rounds):
         for name, run in runs.items():
+            run()
             begin = time.perf_counter()
             run()
-            if k:
-                taken[name].append(time.perf_counter() - begin)
+            taken[name].append(time.perf_counter() - begin)
     return {name: statistics.median(times) for name, times in taken.items()}
 
 
