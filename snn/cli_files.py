@@ -56,8 +56,8 @@ def repair(
 def saved_info(file: Path) -> str | None:
     """What ``snn info`` says of a checkpoint, or of another file that carries a hash; None of a record."""
     from snn.io import checkpoint
+    from snn.io.checkpoint import check_about
     from snn.io.saves import Saves
-    from snn.simulation import check_about
 
     kind, version = _kind(file)
     if kind != checkpoint.FORMAT:

@@ -101,3 +101,19 @@ def differences(before: Any, now: Any, place: str = "") -> list[str]:
 def _short(value: Any) -> str:
     text = "none" if value is None else value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def describe(net: Network) -> dict[str, Any]:
+    """The network as plain text by part, for provenance."""
+    return {
+        "populations": {p.name: {"n": p.n, "model": repr(p.model), "init": {k: repr(v) for k, v in p.init.items()}}
+                        for p in net.populations.values()},
+        "inputs": {i.name: {"target": i.target.name, "source": repr(i.source), "weight": repr(i.weight)}
+                   for i in net.inputs.values()},
+        "projections": {
+            p.name: {"source": p.source.name, "target": p.target.name, "rule": repr(p.rule), "weight": repr(p.weight),
+                     "delay": repr(p.delay), "axonal_delay": p.axonal_delay, "plasticity": repr(p.plasticity),
+                     "short_term": repr(p.short_term), "modulator": repr(p.modulation)}
+            for p in net.projections.values()
+        },
+    }  # fmt: skip

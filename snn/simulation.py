@@ -13,7 +13,7 @@ import numpy as np
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from kernels.spec import nearest
 from snn.drive import Clock, Event
-from snn.fingerprint import differences
+from snn.fingerprint import describe
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
 from snn.inputs import StepCurrent
 from snn.io.saves import Saves
@@ -24,7 +24,6 @@ from snn.records import MemoryRecorder, Recorder, Result
 
 ENGINES = ("clock", "event")
 BACKENDS = ("cpu", "cuda", "reference")
-_OPTIONS = ("dt", "engine", "backend", "threads", "precision", "deterministic")  # of Simulation, kept in a checkpoint
 LEAST_DT = 1e-9  # ms: a smaller step cannot be told from none beside a delay
 MOST_THREADS = 1024
 FLUSH_SECONDS = 1.0
@@ -445,7 +444,7 @@ class Simulation:
 
         about = {
             "class": "Simulation", "run": run, "configuration": self.net.configuration,
-            "software": version("volley-snn"), "options": {name: getattr(self, name) for name in _OPTIONS},
+            "software": version("volley-snn"), "options": {name: getattr(self, name) for name in checkpoint.OPTIONS},
             "at": self._drive.at, "seed": self.net.seed, "network": self._network,
             "parts": self.compiled.parts | {"kernels": self._drive.engine.code},
         }  # fmt: skip
@@ -473,17 +472,17 @@ class Simulation:
         FormatError
             Where the file is no checkpoint, or one of another network or version.
         """
-        from snn.io.checkpoint import Saved
+        from snn.io import checkpoint
 
         ranks = Ranks(comm)
         with ranks.together():
-            file = Saved(path)
+            file = checkpoint.Saved(path)
             for about in file.abouts:
                 if about.get("class") != "Simulation":
                     raise FormatError(f"{path}: holds no simulation. Give a file that Simulation.checkpoint() wrote.")
-                check_about(path, about)
+                checkpoint.check_about(path, about)
             about = file.abouts[ranks.rank if ranks.size == len(file.files) else 0]
-            options = {name: about["options"][name] for name in _OPTIONS} | (
+            options = {name: about["options"][name] for name in checkpoint.OPTIONS} | (
                 {} if threads is None else {"threads": threads}
             )
             if about["software"] != version("volley-snn"):
@@ -493,7 +492,8 @@ class Simulation:
                 )
         sim = cls(net, **options, quiet=quiet, device=device, comm=comm)
         with sim._ranks.together():
-            sim._refuse_other(path, about, ranks.size == len(file.files))
+            parts = sim.compiled.parts | {"kernels": sim._drive.engine.code}
+            checkpoint.refuse_other(path, about, parts, sim._network, net.seed, ranks.size == len(file.files))
             try:
                 sim._drive.load(file, about["at"])
             except FormatError as error:
@@ -501,23 +501,6 @@ class Simulation:
             sim._unfinished = Saves.of(Path(path), about["run"])
         sim._ranks_before = len(file.files)
         return sim
-
-    def _refuse_other(self, path: Any, about: dict[str, Any], edges: bool) -> None:
-        """Refuse a checkpoint of another network, and say what differs; ``edges``: those of this rank are in it."""
-        before, now = about["parts"], self.compiled.parts | {"kernels": self._drive.engine.code}
-        parts = [
-            name
-            for name in {**before, **now}
-            if before.get(name) != now.get(name) and (edges or name == "kernels" or not name.startswith("projection"))
-        ]
-        if not parts and (edges or about["network"] == self._network):
-            return
-        found = differences({"seed": about["seed"], **about["network"]}, {"seed": self.net.seed, **self._network})
-        said = "; ".join(found[:5]) or "values of arrays, or the code of a model"
-        raise FormatError(
-            f"{path}: is a checkpoint of another network: {', '.join(parts) or 'projections'} differ ({said}). "
-            "Give the same description and seed."
-        )
 
     def provenance(self) -> dict[str, Any]:
         """What made this run: versions, seed, configuration, backend, hash of the compiled network."""
@@ -663,46 +646,8 @@ class Simulation:
         return name
 
 
-def check_about(path: Any, about: dict[str, Any]) -> None:
-    """Refuse the description of a checkpoint that lacks something or has it of another kind."""
-    kinds: dict[str, Any] = {
-        "software": str,
-        "options": dict,
-        "at": (int, float),
-        "network": dict,
-        "parts": dict,
-        "seed": int,
-    }
-    for name, kind in kinds.items():
-        if not isinstance(about.get(name), kind) or isinstance(about[name], bool):
-            raise FormatError(f"{path}: /about.{name}: is missing or of another kind; got {about.get(name)!r}.")
-    if "run" not in about:
-        raise FormatError(f"{path}: /about.run: is missing. Use an earlier checkpoint.")
-    options, at = about["options"], about["at"]
-    if set(options) != set(_OPTIONS):
-        raise FormatError(f"{path}: /about.options: must hold {', '.join(_OPTIONS)}; got {', '.join(options)}.")
-    if not (0 <= at < math.inf and (isinstance(at, int) and at < 2**62 or options["engine"] == "event")):
-        raise FormatError(f"{path}: /about.at: must be a number of steps, or ms with engine='event'; got {at!r}.")
-
-
 def choose_threads(net: Network) -> int:
     """Threads for a network when nobody says: one for small ones, else the cores at hand."""
     neurons = sum(p.n for p in net.populations.values() if p.spec)
     synapses = sum(p.rule.expected(p.source.n, p.target.n) for p in net.projections.values())
     return cores() if neurons >= 2000 or synapses >= 1_000_000 else 1
-
-
-def describe(net: Network) -> dict[str, Any]:
-    """The network as plain text by part, for provenance."""
-    return {
-        "populations": {p.name: {"n": p.n, "model": repr(p.model), "init": {k: repr(v) for k, v in p.init.items()}}
-                        for p in net.populations.values()},
-        "inputs": {i.name: {"target": i.target.name, "source": repr(i.source), "weight": repr(i.weight)}
-                   for i in net.inputs.values()},
-        "projections": {
-            p.name: {"source": p.source.name, "target": p.target.name, "rule": repr(p.rule), "weight": repr(p.weight),
-                     "delay": repr(p.delay), "axonal_delay": p.axonal_delay, "plasticity": repr(p.plasticity),
-                     "short_term": repr(p.short_term), "modulator": repr(p.modulation)}
-            for p in net.projections.values()
-        },
-    }  # fmt: skip

@@ -4,6 +4,7 @@ Of ranks that simulate one network together each writes a file of what it holds,
 when all have written theirs (as ``.next``), so that a state is whole on the disk at any moment, of one time.
 """
 
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import FormatError
+from snn.fingerprint import differences
 from snn.io import own
 from snn.io.sonata_file import PathLike
 from snn.ranks import Ranks, rank_file
 
 FORMAT, VERSION = "volley checkpoint", 2
+OPTIONS = ("dt", "engine", "backend", "threads", "precision", "deterministic")  # of Simulation
 
 
 def write(path: PathLike, about: dict[str, Any], arrays: dict[str, np.ndarray], ranks: Ranks | None = None) -> None:
@@ -96,3 +99,48 @@ class Saved:
 
 def _both(file: Path) -> tuple[Path, Path]:
     return file, _following(file)
+
+
+def check_about(path: Any, about: dict[str, Any]) -> None:
+    """Refuse the description of a checkpoint that lacks something or has it of another kind."""
+    kinds: dict[str, Any] = {
+        "software": str,
+        "options": dict,
+        "at": (int, float),
+        "network": dict,
+        "parts": dict,
+        "seed": int,
+    }
+    for name, kind in kinds.items():
+        if not isinstance(about.get(name), kind) or isinstance(about[name], bool):
+            raise FormatError(f"{path}: /about.{name}: is missing or of another kind; got {about.get(name)!r}.")
+    if "run" not in about:
+        raise FormatError(f"{path}: /about.run: is missing. Use an earlier checkpoint.")
+    options, at = about["options"], about["at"]
+    if set(options) != set(OPTIONS):
+        raise FormatError(f"{path}: /about.options: must hold {', '.join(OPTIONS)}; got {', '.join(options)}.")
+    if not (0 <= at < math.inf and (isinstance(at, int) and at < 2**62 or options["engine"] == "event")):
+        raise FormatError(f"{path}: /about.at: must be a number of steps, or ms with engine='event'; got {at!r}.")
+
+
+def refuse_other(
+    path: PathLike, about: dict[str, Any], parts: dict[str, str], network: dict[str, Any], seed: int, edges: bool
+) -> None:
+    """Refuse a checkpoint of another network than the one described, and say what differs.
+
+    ``parts``: hashes of the network's parts and kernels; ``edges``: whether those of this rank are in the file.
+    """
+    before = about["parts"]
+    others = [
+        name
+        for name in {**before, **parts}
+        if before.get(name) != parts.get(name) and (edges or name == "kernels" or not name.startswith("projection"))
+    ]
+    if not others and (edges or about["network"] == network):
+        return
+    found = differences({"seed": about["seed"], **about["network"]}, {"seed": seed, **network})
+    said = "; ".join(found[:5]) or "values of arrays, or the code of a model"
+    raise FormatError(
+        f"{path}: is a checkpoint of another network: {', '.join(others) or 'projections'} differ ({said}). "
+        "Give the same description and seed."
+    )

@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ConfigError, ModelError
+from snn.fingerprint import describe
 from snn.nest.graph import Graph, to_graph
 from snn.network import SPIKES, Network
 from snn.records import MemoryRecorder, Recorder, Result
-from snn.simulation import choose_threads, describe
+from snn.simulation import choose_threads
 
 if TYPE_CHECKING:
     from snn.tables import SimulationTable

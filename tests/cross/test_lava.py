@@ -11,7 +11,7 @@ import pytest
 import snn
 from kernels.errors import BackendUnavailable
 from neuromorphic.fixed_point import NEVER, IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
-from neuromorphic.lava import export_classifier, export_lava, lava_python, run_lava
+from neuromorphic.lava import export_classifier, export_lava, run_lava
 from neuromorphic.quantization import quantize
 from neuromorphic.readout import IntegerReadout, classify, record
 from neuromorphic.split import split
@@ -25,14 +25,6 @@ finally:
     sys.path.pop(0)
 
 pytestmark = pytest.mark.cross
-
-
-@pytest.fixture(scope="module")
-def python():
-    try:
-        return lava_python()
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("name", lava_fuzz.LIFS)

@@ -8,20 +8,11 @@ import numpy as np
 import pytest
 
 from kernels import onchip
-from kernels.errors import BackendUnavailable
 from neuromorphic import learning
-from neuromorphic.lava import export_lava, lava_python, run_lava
+from neuromorphic.lava import export_lava, run_lava
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 pytestmark = pytest.mark.cross
-
-
-@pytest.fixture(scope="module")
-def python():
-    try:
-        return lava_python()
-    except BackendUnavailable as error:
-        pytest.skip(str(error))
 
 
 @pytest.fixture(scope="module")
