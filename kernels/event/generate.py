@@ -55,10 +55,12 @@ def later(net, block, neuron, check, k):
         set_timer(block, neuron, max(window_of(net, check), k), k)
 
 
-@inlined
-def bring(net, block, lanes, sync, thread, half, p, l, te, last, stop, k):
+@inner
+def bring(words, thread, half, p, l, te, last, stop, k):
     """Do everything that the neuron of lane ``l`` does by itself up to ``te``, the time of its next event or (``last``)
     the end of window ``k``, but nothing at or after ``stop``. The state is left as of its last spike."""
+    stay_apart()  # inside process its words would be read in each window, also where no lane needs them
+    net, block, lanes, sync = net_of(words, 0), block_of(words, 0), lanes_of(words, 0), sync_of(words, 0)
     {load_par}
     {load_lane}
     tl, ck, un = lanes.x[LAST_ROW + l], lanes.x[CHECK_ROW + l], lanes.x[UNTIL_ROW + l]
@@ -104,9 +106,11 @@ def bring(net, block, lanes, sync, thread, half, p, l, te, last, stop, k):
     lanes.x[LAST_ROW + l], lanes.x[CHECK_ROW + l], lanes.x[UNTIL_ROW + l] = tl, ck, un
 
 
-@inlined
-def set_current(net, lanes, p, l, te, value):
+@inner
+def set_current(words, p, l, te, value):
     """Lane ``l``, brought to ``te``, gets another injected current."""
+    stay_apart()
+    net, lanes = net_of(words, 0), lanes_of(words, 0)
     {load_par}
     {load_lane}
     tl, un = lanes.x[LAST_ROW + l], lanes.x[UNTIL_ROW + l]
@@ -145,6 +149,7 @@ def process(words, thread, half, p, k, stop):
     """Advance the touched neurons of population ``p`` over window ``k``, up to ``stop`` where that comes first."""
     net, block, lanes = net_of(words, 0), block_of(words, 0), lanes_of(words, 0)
     scratch, sync = scratch_of(words, 0), sync_of(words, 0)
+    thread, half, p = np.uint64(thread), np.uint64(half), np.uint64(p)
     by_count(block, p)
     begin = np.uint64(block.first[p])
     end_of_list = begin + np.uint64(block.n_touched[p])
@@ -192,12 +197,12 @@ def process(words, thread, half, p, k, stop):
                         te = x[TIME_ROW + l]
                         mark[LIVE_ROW + l] = 1
                         if not mark[DONE_ROW + l]:
-                            bring(net, block, lanes, sync, thread, half, p, l, te, False, stop, k)
+                            bring(words, thread, half, p, l, te, False, stop, k)
                         if te >= stop:
                             mark[DONE_ROW + l] = 1
                             mark[LIVE_ROW + l] = 0
                         elif number[RECEPTOR_ROW + l] == CURRENT_CODE:
-                            set_current(net, lanes, p, l, te, x[WEIGHT_ROW + l])
+                            set_current(words, p, l, te, x[WEIGHT_ROW + l])
                             mark[LIVE_ROW + l] = 0
             for l in range(WIDE):
                 mark[LIVE_ROW + active + l] = 0
@@ -208,7 +213,7 @@ def process(words, thread, half, p, k, stop):
                     mark[LIVE_ROW + l] = 1
         for l in range(m):
             if x[CHECK_ROW + l] <= wend and not mark[DONE_ROW + l] and window_of(net, x[CHECK_ROW + l]) <= k:
-                bring(net, block, lanes, sync, thread, half, p, l, wend, True, stop, k)
+                bring(words, thread, half, p, l, wend, True, stop, k)
             neuron = np.uint64(order[from_ + l])
             i = neuron - begin
             at = neuron * size
@@ -358,6 +363,7 @@ def model_source(form: Form, layouts: dict[str, str]) -> str:
         "from kernels.event.calendar import set_timer, window_of",
         "from kernels.event.layout import CHECK, CURRENT_CODE, LANE_ROW, LANES, STIM, UNTIL",
         "from kernels.event.window import by_count, sort_events",
+        "from kernels.jit import stay_apart",
         "from kernels.packed import reader",
         "",
     ))  # fmt: skip
