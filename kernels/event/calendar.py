@@ -4,14 +4,14 @@ import numpy as np
 
 from kernels.event.heap import put
 from kernels.event.layout import EVENT_BITS, HEAP, NEVER, NOT_LISTED, PENDING, ROW_BITS, TIMER_SLOTS, TIMERS
-from kernels.jit import inlined, kernel
+from kernels.jit import inlined
 
 ROW, EVENT = np.uint64(ROW_BITS), np.uint64(EVENT_BITS)
 ROW_LAST, EVENT_LAST = np.uint64((1 << ROW_BITS) - 1), np.uint64((1 << EVENT_BITS) - 1)
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
-@kernel
+@inlined
 def window_of(net, t):  # type: ignore[no-untyped-def]
     """The window that holds time ``t``."""
     k = np.floor(t / net.width)
