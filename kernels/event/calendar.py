@@ -4,14 +4,14 @@ import numpy as np
 
 from kernels.event.heap import put
 from kernels.event.layout import EVENT_BITS, HEAP, NEVER, NOT_LISTED, PENDING, ROW_BITS, TIMER_SLOTS, TIMERS
-from kernels.jit import inlined, kernel
+from kernels.jit import inlined
 
 ROW, EVENT = np.uint64(ROW_BITS), np.uint64(EVENT_BITS)
 ROW_LAST, EVENT_LAST = np.uint64((1 << ROW_BITS) - 1), np.uint64((1 << EVENT_BITS) - 1)
 _ZERO, _ONE = np.uint64(0), np.uint64(1)
 
 
-@kernel
+@inlined
 def window_of(net, t):  # type: ignore[no-untyped-def]
     """The window that holds time ``t``."""
     k = np.floor(t / net.width)
@@ -111,14 +111,14 @@ def set_timer(block, neuron, window, k):  # type: ignore[no-untyped-def]
 def next_window(net, block, queue, k):  # type: ignore[no-untyped-def]
     """First window after ``k`` in which something happens in this block, as far as is known now."""
     first = block.key[0] if block.counts[HEAP] > 0 else NEVER
-    if block.counts[TIMERS] > 0:
-        for j in range(k + 1, min(first, k + TIMER_SLOTS)):
-            if block.timer_head[np.uint64(j & (TIMER_SLOTS - 1))] >= 0:
-                first = j
-                break
-    if block.counts[PENDING] > 0:
+    if block.counts[PENDING] > 0:  # first, as most sparse events, too, are followed by some in the next window
         for j in range(k + 1, min(first, k + net.slots)):
             slot = np.uint64(j & (net.slots - 1))
             if queue.row_end[slot] > _ZERO or queue.end[slot] > _ZERO:
+                first = j
+                break
+    if block.counts[TIMERS] > 0:
+        for j in range(k + 1, min(first, k + TIMER_SLOTS)):
+            if block.timer_head[np.uint64(j & (TIMER_SLOTS - 1))] >= 0:
                 return j
     return first

@@ -41,13 +41,11 @@ class Engine:
         self.inputs, self.streams, self.names = inputs, streams, names
         n, variables = len(blocks), max((len(f.states) for f in forms), default=1)
         constants = max((len(f.constants()[1]) for f in forms), default=0)
-        lanes = layout.LANES
+        row = layout.LANE_ROW
         self.lanes = [
             Lanes(
-                x=zeros(variables * lanes, float), c=zeros(max(constants, 1) * lanes, float),
-                **{name: zeros(lanes, float) for name in ("last", "check", "until", "stim", "time", "weight")},
-                receptor=zeros(lanes, np.int64), begin=zeros(lanes, np.uint64), n=zeros(lanes, np.int64),
-                **{name: zeros(lanes, np.uint8) for name in ("flag", "live", "done")}, number=zeros(1, np.int64),
+                x=zeros((layout.VALUES + variables + constants) * row, float), number=zeros(3 * row, np.int64),
+                mark=zeros(3 * row, np.uint8), first=zeros(1, np.int64),
             )
             for _ in blocks
         ]  # fmt: skip

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kernels import packed
 from kernels.codegen import HEADER, _function, _scalars
-from kernels.event.layout import STATE
+from kernels.event.layout import STATE, VALUES
 from kernels.spec import ClosedForm, NeuronSpec
 
 
@@ -42,9 +42,10 @@ def _arguments(function: object) -> list[str]:
 
 
 _MODEL = '''
-L = np.uint64(LANES)
 CHECK_AT, UNTIL_AT, STIM_AT = np.uint64(CHECK), np.uint64(UNTIL), np.uint64(STIM)  # in a record; LAST is the first
-WIDE = np.uint64(8)  # lanes are filled up to a multiple: no rest of a vector loop, which is slower than a whole vector
+L, ROW, WIDE = np.uint64(LANES), np.uint64(LANE_ROW), np.uint64(LANE_ROW - LANES)
+LAST_ROW, CHECK_ROW, UNTIL_ROW, STIM_ROW, TIME_ROW, WEIGHT_ROW = [np.uint64(j) * ROW for j in range(6)]
+RECEPTOR_ROW, BEGIN_ROW, N_ROW = LIVE_ROW, FLAG_ROW, DONE_ROW = [np.uint64(j) * ROW for j in range(3)]
 
 
 @inlined
@@ -54,13 +55,15 @@ def later(net, block, neuron, check, k):
         set_timer(block, neuron, max(window_of(net, check), k), k)
 
 
-@inlined
-def bring(net, block, lanes, sync, thread, half, p, l, te, last, stop, k):
+@inner
+def bring(words, thread, half, p, l, te, last, stop, k):
     """Do everything that the neuron of lane ``l`` does by itself up to ``te``, the time of its next event or (``last``)
     the end of window ``k``, but nothing at or after ``stop``. The state is left as of its last spike."""
+    stay_apart()  # inside process its words would be read in each window, also where no lane needs them
+    net, block, lanes, sync = net_of(words, 0), block_of(words, 0), lanes_of(words, 0), sync_of(words, 0)
     {load_par}
     {load_lane}
-    tl, ck, un = lanes.last[l], lanes.check[l], lanes.until[l]
+    tl, ck, un = lanes.x[LAST_ROW + l], lanes.x[CHECK_ROW + l], lanes.x[UNTIL_ROW + l]
     before, quick = -np.inf, 0
     while ck <= te and te > tl:
         if tl < un:
@@ -86,7 +89,7 @@ def bring(net, block, lanes, sync, thread, half, p, l, te, last, stop, k):
             {flow_c}
         {fire}
         tl = ts
-        neuron = block.order[np.uint64(lanes.number[0]) + l]
+        neuron = block.order[np.uint64(lanes.first[0]) + l]
         spike = net.gid[p] + block.lo[p] + neuron - block.first[p]
         at = sync.n_spikes[half, thread, 0]
         quick = quick + 1 if ts - before < SHORT else 0
@@ -100,34 +103,36 @@ def bring(net, block, lanes, sync, thread, half, p, l, te, last, stop, k):
         sync.n_spikes[half, thread, 0] = at + 1
         {after_fire}
     {store_lane}
-    lanes.last[l], lanes.check[l], lanes.until[l] = tl, ck, un
+    lanes.x[LAST_ROW + l], lanes.x[CHECK_ROW + l], lanes.x[UNTIL_ROW + l] = tl, ck, un
 
 
-@inlined
-def set_current(net, lanes, p, l, te, value):
+@inner
+def set_current(words, p, l, te, value):
     """Lane ``l``, brought to ``te``, gets another injected current."""
+    stay_apart()
+    net, lanes = net_of(words, 0), lanes_of(words, 0)
     {load_par}
     {load_lane}
-    tl, un = lanes.last[l], lanes.until[l]
+    tl, un = lanes.x[LAST_ROW + l], lanes.x[UNTIL_ROW + l]
     if te > tl:
         {move_te}
         tl = te
     q_i_stim = value
-    lanes.stim[l] = value
+    lanes.x[STIM_ROW + l] = value
     {store_lane}
-    lanes.last[l] = tl
-    lanes.check[l] = un if tl < un else tl + {earliest}
+    lanes.x[LAST_ROW + l] = tl
+    lanes.x[CHECK_ROW + l] = un if tl < un else tl + {earliest}
 
 
 @inlined
 def run_events(net, lanes, p, m):
-    """Give the first ``m`` lanes the events in lanes.time, weight, receptor, where they are live."""
+    """Give the first ``m`` lanes the events that are noted there, where they apply."""
     {load_par}
-    last, check, until, stim = lanes.last, lanes.check, lanes.until, lanes.stim
-    time, weight, receptor, live, x, c = lanes.time, lanes.weight, lanes.receptor, lanes.live, lanes.x, lanes.c
+    x, number, mark = lanes.x, lanes.number, lanes.mark
     for l in range(np.uint64(m)):
         {load_vector}
-        te, tl, un, w, r, q_i_stim, is_live = time[l], last[l], until[l], weight[l], receptor[l], stim[l], live[l] != 0
+        te, tl, un, w, q_i_stim = x[TIME_ROW + l], x[LAST_ROW + l], x[UNTIL_ROW + l], x[WEIGHT_ROW + l], x[STIM_ROW + l]
+        r, is_live = number[RECEPTOR_ROW + l], mark[LIVE_ROW + l] != 0
         h = te - tl
         moved = h > 0.0
         h = h if moved else 0.0
@@ -135,8 +140,8 @@ def run_events(net, lanes, p, m):
         {vector_store}
         tl = te if moved else tl
         {vector_check}
-        last[l] = tl if is_live else last[l]
-        check[l] = ck if is_live else check[l]
+        x[LAST_ROW + l] = tl if is_live else x[LAST_ROW + l]
+        x[CHECK_ROW + l] = ck if is_live else x[CHECK_ROW + l]
 
 
 @inner
@@ -144,6 +149,7 @@ def process(words, thread, half, p, k, stop):
     """Advance the touched neurons of population ``p`` over window ``k``, up to ``stop`` where that comes first."""
     net, block, lanes = net_of(words, 0), block_of(words, 0), lanes_of(words, 0)
     scratch, sync = scratch_of(words, 0), sync_of(words, 0)
+    thread, half, p = np.uint64(thread), np.uint64(half), np.uint64(p)
     by_count(block, p)
     begin = np.uint64(block.first[p])
     end_of_list = begin + np.uint64(block.n_touched[p])
@@ -152,74 +158,71 @@ def process(words, thread, half, p, k, stop):
     soonest = k + 1 if complete else k
     m_slice = np.uint64(block.hi[p] - block.lo[p])
     het_at, size = np.uint64(block.het_at[p]), np.uint64(net.record)
-    order, f, x = block.order, block.f, lanes.x
+    order, f, x, number, mark = block.order, block.f, lanes.x, lanes.number, lanes.mark
     for from_ in range(begin, end_of_list, L):
         m = min(L, end_of_list - from_)
-        lanes.number[0] = from_
+        lanes.first[0] = from_
         for l in range(m):
             neuron = np.uint64(order[from_ + l])
             i = neuron - begin
             at = neuron * size
-            lanes.last[l], lanes.check[l] = f[at], f[at + CHECK_AT]
-            lanes.until[l], lanes.stim[l] = f[at + UNTIL_AT], f[at + STIM_AT]
+            x[LAST_ROW + l], x[CHECK_ROW + l] = f[at], f[at + CHECK_AT]
+            x[UNTIL_ROW + l], x[STIM_ROW + l] = f[at + UNTIL_AT], f[at + STIM_AT]
             {gather}
             n = np.int64(block.counted[neuron]) - 1
-            lanes.n[l] = n
-            lanes.begin[l] = np.uint64(block.end[neuron] - n)
-            lanes.done[l] = 0
-            lanes.live[l] = 1
+            number[N_ROW + l] = n
+            first = block.end[neuron] - n
+            number[BEGIN_ROW + l] = first
+            mark[DONE_ROW + l] = 0
+            mark[LIVE_ROW + l] = 1
             block.counted[neuron] = 0
             if n > 1:
-                sort_events(scratch, lanes.begin[l], n)
+                sort_events(scratch, np.uint64(first), n)
         active = m
-        turn = 0
-        while True:
-            while active > np.uint64(0) and lanes.n[active - np.uint64(1)] <= turn:
+        for turn in range(np.uint64(number[N_ROW])):  # the first lane has most events
+            while number[N_ROW + active - np.uint64(1)] <= np.int64(turn):
                 active -= np.uint64(1)
-            if active == np.uint64(0):
-                break
             any_flag = 0
             for l in range(active):
-                e = lanes.begin[l] + np.uint64(turn)
+                e = np.uint64(number[BEGIN_ROW + l]) + turn
                 te = scratch.time[e]
                 r = scratch.receptor[e]
-                lanes.time[l], lanes.weight[l], lanes.receptor[l] = te, scratch.weight[e], r
-                flag = ((lanes.check[l] <= te) & (te > lanes.last[l])) | (te >= stop) | (r == CURRENT_CODE)
-                lanes.flag[l] = flag
+                x[TIME_ROW + l], x[WEIGHT_ROW + l], number[RECEPTOR_ROW + l] = te, scratch.weight[e], r
+                flag = ((x[CHECK_ROW + l] <= te) & (te > x[LAST_ROW + l])) | (te >= stop) | (r == CURRENT_CODE)
+                mark[FLAG_ROW + l] = flag
                 any_flag |= flag
             if any_flag:
                 for l in range(active):
-                    if lanes.flag[l]:
-                        te = lanes.time[l]
-                        lanes.live[l] = 1
-                        if not lanes.done[l]:
-                            bring(net, block, lanes, sync, thread, half, p, l, te, False, stop, k)
+                    if mark[FLAG_ROW + l]:
+                        te = x[TIME_ROW + l]
+                        mark[LIVE_ROW + l] = 1
+                        if not mark[DONE_ROW + l]:
+                            bring(words, thread, half, p, l, te, False, stop, k)
                         if te >= stop:
-                            lanes.done[l] = 1
-                            lanes.live[l] = 0
-                        elif lanes.receptor[l] == CURRENT_CODE:
-                            set_current(net, lanes, p, l, te, lanes.weight[l])
-                            lanes.live[l] = 0
-            full = (active + WIDE - np.uint64(1)) & ~(WIDE - np.uint64(1))
-            for l in range(active, full):
-                lanes.live[l] = 0
-            run_events(net, lanes, p, full)
+                            mark[DONE_ROW + l] = 1
+                            mark[LIVE_ROW + l] = 0
+                        elif number[RECEPTOR_ROW + l] == CURRENT_CODE:
+                            set_current(words, p, l, te, x[WEIGHT_ROW + l])
+                            mark[LIVE_ROW + l] = 0
+            for l in range(WIDE):
+                mark[LIVE_ROW + active + l] = 0
+            # a rest of a vector loop is slower than a whole vector
+            run_events(net, lanes, p, (active + WIDE - np.uint64(1)) & ~(WIDE - np.uint64(1)))
             if any_flag:
                 for l in range(active):
-                    lanes.live[l] = 1
-            turn += 1
+                    mark[LIVE_ROW + l] = 1
         for l in range(m):
-            if lanes.check[l] <= wend and not lanes.done[l] and window_of(net, lanes.check[l]) <= k:
-                bring(net, block, lanes, sync, thread, half, p, l, wend, True, stop, k)
+            if x[CHECK_ROW + l] <= wend and not mark[DONE_ROW + l] and window_of(net, x[CHECK_ROW + l]) <= k:
+                bring(words, thread, half, p, l, wend, True, stop, k)
             neuron = np.uint64(order[from_ + l])
             i = neuron - begin
             at = neuron * size
-            f[at], f[at + CHECK_AT] = lanes.last[l], lanes.check[l]
-            f[at + UNTIL_AT], f[at + STIM_AT] = lanes.until[l], lanes.stim[l]
+            f[at], f[at + CHECK_AT] = x[LAST_ROW + l], x[CHECK_ROW + l]
+            f[at + UNTIL_AT], f[at + STIM_AT] = x[UNTIL_ROW + l], x[STIM_ROW + l]
             {scatter}
             # most timers come up before; the window of slack makes rounding harmless
-            if lanes.check[l] < np.inf and not (np.float64(block.timer[neuron]) + 1.0) * net.width < lanes.check[l]:
-                set_timer(block, neuron, max(window_of(net, lanes.check[l]), soonest), k)
+            if x[CHECK_ROW + l] < np.inf and not (np.float64(block.timer[neuron]) + 1.0) * net.width < x[CHECK_ROW + l]:
+                set_timer(block, neuron, max(window_of(net, x[CHECK_ROW + l]), soonest), k)
         bad = False
         for l in range(m):
             bad |= {not_finite}
@@ -229,7 +232,7 @@ def process(words, thread, half, p, k, stop):
                 l += np.uint64(1)
             sync.failed[thread, 0], sync.failed[thread, 1] = 3.0, p
             sync.failed[thread, 2] = block.lo[p] + order[from_ + l] - block.first[p]
-            sync.failed[thread, 3] = lanes.last[l]
+            sync.failed[thread, 3] = x[LAST_ROW + l]
     block.n_touched[p] = 0
 
 
@@ -308,19 +311,20 @@ def _calls(form: Form) -> dict[str, str]:
     then_of = dict(zip(form.states, then, strict=True))
     update.append(assign(then, call("arrive", held="np.int64(is_held)", **now_of, **arrivals)))
     free_check = f"tl + {call('earliest', **then_of)}"
-    offsets = [f"np.uint64({j}) * L + l" for j in range(len(states))]
+    rows = [f"np.uint64({VALUES + j}) * ROW + l" for j in range(len(states) + len(varying))]
+    offsets, constant_at = rows[: len(states)], rows[len(states) :]
     return {
         "load_par": "\n    ".join(f"{n} = net.par[np.uint64(net.par_at[p] + {j})]" for j, n in enumerate(shared))
         or "pass",
         "load_lane": "\n    ".join(
             [f"{s} = lanes.x[{o}]" for s, o in zip(states, offsets, strict=True)]
-            + [f"{n} = lanes.c[np.uint64({j}) * L + l]" for j, n in enumerate(varying)]
-            + ["q_i_stim = lanes.stim[l]"]
+            + [f"{n} = lanes.x[{o}]" for o, n in zip(constant_at, varying, strict=True)]
+            + ["q_i_stim = lanes.x[STIM_ROW + l]"]
         ),
         "store_lane": "\n    ".join(f"lanes.x[{o}] = {s}" for s, o in zip(states, offsets, strict=True)),
         "load_vector": at8.join(
             [f"{s} = x[{o}]" for s, o in zip(states, offsets, strict=True)]
-            + [f"{n} = c[np.uint64({j}) * L + l]" for j, n in enumerate(varying)]
+            + [f"{n} = x[{o}]" for o, n in zip(constant_at, varying, strict=True)]
         ),
         "vector_update": at8.join(update),
         "vector_store": at8.join(
@@ -334,10 +338,7 @@ def _calls(form: Form) -> dict[str, str]:
         "store_out": at8.join(f"out[np.uint64({j}) * n + j] = {s}" for j, s in enumerate(states)),
         "gather": at12.join(
             [f"x[{o}] = f[at + np.uint64({STATE + j})]" for j, o in enumerate(offsets)]
-            + [
-                f"lanes.c[np.uint64({j}) * L + l] = block.het[het_at + np.uint64({j}) * m_slice + i]"
-                for j in range(len(varying))
-            ]
+            + [f"x[{o}] = block.het[het_at + np.uint64({j}) * m_slice + i]" for j, o in enumerate(constant_at)]
         ),
         "scatter": at12.join(f"f[at + np.uint64({STATE + j})] = x[{o}]" for j, o in enumerate(offsets)),
         "not_finite": " | ".join(f"(x[{o}] - x[{o}] != 0.0)" for o in offsets),
@@ -360,8 +361,9 @@ def model_source(form: Form, layouts: dict[str, str]) -> str:
     imports = "\n".join((
         "from kernels.event import layout",
         "from kernels.event.calendar import set_timer, window_of",
-        "from kernels.event.layout import CHECK, CURRENT_CODE, LANES, STIM, UNTIL",
+        "from kernels.event.layout import CHECK, CURRENT_CODE, LANE_ROW, LANES, STIM, UNTIL",
         "from kernels.event.window import by_count, sort_events",
+        "from kernels.jit import stay_apart",
         "from kernels.packed import reader",
         "",
     ))  # fmt: skip

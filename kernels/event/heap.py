@@ -1,14 +1,17 @@
-"""A binary heap of windows by item, in a block: an item is in it at most once. Ties: the smaller item first."""
+"""A binary heap of windows by item, in a block: an item is in it at most once. Ties: the smaller item first.
+
+Inlined: a call would copy all words of the block, and its caller would load them beforehand even where it makes none.
+"""
 
 import numpy as np
 
 from kernels.event.layout import HEAP
-from kernels.jit import kernel
+from kernels.jit import inlined
 
 _ONE, _TWO = np.uint64(1), np.uint64(2)
 
 
-@kernel
+@inlined
 def sift_up(block, i):  # type: ignore[no-untyped-def]
     """Move the entry at place ``i`` towards the top."""
     key, item = block.key[i], block.item[i]
@@ -24,7 +27,7 @@ def sift_up(block, i):  # type: ignore[no-untyped-def]
     block.place[np.uint64(item)] = at
 
 
-@kernel
+@inlined
 def sift_down(block, i):  # type: ignore[no-untyped-def]
     """Move the entry at place ``i`` towards the bottom."""
     n = np.uint64(block.counts[HEAP])
@@ -49,7 +52,7 @@ def sift_down(block, i):  # type: ignore[no-untyped-def]
     block.place[np.uint64(item)] = at
 
 
-@kernel
+@inlined
 def put(block, item, key):  # type: ignore[no-untyped-def]
     """Let ``item`` come up in window ``key`` at the latest."""
     at = np.int64(block.place[np.uint64(item)])
@@ -62,7 +65,7 @@ def put(block, item, key):  # type: ignore[no-untyped-def]
     sift_up(block, at)
 
 
-@kernel
+@inlined
 def pop(block):  # type: ignore[no-untyped-def]
     """Take away the first item."""
     block.place[np.uint64(block.item[0])] = -1

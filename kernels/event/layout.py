@@ -13,6 +13,7 @@ import numpy as np
 
 Array = np.ndarray
 LANES = 64  # neurons of one population that are advanced together
+LANE_ROW = LANES + 8  # a row in Lanes: lanes are filled up to whole vectors, and rows do not begin 4096 bytes apart
 ROW_BITS, EVENT_BITS = 6, 8  # a chunk of the calendar holds 64 rows, or 256 events
 NEVER = 2**62  # a window that never comes
 BINS = 256
@@ -121,23 +122,18 @@ CURRENT_CODE = 255
 
 
 class Lanes(NamedTuple):
-    """LANES neurons being advanced."""
+    """LANES neurons being advanced, in rows of LANE_ROW numbers.
 
-    x: Array  # (variables * LANES,)
-    c: Array  # (constants * LANES,)
-    last: Array
-    check: Array
-    until: Array
-    stim: Array
-    time: Array  # the event
-    weight: Array
-    receptor: Array  # int64
-    begin: Array  # uint64, first event in Scratch
-    n: Array  # int64, events
-    flag: Array  # uint8
-    live: Array  # uint8
-    done: Array  # uint8
-    number: Array  # (1,) place of lane 0 in Block.order
+    Few arrays: each time that a vector loop is entered the addresses of all that it uses are loaded and compared.
+    """
+
+    x: Array  # rows LAST .. STIM as in a record, time and weight of the event, from VALUES on state and constants
+    number: Array  # int64, rows: receptor of the event, first event in Scratch, number of events
+    mark: Array  # uint8, rows: whether the event applies, is not one for the vector loop alone, and the stop is reached
+    first: Array  # (1,) place of lane 0 in Block.order
+
+
+VALUES = 6
 
 
 class Edges(NamedTuple):
