@@ -105,7 +105,7 @@ def salvage(source: PathLike, target: PathLike, overwrite: bool = False) -> floa
                 raise FormatError(f"{source}: is no record of this package. Give a .part that a run left.")
             claim_space(part, source.stat().st_size)
             with h5py.File(part, "w", libver=LIBVER) as copy:
-                _copy(file, copy)
+                _copy(file, copy, set())
             until = float(file.attrs["t_flushed"])
         with open(part, "rb+") as handle:
             os.fsync(handle.fileno())
@@ -116,14 +116,18 @@ def salvage(source: PathLike, target: PathLike, overwrite: bool = False) -> floa
     return until
 
 
-def _copy(source: Any, target: Any) -> None:
-    """Copy a group, of what grows only the rows that were flushed."""
+def _copy(source: Any, target: Any, known: set[int]) -> None:
+    """Copy a group, of what grows only the rows that were flushed; ``known``: where groups lie that were begun."""
+    address = h5py.h5o.get_info(source.id).addr
+    if address in known:  # it may hold itself
+        raise FormatError(f"{source.file.filename}: {source.name}: is there under another name, too. Damaged.")
+    known.add(address)
     for name, value in source.attrs.items():
         target.attrs.create(name, value, dtype=source.attrs.get_id(name).dtype)
     growing = columns(source) if "n_flushed" in source.attrs else []
     for name, item in source.items():
         if isinstance(item, h5py.Group):
-            _copy(item, target.create_group(name))
+            _copy(item, target.create_group(name), known)
         elif name in growing:
             n = int(source.attrs["n_flushed"])
             if n > item.shape[0]:

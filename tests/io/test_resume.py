@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 import snn
 from kernels.errors import BackendUnavailable, FormatError, ModelError
 from snn.cli import app
-from snn.io.sonata import read_result
+from snn.io.sonata import SonataWriter, read_result
 from snn.io.sonata_file import OutputError
+from snn.io.sonata_resume import salvage
 
 NET = """
 seed = 7
@@ -154,6 +155,19 @@ def test_killed_in_the_middle_of_a_flush(file, straight, tmp_path, monkeypatch):
     same(straight, read_result(tmp_path / "out.h5"))
 
 
+def test_record_that_holds_itself_is_not_salvaged(tmp_path):
+    """It would be copied for ever, deeper and deeper."""
+    writer = SonataWriter(tmp_path / "out.h5", {"p": 5}, [])
+    writer.spikes("p", np.arange(30.0), np.arange(30) % 5)
+    writer.flush(30.0)
+    with h5py.File(writer.part, "r+") as opened:
+        opened["spikes/p/again"] = opened["spikes"]
+    with pytest.raises(FormatError, match="/spikes.*: is there under another name, too. Damaged."):
+        salvage(writer.part, tmp_path / "saved.h5")
+    assert [file.name for file in tmp_path.iterdir()] == ["out.h5.part"]
+    writer.abort()
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="no such signals")
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
 def test_signals_keep_the_state_and_end_the_process(file, tmp_path, name):
@@ -252,6 +266,7 @@ import snn
 from snn import simulation
 from snn.config import load
 from snn.io.sonata_file import OutputError
+from snn.io.sonata_resume import salvage
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 simulation.FLUSH_SECONDS = 0.0
