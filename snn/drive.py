@@ -391,7 +391,7 @@ class Event:
 
     def load(self, file: "Saved", at: float) -> None:
         """Go on at ``at`` from what :meth:`save` gave."""
-        state_event.load(self.engine, next(file.parts()))
+        state_event.load(self.engine, next(file.parts()), at)
         self.at = at
 
     def state(self, name: str, variable: str) -> np.ndarray:

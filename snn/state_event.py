@@ -71,8 +71,8 @@ def save(engine: "Engine") -> dict[str, np.ndarray]:
     return out
 
 
-def load(engine: "Engine", given: dict[str, np.ndarray]) -> None:
-    """Go on from what :func:`save` gave.
+def load(engine: "Engine", given: dict[str, np.ndarray], at: float) -> None:
+    """Go on from what :func:`save` gave at time ``at``, [ms].
 
     Raises
     ------
@@ -97,6 +97,10 @@ def load(engine: "Engine", given: dict[str, np.ndarray]) -> None:
     engine.reached, window = float(given["reached"]), int(given["window"])
     if not 0 <= window < layout.NEVER:
         raise FormatError(f"window: must be >= 0; got {window}.")
+    if not at <= engine.reached <= math.nextafter(at, math.inf):  # the rest of the way would be simulated
+        raise FormatError(f"reached: must be {at} ms, or the next number; got {engine.reached}.")
+    if not np.all(given["streams/next"] >= at - 2.0 * net.width):  # all since then would arrive now
+        raise FormatError(f"streams/next: must lie after {at} ms; got {given['streams/next'].min()}.")
     for b, block in enumerate(engine.blocks):
         block.f.reshape(-1, net.record)[:] = given["neurons"][neurons.all[b]]
         _set_counts(block, window, float(given["since"][0]))

@@ -11,6 +11,7 @@ import pytest
 import plasticity
 import snn
 from kernels.errors import BackendUnavailable, FormatError
+from snn.io import checkpoint
 from snn.io.sonata_file import OutputError
 
 CUT, END = 20.37, 50.0  # in the middle of a window of the event engine
@@ -121,3 +122,22 @@ def test_wrong_files(tmp_path):
         sim.checkpoint(tmp_path / "no folder" / "state.h5")
     with pytest.raises(BackendUnavailable, match="reference"):
         snn.Simulation(network(), engine="event", backend="reference").checkpoint(path)
+
+
+def test_forged_times(tmp_path):
+    """Times that would have all of the past, or nearly for ever, simulated."""
+    sim, path = simulate("event", 1), tmp_path / "state.h5"
+    sim.run(CUT)
+    sim.checkpoint(path)
+    about, arrays = checkpoint.read(path)
+    snn.Simulation.resume(path, network(), quiet=True)
+    due = arrays["streams/next"].copy()
+    for given, changed, message in (
+        ({**about, "at": 2147483647}, arrays, "reached: must be 2147483647 ms"),
+        (about, {**arrays, "reached": np.array(np.nan)}, "reached: must be 20.37 ms"),
+        (about, {**arrays, "streams/next": np.where(np.arange(due.size) == 3, -9e18, due)}, "must lie after 20.37 ms"),
+        (about, {**arrays, "streams/next": np.where(np.arange(due.size) == 3, np.nan, due)}, "must lie after 20.37 ms"),
+    ):
+        checkpoint.write(path, given, changed)
+        with pytest.raises(FormatError, match=message):
+            snn.Simulation.resume(path, network(), quiet=True)
