@@ -18,6 +18,7 @@ import numpy as np
 
 from kernels.errors import FormatError
 from snn.fingerprint import digest
+from snn.io.damage import check_sizes
 from snn.io.sonata_file import LIBVER, PathLike, claim_space, part_path, reading, text_of, writing
 
 
@@ -82,6 +83,7 @@ def read(path: PathLike, kind: str, version: int, maker: str) -> tuple[dict[str,
             raise FormatError(
                 f"{path}: is a {what} of version {int(file.attrs['version'])}; this program reads {version}."
             )
+        check_sizes(file)  # what claims gigabytes would be read and hashed before it is found to be another's
         document = text_of(file["about"][()])
         arrays: dict[str, np.ndarray] = {}
         if "arrays" in file:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from kernels.errors import FormatError, ModelError
+from snn.io import own
 from snn.io.damage import check_bytes, check_content, check_sizes
 from snn.io.sonata_file import reading
 from snn.sweeps.summary import FORMAT, read_summary
@@ -125,3 +126,14 @@ def test_nir_graph_with_texts_as_numbers():
     large.nodes["in"].output_type["output"] = np.array([2**31 - 1])
     with pytest.raises(ModelError, match="Node 'in' .*: must have integers >= 1 as shape, 268,435,456 values"):
         from_nir(large, dt=1.0)
+
+
+def test_array_of_our_own_file_that_claims_gigabytes(tmp_path):
+    """It would be read and hashed before the hash is seen to be another."""
+    path = tmp_path / "own.h5"
+    own.write(path, "volley test", 1, {}, {"small": np.arange(9.0)})
+    assert own.read(path, "volley test", 1, "nobody")[1]["small"].sum() == 36.0
+    with h5py.File(path, "r+") as file:
+        file.create_dataset("arrays/large", (1 << 40,), "f8")  # nothing of it is stored
+    with pytest.raises(FormatError, match="/arrays/large: claims 8,796,093,022,208 bytes; 0 are stored"):
+        own.read(path, "volley test", 1, "nobody")
