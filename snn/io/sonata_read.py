@@ -177,7 +177,7 @@ def _state(path: Path) -> tuple[int, int, int]:
     return info.st_ino, info.st_size, info.st_mtime_ns
 
 
-def _later(path: Path, state: tuple[int, int, int], load: Callable[..., Any], *args: Any) -> Any:
+def _later(path: Path, state: tuple[int, int, int] | None, load: Callable[..., Any], *args: Any) -> Any:
     """Read from a file that was looked at before and must still be the same."""
     same = path.exists() and _state(path) == state
     with reading(path, checked=same) as file:
@@ -200,9 +200,10 @@ def read_result(path: PathLike) -> Result:
         Missing, truncated, damaged, or not SONATA.
     """
     path = Path(path)
+    state = _state(path) if path.exists() else None  # before it is checked: what comes later is checked anew
     with reading(path) as file:
         _check_content(file, path)
-        later = partial(partial, _later, path, _state(path))
+        later = partial(partial, _later, path, state)
         start, stop = _span(file)
         sizes = _sizes(file)
         owners = dict.fromkeys(population for population, _ in _report_keys(file))
