@@ -33,6 +33,7 @@ import h5py
 import numpy as np
 from fuzz_mutations import forged, forged_arrays, mutate, mutate_hdf5
 from verify_common import ROOT, Line, Options
+from verify_ranks import MPI, mpiexec
 
 import snn
 from kernels.errors import SimError
@@ -218,17 +219,24 @@ def edges(folder: Path) -> Reader:
     return Reader({"e.h5": path.read_bytes()}, ["e.h5"], lambda f: read_edges(f / "e.h5"))
 
 
-def _own(load: Callable[[Path], Any], path: Path) -> Reader:
-    """A file of our own with a hash: one input of two is content that was changed and has a right hash."""
+def _own(load: Callable[[Path], Any], path: Path, *files: Path) -> Reader:
+    """A file of our own with a hash, or the ``files`` that are read by the name ``path``: one input of two is content
+    that was changed and has a right hash.
+    """
     from snn.io import own
 
-    original, found = own.read, None
+    files = files or (path,)
+    original, found = own.read, {}
 
     def forge(rng: np.random.Generator) -> Any:
-        def other(*arguments: Any) -> Any:
-            nonlocal found
-            found = found or original(*arguments)
-            about, arrays = copy.deepcopy(found)
+        chosen = files[rng.integers(len(files))]
+
+        def other(file: Any, *arguments: Any) -> Any:
+            if file not in found:
+                found[file] = original(file, *arguments)
+            about, arrays = copy.deepcopy(found[file])
+            if file != chosen:
+                return about, arrays
             if rng.random() < 0.4:
                 about = forged(about, rng)
                 about = about if isinstance(about, dict) else {}
@@ -240,7 +248,8 @@ def _own(load: Callable[[Path], Any], path: Path) -> Reader:
         finally:
             own.read = original
 
-    return Reader({path.name: path.read_bytes()}, [path.name], lambda f: load(f / path.name), forge=forge)
+    seeds = {file.name: file.read_bytes() for file in files}
+    return Reader(seeds, list(seeds), lambda f: load(f / path.name), forge=forge)
 
 
 def checkpoint(folder: Path) -> Reader:
@@ -258,6 +267,24 @@ def checkpoint_event(folder: Path) -> Reader:
     sim.run(30.03)
     sim.checkpoint(folder / "seed.h5")
     return _own(lambda path: snn.Simulation.resume(path, net, quiet=True).run(2.0), folder / "seed.h5")
+
+
+def checkpoint_ranks(folder: Path) -> Reader:
+    """Checkpoints of two ranks, put together from their files; those that are accepted go on for 2 ms."""
+    command = [mpiexec(), "-n", "2", sys.executable, str(Path(__file__).resolve()), "ranks", str(folder / "seed.h5")]
+    subprocess.run(command, check=True, capture_output=True, env=os.environ | MPI)
+    net = _network()
+    files = folder / "seed.rank0.h5", folder / "seed.rank1.h5"
+    return _own(lambda path: snn.Simulation.resume(path, net, quiet=True).run(2.0), folder / "seed.h5", *files)
+
+
+def write_ranks(path: Path) -> None:
+    """What each rank does for :func:`checkpoint_ranks`."""
+    from snn.ranks import world
+
+    sim = snn.Simulation(_network(), quiet=True, comm=world())
+    sim.run(30.0)
+    sim.checkpoint(path)
 
 
 def force(folder: Path) -> Reader:
@@ -419,8 +446,8 @@ def arrays(folder: Path) -> Reader:
 
 
 READERS = (
-    toml, record, sonata, part, edges, checkpoint, checkpoint_event, force, what_when, trace, agent, events, nir, lava,
-    sweep, points, arrays,
+    toml, record, sonata, part, edges, checkpoint, checkpoint_event, checkpoint_ranks, force, what_when, trace, agent,
+    events, nir, lava, sweep, points, arrays,
 )  # fmt: skip
 
 
@@ -550,5 +577,7 @@ def fuzz(options: Options) -> list[Line]:
 if __name__ == "__main__":
     if sys.argv[1] == "--list":
         print("\n".join(f.__name__ for f in READERS))
+    elif sys.argv[1] == "ranks":
+        write_ranks(Path(sys.argv[2]))
     else:
         print(json.dumps(work(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]), Path(sys.argv[5]))))

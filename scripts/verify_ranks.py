@@ -18,12 +18,17 @@ MPI = {
 }  # fmt: skip
 
 
+def mpiexec() -> str:
+    """The program that starts ranks."""
+    path = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    if path is None:
+        raise FileNotFoundError("mpiexec is missing: pip install 'volley-snn[mpi]'")
+    return path
+
+
 def measured(network: str, ranks: int, threads: int, duration: float) -> dict[str, Any]:
     """What scripts/bench/ranks.py prints; one rank runs without MPI."""
-    mpiexec = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
-    if mpiexec is None:
-        raise FileNotFoundError("mpiexec is missing: pip install 'volley-snn[mpi]'")
-    command = [] if ranks == 1 else [mpiexec, "-n", str(ranks)]
+    command = [] if ranks == 1 else [mpiexec(), "-n", str(ranks)]
     command += [sys.executable, str(ROOT / "scripts" / "bench" / "ranks.py"), network]
     command += ["--threads", str(threads), "--duration", str(duration)]
     done = subprocess.run(command, env=os.environ | MPI, capture_output=True, text=True, timeout=1800)

@@ -11,6 +11,11 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = 40
+LACKING = [
+    name
+    for name, module in (("nir", "nir"), ("checkpoint_ranks", "mpi4py"))
+    if importlib.util.find_spec(module) is None
+]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory held is read from /proc")
@@ -20,7 +25,7 @@ import json, sys
 sys.path.insert(0, {str(ROOT / "scripts")!r})
 import verify_fuzz
 from pathlib import Path
-some = {{f.__name__ for f in verify_fuzz.READERS}} - set({() if importlib.util.find_spec("nir") else ("nir",)})
+some = {{f.__name__ for f in verify_fuzz.READERS}} - set({LACKING})
 names = sorted(some)
 print(json.dumps({{name: verify_fuzz.work(name, 0, {COUNT}, Path(sys.argv[1]) / name) for name in names}}))
 """
