@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import llvmlite.binding
+import llvmlite.ir
 import numba
 import platformdirs
 from numba.extending import intrinsic
@@ -89,6 +90,22 @@ def stay_apart(typing):  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
         builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return numba.types.void(), generate
+
+
+@intrinsic
+def distinct(typing):  # type: ignore[no-untyped-def]
+    """Promise that the function that calls this writes to no array that it also has as another argument.
+
+    Else a vector loop compares the addresses of all its arrays each time that it is entered.
+    """
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        for argument in builder.function.args:
+            if isinstance(argument.type, llvmlite.ir.PointerType):
+                argument.add_attribute("noalias")
         return context.get_dummy_value()
 
     return numba.types.void(), generate

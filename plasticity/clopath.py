@@ -60,7 +60,7 @@ Clopath = define(
             Param("tau_x", "ms", 15.0, "time constant of the presynaptic trace", gt=0),
             Param("tau_minus", "ms", 10.0, "time constant of u_minus", gt=0),
             Param("tau_plus", "ms", 7.0, "time constant of u_plus", gt=0),
-            Param("delay", "ms", 5.0, "delay of u_minus and u_plus, at least a step", gt=0),
+            Param("delay", "ms", 5.0, "delay of u_minus and u_plus, rounded to steps, at least one", gt=0),
             Param("u_ref_squared", "mV^2", 0.0, "reference of homeostasis; 0: there is none", ge=0),
             Param("e_bar", "mV", -70.6, "potential from which homeostasis measures u_bar"),
             Param("tau_bar", "ms", 500.0, "time constant of u_bar", gt=0),

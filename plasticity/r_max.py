@@ -67,7 +67,7 @@ RMax = define(
             Param("tau_syn", "ms", 2.0, "time constant of its synaptic current", gt=0),
             Param("c_m", "pF", 80.0, "its capacitance", gt=0),
             Param("delta_v", "mV", 0.5, "width of its noise", gt=0),
-            Param("t_ref", "ms", 4.0, "its refractory period, at least a step", gt=0),
+            Param("t_ref", "ms", 4.0, "its refractory period, rounded to steps, at least one", gt=0),
             Param("w_min", "pA", 0.0, "smallest weight"),
             Param("w_max", "pA", 1000.0, "largest weight"),
         ),

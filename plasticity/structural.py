@@ -3,9 +3,11 @@
 An instance goes to :meth:`snn.Simulation.rewire`. A rule of one's own is any function of the same arguments.
 """
 
+from typing import Any
+
 import numpy as np
 
-from kernels.errors import ModelError
+from kernels.errors import ModelError, ShapeError
 
 Array = np.ndarray
 
@@ -100,3 +102,31 @@ class DeepR(Structural):
     def pruned(self, weights: Array) -> Array:
         """Those at or below the threshold."""
         return np.flatnonzero(np.abs(weights) <= self.threshold)
+
+
+def checked_rewiring(
+    owner: str, rule: Any, given: Any, synapses: int, n: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What ``rule`` gave for a projection of so many synapses, between populations of ``n`` = (sources, targets).
+
+    Raises
+    ------
+    ModelError, ShapeError
+        It is not of one length, or names no synapse or neuron.
+    """
+    wanted = "four arrays of one length: numbers of synapses, sources, targets, weights"
+    try:
+        arrays = [np.asarray(x) for x in given]
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{owner}: rewire: {rule!r} must give {wanted}; got {given!r}.") from error
+    if len(arrays) != 4 or len({x.shape for x in arrays}) > 1 or arrays[0].ndim != 1:
+        raise ShapeError(f"{owner}: rewire: {rule!r} must give {wanted}; got {given!r}.")
+    for name, ids, limit in zip(("synapses", "sources", "targets"), arrays, (synapses, *n), strict=False):
+        if ids.size and not (ids.dtype.kind in "iu" and ids.min() >= 0 and ids.max() < limit):
+            raise ModelError(f"{owner}: rewire: {name} must be integers from 0 to {limit - 1}; got {ids!r}.")
+    removed, sources, targets = (ids.astype(np.int64) for ids in arrays[:3])
+    if np.unique(removed).size < removed.size:
+        raise ModelError(f"{owner}: rewire: a synapse can be pruned once; got {removed!r}.")
+    if arrays[3].dtype.kind not in "iuf" or not np.all(np.isfinite(arrays[3])):
+        raise ModelError(f"{owner}: rewire: weights must be finite numbers; got {arrays[3]!r}.")
+    return removed, sources, targets, arrays[3].astype(float)

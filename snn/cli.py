@@ -285,7 +285,7 @@ def _system() -> str:
     from kernels.jit import cache_dir
     from snn.host import cores
     from snn.neurons.base import MODELS
-    from snn.simulation import BACKENDS
+    from snn.options import BACKENDS
 
     rows = [("volley-snn", snn.__version__), ("python", platform.python_version())]
     rows += [(name, importlib.metadata.version(name)) for name in ("numpy", "numba", "scipy", "h5py")]

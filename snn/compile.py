@@ -312,7 +312,17 @@ def initial_values(net: Network, population: Population, var: StateVar, values: 
         value = values[value]
     elif isinstance(value, Distribution):
         value = value.draw(population.n, net.stream("init", population.name, var.name))
+    check_whole(f"Population {population.name!r}.init[{var.name!r}]", var, value)
     return np.broadcast_to(np.asarray(value, float), (population.n,))
+
+
+def check_whole(owner: str, var: StateVar, values: Any) -> None:
+    """Refuse values that an integer state variable cannot hold; a number of steps is >= 0, or it never ends."""
+    least = 0 if var.unit == "step" else -(2**31)
+    array = np.asarray(values, float)
+    if var.dtype == "int" and not np.all((array == np.rint(array)) & (array >= least) & (array < 2**31)):
+        wrong = array[~((array == np.rint(array)) & (array >= least) & (array < 2**31))].flat[0]
+        raise ModelError(f"{owner}: must be integers >= {least} and < 2**31; got {wrong:g}.")
 
 
 def _pad(array: np.ndarray) -> np.ndarray:

@@ -99,6 +99,14 @@ class Rule:
         return None
 
 
+def _flags(rule: Any) -> None:
+    """Refuse ``autapses`` and ``multapses`` that are not True or False: the text "no" would be true."""
+    for name in ("autapses", "multapses"):
+        value = getattr(rule, name, True)
+        if not isinstance(value, (bool, np.bool_)):
+            raise ModelError(f"{type(rule).__name__}.{name}: must be True or False; got {value!r}.")
+
+
 def _count(owner: str, value: Any, bits: int = 31) -> None:
     """Refuse what is no count below 2**bits: edges are counted in 64 bits, and no memory holds so many."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**bits:
@@ -144,6 +152,7 @@ class fixed_indegree(Rule):
 
     def __post_init__(self) -> None:
         _count("fixed_indegree.indegree", self.indegree)
+        _flags(self)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""
@@ -174,6 +183,7 @@ class fixed_outdegree(Rule):
 
     def __post_init__(self) -> None:
         _count("fixed_outdegree.outdegree", self.outdegree)
+        _flags(self)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""
@@ -203,6 +213,7 @@ class fixed_total_number(Rule):
 
     def __post_init__(self) -> None:
         _count("fixed_total_number.number", self.number, 40)
+        _flags(self)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""
@@ -241,6 +252,7 @@ class pairwise_bernoulli(Rule):
     def __post_init__(self) -> None:
         if isinstance(self.p, bool) or not isinstance(self.p, (int, float, np.number)) or not 0 <= self.p <= 1:
             raise ModelError(f"pairwise_bernoulli.p: must be >= 0 and <= 1; got {self.p!r}.")
+        _flags(self)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""
@@ -288,6 +300,11 @@ class distance_dependent(Rule):
     wrap: Any = None
     autapses: bool = False
 
+    def __post_init__(self) -> None:
+        if not callable(self.p):
+            raise ModelError(f"distance_dependent.p: must be a function of distances; got {self.p!r}.")
+        _flags(self)
+
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`; needs positions."""
         owner, n_source, n_target = pair.owner, pair.n_source, pair.n_target
@@ -301,7 +318,7 @@ class distance_dependent(Rule):
         for t in range(n_target):
             delta = np.abs(here - there[t])
             if box is not None:
-                delta = np.minimum(delta, box - delta)
+                delta = np.minimum(delta % box, box - delta % box)
             p = np.asarray(self.p(np.sqrt(np.sum(delta * delta, axis=1))), float)
             if p.shape != (n_source,) or not np.all((p >= 0) & (p <= 1)):
                 raise ModelError(f"{owner}.p: must give one probability in [0, 1] a distance; got {p!r}.")
@@ -337,6 +354,9 @@ class all_to_all(Rule):
     """Every source to every target. Weights and delays may be arrays of shape (n_source, n_target)."""
 
     autapses: bool = True
+
+    def __post_init__(self) -> None:
+        _flags(self)
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
@@ -389,7 +409,10 @@ class from_arrays(Rule):
     """Given edges: ``sources[k]`` to ``targets[k]``. Weights and delays may be arrays of shape (k,)."""
 
     def __init__(self, sources: Any, targets: Any) -> None:
-        self.sources, self.targets = np.asarray(sources), np.asarray(targets)
+        try:
+            self.sources, self.targets = np.array(sources), np.array(targets)
+        except ValueError as error:
+            raise ShapeError(f"from_arrays: sources and targets must have shape (k,); {error}.") from error
         for name, ids in (("sources", self.sources), ("targets", self.targets)):
             if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
                 raise ShapeError(f"from_arrays.{name}: must be integers of shape (k,); got {ids.dtype} of {ids.shape}.")

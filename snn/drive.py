@@ -5,7 +5,7 @@ engine.
 """
 
 import math
-import reprlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from kernels import connectivity
 from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import Edges
 from snn import state_clock, state_event, state_ranks
-from snn.compile import compile_network, rule_of
+from snn.compile import check_whole, compile_network, rule_of
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event import compile_event
 from snn.compile_event_plastic import one_modulator
@@ -161,11 +161,9 @@ class Clock:
 
     def set_state(self, name: str, variable: str, values: np.ndarray) -> None:
         """Set a state variable."""
-        view = self._view(name, variable)
-        if view.dtype.kind == "i" and not np.all((values == np.rint(values)) & (np.abs(values) < 2**31)):
-            raise ModelError(
-                f"set_state({variable!r}): must be integers of 32 bits; got {reprlib.repr(values.tolist())}."
-            )
+        view, spec = self._view(name, variable), self.net.populations[name].spec
+        var = next(v for v in (spec.state if spec else ()) if v.name == variable)
+        check_whole(f"set_state({variable!r})", var, values)
         view[:] = values
 
     def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -412,16 +410,29 @@ class Event:
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
         weights, delays = (edge_values(self.net, p, edges, which, "float64") for which in (0, 1))
         if p.plastic:
-            c, number, n = self.compiled, self.plastic_number(p), p.source.n
-            found, places = self.engine.weights(number, self.at), np.empty(weights.size, np.int64)
-            for block, rows, learned, values in zip(c.blocks, c.edges, c.plastic, found, strict=True):
-                x = learned[number]
-                lo, hi = int(block.lo[x.target]), int(block.hi[x.target])
-                at, part = int(rows.at[x.group]), slice(int(edges.indptr[lo]), int(edges.indptr[hi]))
-                position = rows.rows[at : at + n] - rows.rows[at]
-                connectivity.find_places(edges.indptr, edges.sources, lo, hi, position, places)
-                weights[part] = values[places[part]]
+            found = self.engine.weights(self.plastic_number(p), self.at)
+            for values, (part, places) in zip(found, self._places(p, edges), strict=True):
+                weights[part] = values[places]
         return edges.sources.astype(np.int64), targets, weights, delays
+
+    def _places(self, p: Projection, edges: Any) -> Iterator[tuple[slice, np.ndarray]]:
+        """By block: which synapses of a plastic projection, by target, lie there, and at which places."""
+        c, number, n = self.compiled, self.plastic_number(p), p.source.n
+        places = np.empty(edges.sources.size, np.int64)
+        for block, rows, learned in zip(c.blocks, c.edges, c.plastic, strict=True):
+            x = learned[number]
+            lo, hi = int(block.lo[x.target]), int(block.hi[x.target])
+            at, part = int(rows.at[x.group]), slice(int(edges.indptr[lo]), int(edges.indptr[hi]))
+            position = rows.rows[at : at + n] - rows.rows[at]
+            connectivity.find_places(edges.indptr, edges.sources, lo, hi, position, places)
+            yield part, places[part]
+
+    def set_weights(self, projection: Projection, values: np.ndarray) -> None:
+        """Set the weights of a plastic projection: a number, or in the order of :meth:`connections`."""
+        number, edges = self.plastic_number(projection), draw_edges(self.net, projection, self.threads)
+        for b, (part, places) in enumerate(self._places(projection, edges)):
+            plastic = self.engine.sweep(number, b, self.at, True)
+            plastic.weights[places] = values[part] if np.ndim(values) else values
 
     def plastic_number(self, projection: Projection) -> int:
         """Number of a plastic projection in the engine."""

@@ -143,11 +143,18 @@ class Poisson(SpikeInput):
         self, rate: Any, times: Any = None, shared: bool = False, start: float = 0.0, stop: float = math.inf
     ) -> None:
         self.rate = _finite("Poisson.rate", rate, "Hz", 0.0)
+        if not isinstance(shared, (bool, np.bool_)):
+            raise ModelError(f"Poisson.shared: must be True or False; got {shared!r}.")
         self.shared = bool(shared)
         self.start, self.stop = _interval("Poisson", start, stop)
         self.times = None
         if times is not None:
             self.rate = np.atleast_1d(self.rate)
+            if self.rate.ndim > 1:
+                raise ShapeError(
+                    f"Poisson.rate: with times, one rate a segment, equal for all targets; got shape {self.rate.shape}. "
+                    "Give targets whose rates change differently populations, or inputs, of their own."
+                )
             self.times = _segments("Poisson", times, self.rate)
         elif np.ndim(self.rate) and shared:
             raise ModelError(

@@ -175,8 +175,9 @@ class Network:
         ``init`` maps state variables to a number, an array of shape (n,) or a distribution. ``positions``, shape
         (n, d), serve distance-dependent rules.
         """
-        if not isinstance(name, str) or not name or "/" in name:
-            raise ModelError(f"Network.population: the name must be a non-empty text without '/'; got {name!r}.")
+        _check_name("Network.population", name)
+        if "/" in name:
+            raise ModelError(f"Network.population: the name must be a text without '/'; got {name!r}.")
         if name in self.populations:
             raise ModelError(f"Network.population: {name!r} exists already. Choose another name.")
         owner = f"Population {name!r}"
@@ -188,12 +189,19 @@ class Network:
             model = model()
         if not isinstance(model, (NeuronModel, Poisson, SpikeArray)):
             raise ModelError(f"{owner}.model: must be a neuron model, Poisson or SpikeArray; got {model!r}.")
+        if isinstance(model, SpikeArray) and model.weights is not None:
+            raise ModelError(
+                f"{owner}.model: spikes have weights of their own as a direct input only, here those of the "
+                f"projections act; got {model!r}."
+            )
         if positions is not None:
-            positions = np.asarray(positions, float)
+            positions = np.asarray(plain(positions, "1", f"{owner}.positions"))
             if positions.ndim != 2 or len(positions) != n or not np.all(np.isfinite(positions)):
                 raise ShapeError(f"{owner}.positions: must be finite, of shape ({n}, d); got {positions.shape}.")
         population = Population(name, int(n), model, {}, positions)
         states = {s.name: s for s in population.spec.state} if population.spec else {}
+        if not isinstance(init, (dict, type(None))):
+            raise ModelError(f"{owner}.init: must be a dictionary of state variables; got {init!r}.")
         for variable, value in (init or {}).items():
             if variable not in states:
                 raise ModelError(f"{owner}.init: no state variable {variable!r}.{nearest(variable, states)}")
@@ -216,6 +224,7 @@ class Network:
         """
         population = self._population(target)
         owner = f"Input {name!r}"
+        _check_name("Network.input", name)
         if name in self.inputs:
             raise ModelError(f"Network.input: {name!r} exists already. Choose another name.")
         if population.spec is None:
@@ -231,8 +240,11 @@ class Network:
             return self.inputs[name]
         if not isinstance(source, SpikeInput):
             raise ModelError(f"{owner}.source: must be an input such as snn.Poisson; got {source!r}.")
-        if weight is None and getattr(source, "weights", None) is not None:
-            weight = source.weights if len(source.weights) else 1.0  # type: ignore[attr-defined]
+        own = source.weights if isinstance(source, SpikeArray) else None
+        if own is not None and weight is not None:
+            raise ModelError(f"{owner}.weight: the spikes have weights of their own; leave it out. Got {weight!r}.")
+        if own is not None:
+            weight = own if len(own) else 1.0
             shape: tuple[int, ...] = np.shape(weight)
         elif weight is None:
             raise ModelError(f"{owner}.weight: spikes need a weight; got none.")
@@ -270,6 +282,7 @@ class Network:
         pre, post = self._population(source), self._population(target)
         name = f"{pre.name}->{post.name}" if name is None else name
         owner = f"Projection {name!r}"
+        _check_name("Network.connect", name)
         if name in self.projections:
             raise ModelError(f"Network.connect: {name!r} exists already. Give this projection a name of its own.")
         if not isinstance(rule, Rule):
@@ -369,13 +382,16 @@ class Network:
         else:
             known = [s.name for s in target.spec.state] if target.spec else []
             if variable not in known:
-                raise ModelError(f"{owner}: no such variable.{nearest(variable, [SPIKES, *known])}")
-        chosen = np.arange(target.n) if ids is None else np.unique(np.asarray(ids))
-        if chosen.size == 0 or chosen.dtype.kind not in "iu" or chosen[0] < 0 or chosen[-1] >= target.n:
+                raise ModelError(f"{owner}: no such variable.{nearest(str(variable), [SPIKES, *known])}")
+        chosen = np.arange(target.n) if ids is None else np.unique(plain(ids, "1", f"{owner}.ids"))
+        if (
+            np.ndim(ids) > 1 or chosen.size == 0 or np.any(chosen != np.rint(chosen))
+            or chosen[0] < 0 or chosen[-1] >= target.n
+        ):  # fmt: skip
             raise ModelError(f"{owner}.ids: must be integers >= 0 and < {target.n}; got {ids!r}.")
         if every is not None:
             every = plain(every, "ms", f"{owner}.every")
-            if np.ndim(every) or not every > 0:
+            if np.ndim(every) or not 0 < every < np.inf:
                 raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
         probe = Probe(target, variable, chosen.astype(np.int64), every)
         self.probes.append(probe)
@@ -399,6 +415,12 @@ class Network:
                 raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
         self.weight_probes.append(WeightProbe(self.projections[name], every))
 
+    def members(self) -> list[Any]:
+        """All that it consists of now."""
+        rows = [*self.populations.values(), *self.projections.values(), *self.inputs.values()]
+        signals = [p.modulation for p in self.projections.values() if p.modulation]
+        return [*rows, *signals, *self.probes, *self.weight_probes]
+
     def __repr__(self) -> str:
         rows = [*self.populations.values(), *self.projections.values()]
         return f"Network(seed={self.seed})" + "".join(f"\n  {row!r}" for row in rows)
@@ -408,7 +430,7 @@ class Network:
             if self.populations.get(population.name) is not population:
                 raise ModelError(f"Population {population.name!r} belongs to another network.")
             return population
-        if population not in self.populations:
+        if not isinstance(population, str) or population not in self.populations:
             raise ModelError(f"Network: no population {population!r}.{nearest(str(population), self.populations)}")
         return self.populations[population]
 
@@ -436,7 +458,7 @@ class Network:
         if receptor is not None:
             if receptor not in names:
                 raise ModelError(
-                    f"{owner}.receptor: {spec.name} has no receptor {receptor!r}.{nearest(receptor, names)}"
+                    f"{owner}.receptor: {spec.name} has no receptor {receptor!r}.{nearest(str(receptor), names)}"
                 )
             number = names.index(receptor)
             sign = spec.receptors[number].sign
@@ -457,6 +479,12 @@ class Network:
         first = positive if positive is not None else negative
         second = negative if negative is not None else positive
         return int(first or 0), int(second or 0)
+
+
+def _check_name(owner: str, name: Any) -> None:
+    """Names give streams of random numbers and fields of files: texts, each its own."""
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ModelError(f"{owner}: the name must be a non-empty text; got {name!r}.")
 
 
 def check_modulator(owner: str, projection: Projection, source: Population | None, value: Any) -> float | np.ndarray:

@@ -475,7 +475,10 @@ class MemoryRecorder:
             values = np.concatenate([v for _, v in parts]) if parts else np.empty((0, ids.size))
             traces.setdefault(report.population, {})[report.variable] = Trace(times, ids, values, report.unit)
         weights = {
-            name: (np.array([t for t, _ in chunks]), np.array([v for _, v in chunks]).reshape(-1, self._synapses[name]))
+            name: (
+                np.array([t for t, _ in chunks]),
+                np.array([v for _, v in chunks]).reshape(len(chunks), self._synapses[name]),
+            )
             for name, chunks in self._weights.items()
         }
         states = {name: StateRecord(name, t) for name, t in traces.items()}

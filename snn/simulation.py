@@ -12,6 +12,7 @@ import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
 from kernels.spec import nearest
+from plasticity.structural import checked_rewiring
 from snn.drive import Clock, Event
 from snn.fingerprint import describe
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
@@ -19,13 +20,11 @@ from snn.inputs import StepCurrent
 from snn.io.saves import Saves
 from snn.memory import check_memory
 from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
+from snn.options import check_options
 from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result
+from snn.units import plain
 
-ENGINES = ("clock", "event")
-BACKENDS = ("cpu", "cuda", "reference")
-LEAST_DT = 1e-9  # ms: a smaller step cannot be told from none beside a delay
-MOST_THREADS = 1024
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
@@ -74,32 +73,7 @@ class Simulation:
         precision: str = "float64", quiet: bool = False, comm: Any = None, device: int = 0,
         deterministic: bool = False,
     ) -> None:  # fmt: skip
-        if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not LEAST_DT <= dt < math.inf:
-            raise ModelError(f"Simulation.dt: must be a number >= {LEAST_DT:g} ms; got {dt!r}.")
-        if engine not in ENGINES:
-            known = " or ".join(f'"{e}"' for e in ENGINES)
-            raise BackendUnavailable(f"Simulation.engine: must be {known}; got {engine!r}.")
-        if backend not in BACKENDS:
-            known = " or ".join(f'"{b}"' for b in BACKENDS)
-            raise BackendUnavailable(f"Simulation.backend: must be {known}; got {backend!r}.")
-        if precision not in ("float64", "float32"):
-            raise ModelError(f'Simulation.precision: must be "float64" or "float32"; got {precision!r}.')
-        if backend == "reference" and precision != "float64":
-            raise BackendUnavailable(f'backend="reference": computes in float64; got precision={precision!r}.')
-        if engine == "event" and precision != "float64":
-            raise BackendUnavailable(f'engine="event": computes in float64; got precision={precision!r}.')
-        if engine == "event" and backend == "cuda":
-            raise BackendUnavailable('backend="cuda": runs engine="clock" only; got engine="event". Use backend="cpu".')
-        for name, value, other in (("device", device, 0), ("deterministic", deterministic, False)):
-            if isinstance(value, bool) != isinstance(other, bool) or not isinstance(value, (bool, int)) or value < 0:
-                kind = "True or False" if name == "deterministic" else "an integer >= 0"
-                raise ModelError(f"Simulation.{name}: must be {kind}; got {value!r}.")
-            if backend != "cuda" and value != other:
-                raise ModelError(f'Simulation.{name}: is for backend="cuda"; got {value!r} with backend="{backend}".')
-        if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
-            raise ModelError(f"Simulation.threads: must be an integer >= 1, or None; got {threads!r}.")
-        if threads is not None and threads > MOST_THREADS:
-            raise ModelError(f"Simulation.threads: must be at most {MOST_THREADS:,}; got {threads:,}.")
+        check_options(net, dt, engine, backend, threads, precision, device, deterministic)
         self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
         self.deterministic = deterministic
         self._ranks = Ranks(comm)
@@ -109,7 +83,7 @@ class Simulation:
             )
         if threads is None:
             threads = 1 if self._ranks.size > 1 else choose_threads(net)
-        self.threads = 1 if backend == "reference" else threads
+        self.threads = 1 if backend == "reference" else int(threads)
         self._say = (lambda text: None) if quiet or self._ranks.rank > 0 else to_stderr
         self._versions = {p: version(p) for p in ("numpy", "numba", "scipy", "h5py")}  # here: it takes milliseconds
         check_memory(net, engine, precision, self._ranks.size, on_device=backend == "cuda")
@@ -124,6 +98,7 @@ class Simulation:
             self.build_seconds = time.perf_counter() - begin
             self._weight_intervals()  # refuses what does not fit dt
             self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
+            self._described = net.members()
             self._drive.start(self._compiling, self._say)
         self._steered = False  # by set_current
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
@@ -176,6 +151,11 @@ class Simulation:
         ):
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
         stop = self._drive.after(float(duration))
+        if duration > 0 and stop == self._drive.at:
+            raise ModelError(
+                f"Simulation.run: the duration must be 0 or more than half a step of {self.dt:g} ms; got {duration!r}."
+            )
+        self._check_described("run")
         saves = None
         with self._ranks.together():
             if checkpoint is not None or every is not None:
@@ -203,6 +183,7 @@ class Simulation:
         """
         from snn.io.sonata_file import part_path
 
+        self._check_described("proceed")
         if self._unfinished is None:
             raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
         saves, self._unfinished = self._unfinished, None
@@ -223,6 +204,16 @@ class Simulation:
                 return read_result(file)
             recorder = self._recorder(saves.record, resume_at=self.t)
             return self._advance_to(saves.until, recorder, progress, saves, taken=self._drive.at == saves.until)
+
+    def _check_described(self, what: str) -> None:
+        """Refuse a network that was changed since it was compiled: the change would be lost."""
+        now = self.net.members()
+        if now != self._described:
+            changed = next((x for x in now if x not in self._described), "something was taken away")
+            raise ModelError(
+                f"Simulation.{what}: the network was changed after this simulation was made: {changed!r}. Make a "
+                "Simulation of what it is now."
+            )
 
     def _whole(self, result: Result) -> Result:
         """What all ranks recorded in memory; asked of all."""
@@ -263,7 +254,8 @@ class Simulation:
 
         if path is None:
             raise ModelError(f"Simulation.run.every: needs checkpoint=, the file to write; got {every!r} ms alone.")
-        if every is not None and not (isinstance(every, (int, float, np.number)) and 0 < every < math.inf):
+        known = isinstance(every, (int, float, np.number)) and not isinstance(every, bool)
+        if every is not None and not (known and 0 < every < math.inf):
             raise ModelError(f"Simulation.run.every: must be > 0 ms; got {every!r}.")
         self._check_saving("run.checkpoint")
         interval = None if every is None else float(every)
@@ -281,8 +273,9 @@ class Simulation:
     def set_state(self, population: Population | str, variable: str, values: Any) -> None:
         """Set a state variable to a number or an array of shape (n,)."""
         name = self._name(population)
-        shape = (self.net.populations[name].n,)
-        array = np.asarray(values, float)
+        shape, spec = (self.net.populations[name].n,), self.net.populations[name].spec
+        unit = next((v.unit for v in (spec.state if spec else ()) if v.name == variable), "1")
+        array = np.asarray(plain(values, unit, f"set_state({variable!r})"))
         if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
             raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
         self._drive.set_state(name, variable, array)
@@ -316,8 +309,9 @@ class Simulation:
 
         Weights of a plastic projection are as of now: every spike that its synapses have seen is applied.
         """
-        name = projection if isinstance(projection, str) else projection.name
-        if name not in self.net.projections:
+        self._check_described("connections")
+        name = getattr(projection, "name", projection)
+        if not isinstance(name, str) or name not in self.net.projections:
             raise ModelError(
                 f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}."
             )
@@ -332,7 +326,8 @@ class Simulation:
         """
         found = self._plastic(projection)
         sources, *_ = self.connections(found)
-        owner, array = f"Projection {found.name!r}", np.asarray(weights, float)
+        owner, unit = f"Projection {found.name!r}", found.target.spec.receptors[0].unit if found.target.spec else "1"
+        array = np.asarray(plain(weights, unit, f"{owner}.weight"))
         if array.shape not in ((), sources.shape):
             raise ShapeError(f"{owner}.weight: must be a number or of shape {sources.shape}; got {array.shape}.")
         if not np.all(np.isfinite(array)):
@@ -359,23 +354,14 @@ class Simulation:
         owner, n = f"Projection {found.name!r}", (found.source.n, found.target.n)
         if self.engine == "event":
             raise ModelError(f"{owner}: rewire: the event engine has fixed connections. Use engine='clock'.")
+        if not callable(rule):
+            raise ModelError(f"{owner}: rewire: the rule must be a function, such as plasticity.SET(); got {rule!r}.")
         sources, targets, weights, _ = self.connections(found)
         key = self.net.stream("rewire", found.name, round(self.t / self.dt))
         rng = np.random.Generator(np.random.Philox(key=np.array(key)))
-        given = [np.asarray(g) for g in rule(sources, targets, weights, n, found.source is found.target, rng)]
-        if len(given) != 4 or len({x.shape for x in given}) > 1 or given[0].ndim != 1:
-            raise ShapeError(f"{owner}: rewire: {rule!r} must give four arrays of one length; got {given!r}.")
-        removed, new_sources, new_targets, new_weights = given
-        for name, ids, limit in (
-            ("synapses", removed, sources.size), ("sources", new_sources, n[0]), ("targets", new_targets, n[1]),
-        ):  # fmt: skip
-            if ids.size and not (ids.dtype.kind in "iu" and ids.min() >= 0 and ids.max() < limit):
-                raise ModelError(f"{owner}: rewire: {name} must be integers from 0 to {limit - 1}; got {ids!r}.")
-        if np.unique(removed).size < removed.size:
-            raise ModelError(f"{owner}: rewire: a synapse can be pruned once; got {removed!r}.")
-        if not np.all(np.isfinite(new_weights)):
-            raise ModelError(f"{owner}: rewire: weights must be finite; got {new_weights!r}.")
-        check_plastic(owner, found.plasticity, new_weights.astype(float))
+        given = rule(sources, targets, weights, n, found.source is found.target, rng)
+        removed, new_sources, new_targets, new_weights = checked_rewiring(owner, rule, given, sources.size, n)
+        check_plastic(owner, found.plasticity, new_weights)
         self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
         return int(removed.size)
 
@@ -390,7 +376,8 @@ class Simulation:
         """Set the modulator of the rule of ``projection`` to ``value``, from the next step on.
 
         ``value``: a number, or an array of the target population's size: each neuron's own value, for the synapses that
-        end there. With engine="event": a number, from just after :attr:`t` on.
+        end there. With engine="event": a number, from just after :attr:`t` on. With engine="clock" it is the value at
+        the end of the next step: a rule that integrates the modulator counts it from there.
         """
         found = self._plastic(projection)
         owner = f"Projection {found.name!r}.modulator"
@@ -412,7 +399,7 @@ class Simulation:
         source = self.net.inputs[name].source
         if not isinstance(source, StepCurrent) or len(source.amplitudes) != 1:
             raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")
-        amplitude = np.asarray(values, float)
+        amplitude = np.asarray(plain(values, "pA", owner))
         if amplitude.shape not in ((), source.amplitudes.shape[1:]) or not np.all(np.isfinite(amplitude)):
             shape = source.amplitudes.shape[1:]
             raise ShapeError(f"{owner}: must be finite, a number or of shape {shape}; got {values!r}.")
@@ -640,8 +627,8 @@ class Simulation:
         return found
 
     def _name(self, population: Population | str) -> str:
-        name = population if isinstance(population, str) else population.name
-        if name not in self.net.populations:
+        name = getattr(population, "name", population)
+        if not isinstance(name, str) or name not in self.net.populations:
             raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(self.net.populations)}.")
         return name
 

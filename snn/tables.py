@@ -22,7 +22,7 @@ from plasticity.base import SHORT_TERM, PlasticityRule, ShortTerm
 from snn import connect, distributions, inputs, sliding
 from snn.distributions import Distribution
 from snn.network import SPIKES
-from snn.simulation import BACKENDS
+from snn.options import BACKENDS
 
 T = TypeVar("T", bound="Table")
 V = TypeVar("V")

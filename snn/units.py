@@ -10,8 +10,8 @@ from kernels.errors import ModelError, UnitError
 def plain(value: Any, unit: str, owner: str) -> Any:
     """``value`` as a plain number or array in ``unit``.
 
-    Numbers, sequences and arrays pass through. Anything with units is converted; UnitError names ``owner`` where the
-    dimension is wrong.
+    Arrays are copied: what a user writes to his own afterwards changes nothing. Anything with units is converted;
+    UnitError names ``owner`` where the dimension is wrong.
     """
     if isinstance(value, bool):
         raise ModelError(f"{owner}: must be a number in {unit}; got {value!r}.")
@@ -31,7 +31,7 @@ def plain(value: Any, unit: str, owner: str) -> Any:
         array = np.asarray(value)
         if array.dtype.kind not in "iuf":  # texts would be parsed, None would become NaN
             raise TypeError(array.dtype)
-        array = array.astype(np.float64, copy=False)
+        array = np.array(array, np.float64)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{owner}: must be a number or an array in {unit}; got {value!r}.") from error
     return float(array) if array.ndim == 0 else array

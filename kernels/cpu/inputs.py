@@ -82,7 +82,8 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
         for i in range(m):
             out[i] = c
         return c > 0
-    at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, key)
+    fresh = step == start or step == inputs.start[row]
+    at = words_of_step(state, inputs.words[k], lo, hi, step, fresh, key)
     if inputs.kind[k] == POISSON:
         first, size, low = inputs.at[row], inputs.size[row], inputs.low[row]
         count_thresholds(state.words, at, m, inputs.thresholds, first, size, low, out)

@@ -23,7 +23,7 @@ from kernels.event.layout import (
     ROUND,
     WINDOW,
 )
-from kernels.event.window import count_events, in_slot, place_events
+from kernels.event.window import arrange, count_events, forget_counts, place_events
 from kernels.jit import kernel
 
 
@@ -48,15 +48,15 @@ def advance(  # type: ignore[no-untyped-def]
             slot = np.uint64(k & (net.slots - 1))
             if collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop):
                 return GROW_INBOX
-            wanted = counts[INBOX]
             busy = queue.row_end[slot] > np.uint64(0) or queue.end[slot] > np.uint64(0)
-            if busy:
-                wanted += in_slot(queue, edges, slot)
+            if busy or counts[INBOX] > 0:
+                count_events(net, block, queue, scratch, edges, slot)
+            wanted = arrange(block)
             if wanted > scratch.time.size:
+                forget_counts(block)
                 sync.wanted[thread, 0] = wanted
                 return GROW_SCRATCH
             if wanted > 0:
-                count_events(net, block, queue, scratch, edges, slot)
                 place_events(net, block, queue, scratch, edges, slot, k)
             for p in range(net.kind.size):
                 if block.n_touched[p] > 0:

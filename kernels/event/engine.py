@@ -44,7 +44,7 @@ class Engine:
         row = layout.LANE_ROW
         self.lanes = [
             Lanes(
-                x=zeros((layout.VALUES + variables + constants) * row, float), number=zeros(3 * row, np.int64),
+                x=zeros((layout.VALUES + variables + constants) * row, float), number=zeros(row, np.int64),
                 mark=zeros(3 * row, np.uint8), first=zeros(1, np.int64),
             )
             for _ in blocks

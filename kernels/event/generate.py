@@ -44,8 +44,8 @@ def _arguments(function: object) -> list[str]:
 _MODEL = '''
 CHECK_AT, UNTIL_AT, STIM_AT = np.uint64(CHECK), np.uint64(UNTIL), np.uint64(STIM)  # in a record; LAST is the first
 L, ROW, WIDE = np.uint64(LANES), np.uint64(LANE_ROW), np.uint64(LANE_ROW - LANES)
-LAST_ROW, CHECK_ROW, UNTIL_ROW, STIM_ROW, TIME_ROW, WEIGHT_ROW = [np.uint64(j) * ROW for j in range(6)]
-RECEPTOR_ROW, BEGIN_ROW, N_ROW = LIVE_ROW, FLAG_ROW, DONE_ROW = [np.uint64(j) * ROW for j in range(3)]
+LAST_ROW, CHECK_ROW, UNTIL_ROW, STIM_ROW = [np.uint64(j) * ROW for j in range(4)]
+LIVE_ROW, FLAG_ROW, DONE_ROW = [np.uint64(j) * ROW for j in range(3)]
 
 
 @inlined
@@ -125,14 +125,15 @@ def set_current(words, p, l, te, value):
 
 
 @inlined
-def run_events(net, lanes, p, m):
-    """Give the first ``m`` lanes the events that are noted there, where they apply."""
+def run_events(net, lanes, scratch, p, at, m):
+    """Give the first ``m`` lanes the events from ``at`` on, where they apply."""
+    distinct()
     {load_par}
-    x, number, mark = lanes.x, lanes.number, lanes.mark
+    x, mark, time, weight, receptor = lanes.x, lanes.mark, scratch.time, scratch.weight, scratch.receptor
     for l in range(np.uint64(m)):
         {load_vector}
-        te, tl, un, w, q_i_stim = x[TIME_ROW + l], x[LAST_ROW + l], x[UNTIL_ROW + l], x[WEIGHT_ROW + l], x[STIM_ROW + l]
-        r, is_live = number[RECEPTOR_ROW + l], mark[LIVE_ROW + l] != 0
+        tl, un, q_i_stim = x[LAST_ROW + l], x[UNTIL_ROW + l], x[STIM_ROW + l]
+        te, w, r, is_live = time[at + l], weight[at + l], receptor[at + l], mark[LIVE_ROW + l] != 0
         h = te - tl
         moved = h > 0.0
         h = h if moved else 0.0
@@ -150,7 +151,6 @@ def process(words, thread, half, p, k, stop):
     net, block, lanes = net_of(words, 0), block_of(words, 0), lanes_of(words, 0)
     scratch, sync = scratch_of(words, 0), sync_of(words, 0)
     thread, half, p = np.uint64(thread), np.uint64(half), np.uint64(p)
-    by_count(block, p)
     begin = np.uint64(block.first[p])
     end_of_list = begin + np.uint64(block.n_touched[p])
     wend = (k + 1) * net.width
@@ -159,9 +159,13 @@ def process(words, thread, half, p, k, stop):
     m_slice = np.uint64(block.hi[p] - block.lo[p])
     het_at, size = np.uint64(block.het_at[p]), np.uint64(net.record)
     order, f, x, number, mark = block.order, block.f, lanes.x, lanes.number, lanes.mark
+    time, receptor = scratch.time, scratch.receptor
     for from_ in range(begin, end_of_list, L):
         m = min(L, end_of_list - from_)
         lanes.first[0] = from_
+        neuron = np.uint64(order[from_])  # it has most events
+        most = np.uint64(block.counted[neuron] - 1)
+        first = np.uint64(block.end[neuron]) - most * L
         for l in range(m):
             neuron = np.uint64(order[from_ + l])
             i = neuron - begin
@@ -169,45 +173,50 @@ def process(words, thread, half, p, k, stop):
             x[LAST_ROW + l], x[CHECK_ROW + l] = f[at], f[at + CHECK_AT]
             x[UNTIL_ROW + l], x[STIM_ROW + l] = f[at + UNTIL_AT], f[at + STIM_AT]
             {gather}
-            n = np.int64(block.counted[neuron]) - 1
-            number[N_ROW + l] = n
-            first = block.end[neuron] - n
-            number[BEGIN_ROW + l] = first
+            number[l] = np.int64(block.counted[neuron]) - 1
+            mark[FLAG_ROW + l] = 0
             mark[DONE_ROW + l] = 0
             mark[LIVE_ROW + l] = 1
             block.counted[neuron] = 0
-            if n > 1:
-                sort_events(scratch, np.uint64(first), n)
+        if most > np.uint64(1):
+            active = m
+            for turn in range(np.uint64(1), most):
+                while number[active - np.uint64(1)] <= np.int64(turn):
+                    active -= np.uint64(1)
+                at = first + turn * L
+                for l in range(active):
+                    mark[FLAG_ROW + l] |= time[at + l] < time[at - L + l]
+            for l in range(m):
+                if mark[FLAG_ROW + l]:
+                    sort_events(scratch, first + l, number[l])
         active = m
-        for turn in range(np.uint64(number[N_ROW])):  # the first lane has most events
-            while number[N_ROW + active - np.uint64(1)] <= np.int64(turn):
+        for turn in range(most):
+            while number[active - np.uint64(1)] <= np.int64(turn):
                 active -= np.uint64(1)
             any_flag = 0
+            events = first + turn * L
             for l in range(active):
-                e = np.uint64(number[BEGIN_ROW + l]) + turn
-                te = scratch.time[e]
-                r = scratch.receptor[e]
-                x[TIME_ROW + l], x[WEIGHT_ROW + l], number[RECEPTOR_ROW + l] = te, scratch.weight[e], r
+                te, r = time[events + l], receptor[events + l]
                 flag = ((x[CHECK_ROW + l] <= te) & (te > x[LAST_ROW + l])) | (te >= stop) | (r == CURRENT_CODE)
                 mark[FLAG_ROW + l] = flag
                 any_flag |= flag
             if any_flag:
                 for l in range(active):
                     if mark[FLAG_ROW + l]:
-                        te = x[TIME_ROW + l]
+                        te = time[events + l]
                         mark[LIVE_ROW + l] = 1
                         if not mark[DONE_ROW + l]:
                             bring(words, thread, half, p, l, te, False, stop, k)
                         if te >= stop:
                             mark[DONE_ROW + l] = 1
                             mark[LIVE_ROW + l] = 0
-                        elif number[RECEPTOR_ROW + l] == CURRENT_CODE:
-                            set_current(words, p, l, te, x[WEIGHT_ROW + l])
+                        elif receptor[events + l] == CURRENT_CODE:
+                            set_current(words, p, l, te, scratch.weight[events + l])
                             mark[LIVE_ROW + l] = 0
             for l in range(WIDE):
                 mark[LIVE_ROW + active + l] = 0
             # a rest of a vector loop is slower than a whole vector
-            run_events(net, lanes, p, (active + WIDE - np.uint64(1)) & ~(WIDE - np.uint64(1)))
+            run_events(net, lanes, scratch, p, events, (active + WIDE - np.uint64(1)) & ~(WIDE - np.uint64(1)))
             if any_flag:
                 for l in range(active):
                     mark[LIVE_ROW + l] = 1
@@ -362,8 +371,8 @@ def model_source(form: Form, layouts: dict[str, str]) -> str:
         "from kernels.event import layout",
         "from kernels.event.calendar import set_timer, window_of",
         "from kernels.event.layout import CHECK, CURRENT_CODE, LANE_ROW, LANES, STIM, UNTIL",
-        "from kernels.event.window import by_count, sort_events",
-        "from kernels.jit import stay_apart",
+        "from kernels.event.window import sort_events",
+        "from kernels.jit import distinct, stay_apart",
         "from kernels.packed import reader",
         "",
     ))  # fmt: skip

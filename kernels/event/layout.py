@@ -17,7 +17,7 @@ LANE_ROW = LANES + 8  # a row in Lanes: lanes are filled up to whole vectors, an
 ROW_BITS, EVENT_BITS = 6, 8  # a chunk of the calendar holds 64 rows, or 256 events
 NEVER = 2**62  # a window that never comes
 BINS = 256
-PARTS = 16  # of a window, by which events are written nearly in order of time
+PARTS = 256  # of a window at most, by which events are written nearly in order of time
 
 TIMER_SLOTS = 256  # timers of so many windows to come are in lists, others in the heap
 NOT_LISTED = -2  # Block.timer_before of a neuron that is in no list
@@ -60,10 +60,10 @@ class Block(NamedTuple):
     f: Array  # (N * record,) all that an event changes of a neuron, side by side: LAST, CHECK, .., state variables
     het: Array  # float64
     counted: Array  # (N,) int32, 1 + events in this window; 0: untouched
-    end: Array  # (N,) where its events end in Scratch
+    end: Array  # (N,) where its next event is written in Scratch
     touched: Array  # (N,) int32, those of population p from first[p] on
     n_touched: Array  # (P,)
-    order: Array  # (N,) int32, scratch
+    order: Array  # (N,) int32, touched neurons, those with most events first
     bins: Array  # (BINS + 1,) scratch
     key: Array  # heap: windows of timers (items 0 to N - 1) and streams (from N on)
     item: Array  # int32
@@ -103,7 +103,11 @@ class Queue(NamedTuple):
 
 
 class Scratch(NamedTuple):
-    """Events of a window, and what inputs bring in it."""
+    """Events of a window, and what inputs bring in it.
+
+    Neurons of a population are taken LANES at a time, in the order of Block.order; event j of the one in lane l is at
+    begin + j * LANES + l, so that the lanes read theirs side by side.
+    """
 
     time: Array
     weight: Array
@@ -127,13 +131,13 @@ class Lanes(NamedTuple):
     Few arrays: each time that a vector loop is entered the addresses of all that it uses are loaded and compared.
     """
 
-    x: Array  # rows LAST .. STIM as in a record, time and weight of the event, from VALUES on state and constants
-    number: Array  # int64, rows: receptor of the event, first event in Scratch, number of events
+    x: Array  # rows LAST .. STIM as in a record, from VALUES on state and constants
+    number: Array  # int64, number of events
     mark: Array  # uint8, rows: whether the event applies, is not one for the vector loop alone, and the stop is reached
     first: Array  # (1,) place of lane 0 in Block.order
 
 
-VALUES = 6
+VALUES = 4
 
 
 class Edges(NamedTuple):

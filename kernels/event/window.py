@@ -1,6 +1,6 @@
 # The types of compiled code are Numba's.
 # mypy: disable-error-code="assignment,arg-type"
-"""The events of a window, by neuron: counted, then written one neuron after another, in canonical order.
+"""The events of a window, by neuron: counted, then written lane by lane (see Scratch), in canonical order.
 
 Canonical order: inputs, then rows, then single events, each in the order in which they came into the calendar, which is
 that of their spikes: time, then global id, then place in the source's row. Neurons sort their own by time, stably.
@@ -10,30 +10,10 @@ import numpy as np
 
 from kernels.event.calendar import EVENT, EVENT_LAST, ROW, ROW_LAST
 from kernels.event.inputs import touch
-from kernels.event.layout import BINS, CURRENT_CODE, INBOX, NEVER, PARTS
+from kernels.event.layout import BINS, CURRENT_CODE, INBOX, LANES, NEVER, PARTS
 from kernels.jit import inlined, kernel
 
-_ZERO, _ONE = np.uint64(0), np.uint64(1)
-
-
-@inlined
-def in_slot(queue, edges, slot):  # type: ignore[no-untyped-def]
-    """Number of events in a slot of the calendar."""
-    total = 0
-    chunk = np.int64(queue.row_head[slot])
-    while chunk > 0:
-        following = np.int64(queue.row_next[chunk])
-        first = np.uint64(chunk) << ROW
-        last = first + ROW_LAST + _ONE if following > 0 else queue.row_end[slot]
-        for i in range(first, last):
-            r = np.uint64(queue.row[i])
-            total += np.int64(edges.rows[r + _ONE] - edges.rows[r])
-        chunk = following
-    chunk = np.int64(queue.head[slot])
-    while chunk > 0:
-        chunk = np.int64(queue.next[chunk])
-        total += 1 << np.int64(EVENT)
-    return total
+_ZERO, _ONE, L = np.uint64(0), np.uint64(1), np.uint64(LANES)
 
 
 @inlined
@@ -75,52 +55,69 @@ def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
 
 
 @kernel
-def part_of(t, begin, scale):  # type: ignore[no-untyped-def]
+def part_of(t, begin, scale, parts):  # type: ignore[no-untyped-def]
     """The part of the window that holds ``t``."""
-    return min(max(np.int64((t - begin) * scale), 0), PARTS - 1)
+    return min(max(np.int64((t - begin) * scale), 0), parts - 1)
 
 
 @inlined
-def order_inbox(block, scratch, begin, scale):  # type: ignore[no-untyped-def]
+def order_inbox(block, scratch, begin, scale, parts):  # type: ignore[no-untyped-def]
     """Order the inbox by part of the window, into scratch.inbox_order; block.bins[q] is where part q ends then."""
     bins, order, time = block.bins, scratch.inbox_order, scratch.inbox_time
     n = np.uint64(block.counts[INBOX])
-    for q in range(PARTS + 1):
+    for q in range(parts + 1):
         bins[q] = 0
     for i in range(n):
-        bins[np.uint64(part_of(time[i], begin, scale) + 1)] += 1
-    for q in range(1, PARTS + 1):
+        bins[np.uint64(part_of(time[i], begin, scale, parts) + 1)] += 1
+    for q in range(1, parts + 1):
         bins[q] += bins[q - 1]
     for i in range(n):
-        q = np.uint64(part_of(time[i], begin, scale))
+        q = np.uint64(part_of(time[i], begin, scale, parts))
         order[np.uint64(bins[q])] = i
         bins[q] += 1
 
 
 @inlined
+def arrange(block):  # type: ignore[no-untyped-def]
+    """Order the touched neurons and give each its place in Scratch; the number of places."""
+    at = np.int64(0)
+    for p in range(np.uint64(block.lo.size)):
+        if block.n_touched[p] == 0:
+            continue
+        by_count(block, p)
+        begin, stop = np.uint64(block.first[p]), np.uint64(block.first[p] + block.n_touched[p])
+        for first in range(begin, stop, L):
+            for lane in range(min(L, stop - first)):
+                block.end[np.uint64(block.order[first + lane])] = at + np.int64(lane)
+            at += LANES * (np.int64(block.counted[np.uint64(block.order[first])]) - 1)
+    return at
+
+
+@inlined
+def forget_counts(block):  # type: ignore[no-untyped-def]
+    """Undo :func:`count_events`; neurons stay touched."""
+    for p in range(np.uint64(block.lo.size)):
+        for i in range(np.uint64(block.first[p]), np.uint64(block.first[p] + block.n_touched[p])):
+            block.counted[np.uint64(block.touched[i])] = 1
+
+
+@inlined
 def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no-untyped-def]
-    """Write the events of every touched neuron to scratch, neuron after neuron.
+    """Write the events of every touched neuron to scratch, where :func:`arrange` says.
 
     Inbox and rows are written part by part of the window: a neuron then finds its events nearly sorted.
     """
     since = block.since[0]
     bits, mask = np.uint64(net.bits), np.uint64((1 << net.bits) - 1)
     time, weight, receptor, end = scratch.time, scratch.weight, scratch.receptor, block.end
-    at = np.int64(0)
-    for p in range(block.lo.size):
-        for i in range(np.uint64(block.first[p]), np.uint64(block.first[p] + block.n_touched[p])):
-            neuron = np.uint64(block.touched[i])
-            end[neuron] = at
-            at += np.int64(block.counted[neuron]) - 1
-    if at == 0:
-        return
-    begin, scale = k * net.width, PARTS / net.width
+    parts = min(block.counts[INBOX], PARTS)
+    begin, scale = k * net.width, parts / net.width
     inbox = block.counts[INBOX] > 0
     if inbox:
-        order_inbox(block, scratch, begin, scale)
+        order_inbox(block, scratch, begin, scale, parts)
     chunk = np.int64(queue.row_head[slot])
     row = np.uint64(chunk) << ROW
-    for part in range(PARTS if inbox else 1):
+    for part in range(parts if inbox else 1):
         if inbox:
             for j in range(np.uint64(block.bins[part - 1] if part > 0 else 0), np.uint64(block.bins[part])):
                 i = np.uint64(scratch.inbox_order[j])
@@ -128,7 +125,7 @@ def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no
                     code = scratch.inbox_target[i]
                     neuron = np.uint64(code) & mask
                     e = np.uint64(end[neuron])
-                    end[neuron] = np.int64(e + _ONE)
+                    end[neuron] = np.int64(e + L)
                     time[e], weight[e] = scratch.inbox_time[i], scratch.inbox_weight[i]
                     receptor[e] = CURRENT_CODE if code < 0 else code >> np.int64(bits)
         while chunk > 0:
@@ -136,7 +133,7 @@ def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no
             last = (np.uint64(chunk) << ROW) + ROW_LAST + _ONE if following > 0 else queue.row_end[slot]
             while row < last:
                 t = queue.row_time[row]
-                if inbox and part_of(t, begin, scale) > part:
+                if inbox and part_of(t, begin, scale, parts) > part:
                     break
                 if t >= since:
                     r, g = np.uint64(queue.row[row]), np.uint64(queue.row_group[row])
@@ -145,7 +142,7 @@ def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no
                         code = np.uint64(edges.targets[j])
                         neuron = code & mask
                         e = np.uint64(end[neuron])
-                        end[neuron] = np.int64(e + _ONE)
+                        end[neuron] = np.int64(e + L)
                         time[e], receptor[e] = t, code >> bits
                         weight[e] = w if shift == NEVER else np.float64(edges.weights[np.uint64(np.int64(j) + shift)])
                 row += _ONE
@@ -164,7 +161,7 @@ def place_events(net, block, queue, scratch, edges, slot, k):  # type: ignore[no
                 code = np.uint64(queue.target[i])
                 neuron = code & mask
                 e = np.uint64(end[neuron])
-                end[neuron] = np.int64(e + _ONE)
+                end[neuron] = np.int64(e + L)
                 time[e], weight[e], receptor[e] = t, queue.weight[i], code >> bits
         chunk = following
 
@@ -211,14 +208,14 @@ def by_count(block, p):  # type: ignore[no-untyped-def]
 
 @inlined
 def sort_events(scratch, begin, n):  # type: ignore[no-untyped-def]
-    """Sort a neuron's events by time, keeping the order of equal ones; they come nearly sorted."""
+    """Sort the ``n`` events of a lane by time, keeping the order of equal ones; they come nearly sorted."""
     time, weight, receptor = scratch.time, scratch.weight, scratch.receptor
-    for i in range(begin + _ONE, begin + np.uint64(n)):
+    for i in range(begin + L, begin + np.uint64(n) * L, L):
         t = time[i]
-        if t < time[i - _ONE]:
+        if t < time[i - L]:
             w, r = weight[i], receptor[i]
             j = i
-            while j > begin and time[j - _ONE] > t:
-                time[j], weight[j], receptor[j] = time[j - _ONE], weight[j - _ONE], receptor[j - _ONE]
-                j -= _ONE
+            while j > begin and time[j - L] > t:
+                time[j], weight[j], receptor[j] = time[j - L], weight[j - L], receptor[j - L]
+                j -= L
             time[j], weight[j], receptor[j] = t, w, r

@@ -26,6 +26,7 @@ from kernels.errors import SimError
 from kernels.event import layout
 from kernels.event.compiled import EventNetwork
 from kernels.event.exponential import exponential_scalar
+from kernels.event.layout import Plastic
 from kernels.philox import philox_scalar, unit_scalar
 from kernels.reference.event_learn import Learner
 
@@ -347,6 +348,11 @@ class Engine:
     def weights(self, number: int, t: float) -> list[np.ndarray]:
         """Weights of plastic projection ``number`` at ``t``, where the engine stands. Changes no result."""
         return [self.learners[number].weights(t)]
+
+    def sweep(self, number: int, b: int, t: float, settle: bool) -> Plastic:
+        """Bring the synapses of plastic projection ``number`` up to date at ``t``; there is one block."""
+        self.learners[number].settle(t)
+        return self.compiled.plastic[b][number]
 
     def learning(self, number: int, t: float, on: bool) -> None:
         """Apply the rule of plastic projection ``number`` from ``t`` on, or not."""

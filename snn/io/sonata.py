@@ -256,7 +256,7 @@ class SonataWriter:
         wide = min(max(columns or 1, 1), CHUNK)
         rows = max(1, CHUNK // wide)
         chunks = (rows,) if columns is None else (rows, wide)
-        maximum = (None, *shape[1:])
+        maximum = (None, *(max(n, 1) for n in shape[1:]))  # a chunk is no wider, and no synapses still have times
         data = group.create_dataset(name, shape, dtype, maxshape=maximum, chunks=chunks, **self._options)
         if units:
             data.attrs["units"] = units

@@ -87,11 +87,12 @@ def test_bad_weight_records():
 
 
 @pytest.mark.parametrize("rule", [plasticity.STDPPair(lambda_=0.1, w_max=1.0), plasticity.DopamineSTDP(w_max=1.0)])
-def test_set_weights(rule):
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_set_weights(rule, engine):
     """What was learned before is overwritten, each synapse gets its own, and learning goes on alike on all backends."""
 
     def run(**options):
-        sim = snn.Simulation(network(record=False, rule=rule), quiet=True, **options)
+        sim = snn.Simulation(network(record=False, rule=rule), engine=engine, quiet=True, **options)
         before = sim.run(60.0).spikes["a"]
         new = np.linspace(0.2, 0.8, 180)
         sim.set_weights("a->a", new)

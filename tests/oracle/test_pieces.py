@@ -56,6 +56,39 @@ def outcome(engine, pieces, **options):
     return found
 
 
+@pytest.mark.parametrize("start", [4.7, 4.8, 4.9, 5.0, 5.1])
+@pytest.mark.parametrize(
+    "rate",
+    [
+        lambda start: snn.Poisson(2000.0, start=start),
+        lambda start: snn.Poisson(np.linspace(500.0, 4000.0, 40), start=start),
+        lambda start: snn.Poisson([2000.0, 0.0, 2000.0], times=[0.0, 2.0, start]),
+        lambda start: snn.Poisson([0.0, 900.0, 2000.0], times=[0.0, start, start + 0.3]),
+    ],
+    ids=["one rate", "one each", "after silence", "rate changes"],
+)
+def test_poisson_trains_that_begin_at_any_step(rate, start):
+    """Random words are filled four steps at a time: a train may begin between."""
+
+    def outcome(pieces, backend="cpu", threads=1):
+        net = snn.Network(seed=2)
+        cells = net.population("cells", 40, snn.LIFExp())
+        net.input("direct", cells, rate(start), weight=100.0)
+        sources = net.population("sources", 40, rate(start))
+        net.record(sources)
+        net.record(cells, "i_ex")
+        sim = snn.Simulation(net, backend=backend, threads=threads, quiet=True)
+        results = [sim.run(piece) for piece in pieces]
+        spikes = [np.column_stack((r.spikes["sources"].times, r.spikes["sources"].ids)) for r in results]
+        return np.concatenate([r.states["cells"]["i_ex"] for r in results]), np.concatenate(spikes)
+
+    states, spikes = outcome([8.0], "reference")
+    assert np.count_nonzero(spikes[:, 0] > start) > 100 and np.any(states[52] > 0)
+    for other in (outcome([8.0]), outcome([8.0], threads=3), outcome([5.0, 3.0]), outcome([4.9, 0.1, 0.2, 2.8])):
+        np.testing.assert_array_equal(other[0], states)
+        np.testing.assert_array_equal(other[1], spikes)
+
+
 def some_pieces(seed, unit):
     """Lengths that add up to T, of up to a few windows each."""
     rng, ends = np.random.default_rng(seed), [0.0]

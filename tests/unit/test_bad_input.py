@@ -199,10 +199,10 @@ def test_wrap(wrap):
     refused(ShapeError, text, snn.Simulation, net, backend="reference")
 
 
-@pytest.mark.parametrize("value", [1.5, [1.0, 2.0, 3.0, 3.01], 2.0**31, -(2.0**40)])
+@pytest.mark.parametrize("value", [1.5, [1.0, 2.0, 3.0, 3.01], 2.0**31, -3.0, -(2.0**40)])
 def test_set_state_of_an_integer(net, value):
     sim = snn.Simulation(net, backend="reference")
-    text = f"set_state('refractory'): must be integers of 32 bits; got {value!r}."
+    text = f"set_state('refractory'): must be integers >= 0 and < 2**31; got {np.atleast_1d(value)[-1]:g}."
     refused(ModelError, text, sim.set_state, "exc", "refractory", value)
     sim.set_state("exc", "refractory", 3.0)
     np.testing.assert_array_equal(sim.state("exc", "refractory"), np.full(4, 3.0))

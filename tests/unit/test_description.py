@@ -1,0 +1,139 @@
+"""What a user describes stays as he gave it, and what cannot be meant is refused by name."""
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+from kernels.errors import ModelError, ShapeError
+
+
+def pair(n=3):
+    net = snn.Network(seed=1)
+    return net, net.population("a", n, snn.LIFExp(i_e=2000.0))
+
+
+def test_arrays_are_copied():
+    net = snn.Network()
+    numbers = {name: np.ones(3) for name in ("weight", "delay", "tau", "v", "rate", "amplitude", "times")}
+    ids = {name: np.arange(3) for name in ("sources", "targets")}
+    a = net.population("a", 3, snn.LIFExp(tau_m=numbers["tau"]), init={"v": numbers["v"]})
+    rule = snn.from_arrays(ids["sources"], ids["targets"])
+    net.connect(a, a, rule, weight=numbers["weight"], delay=numbers["delay"])
+    net.input("poisson", a, snn.Poisson(numbers["rate"]), weight=1.0)
+    net.input("current", a, snn.StepCurrent(numbers["amplitude"][None]))
+    net.input("spikes", a, snn.SpikeArray(numbers["times"]), weight=1.0)
+    before = snn.Simulation(net, quiet=True)
+    for array in (*numbers.values(), *ids.values()):
+        array[:] = 2
+    after = snn.Simulation(net, quiet=True)
+    assert before.network_hash == after.network_hash
+    assert after.compiled.parts == before.compiled.parts
+    np.testing.assert_array_equal(after.connections("a->a")[2], np.ones(3))
+    np.testing.assert_array_equal(before.connections("a->a")[1], [0, 1, 2])
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net, a: net.record(a),
+        lambda net, a: net.record(a, "v"),
+        lambda net, a: net.connect(a, a, snn.all_to_all(), weight=5000.0),
+        lambda net, a: net.input("late", a, snn.StepCurrent(9.0)),
+        lambda net, a: net.population("late", 2, snn.LIFExp()),
+    ],
+    ids=["record", "state", "connect", "input", "population"],
+)
+def test_a_network_changed_after_its_simulation_was_made(change, engine):
+    net, a = pair()
+    sim = snn.Simulation(net, engine=engine, quiet=True)
+    sim.run(1.0)
+    change(net, a)
+    for use in (lambda: sim.run(1.0), lambda: sim.connections("a->a")):
+        with pytest.raises(ModelError, match="changed after this simulation was made: .*Make a Simulation"):
+            use()
+    snn.Simulation(net, engine=engine, quiet=True).run(1.0)
+
+
+@pytest.mark.parametrize("value", [-5, 0.5, 3e9, [0, 1, -2], snn.uniform(0.0, 5.0)])
+def test_steps_left_are_whole_and_not_negative(value):
+    net = snn.Network()
+    net.population("a", 3, snn.LIFExp(i_e=500.0), init={"refractory": value})
+    with pytest.raises(ModelError, match=r"Population 'a'\.init\['refractory'\]: must be integers >= 0"):
+        snn.Simulation(net, quiet=True)
+
+
+BAD = {
+    "autapses": (lambda net, a: snn.all_to_all(autapses="no"), "all_to_all.autapses: must be True or False"),
+    "multapses": (lambda net, a: snn.fixed_indegree(1, multapses="False"), "fixed_indegree.multapses: must be True"),
+    "outdegree": (lambda net, a: snn.fixed_outdegree(1, autapses=1), "fixed_outdegree.autapses: must be True"),
+    "total": (lambda net, a: snn.fixed_total_number(1, autapses="no"), "fixed_total_number.autapses: must be True"),
+    "bernoulli": (lambda net, a: snn.pairwise_bernoulli(0.5, np.array([1, 0])), "pairwise_bernoulli.autapses: must"),
+    "distance": (lambda net, a: snn.distance_dependent("x"), "distance_dependent.p: must be a function"),
+    "shared": (lambda net, a: snn.Poisson(10.0, shared="no"), "Poisson.shared: must be True or False"),
+    "rates": (lambda net, a: snn.Poisson(np.ones((3, 2)), times=[0.0, 1.0, 2.0]), "Poisson.rate: with times, one rate"),
+    "ragged": (lambda net, a: snn.from_arrays([[1], [1, 2]], [0]), "from_arrays: sources and targets must have shape"),
+    "weights twice": (
+        lambda net, a: net.input("x", a, snn.SpikeArray([1.0], weights=[7.0]), weight=50.0),
+        "Input 'x'.weight: the spikes have weights of their own",
+    ),
+    "weights of sources": (
+        lambda net, a: net.population("b", 1, snn.SpikeArray([1.0], weights=[7.0])),
+        "Population 'b'.model: spikes have weights of their own as a direct input only",
+    ),
+    "input's name": (lambda net, a: net.input(5, a, snn.Poisson(1.0), weight=1.0), "Network.input: the name must be"),
+    "connection's name": (lambda net, a: net.connect(a, a, snn.all_to_all(), name=""), "Network.connect: the name"),
+    "population's name": (lambda net, a: net.population("a\0b", 1, snn.LIFExp()), "Network.population: the name"),
+    "source": (lambda net, a: net.connect([a], a, snn.all_to_all()), "Network: no population"),
+    "receptor": (lambda net, a: net.connect(a, a, snn.all_to_all(), receptor=0), "LIFExp has no receptor 0"),
+    "init": (lambda net, a: net.population("b", 1, snn.LIFExp(), init=[("v", 1)]), "Population 'b'.init: must be a"),
+    "positions": (
+        lambda net, a: net.population("b", 2, snn.LIFExp(), positions=[[1.0], [1.0, 2.0]]),
+        "Population 'b'.positions: must be a number or an array",
+    ),
+    "variable": (lambda net, a: net.record(a, None), "no such variable"),
+    "ids": (lambda net, a: net.record(a, "v", ids=[[0, 1]]), "ids: must be integers"),
+    "every": (lambda net, a: net.record(a, "v", every=float("inf")), "every: must be > 0 ms"),
+    "network": (lambda net, a: snn.Simulation(None), "Simulation.net: must be a snn.Network"),
+    "threads": (lambda net, a: snn.Simulation(net, threads=0), "Simulation.threads: must be an integer >= 1"),
+    "state of": (lambda net, a: snn.Simulation(net, quiet=True).state(None, "v"), "Simulation: no population None"),
+    "state": (lambda net, a: snn.Simulation(net, quiet=True).set_state("a", "v", "x"), "must be a number or an array"),
+    "true": (lambda net, a: snn.Simulation(net, quiet=True).set_state("a", "v", True), "must be a number"),
+    "connections of": (lambda net, a: snn.Simulation(net, quiet=True).connections(None), "no projection None"),
+    "less than a step": (lambda net, a: snn.Simulation(net, quiet=True).run(0.04), "0 or more than half a step of 0.1"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refused_by_name(case):
+    call, text = BAD[case]
+    with pytest.raises((ModelError, ShapeError), match=text):
+        call(*pair())
+
+
+def test_numpy_integers_and_flags_are_numbers_and_flags():
+    net, a = pair()
+    net.connect(a, a, snn.all_to_all(autapses=np.bool_(False)), weight=1.0)
+    sim = snn.Simulation(net, threads=np.int64(2), quiet=True)
+    assert sim.threads == 2 and sim.connections("a->a")[0].size == 6
+
+
+def test_periodic_distances_of_positions_outside_the_box():
+    net = snn.Network()
+    a = net.population("a", 2, snn.LIFExp(), positions=[[0.05], [3.95]])
+    net.connect(a, a, snn.distance_dependent(lambda d: (d < 0.11) * 1.0, wrap=1.0))
+    assert snn.Simulation(net, quiet=True).connections("a->a")[0].size == 2
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["memory", "file"])
+def test_weights_of_no_synapses_are_recorded(tmp_path, engine, streamed):
+    net, a = pair()
+    projection = net.connect(a, a, snn.from_arrays([], []), weight=1.0, plasticity=plasticity.STDPPair(w_max=2.0))
+    net.record(a)
+    net.record_weights(projection, every=1.0)
+    result = snn.Simulation(net, engine=engine, quiet=True).run(10.0, to=tmp_path / "x.h5" if streamed else None)
+    times, weights = result.weights["a->a"]
+    assert times.tolist() == list(range(1, 11)) and weights.shape == (10, 0)
+    assert len(result.spikes["a"])
