@@ -152,8 +152,8 @@ class Poisson(SpikeInput):
             self.rate = np.atleast_1d(self.rate)
             if self.rate.ndim > 1:
                 raise ShapeError(
-                    f"Poisson.rate: with times, one rate a segment, equal for all targets; got shape {self.rate.shape}. "
-                    "Give targets whose rates change differently populations, or inputs, of their own."
+                    "Poisson.rate: with times, one rate a segment, equal for all targets; got shape "
+                    f"{self.rate.shape}. Give targets whose rates change differently inputs of their own."
                 )
             self.times = _segments("Poisson", times, self.rate)
         elif np.ndim(self.rate) and shared:
