@@ -251,7 +251,7 @@ def _edges(
 def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[int, int, Continuous, bool]]]:
     """All inputs, and (number, population, input, whether it drives a population of sources) of each."""
     made: list[tuple[int, int, Continuous, bool]] = []
-    out: dict[str, list[Any]] = {n: [] for n in ("receptor", "key", "weight", "weights", "rates")}
+    out: dict[str, list[Any]] = {n: [] for n in ("receptor", "key", "weight", "weights", "own_rates")}
     start: list[float] = []
     rate: list[float] = []
     at: list[int] = []
@@ -272,10 +272,9 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
         if each:
             values.append(np.asarray(weight, float))
             placed += n
-        out["rates"].append(-1 if code.each is None else placed)
+        out["own_rates"].append(int(code.each is not None))
         if code.each is not None:
-            values.append(code.each)
-            placed += n
+            values.append(code.each.ravel())
         if spikes:
             given = np.broadcast_to(np.asarray(weight, float), (n,))[code.ids] if code.weights is None else code.weights
             times.append(code.times)
@@ -285,7 +284,7 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
             width = 0 if code.values is None else code.values[0].size
             start.extend(code.times)
             rate.extend(np.zeros(len(code.times)) if code.rates is None else code.rates)
-            at.extend(placed + width * np.arange(len(code.times)))
+            at.extend(placed + (width if code.each is None else n) * np.arange(len(code.times)))
             size.extend([width] * len(code.times))
             if code.values is not None:
                 values.append(code.values.ravel())
@@ -317,8 +316,9 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
     inputs = Inputs(
         receptor=np.array(out["receptor"], np.int64), key=np.array(out["key"], np.uint64).reshape(-1, 2),
         weight=np.array(out["weight"], float), weights=np.array(out["weights"], np.int64),
-        rates=np.array(out["rates"], np.int64), segment=np.array(segment, np.int64), start=np.array(start, float),
-        rate=np.array(rate, float), at=np.array(at, np.int64), size=np.array(size, np.int64),
+        own_rates=np.array(out["own_rates"], np.int64), segment=np.array(segment, np.int64),
+        start=np.array(start, float), rate=np.array(rate, float),
+        at=np.array(at, np.int64), size=np.array(size, np.int64),
         event=np.array(event, np.int64), event_time=np.concatenate(times), event_id=np.concatenate(ids),
         event_weight=np.concatenate(event_weights), values=np.concatenate(values),
     )  # fmt: skip
@@ -382,7 +382,7 @@ def _capacity(
             at = np.searchsorted(code.times, code.times + width * (1 + 1e-9), side="right")
             most[pops[k].name] += int((at - np.arange(at.size)).max(initial=0)) + 1
         elif source and code.rates is not None:
-            each = float(code.each.sum()) if code.each is not None else pops[k].n
+            each = float(code.each.sum(axis=1).max()) if code.each is not None else pops[k].n
             mean = float(code.rates.max()) * width * (1.0 if code.shared else each)
             most[pops[k].name] += int(mean + 12 * math.sqrt(mean) + 30) * (pops[k].n if code.shared else 1)
     for axon in axons:  # a relay does what its source does

@@ -45,7 +45,7 @@ class Continuous:
     ids: np.ndarray | None = None  # of events: spikes
     weights: np.ndarray | None = None
     rates: np.ndarray | None = None  # of segments, 1/ms of one neuron: Poisson trains
-    each: np.ndarray | None = None  # factor of the rate by neuron
+    each: np.ndarray | None = None  # (k, n) factors of the rates, by segment and neuron
     values: np.ndarray | None = None  # of segments, (k,) or (k, n): a current
     shared: bool = False
 
@@ -133,8 +133,8 @@ class Poisson(SpikeInput):
 
     Parameters
     ----------
-    rate : float, or array of shape (n,), or with ``times`` sequence of one rate a segment, [Hz], >= 0
-    times : start times of the segments, [ms], ascending
+    rate : float, or array of shape (n,), or with ``times`` array of shape (k,) or (k, n), [Hz], >= 0
+    times : start times of the k segments, [ms], ascending; the rate is 0 before the first
     shared : one train for all targets
     start, stop : active interval, [ms]
     """
@@ -150,34 +150,36 @@ class Poisson(SpikeInput):
         self.times = None
         if times is not None:
             self.rate = np.atleast_1d(self.rate)
-            if self.rate.ndim > 1:
-                raise ShapeError(
-                    "Poisson.rate: with times, one rate a segment, equal for all targets; got shape "
-                    f"{self.rate.shape}. Give targets whose rates change differently inputs of their own."
-                )
             self.times = _segments("Poisson", times, self.rate)
-        elif np.ndim(self.rate) and shared:
+        if np.ndim(self.rate) > 1 + (self.times is not None):
+            wanted = "(n,)" if self.times is None else "(k,) or (k, n)"
+            raise ShapeError(f"Poisson.rate: must be a number or of shape {wanted}; got {np.shape(self.rate)}.")
+        if self.each and shared:
             raise ModelError(
-                "Poisson.rate: a shared train has one rate; got an array. Give times with it for segments."
+                "Poisson.rate: a shared train has one rate; got one a target. Give times for rates of segments."
             )
+
+    @property
+    def each(self) -> bool:
+        """Whether every target has a rate of its own."""
+        return np.ndim(self.rate) > (self.times is not None)
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
         """Thresholds on a 32-bit word whose number exceeded is the count; one mean a neuron where rates differ."""
-        most = MAX_MEAN_EACH if self.times is None and np.ndim(self.rate) else MAX_MEAN
+        most = MAX_MEAN_EACH if self.each else MAX_MEAN
         if np.any(np.asarray(self.rate) * dt * 1e-3 > most):
             raise ModelError(
                 f"{owner}.rate: must be at most {most:g} spikes a step; got {np.max(self.rate):g} Hz. "
                 "Merge fewer trains into one."
             )
-        if self.times is None and np.ndim(self.rate):
-            if np.shape(self.rate) != (n,):
-                raise ShapeError(f"{owner}.rate: must have shape ({n},), one a neuron; got {np.shape(self.rate)}.")
-            code = Encoded(kinds.POISSON_EACH, values=np.asarray(self.rate) * dt * 1e-3)
-            code.segments.append((_first_step(self.start, dt), 0, 0, n))
+        times = np.zeros(1) if self.times is None else self.times
+        if self.each:
+            self._check_each(n, owner)
+            code = Encoded(kinds.POISSON_EACH, values=np.ravel(self.rate) * dt * 1e-3)
+            code.segments = [(_first_step(max(t, self.start), dt), k * n, 0, n) for k, t in enumerate(times)]
             code.max_count = int(np.max(code.values) + 12 * math.sqrt(np.max(code.values)) + 30)
         else:
             code = Encoded(kinds.POISSON_SHARED if self.shared else kinds.POISSON)
-            times = np.zeros(1) if self.times is None else self.times
             for time, rate in zip(times, np.atleast_1d(self.rate), strict=True):
                 low, table = poisson_thresholds(float(rate) * dt * 1e-3)
                 first = _first_step(max(time, self.start), dt)
@@ -195,20 +197,26 @@ class Poisson(SpikeInput):
             raise ModelError(
                 f"{owner}.rate: must be <= {MAX_RATE:g} Hz; got {np.max(self.rate):g}. Give a current instead."
             )
-        each = None
-        times, rates = np.zeros(1), np.atleast_1d(np.asarray(self.rate, float)) * 1e-3
-        if self.times is not None:
-            times = np.asarray(self.times, float)
-        elif np.ndim(self.rate):
-            if np.shape(self.rate) != (n,):
-                raise ShapeError(f"{owner}.rate: must have shape ({n},), one a neuron; got {np.shape(self.rate)}.")
-            each, rates = rates, np.ones(1)
-        at = {0.0: 0.0} | dict(zip(np.maximum(times, self.start).tolist(), rates.tolist(), strict=True))
-        at = {t: r for t, r in at.items() if t < self.stop}
+        times = np.zeros(1) if self.times is None else np.asarray(self.times, float)
+        rates, each = np.atleast_1d(np.asarray(self.rate, float)) * 1e-3, None
+        if self.each:
+            self._check_each(n, owner)
+            rates, each = np.ones(len(times)), rates.reshape(-1, n)
+        begins = np.maximum(times, self.start).tolist()
+        at = {0.0: (0.0, 0)} | dict(zip(begins, zip(rates.tolist(), range(len(times)), strict=True), strict=True))
+        at = {t: x for t, x in at.items() if t < self.stop}
         if not math.isinf(self.stop):
-            at[self.stop] = 0.0
-        return Continuous(np.array(sorted(at)), rates=np.array([at[t] for t in sorted(at)]), each=each,
+            at[self.stop] = 0.0, 0
+        found = [at[t] for t in sorted(at)]
+        if each is not None:
+            each = each[[row for _, row in found]]
+        return Continuous(np.array(sorted(at)), rates=np.array([rate for rate, _ in found]), each=each,
                           shared=self.shared)  # fmt: skip
+
+    def _check_each(self, n: int, owner: str) -> None:
+        if np.shape(self.rate)[-1] != n:
+            wanted = f"({n},)" if self.times is None else f"({len(self.times)}, {n})"
+            raise ShapeError(f"{owner}.rate: must have shape {wanted}, one a neuron; got {np.shape(self.rate)}.")
 
 
 def poisson_thresholds(mean: float) -> tuple[int, np.ndarray]:

@@ -36,8 +36,8 @@ _32, _53 = np.uint64(32), 2.0**-53
 def total_rate(inputs, streams, s, row):  # type: ignore[no-untyped-def]
     """Rate of a Poisson stream in segment ``row``, 1/ms."""
     k = streams.input[s]
-    rate, at = inputs.rate[row], inputs.rates[k]
-    if at < 0:
+    rate, at = inputs.rate[row], inputs.at[row]
+    if inputs.own_rates[k] == 0:
         return rate if streams.kind[s] == SHARED or streams.kind[s] == SOURCE_SHARED else rate * streams.n[s]
     total = 0.0
     for i in range(at + streams.first[s], at + streams.first[s] + streams.n[s]):
@@ -79,8 +79,8 @@ def draw_next(scratch, inputs, streams, s, t):  # type: ignore[no-untyped-def]
 def picked(inputs, streams, s):  # type: ignore[no-untyped-def]
     """The neuron that the next event of a Poisson stream falls on."""
     k, first, n = streams.input[s], streams.first[s], streams.n[s]
-    at = inputs.rates[k]
-    if at < 0:
+    at = inputs.at[streams.cursor[s]]
+    if inputs.own_rates[k] == 0:
         return first + np.int64(((streams.word[s] >> _32) * np.uint64(n)) >> _32)
     x = np.float64(streams.word[s] >> np.uint64(11)) * _53 * total_rate(inputs, streams, s, streams.cursor[s])
     x /= inputs.rate[streams.cursor[s]]
@@ -160,7 +160,7 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
     """Take a stream's events of window ``k``; those of a source only before ``stop``. False if the inbox is full."""
     kind, p, number = streams.kind[s], streams.population[s], streams.input[s]
     lo, hi = block.lo[p], block.hi[p]
-    if (kind == POISSON or kind == SOURCE_POISSON) and inputs.rates[number] < 0:
+    if (kind == POISSON or kind == SOURCE_POISSON) and inputs.own_rates[number] == 0:
         return run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop)
     while window_of(net, streams.next[s]) <= k:
         t = streams.next[s]

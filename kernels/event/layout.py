@@ -215,11 +215,11 @@ class Inputs(NamedTuple):
     key: Array  # (K, 2) uint64
     weight: Array  # (K,)
     weights: Array  # (K,) offset in values of one weight a neuron, -1 if they are equal
-    rates: Array  # (K,) offset in values of one rate a neuron, -1 if they are equal
+    own_rates: Array  # (K,) 1 where each neuron has a rate of its own, at ``at``
     segment: Array  # (K + 1,)
     start: Array  # (rows,) ms
     rate: Array  # (rows,) 1/ms of one neuron, or a factor of ``rates``
-    at: Array  # (rows,) offset in values of a current
+    at: Array  # (rows,) offset in values of a current, or of one rate a neuron
     size: Array  # (rows,) number of its values
     event: Array  # (K + 1,)
     event_time: Array

@@ -104,8 +104,8 @@ class Engine:
 
     def _rate(self, s: int, row: int) -> float:
         streams, inputs = self.streams, self.inputs
-        rate, at = float(inputs.rate[row]), int(inputs.rates[streams.input[s]])
-        if at < 0:
+        rate, at = float(inputs.rate[row]), int(inputs.at[row])
+        if inputs.own_rates[streams.input[s]] == 0:
             shared = streams.kind[s] in (layout.SHARED, layout.SOURCE_SHARED)
             return rate if shared else rate * int(streams.n[s])
         total = 0.0
@@ -141,8 +141,9 @@ class Engine:
         """The neuron that a Poisson stream's next event falls on."""
         streams, inputs = self.streams, self.inputs
         first, n, word = int(streams.first[s]), int(streams.n[s]), streams.word[s]
-        at, row = int(inputs.rates[streams.input[s]]), int(streams.cursor[s])
-        if at < 0:
+        row = int(streams.cursor[s])
+        at = int(inputs.at[row])
+        if inputs.own_rates[streams.input[s]] == 0:
             return first + int(((word >> _32) * np.uint64(n)) >> _32)
         x = float(word >> np.uint64(11)) * 2.0**-53 * self._rate(s, row) / float(inputs.rate[row])
         for i in range(first, first + n - 1):

@@ -141,14 +141,15 @@ def _poisson(found: Graph, source: Poisson, generator: str, relay: str, n: int, 
     limits = {k: v for k, v in (("start", source.start), ("stop", source.stop)) if np.isfinite(v)}
     if source.times is not None:
         at = np.maximum(np.round(np.round(source.times / dt) * dt, 9), dt)
-        found.node(generator, "inhomogeneous_poisson_generator", 1, limits,
-                   {"rate_times": [at], "rate_values": [np.asarray(source.rate, float)]})  # fmt: skip
-    elif np.ndim(source.rate):
+        rates = np.asarray(source.rate, float).reshape(len(at), -1).T
+        found.node(generator, "inhomogeneous_poisson_generator", len(rates), limits,
+                   {"rate_times": [at] * len(rates), "rate_values": list(rates)})  # fmt: skip
+    elif source.each:
         found.node(generator, one, n, {"rate": found.keep(source.rate), **limits})
     else:
         found.node(generator, one, 1, {"rate": float(source.rate), **limits})
     found.node(relay, "parrot_neuron", n)
-    if np.ndim(source.rate) and source.times is None:
+    if source.each:
         found.connect(generator, relay, np.arange(n), np.arange(n), 1.0, dt)
     else:
         found.all_to_all(generator, relay, dt)

@@ -130,6 +130,8 @@ def mixed_network():
     net.connect(src, a, snn.all_to_all(), weight=90.0 * rng.random((5, 13)), delay=0.9, name="mc")
     net.connect(given, a, snn.fixed_outdegree(6), weight=300.0, delay=0.4, name="given")
     net.input("each", b, snn.Poisson(rate=np.linspace(0.0, 1800.0, 9)), weight=snn.uniform(50.0, 90.0))
+    changing = snn.Poisson(np.outer([0.0, 900.0, 90.0], np.linspace(0.0, 2.0, 9)), times=[0.0, 3.1, 7.0])
+    net.input("each changes", b, changing, weight=60.0)
     net.input("shared", a, snn.Poisson(800.0, shared=True, start=2.0, stop=8.0), weight=60.0)
     net.input("segments", a, snn.Poisson([0.0, 4000.0, 90.0], times=[0.0, 3.0, 7.0]), weight=40.0)
     net.input("spikes", a, snn.SpikeArray([0.1, 0.5, 6.05, 6.1, 9.9], [0, 12, 3, 3, 7]), weight=400.0)

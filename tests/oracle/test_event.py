@@ -34,10 +34,13 @@ def network(model, seed=3):
             ("noise", a, snn.Poisson(rate=rate)),
             ("each", b, snn.Poisson(rate=np.linspace(0.0, 2 * rate, 9))),
             ("segments", a, segments),
+            ("each changes", b, snn.Poisson(np.outer([0.0, rate, 0.3 * rate], np.linspace(0.0, 2.0, 9)),
+                                            times=[0.0, 5.05, 22.2], start=1.0, stop=51.7)),
             ("shared", b, snn.Poisson(rate=0.2 * rate, shared=True)),
             ("array", b, snn.SpikeArray(rng.uniform(0.0, DURATION, 50), rng.integers(0, 9, 50), w * rng.random(50))),
-        ):
-            net.input(f"{kind} {receptor}", target, source, weight=0.5 * w, receptor=receptor)
+        ):  # fmt: skip
+            weight = None if kind == "array" else 0.5 * w
+            net.input(f"{kind} {receptor}", target, source, weight=weight, receptor=receptor)
         low, high = sorted((0.1 * w, 0.5 * w))
         for kind, pre, post, rule, weight, delay in (
             ("cc", a, b, snn.fixed_indegree(3), 0.3 * w, 1.5),

@@ -62,10 +62,11 @@ def outcome(engine, pieces, **options):
     [
         lambda start: snn.Poisson(2000.0, start=start),
         lambda start: snn.Poisson(np.linspace(500.0, 4000.0, 40), start=start),
+        lambda start: snn.Poisson(np.outer([1.0, 0.0, 2.0], np.linspace(50.0, 900.0, 40)), times=[0.0, 2.0, start]),
         lambda start: snn.Poisson([2000.0, 0.0, 2000.0], times=[0.0, 2.0, start]),
         lambda start: snn.Poisson([0.0, 900.0, 2000.0], times=[0.0, start, start + 0.3]),
     ],
-    ids=["one rate", "one each", "after silence", "rate changes"],
+    ids=["one rate", "one each", "one each changes", "after silence", "rate changes"],
 )
 def test_poisson_trains_that_begin_at_any_step(rate, start):
     """Random words are filled four steps at a time: a train may begin between."""

@@ -127,6 +127,24 @@ def test_poisson_segment_rates():
         assert poisson_pvalue(k[first:last], mean) > 0.001 / 3
 
 
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_rates_that_change_for_each_neuron(engine):
+    """Spikes of every neuron and segment against its rate; chi-square of 60 numbers, alpha 0.001."""
+    rates = np.random.default_rng(1).uniform(0.0, 4e3, (3, 20))
+    rates[1, :5] = 0.0
+    net = snn.Network(seed=7)
+    source = net.population("source", 20, snn.Poisson(rates, times=[0.0, 150.0, 350.0], start=50.0, stop=500.0))
+    net.record(source)
+    record = snn.Simulation(net, engine=engine, quiet=True).run(600.0).spikes["source"]
+    edges = [0.0, 50.0, 150.0, 350.0, 500.0, 600.0]
+    found = np.array([np.histogram(record.times[record.ids == i] - 1e-6, edges)[0] for i in range(20)]).T
+    assert not found[[0, -1]].any() and not found[2, :5].any()
+    expected = rates * np.array([[0.1], [0.2], [0.15]])
+    some = expected > 5.0
+    statistic = np.sum((found[1:4] - expected)[some] ** 2 / expected[some])
+    assert 0.0005 < stats.chi2.cdf(statistic, some.sum()) < 0.9995
+
+
 def test_shared_train():
     """One train for all neurons, Poisson in time, alpha 0.001; without ``shared`` the trains differ."""
     k = counts({"a": snn.Poisson(7e3, shared=True), "b": snn.Poisson(7e3)}, 20, 300.0)
@@ -359,6 +377,9 @@ def test_ornstein_uhlenbeck():
         (lambda: snn.Poisson([1.0, 2.0], times=[0.0]), "one start time for each value"),
         (lambda: snn.Poisson([1.0, 2.0], times=[1.0, 1.0]), "must ascend"),
         (lambda: snn.Poisson([1.0, 2.0], shared=True), "a shared train has one rate"),
+        (lambda: snn.Poisson([[1.0, 2.0]], times=[0.0], shared=True), "a shared train has one rate"),
+        (lambda: snn.Poisson([[1.0, 2.0]]), r"Poisson.rate: must be a number or of shape \(n,\); got \(1, 2\)"),
+        (lambda: potentials({"a": snn.Poisson([[1.0, 2.0]], times=[0.0])}, 3, 1.0), r"must have shape \(1, 3\)"),
         (lambda: snn.SpikeArray([-0.1]), "SpikeArray.times: must be >= 0 ms"),
         (lambda: snn.SpikeArray([1.0], [0, 1]), "SpikeArray.ids"),
         (lambda: snn.SpikeArray([1.0], [-1]), "SpikeArray.ids: must be >= 0"),

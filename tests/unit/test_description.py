@@ -72,7 +72,6 @@ BAD = {
     "bernoulli": (lambda net, a: snn.pairwise_bernoulli(0.5, np.array([1, 0])), "pairwise_bernoulli.autapses: must"),
     "distance": (lambda net, a: snn.distance_dependent("x"), "distance_dependent.p: must be a function"),
     "shared": (lambda net, a: snn.Poisson(10.0, shared="no"), "Poisson.shared: must be True or False"),
-    "rates": (lambda net, a: snn.Poisson(np.ones((3, 2)), times=[0.0, 1.0, 2.0]), "Poisson.rate: with times, one rate"),
     "ragged": (lambda net, a: snn.from_arrays([[1], [1, 2]], [0]), "from_arrays: sources and targets must have shape"),
     "weights twice": (
         lambda net, a: net.input("x", a, snn.SpikeArray([1.0], weights=[7.0]), weight=50.0),
