@@ -9,6 +9,7 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
+from reservoir.checks import bounded
 
 
 class Readout:
@@ -89,7 +90,7 @@ class Ridge(Readout):
 
     def __init__(self, penalty: float | None = None) -> None:
         if penalty is not None:
-            _bounded("Ridge.penalty", penalty, 0.0)
+            bounded("Ridge.penalty", penalty, 0.0)
         self.penalty = penalty
         self.reset()
 
@@ -164,10 +165,10 @@ class RLS(Readout):
 
     Numerics
     --------
-    A square root of P is kept, P = L L^T, with which P stays positive (Andrews 1968, AIAA Journal 6:1165), and steps
-    given together are learned in blocks of up to 64, whose weights are within a factor of 100: with D the roots of those
-    weights, R the states, one a row, L = L / forgetting^(m/2), F = D R L and C C^T = I + F F^T (C by QR):
-    weights += L F^T C^-T C^-1 D E, L -= L F^T C^-T (C + I)^-1 F. That is the same minimum, to rounding.
+    A square root of P is kept, P = L L^T, with which P stays positive (Andrews 1968, AIAA Journal 6:1165). Steps given
+    together are learned in blocks of up to 64, as long as they count within a factor of 100: with R the states of m
+    steps, one a row, E the errors, D the roots of what the steps count, L = L / forgetting^(m/2), F = D R L, and
+    C C^T = I + F F^T (C by QR), weights += L F^T C^-T C^-1 D E, L -= L F^T C^-T (C + I)^-1 F. That is the same minimum.
 
     Where states do not move (a silent reservoir, a dead or saturated unit), forgetting makes P grow without bound. Past
     1e16 / alpha its eigenvalues are cut to 1e12 / alpha: weights there stay, and are learned anew as soon as the states
@@ -184,8 +185,8 @@ class RLS(Readout):
     """
 
     def __init__(self, alpha: float = 1.0, forgetting: float = 1.0) -> None:
-        self.alpha = _bounded("RLS.alpha", alpha, 0.0, open_low=True)
-        self.forgetting = _bounded("RLS.forgetting", forgetting, 0.0, 1.0, open_low=True)
+        self.alpha = bounded("RLS.alpha", alpha, 0.0, open_low=True)
+        self.forgetting = bounded("RLS.forgetting", forgetting, 0.0, 1.0, open_low=True)
         self._block = 64 if self.forgetting > 100.0 ** (-1 / 64) else max(1, int(-2.0 / np.log10(self.forgetting)))
         self.reset()
 
@@ -253,8 +254,8 @@ class NLMS(Readout):
     """
 
     def __init__(self, rate: float = 0.05, tau: float = 1000.0) -> None:
-        self.rate = _bounded("NLMS.rate", rate, 0.0, 2.0, open_low=True, open_high=True)
-        self.tau = _bounded("NLMS.tau", tau, 0.0, open_low=True)
+        self.rate = bounded("NLMS.rate", rate, 0.0, 2.0, open_low=True, open_high=True)
+        self.tau = bounded("NLMS.tau", tau, 0.0, open_low=True)
         self.reset()
 
     def reset(self) -> None:
@@ -315,7 +316,7 @@ class Softmax(Readout):
     """
 
     def __init__(self, penalty: float = 1.0) -> None:
-        self.penalty = _bounded("Softmax.penalty", penalty, 0.0, open_low=True)
+        self.penalty = bounded("Softmax.penalty", penalty, 0.0, open_low=True)
         self.reset()
 
     def reset(self) -> None:
@@ -337,6 +338,8 @@ class Softmax(Readout):
 
     def solve(self) -> None:
         """See :class:`Readout`."""
+        if not self._parts:
+            self._fitted("Softmax.solve")
         x, y = (np.vstack(part) for part in zip(*self._parts, strict=True))
         n, k, steps = x.shape[1], y.shape[1], len(x)
         mean, size = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-12)
@@ -365,15 +368,3 @@ class Softmax(Readout):
     def predict(self, x: Any) -> np.ndarray:
         """Probabilities, shape (T, n_classes), from states of shape (T, n)."""
         return np.asarray(scipy.special.softmax(super().predict(x), axis=1))
-
-
-def _bounded(
-    owner: str, value: Any, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = False
-) -> float:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-    if not number or value < low or value > high or (open_low and value == low) or (open_high and value == high):
-        rule = f"{'>' if open_low else '>='} {low:g}" + (
-            f" and {'<' if open_high else '<='} {high:g}" if high < np.inf else ""
-        )
-        raise ModelError(f"{owner}: must be {rule}; got {value!r}.")
-    return float(value)
