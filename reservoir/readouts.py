@@ -212,21 +212,22 @@ class RLS(Readout):
             older = self.forgetting ** (0.5 * np.arange(len(rows) - 1.0, -1.0, -1.0))[:, None]  # long ago weighs less
             error, one = older * (y[first : first + self._block] - rows @ theta), np.eye(len(rows))
             f = older * (rows @ self._root)
-            c = np.linalg.qr(np.vstack([one, f.T]), mode="r").T
+            c = np.asarray(np.linalg.qr(np.vstack([one, f.T]), mode="r")).T
             c *= np.sign(np.diag(c))
             gain = _solved(c, f @ self._root.T).T
             theta += gain @ _solved(c, error)
             self._root -= gain @ _solved(c + one, f)
             if self.forgetting < 1.0:
-                self._bound()
+                self._root = self._bound(self._root)
         self.weights, self.bias = theta[:n].copy(), theta[n].copy()
 
-    def _bound(self) -> None:
-        """Keep P from growing where states do not move."""
+    def _bound(self, root: np.ndarray) -> np.ndarray:
+        """``root``; cut where P has grown too large because states do not move."""
         start = 1.0 / np.sqrt(self.alpha)
-        if max(self._root.max(), -self._root.min()) > 1e8 * start:  # type: ignore[union-attr]
-            u, size, _ = scipy.linalg.svd(self._root)
-            self._root = u * np.minimum(size, 1e6 * start)
+        if max(root.max(), -root.min()) <= 1e8 * start:
+            return root
+        u, size, _ = scipy.linalg.svd(root)
+        return np.asarray(u * np.minimum(size, 1e6 * start))
 
 
 def _solved(c: np.ndarray, right: np.ndarray) -> np.ndarray:
