@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
+from reservoir.checks import whole
 
 Series = np.ndarray | Sequence[np.ndarray]
 
@@ -27,9 +28,34 @@ def series(owner: str, values: Any, width: int | None = None) -> np.ndarray:
     return array
 
 
-def is_list(values: Any) -> bool:
+def row(owner: str, values: Any, width: int) -> np.ndarray:
+    """One step of a series, ``width`` numbers (or one number), as a series of shape (1, width)."""
+    try:
+        array = np.asarray(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"{owner}: must be an array of shape ({width},); got {values!r}.") from error
+    return series(owner, array.reshape(1, -1), width)
+
+
+def is_list(owner: str, values: Any) -> bool:
     """Whether ``values`` are several sequences: a list or tuple of arrays of one or two dimensions."""
-    return isinstance(values, (list, tuple)) and len(values) > 0 and all(np.ndim(v) >= 1 for v in values)
+    if not isinstance(values, (list, tuple)) or not values:
+        return False
+    if all(isinstance(v, (list, tuple)) for v in values):
+        raise ShapeError(
+            f"{owner}: must be an array, or a list of arrays; got a {type(values).__name__} of "
+            f"{type(values[0]).__name__}s. Give one series as np.array(..), several as a list of np.array(..)."
+        )
+    return all(np.ndim(v) >= 1 for v in values)
+
+
+def check_readout(owner: str, readout: Any) -> None:
+    """Refuse what is no readout."""
+    parts = ("reset", "partial_fit", "solve", "predict")
+    if readout is None:
+        raise ModelError(f"{owner}: there is no readout; give readout=reservoir.Ridge().")
+    if isinstance(readout, type) or not all(callable(getattr(readout, part, None)) for part in parts):
+        raise ModelError(f"{owner}.readout: must be a readout, such as reservoir.Ridge(); got {readout!r}.")
 
 
 class Reservoir:
@@ -57,7 +83,10 @@ class Reservoir:
     def step(self, u: Any) -> np.ndarray:
         """Output, shape (n_outputs,), after one step of input ``u``, shape (n_inputs,), from the present state; the
         state itself without a readout."""
-        state = self.run(np.reshape(np.asarray(u, float), (1, -1)))
+        owner = f"{type(self).__name__}.step"
+        if self.readout is not None:
+            check_readout(owner, self.readout)
+        state = self.run(row(f"{owner}.u", u, self.n_inputs))
         return np.asarray((state if self.readout is None else self.readout.predict(state))[0])
 
     def generate(self, steps: int, first: Any) -> np.ndarray:
@@ -66,9 +95,9 @@ class Reservoir:
         Returns the outputs, shape (steps, n_inputs). Drive the reservoir with :meth:`run` before.
         """
         owner = f"{type(self).__name__}.generate"
-        self._need_readout(owner)
-        value = series(f"{owner}.first", np.reshape(np.asarray(first, float), (1, -1)), self.n_inputs)[0]
-        out = np.empty((int(steps), self.n_inputs))
+        check_readout(owner, self.readout)
+        value = row(f"{owner}.first", first, self.n_inputs)[0]
+        out = np.empty((whole(f"{owner}.steps", steps, 0), self.n_inputs))
         for t in range(len(out)):
             value = self.step(value)
             if value.shape != (self.n_inputs,):
@@ -93,13 +122,12 @@ class Reservoir:
             Where ``y`` does not go with ``u``, or no step is left after the washout.
         """
         owner = f"{type(self).__name__}.fit"
-        self._need_readout(owner)
-        many = is_list(u)
+        check_readout(owner, self.readout)
+        many = is_list(f"{owner}.u", u)
         inputs, targets = (list(u), list(y)) if many else ([u], [y])
         if len(inputs) != len(targets):
             raise ShapeError(f"{owner}: needs one target sequence for each input; got {len(targets)}, {len(inputs)}.")
-        if isinstance(washout, bool) or not isinstance(washout, (int, np.integer)) or washout < 0:
-            raise ModelError(f"{owner}.washout: must be an integer >= 0; got {washout!r}.")
+        washout = whole(f"{owner}.washout", washout, 0)
         pairs = []
         for k, (a, b) in enumerate(zip(inputs, targets, strict=True)):
             part = f"[{k}]" if many else ""
@@ -117,11 +145,8 @@ class Reservoir:
 
     def predict(self, u: Any) -> Any:
         """Output for the input ``u``, from rest: array of shape (T, n_outputs), or a list for a list."""
-        self._need_readout(f"{type(self).__name__}.predict")
-        if is_list(u):
+        owner = f"{type(self).__name__}.predict"
+        check_readout(owner, self.readout)
+        if is_list(f"{owner}.u", u):
             return [self.predict(part) for part in u]
         return self.readout.predict(self.states(u))
-
-    def _need_readout(self, owner: str) -> None:
-        if self.readout is None:
-            raise ModelError(f"{owner}: there is no readout; give readout=reservoir.Ridge().")

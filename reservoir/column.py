@@ -5,6 +5,7 @@ import numpy as np
 import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
+from reservoir.checks import generator
 
 # Source and target; share C of the probability, mean weight [pA], U, tau_rec and tau_fac [ms], delay [ms].
 SYNAPSES = {
@@ -66,7 +67,7 @@ def maass_column(
     for name, value, low in (("length", length, 1e-9), ("scale", scale, 0.0)):
         if not low <= value < np.inf:
             raise ModelError(f"{owner}.{name}: must be {'>' if low else '>='} 0; got {value!r}.")
-    rng = np.random.default_rng(seed)
+    rng = generator(owner, seed)
     grid = np.stack(np.meshgrid(*(np.arange(k) for k in sides), indexing="ij"), axis=-1).reshape(-1, sides.size)
     n_exc = round(excitatory * len(grid))
     if not 0 < n_exc < len(grid):

@@ -8,6 +8,7 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
+from reservoir.checks import bounded, generator, whole
 from reservoir.esn import EchoStateNetwork
 
 
@@ -101,8 +102,8 @@ class DaleNetwork(EchoStateNetwork):
         seed : fixes all weights
         """
         owner = "DaleNetwork.random"
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 3:
-            raise ModelError(f"{owner}.n: must be an integer >= 3; got {n!r}.")
+        n, n_inputs = whole(f"{owner}.n", n, 3), whole(f"{owner}.n_inputs", n_inputs)
+        bounded(f"{owner}.input_scale", input_scale, 0.0)
         sizes = (round(excitatory * n), n - round(excitatory * n))
         if not all(0 < size < n for size in sizes):
             raise ModelError(f"{owner}.excitatory: must leave units of both kinds; got {excitatory!r} of n={n!r}.")
@@ -114,7 +115,7 @@ class DaleNetwork(EchoStateNetwork):
             )
         if not 0 <= spread < np.inf or not 0 < driven <= 1:
             raise ModelError(f"{owner}.spread, driven: must be >= 0, and > 0 and <= 1; got {spread!r}, {driven!r}.")
-        rng = np.random.default_rng(seed)
+        rng = generator(owner, seed)
         sides = []
         for first, size, few in ((0, sizes[0], each[0]), (sizes[0], sizes[1], each[1])):
             if fixed:

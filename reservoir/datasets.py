@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, SimError
+from reservoir.checks import whole
 
 SHD_CHANNELS = 700
 
@@ -79,8 +80,7 @@ def tonic_set(
     FormatError
         Where the set is not there as tonic expects it.
     """
-    if isinstance(pool, bool) or not isinstance(pool, (int, np.integer)) or pool < 1:
-        raise ModelError(f"tonic_set.pool: must be an integer >= 1; got {pool!r}.")
+    whole("tonic_set.pool", pool)
     try:
         import tonic.datasets
     except ImportError as error:

@@ -11,8 +11,8 @@ import numpy as np
 import snn
 from kernels.cpu import delays as loops
 from kernels.errors import ModelError, ShapeError
+from reservoir.checks import whole
 from reservoir.motion import Events
-from reservoir.tasks import _count
 from snn.host import cores
 
 LEAST = 1e-3  # of the mask, below which there is no synapse
@@ -86,12 +86,12 @@ class DelayLayer:
         centre: float = 0.5, looks: int | None = 1000, share: float = 0.15,
         threshold: float | None = None, seed: int = 0, threads: int | None = None,
     ) -> None:  # fmt: skip
-        self.n_classes = _count("DelayLayer.n_classes", n_classes, 2)
+        self.n_classes = whole("DelayLayer.n_classes", n_classes, 2)
         if np.shape(frame) != (2,):
             raise ShapeError(f"DelayLayer.frame: must be (height, width); got {frame!r}.")
-        self.height, self.width = (_count("DelayLayer.frame", n) for n in frame)
-        self.delays, self.size = _count("DelayLayer.delays", delays, 2), _count("DelayLayer.size", size, 3)
-        self.batch, self.voxels = _count("DelayLayer.batch", batch), _count("DelayLayer.voxels", voxels)
+        self.height, self.width = (whole("DelayLayer.frame", n) for n in frame)
+        self.delays, self.size = whole("DelayLayer.delays", delays, 2), whole("DelayLayer.size", size, 3)
+        self.batch, self.voxels = whole("DelayLayer.batch", batch), whole("DelayLayer.voxels", voxels)
         if self.size % 2 == 0:
             raise ModelError(f"DelayLayer.size: must be odd; got {size!r}.")
         if self.voxels % self.batch:
@@ -106,10 +106,10 @@ class DelayLayer:
             raise ModelError(f"DelayLayer.share: must be > 0 and <= 1; got {share!r}.")
         for name, value in (("looks", looks), ("threads", threads)):
             if value is not None:
-                _count(f"DelayLayer.{name}", value)
+                whole(f"DelayLayer.{name}", value)
         self.rates, self.centre, self.threshold = tuple(rates), float(centre), threshold
         self.looks, self.share = looks, float(share)
-        self.seed = seed
+        self.seed = whole("DelayLayer.seed", seed, 0)
         self.threads = threads or cores()
         self.mask = _mask(self.delays, self.size)
         self._taps, self._where = _rows(self.mask > 0.0)
@@ -298,9 +298,9 @@ class DelayLayer:
         self._films("to_network", [events])
         if self.threshold is None or not np.all(self.threshold - self.bias >= 0.0):
             raise ModelError(f"{owner}: needs a threshold above each bias; got {self.threshold!r}. Call calibrate.")
-        for name, first, n, whole in (("height", y, height, self.height), ("width", x, width, self.width)):
-            if not (0 <= first and 1 <= n and first + n <= whole):
-                raise ModelError(f"{owner}.{name}: the patch must lie in {whole} pixels; got {first} and {n}.")
+        for name, first, n, most in (("height", y, height, self.height), ("width", x, width, self.width)):
+            if not (0 <= first and 1 <= n and first + n <= most):
+                raise ModelError(f"{owner}.{name}: the patch must lie in {most} pixels; got {first} and {n}.")
         step, address = (np.asarray(a) for a in events)
         net = snn.Network()
         sources = net.population("events", 2 * self.height * self.width, snn.SpikeArray(step + 0.5, address))
@@ -334,7 +334,7 @@ class DelayLayer:
 
     def shorten(self, delays: int) -> "DelayLayer":
         """A layer with only the ``delays`` shortest delays; the others' weights are 0."""
-        if not 0 < _count("DelayLayer.shorten.delays", delays) <= self.delays:
+        if not 0 < whole("DelayLayer.shorten.delays", delays) <= self.delays:
             raise ModelError(f"DelayLayer.shorten.delays: must be at most {self.delays}; got {delays!r}.")
         out = copy.copy(self)
         out.weights = self.weights.copy()

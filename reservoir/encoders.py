@@ -6,6 +6,7 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
+from reservoir.checks import bounded, whole
 
 
 class Encoder:
@@ -36,7 +37,7 @@ class Poisson(Encoder):
     """
 
     def __init__(self, rate: float, seed: int = 0) -> None:
-        self.rate, self.seed = _positive("Poisson.rate", rate), seed
+        self.rate, self.seed = bounded("Poisson.rate", rate, 0.0, open_low=True), whole("Poisson.seed", seed, 0)
 
     def spikes(self, u: np.ndarray, hold: float, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Encoder`."""
@@ -62,7 +63,7 @@ class Delta(Encoder):
     """
 
     def __init__(self, threshold: float) -> None:
-        self.threshold = _positive("Delta.threshold", threshold)
+        self.threshold = bounded("Delta.threshold", threshold, 0.0, open_low=True)
 
     def inputs(self, channels: int) -> int:
         """See :class:`Encoder`; two channels an input."""
@@ -110,8 +111,11 @@ def binned(times: Any, channels: Any, n_channels: int, every: float, duration: f
     >>> binned([0.0, 1.5, 2.0], [0, 1, 1], n_channels=2, every=1.0).tolist()
     [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]
     """
+    n_channels = whole("binned.n_channels", n_channels)
+    if duration is not None:
+        bounded("binned.duration", duration, 0.0, open_low=True)
     at, channel = np.asarray(times, np.float64), np.asarray(channels)
-    _positive("binned.every", every)
+    bounded("binned.every", every, 0.0, open_low=True)
     if at.ndim != 1 or at.shape != channel.shape:
         raise ShapeError(f"binned.channels: must have the shape of times, (k,); got {at.shape} and {channel.shape}.")
     if at.size and (not np.all(np.isfinite(at)) or at.min() < 0):
@@ -150,12 +154,5 @@ def population(u: Any, centres: Any, width: float) -> np.ndarray:
     [[1.0, 0.135], [0.135, 1.0]]
     """
     x, at = series("population.u", u), series("population.centres", centres, 1)[:, 0]
-    distance = (x[:, :, None] - at) / _positive("population.width", width)
+    distance = (x[:, :, None] - at) / bounded("population.width", width, 0.0, open_low=True)
     return np.asarray(np.exp(-0.5 * distance**2).reshape(len(x), -1))
-
-
-def _positive(owner: str, value: Any) -> float:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not number or not 0 < value < np.inf:
-        raise ModelError(f"{owner}: must be > 0; got {value!r}.")
-    return float(value)

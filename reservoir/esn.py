@@ -13,6 +13,7 @@ from kernels.cpu.sync import wait
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import inlined, kernel
 from reservoir.base import Reservoir, series
+from reservoir.checks import bounded, generator, whole
 from snn.host import cores
 
 _UNIT = 7  # weights that take the time of one unit
@@ -131,13 +132,12 @@ class EchoStateNetwork(Reservoir):
         leak, readout, threads : see the class
         seed : fixes all weights
         """
-        if not isinstance(n, (int, np.integer)) or isinstance(n, bool) or n < 3:
-            raise ModelError(f"EchoStateNetwork.random.n: must be an integer >= 3; got {n!r}.")
-        if not 0 < density <= 1:
-            raise ModelError(f"EchoStateNetwork.random.density: must be > 0 and <= 1; got {density!r}.")
-        if not 0 <= radius < np.inf:
-            raise ModelError(f"EchoStateNetwork.random.radius: must be >= 0; got {radius!r}.")
-        rng = np.random.default_rng(seed)
+        owner = "EchoStateNetwork.random"
+        n, n_inputs = whole(f"{owner}.n", n, 3), whole(f"{owner}.n_inputs", n_inputs)
+        bounded(f"{owner}.density", density, 0.0, 1.0, open_low=True)
+        for name, value in (("radius", radius), ("input_scale", input_scale), ("bias_scale", bias_scale)):
+            bounded(f"{owner}.{name}", value, 0.0)
+        rng = generator(owner, seed)
         each = max(1, round(density * n))
         columns = np.concatenate([rng.choice(n, each, replace=False) for _ in range(n)])
         w = scipy.sparse.csr_array((rng.normal(size=n * each), (np.repeat(np.arange(n), each), columns)), shape=(n, n))

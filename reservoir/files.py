@@ -29,7 +29,7 @@ _FIELDS: dict[type, tuple[dict[str, str], tuple[str, ...]]] = {
         {"penalty": "penalty"},
         ("_count", "_stale", "_xx", "_xy", "_yy", "_mean_x", "_mean_y", "chosen", *_LEARNED),
     ),
-    RLS: ({"alpha": "alpha", "forgetting": "forgetting"}, ("_p", *_LEARNED)),
+    RLS: ({"alpha": "alpha", "forgetting": "forgetting"}, ("_root", *_LEARNED)),
     NLMS: ({"rate": "rate", "tau": "tau"}, ("_seen", "_mean", "_offset", *_LEARNED)),
     Softmax: ({"penalty": "penalty"}, ("_parts", *_LEARNED)),
 }
@@ -117,6 +117,8 @@ def _unpack(found: Any, arrays: dict[str, np.ndarray]) -> Any:
         return scipy.sparse.csr_array(parts, shape=tuple(found["shape"]))
     cls = _CLASSES[found["class"]]
     made, changing = _FIELDS[cls]
+    if other := set(found["fields"]) - {*made.values(), *changing}:
+        raise KeyError(f"{cls.__name__} has no {', '.join(sorted(other))}")
     fields = {name: _unpack(value, arrays) for name, value in found["fields"].items()}
     new = cls(**{argument: fields[attribute] for argument, attribute in made.items()})
     for name in changing:

@@ -15,6 +15,7 @@ from kernels.errors import FormatError, ModelError, ShapeError
 from kernels.layout import padded, zeros
 from reservoir import saved
 from reservoir.base import series
+from reservoir.checks import whole
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
 from snn.neurons.base import MODELS, NeuronModel
@@ -98,8 +99,7 @@ class FORCE:
         if "i_stim" not in spec.arguments or "u" in spec.arguments:
             raise ModelError(f"FORCE.model: must take a current and draw no random numbers; got {spec.name}.")
         for name, count, least in (("n", n, 2), ("n_outputs", n_outputs, 1), ("n_inputs", n_inputs, 0)):
-            if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
-                raise ModelError(f"FORCE.{name}: must be an integer >= {least}; got {count!r}.")
+            whole(f"FORCE.{name}", count, least)
         for name, value in (("gain", gain), ("feedback", feedback), ("input_scale", input_scale)):
             if not 0 <= value < np.inf:
                 raise ModelError(f"FORCE.{name}: must be >= 0; got {value!r}.")

@@ -7,6 +7,7 @@ import numpy as np
 import scipy.sparse
 
 from kernels.errors import ModelError
+from reservoir.checks import generator, whole
 
 
 def ring(n: int, indegree: int) -> scipy.sparse.csr_array:
@@ -35,7 +36,7 @@ def small_world(n: int, indegree: int, rewired: float, seed: int = 0) -> scipy.s
     _check("small_world", n, indegree)
     if not 0 <= rewired <= 1:
         raise ModelError(f"small_world.rewired: must be 0 to 1; got {rewired!r}.")
-    rng, graph = np.random.default_rng(seed), ring(n, indegree)
+    rng, graph = generator("small_world", seed), ring(n, indegree)
     sources = graph.indices.reshape(n, indegree).copy()
     for target, row in enumerate(sources):
         moved = rng.random(indegree) < rewired
@@ -58,7 +59,7 @@ def clusters(n: int, count: int, indegree: int, inside: float, seed: int = 0) ->
         raise ModelError(f"clusters.inside: must be 0 to 1; got {inside!r}.")
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= n:
         raise ModelError(f"clusters.count: must be an integer 1 to {n}; got {count!r}.")
-    own, numbers, rng, parts = np.arange(n) * count // n, np.arange(n), np.random.default_rng(seed), []
+    own, numbers, rng, parts = np.arange(n) * count // n, np.arange(n), generator("clusters", seed), []
     few = round(inside * indegree)
     for target in range(n):
         same = own == own[target]
@@ -73,8 +74,7 @@ def clusters(n: int, count: int, indegree: int, inside: float, seed: int = 0) ->
 
 
 def _check(owner: str, n: Any, indegree: Any) -> None:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 2:
-        raise ModelError(f"{owner}.n: must be an integer >= 2; got {n!r}.")
+    whole(f"{owner}.n", n, 2)
     if isinstance(indegree, bool) or not isinstance(indegree, (int, np.integer)) or not 1 <= indegree < n:
         raise ModelError(f"{owner}.indegree: must be an integer 1 to {n - 1}; got {indegree!r}.")
 

@@ -7,7 +7,8 @@ import numpy as np
 import scipy.linalg
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.base import series
+from reservoir.base import check_readout, series
+from reservoir.checks import bounded, generator, whole
 from reservoir.esn import EchoStateNetwork
 from reservoir.readouts import Readout, Ridge
 
@@ -50,8 +51,12 @@ def memory_capacity(
     lags, washout = _lags("memory_capacity", lags, washout, len(x))
     targets = np.stack([u[washout - k : len(u) - k] for k in range(1, lags + 1)], axis=1)
     x = x[washout:]
-    cut = round(train * len(x))
-    estimate = (readout or Ridge()).fit(x[:cut], targets[:cut]).predict(x[cut:])
+    cut = round(bounded("memory_capacity.train", train, 0.0, 1.0, open_low=True, open_high=True) * len(x))
+    if not 1 <= cut <= len(x) - 2:
+        raise ModelError(f"memory_capacity.train: leaves {cut} of {len(x)} steps to fit; got {train!r}.")
+    readout = Ridge() if readout is None else readout
+    check_readout("memory_capacity", readout)
+    estimate = readout.fit(x[:cut], targets[:cut]).predict(x[cut:])
     return _squared_correlation(estimate, targets[cut:])
 
 
@@ -80,8 +85,14 @@ def information_processing_capacity(
     Dambre, Verstraeten, Schrauwen & Massar 2012, doi:10.1038/srep00514
     """
     x, u = _driven("information_processing_capacity", states, u)
-    if not lags or min(lags) < 1 or min(lags.values()) < 0:
-        raise ModelError(f"information_processing_capacity.lags: must map degrees >= 1 to delays >= 0; got {lags!r}.")
+    owner = "information_processing_capacity"
+    if not isinstance(lags, dict) or not lags:
+        raise ModelError(f"{owner}.lags: must map degrees >= 1 to delays >= 0; got {lags!r}. Give such as {{1: 20}}.")
+    for degree, most in lags.items():
+        whole(f"{owner}.lags: a degree", degree)
+        whole(f"{owner}.lags[{degree}]", most, 0)
+    if threshold is not None:
+        bounded(f"{owner}.threshold", threshold, 0.0)
     if np.max(np.abs(u)) > 1.0:
         raise ModelError(f"information_processing_capacity.u: must lie in [-1, 1]; got {np.max(np.abs(u)):g}.")
     _, washout = _lags("information_processing_capacity", max(1, *lags.values()), washout, len(x))
@@ -207,17 +218,20 @@ def lyapunov(net: EchoStateNetwork, u: Any, distance: float = 1e-8, washout: int
     ----------
     net : its state is put back afterwards
     u : input of shape (T, n_inputs)
-    washout : first steps, in which the copy turns to the fastest direction and which do not count
+    distance : > 0, small
+    washout : first steps, >= 0, in which the copy turns to the fastest direction and which do not count
 
     References
     ----------
     Benettin et al. 1976, doi:10.1103/PhysRevA.14.2338
     """
     u = series("lyapunov.u", u, net.n_inputs)
+    washout = whole("lyapunov.washout", washout, 0)
+    bounded("lyapunov.distance", distance, 0.0, open_low=True)
     if len(u) <= washout:
         raise ShapeError(f"lyapunov.u: must be longer than washout = {washout}; got {len(u)} steps.")
     kept = net.x.copy()
-    direction = np.random.default_rng(seed).normal(size=net.n)
+    direction = generator("lyapunov", seed).normal(size=net.n)
     here, offset = kept, distance * direction / np.linalg.norm(direction)
     total = 0.0
     for t in range(len(u)):
@@ -241,10 +255,12 @@ def echo_state_distance(net: EchoStateNetwork, u: Any, starts: Any) -> np.ndarra
 
     The reservoir has echo states for this input where the distance goes to 0. Its state is put back afterwards.
     """
-    first, second = series("echo_state_distance.starts", starts, net.n)
+    starts = series("echo_state_distance.starts", starts, net.n)
+    if len(starts) != 2:
+        raise ShapeError(f"echo_state_distance.starts: must have shape (2, {net.n}); got {starts.shape}.")
     kept = net.x.copy()
     runs = []
-    for start in (first, second):
+    for start in starts:
         net.x = start.copy()
         runs.append(net.run(u))
     net.x = kept
@@ -259,12 +275,11 @@ def _driven(owner: str, states: Any, u: Any) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _lags(owner: str, lags: int, washout: int | None, steps: int) -> tuple[int, int]:
-    if isinstance(lags, bool) or not isinstance(lags, (int, np.integer)) or lags < 1:
-        raise ModelError(f"{owner}.lags: must be an integer >= 1; got {lags!r}.")
-    washout = lags if washout is None else washout
+    lags = whole(f"{owner}.lags", lags)
+    washout = lags if washout is None else whole(f"{owner}.washout", washout, 0)
     if not lags <= washout < steps - 1:
         raise ModelError(f"{owner}.washout: must be >= lags = {lags} and < {steps - 1}, the steps; got {washout!r}.")
-    return int(lags), int(washout)
+    return lags, washout
 
 
 def _squared_correlation(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
+from reservoir.checks import generator, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,9 +86,8 @@ class MEET:
 
     def events(self, trials: int, seed: int = 0) -> np.ndarray:
         """Which event comes in each trial: integers of shape (trials,), drawn independently."""
-        if isinstance(trials, bool) or not isinstance(trials, (int, np.integer)) or trials < 1:
-            raise ModelError(f"MEET.events.trials: must be an integer >= 1; got {trials!r}.")
-        return np.asarray(np.random.default_rng(seed).choice(len(self.latencies), trials, p=self.probabilities))
+        trials = whole("MEET.events.trials", trials)
+        return np.asarray(generator("MEET.events", seed).choice(len(self.latencies), trials, p=self.probabilities))
 
     def timing(self) -> np.ndarray:
         """When each event is expected if it comes, shape (duration, n_channels): height 1, and 0 before the cue."""

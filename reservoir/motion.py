@@ -8,7 +8,7 @@ import numpy as np
 import scipy.fft
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.tasks import _count
+from reservoir.checks import generator, whole
 from snn.host import cores
 
 Events = tuple[np.ndarray, np.ndarray]
@@ -49,12 +49,12 @@ def dead_leaves(size: int = 256, smallest: float = 2.0, largest: float = 64.0, s
     >>> dead_leaves(64, largest=16.0, seed=1).shape
     (64, 64)
     """
-    size = _count("dead_leaves.size", size, 8)
+    size = whole("dead_leaves.size", size, 8)
     if not 0 < smallest < largest <= size / 2:
         raise ModelError(
             f"dead_leaves.smallest: must be > 0 and < largest <= size / 2; got {smallest!r}, {largest!r}, size={size}."
         )
-    rng = np.random.default_rng(seed)
+    rng = generator("dead_leaves", seed)
     low, high = smallest**-2, largest**-2
     area = 2.0 * np.pi * np.log(largest / smallest) / (low - high)
     n = int(np.ceil(5.0 * size**2 / area))
@@ -106,19 +106,19 @@ def film(image: Any, path: Any, size: int) -> np.ndarray:
     -------
     Array of shape (frames, size, size)
     """
-    image, size = _image("film.image", image), _count("film.size", size)
+    image, size = _image("film.image", image), whole("film.size", size)
     path = np.asarray(path, float)
     if path.ndim != 2 or path.shape[1] != 2 or not len(path) or not np.all(np.isfinite(path)):
         raise ShapeError(f"film.path: must be finite, of shape (frames, 2); got shape {path.shape}.")
     wide = scipy.fft.next_fast_len(size + 2 * MARGIN, real=True)
-    whole = np.floor(path).astype(np.int64)
+    corner = np.floor(path).astype(np.int64)
     pixel = np.arange(wide) - MARGIN
-    rows, columns = ((whole[:, k, None] + pixel) % image.shape[k] for k in (0, 1))
+    rows, columns = ((corner[:, k, None] + pixel) % image.shape[k] for k in (0, 1))
     edge = np.clip(np.minimum(np.arange(1, wide + 1), np.arange(wide, 0, -1)) / MARGIN, 0.0, 1.0)
     taper = np.sin(0.5 * np.pi * edge) ** 2
     window = image[rows[:, :, None], columns[:, None, :]] * (taper[:, None] * taper)
     turn_y, turn_x = (
-        np.exp(2j * np.pi * f * (path - whole)[:, k, None])
+        np.exp(2j * np.pi * f * (path - corner)[:, k, None])
         for k, f in enumerate((np.fft.fftfreq(wide), np.fft.rfftfreq(wide)))
     )
     moved = scipy.fft.rfft2(window) * turn_y[:, :, None] * turn_x[:, None, :]
@@ -190,7 +190,7 @@ def moving_images(
     >>> len(events), labels.shape
     (2, (2, 10))
     """
-    samples, steps = _count("moving_images.samples", samples), _count("moving_images.steps", steps)
+    samples, steps = whole("moving_images.samples", samples), whole("moving_images.steps", steps)
     if not len(images):
         raise ShapeError("moving_images.images: must hold at least one image; got none.")
     images = [_image(f"moving_images.images[{k}]", image) for k, image in enumerate(images)]
@@ -199,9 +199,9 @@ def moving_images(
     if not 0 <= noise < np.inf:
         raise ModelError(f"moving_images.noise: must be >= 0; got {noise!r}.")
     if threads is not None:
-        _count("moving_images.threads", threads)
+        whole("moving_images.threads", threads)
     velocity = motions()
-    fixed = np.random.default_rng(seed).permutation(samples) % len(velocity)
+    fixed = generator("moving_images", seed).permutation(samples) % len(velocity)
 
     def sample(k: int) -> tuple[Events, np.ndarray]:
         rng = np.random.default_rng([seed, k])

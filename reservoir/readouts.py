@@ -9,6 +9,7 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
+from reservoir.checks import bounded
 
 
 class Readout:
@@ -89,7 +90,7 @@ class Ridge(Readout):
 
     def __init__(self, penalty: float | None = None) -> None:
         if penalty is not None:
-            _bounded("Ridge.penalty", penalty, 0.0)
+            bounded("Ridge.penalty", penalty, 0.0)
         self.penalty = penalty
         self.reset()
 
@@ -164,9 +165,14 @@ class RLS(Readout):
 
     Numerics
     --------
-    Steps given together are learned in blocks of up to 32, R with one state a row: with P = P / forgetting^m,
-    K = P R^T (diag(forgetting^-(m-1), .., 1) + R P R^T)^-1, weights += K E, P -= K R P. That is the same minimum; P is
-    read once a block, and kept symmetric.
+    A square root of P is kept, P = L L^T, with which P stays positive (Andrews 1968, AIAA Journal 6:1165). Steps given
+    together are learned in blocks of up to 64, as long as they count within a factor of 100: with R the states of m
+    steps, one a row, E the errors, D the roots of what the steps count, L = L / forgetting^(m/2), F = D R L, and
+    C C^T = I + F F^T (C by QR), weights += L F^T C^-T C^-1 D E, L -= L F^T C^-T (C + I)^-1 F. That is the same minimum.
+
+    Where states do not move (a silent reservoir, a dead or saturated unit), forgetting makes P grow without bound. Past
+    1e16 / alpha its eigenvalues are cut to 1e12 / alpha: weights there stay, and are learned anew as soon as the states
+    move. The cut takes n^3 operations, at most once in 9.2 / (1 - forgetting) steps or so.
 
     Parameters
     ----------
@@ -179,37 +185,53 @@ class RLS(Readout):
     """
 
     def __init__(self, alpha: float = 1.0, forgetting: float = 1.0) -> None:
-        self.alpha = _bounded("RLS.alpha", alpha, 0.0, open_low=True)
-        self.forgetting = _bounded("RLS.forgetting", forgetting, 0.0, 1.0, open_low=True)
-        # as long as the weights of the steps in a block are within a factor of 1e8
-        self._block = 32 if self.forgetting > 10.0 ** (-8.0 / 32) else max(1, int(-8.0 / np.log10(self.forgetting)))
+        self.alpha = bounded("RLS.alpha", alpha, 0.0, open_low=True)
+        self.forgetting = bounded("RLS.forgetting", forgetting, 0.0, 1.0, open_low=True)
+        self._block = 64 if self.forgetting > 100.0 ** (-1 / 64) else max(1, int(-2.0 / np.log10(self.forgetting)))
         self.reset()
 
     def reset(self) -> None:
         """See :class:`Readout`."""
-        self._p: np.ndarray | None = None
+        self._root: np.ndarray | None = None  # L
         self.weights = self.bias = None  # type: ignore[assignment]
 
     def partial_fit(self, x: Any, y: Any) -> None:
         """See :class:`Readout`."""
-        known = (None, None) if self._p is None else self.weights.shape
+        known = (None, None) if self._root is None else self.weights.shape
         x, y = self._pair(x, y, *known)
         n = x.shape[1]
-        if self._p is None:
-            self._p, theta = np.eye(n + 1) / self.alpha, np.zeros((n + 1, y.shape[1]))
+        if self._root is None:
+            self._root, theta = np.eye(n + 1) / np.sqrt(self.alpha), np.zeros((n + 1, y.shape[1]))
         else:
             theta = np.vstack([self.weights, self.bias])
         ones = np.hstack([x, np.ones((len(x), 1))])
         for first in range(0, len(x), self._block):
             rows = ones[first : first + self._block]
-            self._p /= self.forgetting ** len(rows)
-            q = rows @ self._p
-            older = self.forgetting ** -np.arange(len(rows) - 1.0, -1.0, -1.0)  # errors long ago weigh less
-            k = scipy.linalg.solve(np.diag(older) + q @ rows.T, q, assume_a="pos").T
-            theta += k @ (y[first : first + self._block] - rows @ theta)
-            self._p -= k @ q
-            self._p = 0.5 * (self._p + self._p.T)
+            if self.forgetting < 1.0:
+                self._root /= self.forgetting ** (0.5 * len(rows))
+            older = self.forgetting ** (0.5 * np.arange(len(rows) - 1.0, -1.0, -1.0))[:, None]  # long ago weighs less
+            error, one = older * (y[first : first + self._block] - rows @ theta), np.eye(len(rows))
+            f = older * (rows @ self._root)
+            c = np.asarray(np.linalg.qr(np.vstack([one, f.T]), mode="r")).T
+            c *= np.sign(np.diag(c))
+            gain = _solved(c, f @ self._root.T).T
+            theta += gain @ _solved(c, error)
+            self._root -= gain @ _solved(c + one, f)
+            if self.forgetting < 1.0:
+                self._root = self._bound(self._root)
         self.weights, self.bias = theta[:n].copy(), theta[n].copy()
+
+    def _bound(self, root: np.ndarray) -> np.ndarray:
+        """``root``; cut where P has grown too large because states do not move."""
+        start = 1.0 / np.sqrt(self.alpha)
+        if max(root.max(), -root.min()) <= 1e8 * start:
+            return root
+        u, size, _ = scipy.linalg.svd(root)
+        return np.asarray(u * np.minimum(size, 1e6 * start))
+
+
+def _solved(c: np.ndarray, right: np.ndarray) -> np.ndarray:
+    return np.asarray(scipy.linalg.solve_triangular(c, right, lower=True, check_finite=False))
 
 
 class NLMS(Readout):
@@ -233,8 +255,8 @@ class NLMS(Readout):
     """
 
     def __init__(self, rate: float = 0.05, tau: float = 1000.0) -> None:
-        self.rate = _bounded("NLMS.rate", rate, 0.0, 2.0, open_low=True, open_high=True)
-        self.tau = _bounded("NLMS.tau", tau, 0.0, open_low=True)
+        self.rate = bounded("NLMS.rate", rate, 0.0, 2.0, open_low=True, open_high=True)
+        self.tau = bounded("NLMS.tau", tau, 0.0, open_low=True)
         self.reset()
 
     def reset(self) -> None:
@@ -295,7 +317,7 @@ class Softmax(Readout):
     """
 
     def __init__(self, penalty: float = 1.0) -> None:
-        self.penalty = _bounded("Softmax.penalty", penalty, 0.0, open_low=True)
+        self.penalty = bounded("Softmax.penalty", penalty, 0.0, open_low=True)
         self.reset()
 
     def reset(self) -> None:
@@ -317,6 +339,8 @@ class Softmax(Readout):
 
     def solve(self) -> None:
         """See :class:`Readout`."""
+        if not self._parts:
+            self._fitted("Softmax.solve")
         x, y = (np.vstack(part) for part in zip(*self._parts, strict=True))
         n, k, steps = x.shape[1], y.shape[1], len(x)
         mean, size = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-12)
@@ -345,15 +369,3 @@ class Softmax(Readout):
     def predict(self, x: Any) -> np.ndarray:
         """Probabilities, shape (T, n_classes), from states of shape (T, n)."""
         return np.asarray(scipy.special.softmax(super().predict(x), axis=1))
-
-
-def _bounded(
-    owner: str, value: Any, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = False
-) -> float:
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-    if not number or value < low or value > high or (open_low and value == low) or (open_high and value == high):
-        rule = f"{'>' if open_low else '>='} {low:g}" + (
-            f" and {'<' if open_high else '<='} {high:g}" if high < np.inf else ""
-        )
-        raise ModelError(f"{owner}: must be {rule}; got {value!r}.")
-    return float(value)

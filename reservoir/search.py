@@ -10,6 +10,7 @@ import numpy as np
 
 from kernels.errors import BackendUnavailable, ModelError, ShapeError, SimError
 from reservoir.base import Reservoir, is_list
+from reservoir.checks import whole
 from reservoir.measures import nrmse
 from snn.plot import COLOURS, new_axes
 from snn.sweeps.design import Axis, Range, axes, combinations
@@ -120,8 +121,9 @@ def search(
         raise ModelError(f"{owner}.method: must be one of {', '.join(METHODS)}; got {method!r}.")
     if (trials is None) != (method == "grid"):
         raise ModelError(f'{owner}.trials: is for every method but "grid"; got {trials!r} with {method!r}.')
-    if trials is not None and (isinstance(trials, bool) or not isinstance(trials, (int, np.integer)) or trials < 1):
-        raise ModelError(f"{owner}.trials: must be an integer >= 1; got {trials!r}.")
+    if trials is not None:
+        whole(f"{owner}.trials", trials)
+    whole(f"{owner}.seed", seed, 0)
     if not 0 < validation < 1:
         raise ModelError(f"{owner}.validation: must be > 0 and < 1; got {validation!r}.")
     given, done = axes(space), list[Trial]()
@@ -155,7 +157,7 @@ class _Held:
     def __init__(
         self, owner: str, u: Any, y: Any, validation: float, washout: int, score: Callable[[Any, Any], float]
     ) -> None:
-        self.many, self.u, self.y, self.washout, self.score = is_list(u), u, y, washout, score
+        self.many, self.u, self.y, self.washout, self.score = is_list(f"{owner}.u", u), u, y, washout, score
         if len(u) != len(y):
             raise ShapeError(f"{owner}.y: must be as long as u; got {len(y)} and {len(u)}.")
         self.cut = len(u) - max(1, round(validation * len(u)))

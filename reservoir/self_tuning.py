@@ -7,6 +7,7 @@ import numpy as np
 import snn
 from kernels.errors import ModelError
 from reservoir.base import is_list, series
+from reservoir.checks import generator, whole
 from reservoir.spiking import SpikingReservoir, random_network
 
 # Chosen once, on the validation part of a network and series of their own; see docs/balance.md
@@ -53,14 +54,13 @@ class SelfTuningReservoir(SpikingReservoir):
     ) -> None:
         owner = "SelfTuningReservoir"
         for name, value, least in (("n_inputs", n_inputs, 1), ("n", n, 50)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-                raise ModelError(f"{owner}.{name}: must be an integer >= {least}; got {value!r}.")
+            whole(f"{owner}.{name}", value, least)
         p = min(1.0, INDEGREE / n)
         weight = RECURRENT * INDEGREE / (p * n)
         net = random_network(
             n, snn.LIFExp(**NEURON, i_e=BIAS), snn.pairwise_bernoulli(p), weight, snn.uniform(1.0, LONGEST), seed=seed
         )
-        rng = np.random.default_rng(seed)
+        rng = generator(owner, seed)
         w_in = rng.uniform(-DRIVE, DRIVE, (n, n_inputs)) / np.sqrt(n_inputs)
         self.targets = rng.gamma(SHAPE, RATE / SHAPE, n)
         split = net.populations["exc"].n
@@ -71,7 +71,7 @@ class SelfTuningReservoir(SpikingReservoir):
     def tune(self, u: Any) -> "SelfTuningReservoir":
         """Adapt to the series ``u``, shape (T, n_inputs), or the first of a list; its first 1,000 samples are used."""
         owner = "SelfTuningReservoir.tune"
-        u = series(f"{owner}.u", u[0] if is_list(u) else u, self.n_inputs)[:TUNED]
+        u = series(f"{owner}.u", u[0] if is_list(f"{owner}.u", u) else u, self.n_inputs)[:TUNED]
         count = np.arange(1, len(u) + 1)[:, None]
         shifted = u - u[0]  # the variance by sums of squares, without loss of digits to a large mean
         mean = np.cumsum(shifted, axis=0) / count

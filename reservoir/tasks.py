@@ -6,7 +6,8 @@ import numpy as np
 import scipy.integrate
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.base import series
+from reservoir.base import row, series
+from reservoir.checks import bounded, generator, whole
 
 NARMA = {5: (0.3, 0.05, 1.5, 0.1), 10: (0.3, 0.05, 1.5, 0.1), 20: (0.3, 0.05, 1.5, 0.01), 30: (0.2, 0.04, 1.5, 0.001)}
 
@@ -43,11 +44,11 @@ def narma(steps: int, order: int, seed: int = 0, u: Any = None) -> tuple[np.ndar
     >>> u.shape, y.shape
     ((100, 1), (100, 1))
     """
-    steps = _count("narma.steps", steps)
-    if order not in NARMA:
+    steps = whole("narma.steps", steps)
+    if not isinstance(order, (int, np.integer)) or order not in NARMA:
         raise ModelError(f"narma.order: must be 5, 10, 20 or 30; got {order!r}.")
     if u is None:
-        u = np.random.default_rng(seed).uniform(0.0, 0.5, (steps, 1))
+        u = generator("narma", seed).uniform(0.0, 0.5, (steps, 1))
     u = series("narma.u", u, 1)
     if len(u) != steps:
         raise ShapeError(f"narma.u: must have shape ({steps},); got {len(u)} values.")
@@ -79,7 +80,7 @@ def mackey_glass(
     Raises
     ------
     ModelError
-        Unless ``tau`` and ``every`` are multiples of ``dt``, tau at least three.
+        Unless ``tau``, ``every`` and ``washout`` are multiples of ``dt``, tau at least three, every at least one.
 
     References
     ----------
@@ -90,9 +91,11 @@ def mackey_glass(
     >>> mackey_glass(500).shape
     (500, 1)
     """
-    steps = _count("mackey_glass.steps", steps)
-    lag, stride, skip = _multiple("tau", tau, dt, 3), _multiple("every", every, dt, 1), round(washout / dt)
-    x = np.full(lag + 2 + skip + steps * stride, float(start))
+    steps = whole("mackey_glass.steps", steps)
+    bounded("mackey_glass.dt", dt, 0.0, open_low=True)
+    lag, stride = _multiple("tau", tau, dt, 3), _multiple("every", every, dt, 1)
+    skip = _multiple("washout", washout, dt, 0)
+    x = np.full(lag + 2 + skip + steps * stride, bounded("mackey_glass.start", start, -np.inf))
 
     def slope(now: float, past: float) -> float:
         return 0.2 * past / (1.0 + past**10) - 0.1 * now
@@ -126,16 +129,17 @@ def lorenz(steps: int, every: float = 0.02, start: Any = (1.0, 1.0, 1.0), washou
     >>> lorenz(100).shape
     (100, 3)
     """
-    steps = _count("lorenz.steps", steps)
-    first = series("lorenz.start", np.reshape(np.asarray(start, float), (1, -1)), 3)[0]
-    if not 0 < every < np.inf or not 0 <= washout < np.inf:
-        raise ModelError(f"lorenz.every: must be > 0, washout >= 0; got {every!r}, {washout!r}.")
+    steps = whole("lorenz.steps", steps)
+    first = row("lorenz.start", start, 3)
+    every, washout = bounded("lorenz.every", every, 0.0, open_low=True), bounded("lorenz.washout", washout, 0.0)
     times = washout + every * np.arange(steps)
+    if times[-1] == 0.0:
+        return first.copy()
 
     def slope(_: float, v: np.ndarray) -> list[float]:
         return [10.0 * (v[1] - v[0]), v[0] * (28.0 - v[2]) - v[1], v[0] * v[1] - 8.0 / 3.0 * v[2]]
 
-    done = scipy.integrate.solve_ivp(slope, (0.0, times[-1]), first, "DOP853", times, rtol=1e-10, atol=1e-10)
+    done = scipy.integrate.solve_ivp(slope, (0.0, times[-1]), first[0], "DOP853", times, rtol=1e-10, atol=1e-10)
     return np.ascontiguousarray(done.y.T)
 
 
@@ -154,11 +158,11 @@ def temporal_parity(steps: int, delays: Any = (0, 1), hold: int = 1, seed: int =
     >>> u[:, 0].astype(int).tolist(), y[:, 0].astype(int).tolist()
     ([1, 0, 0, 0, 0, 1], [1, 1, 0, 0, 0, 1])
     """
-    steps, hold = _count("temporal_parity.steps", steps), _count("temporal_parity.hold", hold)
+    steps, hold = whole("temporal_parity.steps", steps), whole("temporal_parity.hold", hold)
     delays = np.atleast_1d(np.asarray(delays))
     if delays.ndim != 1 or delays.dtype.kind not in "iu" or delays.size == 0 or delays.min() < 0:
         raise ModelError(f"temporal_parity.delays: must be integers >= 0; got {delays!r}.")
-    bits = np.random.default_rng(seed).integers(0, 2, -(-steps // hold))
+    bits = generator("temporal_parity", seed).integers(0, 2, -(-steps // hold))
     past = np.concatenate([np.zeros(delays.max(), np.int64), bits])
     parity = np.bitwise_xor.reduce([past[delays.max() - d :][: len(bits)] for d in delays])
     u, y = (np.repeat(a, hold)[:steps, None].astype(float) for a in (bits, parity))
@@ -180,9 +184,9 @@ def delayed_match(
     >>> len(u), u[0].shape, y.shape
     (10, (30, 3), (10,))
     """
-    trials, symbols = _count("delayed_match.trials", trials), _count("delayed_match.symbols", symbols, 2)
-    cue, gap = _count("delayed_match.cue", cue), _count("delayed_match.gap", gap, 0)
-    rng = np.random.default_rng(seed)
+    trials, symbols = whole("delayed_match.trials", trials), whole("delayed_match.symbols", symbols, 2)
+    cue, gap = whole("delayed_match.cue", cue), whole("delayed_match.gap", gap, 0)
+    rng = generator("delayed_match", seed)
     match = rng.permutation(trials) % 2
     first = rng.integers(0, symbols, trials)
     second = np.where(match == 1, first, (first + rng.integers(1, symbols, trials)) % symbols)
@@ -217,14 +221,14 @@ def spike_templates(
     >>> len(trains), sorted(labels.tolist())
     (4, [0, 0, 1, 1])
     """
-    trials, templates = _count("spike_templates.trials", trials), _count("spike_templates.templates", templates)
-    channels = _count("spike_templates.channels", channels)
+    trials, templates = whole("spike_templates.trials", trials), whole("spike_templates.templates", templates)
+    channels = whole("spike_templates.channels", channels)
     if not (0 <= rate < np.inf and 0 < duration < np.inf and 0 <= jitter < np.inf):
         raise ModelError(
             f"spike_templates.rate: must be >= 0 Hz, jitter >= 0 and duration > 0 ms; "
             f"got {rate!r}, {jitter!r} and {duration!r}."
         )
-    rng = np.random.default_rng(seed)
+    rng = generator("spike_templates", seed)
     fixed = []
     for _ in range(templates):
         n = rng.poisson(channels * rate * duration * 1e-3)
@@ -269,11 +273,11 @@ def moving_shapes(
     >>> len(events), sorted(labels.tolist()), len(events[0])
     (4, [0, 1, 2, 3], 2)
     """
-    samples, steps = _count("moving_shapes.samples", samples), _count("moving_shapes.steps", steps)
-    size = _count("moving_shapes.size", size, 8)
+    samples, steps = whole("moving_shapes.samples", samples), whole("moving_shapes.steps", steps)
+    size = whole("moving_shapes.size", size, 8)
     if not 0 <= noise <= 1:
         raise ModelError(f"moving_shapes.noise: must be 0 to 1; got {noise!r}.")
-    rng = np.random.default_rng(seed)
+    rng = generator("moving_shapes", seed)
     labels = rng.permutation(samples) % len(SHAPES)
     pixel, events = np.arange(size), []
     for label in labels:
@@ -291,19 +295,10 @@ def moving_shapes(
     return events, labels
 
 
-def _count(owner: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")
-    return int(value)
-
-
 def _multiple(name: str, value: float, dt: float, least: int) -> int:
-    if (
-        not (0 < dt < np.inf and 0 < value < np.inf)
-        or abs(value / dt - round(value / dt)) > 1e-6
-        or value / dt < least - 0.5
-    ):
+    steps = bounded(f"mackey_glass.{name}", value, 0.0) / dt
+    if not abs(steps - round(steps)) <= 1e-6 or round(steps) < least:
         raise ModelError(
             f"mackey_glass.{name}: must be a multiple of dt, at least {least}; got {value!r} and dt={dt!r}."
         )
-    return round(value / dt)
+    return round(steps)

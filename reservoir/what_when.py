@@ -14,6 +14,7 @@ from kernels.cpu.record import GROUP
 from kernels.errors import ModelError, ShapeError
 from kernels.layout import padded, zeros
 from reservoir import saved
+from reservoir.checks import whole
 from reservoir.meet import MEET
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
@@ -105,9 +106,8 @@ class WhatWhen:
         merged: bool = False, forgetting: float = 1.0, alpha: float = 1.0, noise: float = 0.0, jitter: float = 0.0,
         restart: bool = True, seed: int = 0,
     ) -> None:  # fmt: skip
-        for name, count, least in (("n", n, 10), ("n_channels", n_channels, 1)):
-            if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or count < least:
-                raise ModelError(f"WhatWhen.{name}: must be an integer >= {least}; got {count!r}.")
+        for name, count, least in (("n", n, 10), ("n_channels", n_channels, 1), ("seed", seed, 0)):
+            whole(f"WhatWhen.{name}", count, least)
         for name, value, high in (
             ("gain", gain, np.inf), ("inhibition", inhibition, np.inf), ("bias_sd", bias_sd, np.inf),
             ("cue_scale", cue_scale, np.inf), ("feedback", feedback, np.inf), ("noise", noise, np.inf),

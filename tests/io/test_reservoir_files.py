@@ -70,7 +70,8 @@ def test_other_objects_and_files_are_refused(tmp_path):
         reservoir.load(tmp_path / "a.h5")
     from snn.io import own
 
-    for what in ({"class": "Network", "fields": {}}, {"class": "Ridge", "fields": {}}, {"array": "none"}):
+    for what in ({"class": "Network", "fields": {}}, {"class": "Ridge", "fields": {}}, {"array": "none"},
+                 {"class": "Ridge", "fields": {"penalty": 1.0, "_older": 1.0}}):  # fmt: skip
         own.write(tmp_path / "b.h5", "volley reservoir", 1, {"what": what}, {})
         with pytest.raises(snn.FormatError, match="is no whole reservoir"):
             reservoir.load(tmp_path / "b.h5")

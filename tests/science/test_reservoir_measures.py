@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.linalg
 
 import reservoir
 from reservoir import measures, tasks
@@ -203,7 +204,56 @@ def test_rls_in_blocks_is_step_by_step(forgetting, n):
         theta += np.outer(k, target - state @ theta)
         p = (p - np.outer(k, state @ p)) / forgetting
     assert np.allclose(np.vstack([together.weights, together.bias]), theta, rtol=0, atol=1e-8 * np.abs(theta).max())
-    assert np.allclose(together._p, p, rtol=1e-6, atol=1e-9 * np.abs(p).max())
+    assert np.allclose(together._root @ together._root.T, p, rtol=1e-6, atol=1e-9 * np.abs(p).max())
+
+
+def square_root_information(x, y, forgetting):
+    """Weights and bias of RLS with alpha = 1, in its textbook form by QR: root^T root = P^-1."""
+    rows = np.hstack([x, np.ones((len(x), 1))])
+    root, right = np.eye(rows.shape[1]), np.zeros((rows.shape[1], y.shape[1]))
+    for state, target in zip(rows, y, strict=True):
+        q, root = np.linalg.qr(np.vstack([np.sqrt(forgetting) * root, state]))
+        right = q.T @ np.vstack([np.sqrt(forgetting) * right, target])
+    return scipy.linalg.solve_triangular(root, right)
+
+
+@pytest.mark.parametrize(
+    ("n", "forgetting", "steps", "most"),
+    [(5, 0.1, 400, 1e-12), (5, 0.3, 400, 1e-12), (5, 0.95, 2000, 1e-12), (60, 0.8, 300, 1e-6), (100, 0.8, 300, 1e-6)],
+)  # fmt: skip
+def test_rls_that_forgets_fast_is_exact(n, forgetting, steps, most):
+    x = np.tanh(np.random.default_rng(5).normal(size=(steps, n)))
+    y = x[:, :1] + np.tanh(np.random.default_rng(6).normal(size=(steps, 1)))
+    together, apart = reservoir.RLS(forgetting=forgetting).fit(x, y), reservoir.RLS(forgetting=forgetting)
+    for k in range(0, steps, 7):
+        apart.partial_fit(x[k : k + 7], y[k : k + 7])
+    right = square_root_information(x, y, forgetting)
+    for readout in (together, apart):
+        assert np.abs(np.vstack([readout.weights, readout.bias]) - right).max() <= most * np.abs(right).max()
+
+
+def test_rls_that_remembers_less_than_its_weights_is_finite():
+    x = np.tanh(np.random.default_rng(5).normal(size=(2000, 300)))
+    readout = reservoir.RLS(forgetting=0.9).fit(x, x[:, :1])
+    assert np.abs(readout.predict(x) - x[:, :1]).max() < 1e-5
+
+
+def test_rls_outlasts_silence():
+    rng = np.random.default_rng(7)
+    readout, w = reservoir.RLS(forgetting=0.95).fit(np.zeros((15000, 3)), np.ones(15000)), rng.normal(size=(3, 1))
+    assert np.allclose(readout.bias, 1.0) and np.all(readout.weights == 0.0)
+    x = rng.normal(size=(400, 3))
+    readout.partial_fit(x, x @ w + 2.0)
+    assert np.allclose(readout.weights, w, rtol=0, atol=1e-8) and np.allclose(readout.bias, 2.0)
+
+
+def test_rls_learns_beside_units_that_are_dead_or_saturated():
+    rng = np.random.default_rng(8)
+    x, w = rng.normal(size=(20000, 4)), rng.normal(size=(4, 1))
+    dead = np.hstack([x, np.zeros((len(x), 1)), np.ones((len(x), 1))])
+    y = x @ w + rng.normal(size=(len(x), 1))
+    with_them, without = (reservoir.RLS(forgetting=0.98).fit(a, y) for a in (dead, x))
+    assert np.allclose(with_them.predict(dead), without.predict(x), rtol=0, atol=1e-5)
 
 
 def test_nlms_learns_where_its_gate_is_open():

@@ -17,6 +17,57 @@ def network(readout=None):
     return reservoir.EchoStateNetwork.random(**NET, readout=readout)
 
 
+def fitted():
+    return network(reservoir.Ridge()).fit(*tasks.narma(50, order=5))
+
+
+def memory(**options):
+    return measures.memory_capacity(np.random.default_rng(1).normal(size=(30, 2)), np.arange(30.0), lags=3, **options)
+
+
+def distance(starts):
+    return measures.echo_state_distance(network(), np.ones(9), starts)
+
+
+def capacity(lags, **options):
+    u = np.random.default_rng(1).uniform(-1, 1, 30)
+    return measures.information_processing_capacity(u[:, None], u, lags, **options)
+
+
+SEEDED = {
+    "narma": lambda seed: tasks.narma(20, 5, seed),
+    "temporal_parity": lambda seed: tasks.temporal_parity(9, seed=seed),
+    "delayed_match": lambda seed: tasks.delayed_match(4, seed=seed),
+    "spike_templates": lambda seed: tasks.spike_templates(4, seed=seed),
+    "moving_shapes": lambda seed: tasks.moving_shapes(4, seed=seed),
+    "dead_leaves": lambda seed: reservoir.motion.dead_leaves(32, largest=8.0, seed=seed),
+    "moving_images": lambda seed: reservoir.motion.moving_images([np.eye(20)], 2, 4, 8, seed=seed),
+    "EchoStateNetwork.random": lambda seed: reservoir.EchoStateNetwork.random(20, seed=seed),
+    "DaleNetwork.random": lambda seed: reservoir.DaleNetwork.random(40, indegree=10, seed=seed),
+    "MEET.events": lambda seed: reservoir.MEET().events(9, seed),
+    "maass_column": lambda seed: reservoir.maass_column(seed=seed),
+    "small_world": lambda seed: reservoir.graphs.small_world(20, 4, 0.1, seed),
+    "clusters": lambda seed: reservoir.graphs.clusters(20, 2, 4, 0.5, seed),
+    "Poisson": lambda seed: reservoir.encoders.Poisson(10.0, seed),
+    "DelayLayer": lambda seed: reservoir.DelayLayer(2, (16, 16), seed=seed),
+    "WhatWhen": lambda seed: reservoir.WhatWhen(20, seed=seed),
+    "lyapunov": lambda seed: measures.lyapunov(network(), np.ones(9), washout=1, seed=seed),
+}
+
+
+@pytest.mark.parametrize("owner", SEEDED)
+@pytest.mark.parametrize("seed", [-1, "a", 1.5])
+def test_seed_is_refused_by_name(owner, seed):
+    with pytest.raises(ModelError) as error:
+        SEEDED[owner](seed)
+    assert f"{owner}.seed: must be an integer >= 0; got {seed!r}." in str(error.value)
+
+
+def test_lorenz_begins_at_its_start():
+    assert tasks.lorenz(1, washout=0.0, start=(1.0, 2.0, 3.0)).tolist() == [[1.0, 2.0, 3.0]]
+    assert np.allclose(tasks.lorenz(2, washout=0.0)[0], 1.0) and tasks.lorenz(2, washout=0.0).shape == (2, 3)
+
+
 @pytest.mark.parametrize("name", ["reservoir.esn", "reservoir.readouts", "reservoir.tasks", "reservoir.spiking"])
 def test_doctests(name):
     result = doctest.testmod(importlib.import_module(name))
@@ -70,6 +121,44 @@ def test_doctests(name):
         (lambda: measures.information_processing_capacity(np.ones((9, 2)), 2 * np.ones(9), {1: 2}), "lie in [-1, 1]"),
         (lambda: measures.rank(np.ones((3, 3)), energy=0.0), "energy: must be"),
         (lambda: measures.lyapunov(network(), np.ones(10)), "longer than washout"),
+        (lambda: measures.lyapunov(network(), np.ones(10), washout=-5), "lyapunov.washout: must be an integer >= 0"),
+        (lambda: measures.lyapunov(network(), np.ones(10), washout=2.5), "lyapunov.washout: must be an integer >= 0"),
+        (lambda: measures.lyapunov(network(), np.ones(10), 0.0, 1), "lyapunov.distance: must be > 0; got 0.0"),
+        (lambda: measures.lyapunov(network(), np.ones(10), -1e-8, 1), "lyapunov.distance: must be > 0"),
+        (lambda: memory(train=-0.5), "memory_capacity.train: must be > 0 and < 1; got -0.5"),
+        (lambda: memory(train=np.nan), "memory_capacity.train: must be > 0 and < 1"),
+        (lambda: memory(train=0.99), "memory_capacity.train: leaves 27 of 27 steps"),
+        (lambda: memory(washout=5.5), "memory_capacity.washout: must be an integer"),
+        (lambda: memory(readout=3), "memory_capacity.readout: must be a readout"),
+        (lambda: capacity({2.5: 3}), "lags: a degree: must be an integer >= 1; got 2.5"),
+        (lambda: capacity({1: 2.5}), "lags[1]: must be an integer >= 0; got 2.5"),
+        (lambda: capacity([1, 2]), "lags: must map degrees >= 1 to delays >= 0; got [1, 2]"),
+        (lambda: capacity({1: 2}, threshold=np.nan), "threshold: must be >= 0; got nan"),
+        (lambda: distance(np.ones((1, 20))), "echo_state_distance.starts: must have shape (2, 20)"),
+        (lambda: distance(np.ones((3, 20))), "echo_state_distance.starts: must have shape (2, 20)"),
+        (lambda: tasks.mackey_glass(9, start=np.nan), "mackey_glass.start: must be finite; got nan"),
+        (lambda: tasks.mackey_glass(9, washout=-5.0), "mackey_glass.washout: must be >= 0; got -5.0"),
+        (lambda: tasks.mackey_glass(9, washout=-50), "mackey_glass.washout: must be >= 0"),
+        (lambda: tasks.mackey_glass(9, washout=0.05), "mackey_glass.washout: must be a multiple of dt"),
+        (lambda: tasks.mackey_glass(9, dt=0.0), "mackey_glass.dt: must be > 0"),
+        (lambda: tasks.mackey_glass(9, tau=0.2), "mackey_glass.tau: must be a multiple of dt, at least 3"),
+        (lambda: tasks.lorenz(9, start=[1.0]), "lorenz.start: must have shape (T, 3)"),
+        (lambda: tasks.lorenz(9, start="a"), "lorenz.start: must be an array of shape (3,); got 'a'"),
+        (lambda: tasks.narma(9, order=10.0), "narma.order: must be 5, 10, 20 or 30; got 10.0"),
+        (lambda: fitted().generate(2.7, [0.0]), "generate.steps: must be an integer >= 0; got 2.7"),
+        (lambda: fitted().generate(-5, [0.0]), "generate.steps: must be an integer >= 0; got -5"),
+        (lambda: fitted().generate(2, "a"), "generate.first: must be an array of shape (1,); got 'a'"),
+        (lambda: fitted().step("a"), "step.u: must be an array of shape (1,); got 'a'"),
+        (lambda: reservoir.EchoStateNetwork.random(20, input_scale=np.nan), "input_scale: must be >= 0; got nan"),
+        (lambda: reservoir.EchoStateNetwork.random(20, bias_scale=np.inf), "bias_scale: must be >= 0; got inf"),
+        (lambda: reservoir.EchoStateNetwork.random(20, n_inputs=0), "n_inputs: must be an integer >= 1; got 0"),
+        (lambda: reservoir.Softmax().solve(), "Softmax.solve: the readout has seen no states"),
+        (lambda: network(3).fit(np.ones(9), np.ones(9)), "fit.readout: must be a readout, such as reservoir.Ridge()"),
+        (lambda: network(reservoir.Ridge).fit(np.ones(9), np.ones(9)), "fit.readout: must be a readout"),
+        (lambda: network(reservoir.Ridge).step(0.5), "step.readout: must be a readout"),
+        (lambda: reservoir.encoders.binned([1.0], [0], 1, 1.0, np.nan), "binned.duration: must be > 0; got nan"),
+        (lambda: fitted().predict([[0.1], [0.3], [0.5]]), "Give one series as np.array(..), several as a list of"),
+        (lambda: fitted().fit([[0.1], [0.3], [0.5]], [[0.1], [0.3], [0.5]]), "fit.u: must be an array, or a list of"),
     ],
 )  # fmt: skip
 def test_refused(call, text):
