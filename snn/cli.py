@@ -149,7 +149,12 @@ def run(
             every = every if every is not None or checkpoint is not None else output.every
             checkpoint = whole.with_suffix(".state.h5") if checkpoint is None and every is not None else checkpoint
             target = ranks.file(whole)
+            _spare(target, file)
             check_destination(target, overwrite)
+            if checkpoint is not None:
+                from snn.io.checkpoint import check_target
+
+                check_target(ranks.file(checkpoint), target)
             picture = plot or (Path(output.plot) if output.plot else None)
             if picture is not None and ranks.size > 1:
                 raise ConfigError(f"{picture}: no rank holds all spikes. Merge the files with snn merge, then plot.")
@@ -223,6 +228,12 @@ def _is_toml(file: Path) -> bool:
             return handle.read(8) != b"\x89HDF\r\n\x1a\n"
     except OSError:
         return True
+
+
+def _spare(target: Path, *inputs: Path | None) -> None:
+    """Refuse to write over what the command reads."""
+    if any(file is not None and os.path.realpath(file) == os.path.realpath(target) for file in inputs):
+        raise ConfigError(f"{target}: is the file that is read, and would be lost. Choose another name.")
 
 
 def _default_output(file: Path) -> Path:
@@ -410,6 +421,8 @@ def export(
         steps = round(experiment.simulation.duration / dt)
         if out is None and target is not Target.report:
             out = _default_output(file).with_suffix(f".{target.value}")
+        if out is not None:
+            _spare(out, file)
         if target is Target.nir:
             print(command.write_nir(net, dt, check, out, overwrite))
         elif target is Target.lava:

@@ -123,6 +123,7 @@ class Configured:
                     Simulation.resume(state, net, most, quiet=True).proceed()
                     went_on = True
             if not went_on:
+                state.unlink(missing_ok=True)  # one that is damaged is no checkpoint, and would be spared
                 simulation = Simulation(net, s.dt, s.engine, s.backend, most, s.precision, quiet=True)
                 kept = state if self.every is not None else None
                 simulation.run(s.duration, to=record, overwrite=True, checkpoint=kept, every=self.every)  # also a .part

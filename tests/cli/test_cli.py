@@ -202,6 +202,10 @@ def test_existing_output(net):
 @pytest.mark.parametrize(
     ("args", "text"),
     [
+        (["--out", "net.toml", "--overwrite"], "net.toml: is the file that is read, and would be lost."),
+        (["--checkpoint", "net.toml"], "net.toml: exists and is no checkpoint, which alone one replaces."),
+        (["--out", "a.h5", "--checkpoint", "./a.h5"], "a.h5: the record a.h5 is written there."),
+        (["--out", "a.h5", "--checkpoint", "a.h5.part"], "a.h5.part: the record a.h5 is written there."),
         (["--out", "none/a.h5"], "none"),
         (["--out", "."], "is a folder"),
         (["--plot", "a.txt"], "a.txt: the name must end in one of"),
