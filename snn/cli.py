@@ -466,6 +466,10 @@ def _check_picture(path: Path) -> None:
     kinds = sorted(FigureCanvasBase.get_supported_filetypes())
     if path.suffix.lstrip(".").lower() not in kinds:
         raise ConfigError(f"{path}: the name must end in one of {', '.join('.' + k for k in kinds)}.")
+    _check_place(path)
+
+
+def _check_place(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise ConfigError(
             f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist. Create it first'}."
@@ -534,6 +538,9 @@ def confidence(
 
         if plot is not None:
             _check_picture(plot)
+        if certificate is not None:
+            _check_place(certificate)
+            _spare(certificate, file, calibrate)
         divisor: float | str | None = scale
         if scale not in ("auto", "per-step"):
             try:
@@ -545,11 +552,14 @@ def confidence(
         agent = EarlyExit(score, readout=readout, scale=divisor, target=target, name=f"{score}, certified").fit(fit)
         calibration = Trace.load(calibrate) if calibrate else parts[1]
         found = agent.certify(calibration, risk, eps, delta, method)
-        others = []
+        others: list[EarlyExit] = []
         if found.ok:  # bars of the same mean cost on the data of fit; the certificate is the agent's alone
             rules: list[tuple[str, str | None]] = [("margin", None), ("patience", None), ("gate", None)]
             rules += [] if fit.labels is None else [("maxprob", "auto"), ("entropy", "auto")]
-            others = [EarlyExit(name, scale=a).fit(fit) for name, a in rules if name != score]
+            for name, a in rules:
+                if name != score:
+                    with suppress(ModelError):  # labels of a single class fit no scale
+                        others.append(EarlyExit(name, scale=a).fit(fit))
             for other in others:
                 with suppress(ModelError):  # no bar of it stops that early: it has a curve, and no row
                     other.for_budget(fit, mean_steps=found.expected_steps)
