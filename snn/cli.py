@@ -275,7 +275,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> str:
 
 @app.command()
 def info(
-    file: Path | None = typer.Argument(None, help="Record (.h5, .h5.part), checkpoint or TOML file."),
+    file: Path | None = typer.Argument(None, help="Record (.h5, .h5.part), checkpoint, table of a sweep or TOML file."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Say what a file holds; without a file, which versions and backends there are."""
@@ -283,7 +283,7 @@ def info(
         if file is None:
             print(_system())
         elif _is_toml(file):
-            print(_experiment_info(file, allow_code))
+            print((cli_sweep.check_sweep if cli_sweep.is_sweep(file) else _experiment_info)(file, allow_code))
         else:
             print(cli_files.saved_info(file) or _record_info(file))
 
@@ -379,16 +379,19 @@ def merge(
 
 @app.command()
 def validate(
-    file: Path = typer.Argument(help="TOML file, record (.h5, .h5.part), checkpoint or trace."),
+    file: Path = typer.Argument(help="TOML file, record (.h5, .h5.part), checkpoint, trace or table."),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value first, as in snn run."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Check a file without running it: "ok", or every problem."""
     with _errors(WRONG):
-        if _is_toml(file):
+        toml = _is_toml(file)
+        if set_ and (not toml or cli_sweep.is_sweep(file)):
+            raise ConfigError(f"{file}: --set is for TOML files of experiments.")
+        if toml and cli_sweep.is_sweep(file):
+            cli_sweep.check_sweep(file, allow_code)
+        elif toml:
             _experiment(file, set_, {}, allow_code)
-        elif set_:
-            raise ConfigError(f"{file}: --set is for TOML files.")
         else:
             cli_files.check_file(file)
         print("ok")
@@ -449,6 +452,8 @@ def plot(
     with _errors(WRONG):
         from snn.io.sonata import read_result
 
+        if file.exists() and _is_toml(file):
+            raise ConfigError(f"{file}: is no HDF5 file. Give a record: snn run makes one of a TOML file.")
         result = read_result(file)
         target = out or file.with_name(f"{file.name.removesuffix('.part').removesuffix('.h5')}.{kind.value}.png")
         _check_picture(target)

@@ -344,6 +344,12 @@ def test_bad_files(net, name):
     assert {p.name for p in Path().rglob("*")} | {"results"} == before
 
 
+def test_plot_of_no_record(net):
+    done = command("plot", net)
+    assert done.exit_code == 2 and "net.toml: is no HDF5 file. Give a record" in done.stderr
+    assert "net.tom: no such file" in command("plot", "net.tom").stderr
+
+
 def test_plot(net):
     assert command("run", net, "--out", "a.h5").exit_code == 0
     for kind in ("raster", "rates", "isi", "cv", "states"):
