@@ -344,6 +344,12 @@ def test_bad_files(net, name):
     assert {p.name for p in Path().rglob("*")} | {"results"} == before
 
 
+def test_export_spares_its_input(net):
+    before = net.read_bytes()
+    done = command("export", "nir", net, "--out", "net.toml", "--overwrite")
+    assert done.exit_code == 2 and "net.toml: is the file that is read" in done.stderr and net.read_bytes() == before
+
+
 def test_plot_of_no_record(net):
     done = command("plot", net)
     assert done.exit_code == 2 and "net.toml: is no HDF5 file. Give a record" in done.stderr
