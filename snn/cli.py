@@ -149,7 +149,12 @@ def run(
             every = every if every is not None or checkpoint is not None else output.every
             checkpoint = whole.with_suffix(".state.h5") if checkpoint is None and every is not None else checkpoint
             target = ranks.file(whole)
+            _spare(target, file)
             check_destination(target, overwrite)
+            if checkpoint is not None:
+                from snn.io.checkpoint import check_target
+
+                check_target(ranks.file(checkpoint), target)
             picture = plot or (Path(output.plot) if output.plot else None)
             if picture is not None and ranks.size > 1:
                 raise ConfigError(f"{picture}: no rank holds all spikes. Merge the files with snn merge, then plot.")
@@ -225,6 +230,12 @@ def _is_toml(file: Path) -> bool:
         return True
 
 
+def _spare(target: Path, *inputs: Path | None) -> None:
+    """Refuse to write over what the command reads."""
+    if any(file is not None and os.path.realpath(file) == os.path.realpath(target) for file in inputs):
+        raise ConfigError(f"{target}: is the file that is read, and would be lost. Choose another name.")
+
+
 def _default_output(file: Path) -> Path:
     """results/NAME.h5, beside a record NAME.rerun.h5; the folder is made."""
     RESULTS.mkdir(exist_ok=True)
@@ -264,7 +275,7 @@ def _columns(rows: Sequence[Sequence[str]]) -> str:
 
 @app.command()
 def info(
-    file: Path | None = typer.Argument(None, help="Record (.h5, .h5.part), checkpoint or TOML file."),
+    file: Path | None = typer.Argument(None, help="Record (.h5, .h5.part), checkpoint, table of a sweep or TOML file."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Say what a file holds; without a file, which versions and backends there are."""
@@ -272,7 +283,7 @@ def info(
         if file is None:
             print(_system())
         elif _is_toml(file):
-            print(_experiment_info(file, allow_code))
+            print((cli_sweep.check_sweep if cli_sweep.is_sweep(file) else _experiment_info)(file, allow_code))
         else:
             print(cli_files.saved_info(file) or _record_info(file))
 
@@ -368,16 +379,19 @@ def merge(
 
 @app.command()
 def validate(
-    file: Path = typer.Argument(help="TOML file, record (.h5, .h5.part), checkpoint or trace."),
+    file: Path = typer.Argument(help="TOML file, record (.h5, .h5.part), checkpoint, trace or table."),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value first, as in snn run."),
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Check a file without running it: "ok", or every problem."""
     with _errors(WRONG):
-        if _is_toml(file):
+        toml = _is_toml(file)
+        if set_ and (not toml or cli_sweep.is_sweep(file)):
+            raise ConfigError(f"{file}: --set is for TOML files of experiments.")
+        if toml and cli_sweep.is_sweep(file):
+            cli_sweep.check_sweep(file, allow_code)
+        elif toml:
             _experiment(file, set_, {}, allow_code)
-        elif set_:
-            raise ConfigError(f"{file}: --set is for TOML files.")
         else:
             cli_files.check_file(file)
         print("ok")
@@ -410,6 +424,8 @@ def export(
         steps = round(experiment.simulation.duration / dt)
         if out is None and target is not Target.report:
             out = _default_output(file).with_suffix(f".{target.value}")
+        if out is not None:
+            _spare(out, file)
         if target is Target.nir:
             print(command.write_nir(net, dt, check, out, overwrite))
         elif target is Target.lava:
@@ -436,6 +452,8 @@ def plot(
     with _errors(WRONG):
         from snn.io.sonata import read_result
 
+        if file.exists() and _is_toml(file):
+            raise ConfigError(f"{file}: is no HDF5 file. Give a record: snn run makes one of a TOML file.")
         result = read_result(file)
         target = out or file.with_name(f"{file.name.removesuffix('.part').removesuffix('.h5')}.{kind.value}.png")
         _check_picture(target)
@@ -453,6 +471,10 @@ def _check_picture(path: Path) -> None:
     kinds = sorted(FigureCanvasBase.get_supported_filetypes())
     if path.suffix.lstrip(".").lower() not in kinds:
         raise ConfigError(f"{path}: the name must end in one of {', '.join('.' + k for k in kinds)}.")
+    _check_place(path)
+
+
+def _check_place(path: Path) -> None:
     if path.is_dir() or not path.parent.is_dir():
         raise ConfigError(
             f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist. Create it first'}."
@@ -521,6 +543,9 @@ def confidence(
 
         if plot is not None:
             _check_picture(plot)
+        if certificate is not None:
+            _check_place(certificate)
+            _spare(certificate, file, calibrate)
         divisor: float | str | None = scale
         if scale not in ("auto", "per-step"):
             try:
@@ -532,11 +557,14 @@ def confidence(
         agent = EarlyExit(score, readout=readout, scale=divisor, target=target, name=f"{score}, certified").fit(fit)
         calibration = Trace.load(calibrate) if calibrate else parts[1]
         found = agent.certify(calibration, risk, eps, delta, method)
-        others = []
+        others: list[EarlyExit] = []
         if found.ok:  # bars of the same mean cost on the data of fit; the certificate is the agent's alone
             rules: list[tuple[str, str | None]] = [("margin", None), ("patience", None), ("gate", None)]
             rules += [] if fit.labels is None else [("maxprob", "auto"), ("entropy", "auto")]
-            others = [EarlyExit(name, scale=a).fit(fit) for name, a in rules if name != score]
+            for name, a in rules:
+                if name != score:
+                    with suppress(ModelError):  # labels of a single class fit no scale
+                        others.append(EarlyExit(name, scale=a).fit(fit))
             for other in others:
                 with suppress(ModelError):  # no bar of it stops that early: it has a curve, and no row
                     other.for_budget(fit, mean_steps=found.expected_steps)

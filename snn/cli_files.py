@@ -6,6 +6,7 @@ from pathlib import Path
 import typer
 
 from kernels.errors import SimError
+from snn import cli_sweep
 from snn.cli import FAILED, WRONG, _errors, _print_rates, _say, app
 
 
@@ -58,8 +59,11 @@ def saved_info(file: Path) -> str | None:
     from snn.io import checkpoint
     from snn.io.checkpoint import check_about
     from snn.io.saves import Saves
+    from snn.sweeps import summary
 
     kind, version = _kind(file)
+    if kind == summary.FORMAT:
+        return cli_sweep.table_info(file)
     if kind != checkpoint.FORMAT:
         return None if version is None else f"{file}: {kind.removeprefix('volley ')}, version {version}"
     about, _ = checkpoint.read(file)
@@ -90,15 +94,18 @@ def _kind(file: Path) -> tuple[str, int | None]:
 
 
 def check_file(file: Path) -> None:
-    """Read everything of a record, checkpoint or trace; ConfigError with all that is wrong."""
+    """Read everything of a record, checkpoint, trace or table of a sweep; ConfigError with all that is wrong."""
     from snn.confidence import trace
     from snn.io import checkpoint, own
+    from snn.sweeps import summary
 
     kind, version = _kind(file)
     if kind == checkpoint.FORMAT:
         checkpoint.read(file)
     elif kind == trace.FORMAT:
         trace.Trace.load(file)
+    elif kind == summary.FORMAT:
+        summary.read_summary(file)
     elif version is not None:  # of the layers above
         own.read(file, kind, version, "save()")
     else:

@@ -28,6 +28,7 @@ def sweep(
 ) -> None:
     """Run an experiment at many points; a second call goes on where the first was stopped."""
     from snn.cli import FAILED, WRONG, _errors, _say
+    from snn.sweeps.executors import share
     from snn.sweeps.file import read_sweep, write_slurm
 
     with _errors(WRONG):
@@ -43,9 +44,10 @@ def sweep(
             print(write_slurm(table.slurm, plan, file, allow_code))
             return
         given = table.executor
-        place = on or given.on
-        where = address or given.address
-        arguments = place, workers or given.workers, where, threads or given.threads, retry, not quiet
+        pairs = (on, given.on), (workers, given.workers), (address, given.address), (threads, given.threads)
+        arguments: Any = [theirs if mine is None else mine for mine, theirs in pairs]
+        share(*arguments)
+        arguments += retry, not quiet
     with _errors(FAILED):
         summary = plan.run(*arguments)
     _report(summary, _say)
@@ -53,8 +55,42 @@ def sweep(
         raise typer.Exit(FAILED)
 
 
+def is_sweep(file: Path) -> bool:
+    """Whether a TOML file describes a sweep, not an experiment."""
+    from snn.config import read_toml
+
+    return "experiment" in read_toml(file)
+
+
+def check_sweep(file: Path, allow_code: bool) -> str:
+    """What ``snn info`` says of the file of a sweep; ConfigError with all that is wrong, also of its first point."""
+    from snn.sweeps.file import read_sweep
+
+    table, plan = read_sweep(file, None, allow_code)
+    return f"{file}: sweep of {table.experiment} at {len(plan.points)} points, into {plan.root}"
+
+
+def table_info(file: Path) -> str:
+    """What ``snn info`` says of the table of a sweep."""
+    from snn.cli import _columns
+    from snn.sweeps import read_summary
+
+    summary = read_summary(file)
+    rows = [[_cell(value) for value in row] for row in zip(*summary.columns.values(), strict=True)]
+    lines = [_counted(summary), "", _columns([list(summary.columns), *rows[:SHOWN]])]
+    return "\n".join(lines + [f"and {len(rows) - SHOWN} more"] * (len(rows) > SHOWN))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else " ".join(str(value).split())
+
+
 def _running(n: int) -> str:
     return f" ({n} of them running)" if n else ""
+
+
+def _counted(summary: "Summary") -> str:
+    return f"{len(summary)} points: {summary.count('done')} done, {summary.count('failed')} failed"
 
 
 def _report(summary: "Summary", say: Any) -> None:
@@ -68,6 +104,5 @@ def _report(summary: "Summary", say: Any) -> None:
     if len(errors) > SHOWN:
         say(f"and {len(errors) - SHOWN} other errors, see the column error")
     waiting = summary.count("waiting")
-    text = f"{len(summary)} points: {summary.count('done')} done, {len(failures)} failed"
-    print(text + (f", {waiting} still run by another sweep" if waiting else ""))
+    print(_counted(summary) + (f", {waiting} still run by another sweep" if waiting else ""))
     print(summary.path)

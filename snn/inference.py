@@ -144,9 +144,10 @@ class Classifier:
         labels : (N,) integers, the true classes
         ids : (N,) integers that name the samples; None: :func:`snn.confidence.sample_ids`, from their content
         """
-        found, ids = self._run(x, self._steps(t_max), ids, self._never, each_step=True)
+        steps = self._steps(t_max)
+        found, ids = self._run(x, steps, ids, self._never, each_step=True)
         return Trace(
-            np.ascontiguousarray(found.outputs.transpose(1, 0, 2)), ids, self.fingerprint(t_max),
+            np.ascontiguousarray(found.outputs.transpose(1, 0, 2)), ids, self.fingerprint(steps),
             None if labels is None else np.asarray(labels), found.spikes.T, found.synops.T,
         )  # fmt: skip
 

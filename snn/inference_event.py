@@ -79,11 +79,11 @@ class EventClassifier:
                 f"EventClassifier.output: spikes of population {name!r} are not recorded. Call net.record({name!r})."
             )
         for what, value in (("duration", duration), ("window", window)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < np.inf:
+            if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
                 raise ModelError(f"EventClassifier.{what}: must be > 0 ms; got {value!r}.")
-        if isinstance(t_max, bool) or not isinstance(t_max, int) or t_max < 1:
+        if isinstance(t_max, bool) or not isinstance(t_max, (int, np.integer)) or t_max < 1:
             raise ModelError(f"EventClassifier.t_max: must be an integer >= 1; got {t_max!r}.")
-        self.duration, self.window, self.t_max = float(duration), float(window), t_max
+        self.duration, self.window, self.t_max = float(duration), float(window), int(t_max)
         refuse(network)
         sources = [p for p in network.populations.values() if p.spec is None]
         if len(sources) != 1 or not isinstance(sources[0].model, SpikeArray) or sources[0].model.times.size:

@@ -250,7 +250,7 @@ class Simulation:
 
     def _saves(self, path: Any, every: Any, until: float, record: Any) -> Saves:
         """What :meth:`run` was asked to keep, checked before the run."""
-        from snn.io.sonata_file import check_destination
+        from snn.io.checkpoint import check_target
 
         if path is None:
             raise ModelError(f"Simulation.run.every: needs checkpoint=, the file to write; got {every!r} ms alone.")
@@ -259,8 +259,9 @@ class Simulation:
             raise ModelError(f"Simulation.run.every: must be > 0 ms; got {every!r}.")
         self._check_saving("run.checkpoint")
         interval = None if every is None else float(every)
-        check_destination(self._ranks.file(Path(path)), overwrite=True)
-        return Saves(Path(path), interval, until, None if record is None else Path(record))
+        saves = Saves(Path(path), interval, until, None if record is None else Path(record))
+        check_target(self._ranks.file(saves.path), saves.record and self._ranks.file(saves.record))
+        return saves
 
     def _save_in_run(self, saves: Saves, recorder: Recorder) -> None:
         recorder.flush(self.t, durable=True)  # first: a record must reach as far as its checkpoint

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from operator import is_
@@ -167,7 +168,7 @@ class EarlyExit:
         self.floor = None if floor is None else as_floor(floor)
         self.given_bar = as_bar(bar)
         self.bar = self.given_bar  # in use
-        self.low = None if self.give_up is None else logit(self.give_up[1])
+        self.low = self._given_low  # in use; certify may switch it off, which hides nothing from follow
         self.name = name or score
         self.certificate: Certificate | None = None
         self.fingerprint: dict[str, Any] | None = None  # of the traces that it was fitted on
@@ -183,6 +184,11 @@ class EarlyExit:
 
     def __repr__(self) -> str:
         return f"EarlyExit({self.name}, bar={self.bar if self.bar is None else np.round(self.bar, 4)})"
+
+    @property
+    def _given_low(self) -> float | None:
+        """Log odds of ``give_up``."""
+        return None if self.give_up is None else logit(self.give_up[1])
 
     # ------------------------------------------------------------------------------------------------ the rule
 
@@ -201,10 +207,13 @@ class EarlyExit:
             self._ready()
             if self.bar is None:
                 raise ModelError("EarlyExit.bar: is not set. Call certify or for_budget, or give a bar.")
-            self._made = size, made_of, self._rule(t_max, n_classes, first_step, self.bar)
+            self._made = size, made_of, self._rule(t_max, n_classes, first_step, self.bar, self.low)
         return self._made[2]
 
-    def _rule(self, t_max: int, n_classes: int, first_step: int, bar: float | NDArray[np.float64]) -> Rule:
+    def _rule(
+        self, t_max: int, n_classes: int, first_step: int, bar: float | NDArray[np.float64], least: float | None
+    ) -> Rule:
+        """``least``: the log odds below which to give up, None: never."""
         self._ready()
         if self.fingerprint is not None and self.fingerprint["t_max"] != t_max:
             raise ModelError(
@@ -221,8 +230,8 @@ class EarlyExit:
         t = np.arange(1, t_max + 1)
         asked = (t >= max(self.t_min, first_step)) & (t % self.check_every == 0)
         low = np.full(t_max, -np.inf)
-        if self.give_up is not None and self.low is not None:
-            low[t >= max(self.give_up[0], first_step)] = self.low
+        if self.give_up is not None and least is not None:
+            low[t >= max(self.give_up[0], first_step)] = least
         none = np.zeros(online.N_FEATURES + 1)
         weights = self.floor if self.floor is not None else np.atleast_2d(none if self.gate is None else self.gate)
         kind = SCORES[self.score]
@@ -268,7 +277,7 @@ class EarlyExit:
         Scores are -infinite and log odds infinite where the agent is not asked.
         """
         self._known(trace)
-        rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf)
+        rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf, self._given_low)
         shape = trace.outputs.shape[:2]
         scores, labels, hopes = np.empty(shape), np.empty(shape, np.int64), np.empty(shape)
         online.look_all(rule, memory(rule, trace), trace.outputs, scores, labels, hopes)
@@ -304,7 +313,7 @@ class EarlyExit:
         """Largest softmax of readout / scale at every step, (T, N); None where the agent has no scale."""
         if self.scales is None and self.scale is None:
             return None
-        rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf)
+        rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf, None)
         z = readouts(rule, trace)[0] / rule.scales[:, None, None]
         return np.asarray(np.exp(-surprise(z).min(axis=2)))
 
@@ -422,12 +431,12 @@ class EarlyExit:
     def _labels(self, trace: Trace) -> NDArray[np.int64]:
         return labels_of(trace, f"EarlyExit.fit of {self.name!r}")
 
-    def _quantiles(self, scores: NDArray[np.float64], n: int = N_BARS) -> NDArray[np.float64]:
+    def _quantiles(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         values = scores[np.isfinite(scores)]
         if not values.size:
             return np.array([np.inf])
         return np.concatenate(
-            [[np.inf], np.unique(np.quantile(values, np.linspace(0.0, 1.0, n), method="lower"))[::-1]]
+            [[np.inf], np.unique(np.quantile(values, np.linspace(0.0, 1.0, N_BARS), method="lower"))[::-1]]
         )
 
     # ---------------------------------------------------------------------------------------------- certifying
@@ -497,6 +506,7 @@ class EarlyExit:
             )
         scores, labels, hopes = self.follow(trace)
         lost, hopeless_lost = losses_of(trace, labels, risk)
+        capped, tested = self.max_steps is not None and self.max_steps < trace.t_max, False
         if method == "conditional-ltt":
             if self.give_up is not None or self.max_steps is not None or self._grid is None or callable(risk):
                 raise ModelError(
@@ -518,29 +528,30 @@ class EarlyExit:
             else:
                 g = tests.crc(losses, eps) if method == "crc" else tests.ucb(losses, eps, delta)
             threshold, low = (math.inf, None) if g < 0 else (path[g], lows[g])
+            tested = capped and g >= 0  # with an infinite bar max_steps stops early all the same
         self.bar, self.low = threshold, low
         done = self.decide(trace)
         here = np.where(done.reasons == online.HOPELESS, hopeless_lost, lost[done.steps - 1, np.arange(trace.n)])
-        never = not np.isfinite(threshold).any() and (low is None or low == -math.inf)
+        ok = bool(np.isfinite(threshold).any()) or (low is not None and low > -math.inf) or tested
         note = ""
-        if never:
+        if not ok:
             needed = tests.samples_needed(method, eps, delta)
-            note = f"no bar could be shown to keep the risk below {eps:g} with {trace.n} samples."
+            what = f"max_steps {self.max_steps}" if capped else "no bar"
+            note = f"{what} could not be shown to keep the risk below {eps:g} with {trace.n} samples."
             if trace.n < needed:
                 few = f"{trace.n} samples are too few for eps {eps:g}"
                 note = f"{few}: at least {needed} are needed, with no loss among them."
         return Certificate(
-            not never, self.name, "custom" if callable(risk) else risk, method, eps, None if method == "crc" else delta,
+            ok, self.name, "custom" if callable(risk) else risk, method, eps, None if method == "crc" else delta,
             trace.n, threshold.tolist() if isinstance(threshold, np.ndarray) else float(threshold),
             None if low is None or low == -math.inf else 1.0 / (1.0 + math.exp(-low)), float(here.sum()),
-            float(done.steps.mean()), trace.t_max, note, trace.fingerprint,
+            float(done.steps.mean()), trace.t_max, note, trace.fingerprint, self.max_steps if capped else None,
         )  # fmt: skip
 
     def _walk(self, risk: str | Loss) -> tuple[list[Any], list[float | None]]:
         """Bars, and log odds below which to give up, from never stopping early on; calibration data have no part."""
         if self.given_bar is not None:
-            low = None if self.give_up is None else logit(self.give_up[1])
-            return [math.inf, self.given_bar], [None, low]
+            return [math.inf, self.given_bar], [None, self._given_low]
         grid = np.array([math.inf]) if self._grid is None else self._grid
         if self.give_up is None or self._fit is None:
             return grid.tolist(), [None] * grid.size
@@ -623,12 +634,18 @@ class EarlyExit:
                 )
             counts = known.astype(np.float64)
         scores, _, hopes = self.follow(trace)
-        path = self._quantiles(scores, 1000)
-        low = None if self.give_up is None else logit(self.give_up[1])
-        steps, _ = exits(scores, hopes, path.tolist(), [low] * path.size, self.max_steps)
-        cost = counts[steps - 1, np.arange(trace.n)].mean(axis=1)
-        if cost.min() > budget:
-            raise ModelError(f"EarlyExit.for_budget.{unit}: no bar gets below {cost.min():g}; got {budget:g}.")
-        self.bar, self.low = float(path[int(np.argmax(cost <= budget))]), low
-        self.certificate = None
+        low = self._given_low
+
+        def cost(bar: np.float64) -> float:
+            steps, _ = exits(scores, hopes, [bar], [low], self.max_steps)
+            return float(counts[steps[0] - 1, np.arange(trace.n)].mean())
+
+        # all bars that differ in what they stop: the scores, infinity, and one that stops at the first step asked
+        bars = np.append(np.unique(scores[scores > -np.inf]), np.inf)
+        bars = np.append(np.nextafter(bars[0], -np.inf), bars)
+        if (least := cost(bars[0])) > budget:
+            raise ModelError(f"EarlyExit.for_budget.{unit}: no bar gets below {least:g}; got {budget:g}.")
+        # a higher bar never costs less
+        self.bar = float(bars[bisect_right(bars, budget, key=cost) - 1])
+        self.low, self.certificate = low, None
         return self

@@ -218,10 +218,10 @@ RISKS = {
 class Certificate:
     """What `EarlyExit.certify` found; `statement` says it.
 
-    ``ok`` False: the data do not allow the promise and the agent never stops early (``note`` says why). ``threshold``:
+    ``ok`` False: the data do not allow the promise and the bar never stops a sample (``note`` says why). ``threshold``:
     the bar, or one a step; ``losses`` of ``n`` calibration samples (a mean loss times n, where losses are no 0 and 1),
     ``expected_steps`` their mean step of stopping; ``bound``: what is promised of the risk (eps, or 1 where nothing
-    is); ``fingerprint``: what the promise holds for.
+    is); ``fingerprint``: what the promise holds for; ``max_steps`` of the agent, None where it stops nothing before T.
     """
 
     ok: bool
@@ -238,6 +238,7 @@ class Certificate:
     t_max: int
     note: str = ""
     fingerprint: dict[str, Any] = field(default_factory=dict)
+    max_steps: int | None = None
 
     @property
     def bound(self) -> float:
@@ -247,7 +248,11 @@ class Certificate:
     def statement(self) -> str:
         """The promise in one or two sentences, to be quoted."""
         if not self.ok:
-            return f"Not certified: {self.note} The agent never stops early: it runs all {self.t_max} steps."
+            if self.max_steps is None:
+                does = f"never stops early: it runs all {self.t_max} steps"
+            else:
+                does = f"runs to step {self.max_steps} of {self.t_max}, its max_steps, of which nothing is promised"
+            return f"Not certified: {self.note} The agent {does}."
         what = RISKS[self.risk].format(eps=self.eps)
         if self.method == "conditional-ltt":
             what = f"at every step t, among the samples stopped at or before t, {what}"
@@ -257,8 +262,8 @@ class Certificate:
             sure = 1.0 - (self.delta or 0.0)
             text = f"With probability >= {sure:.4g} over the draw of {self.n} calibration samples, {what}"
         text += (
-            f" (runs of {self.t_max} steps at most; {self.losses:g} of {self.n} lost in calibration, mean stop at step "
-            f"{self.expected_steps:.2f})."
+            f" (runs of {self.max_steps or self.t_max} steps at most; {self.losses:g} of {self.n} lost in calibration, "
+            f"mean stop at step {self.expected_steps:.2f})."
         )
         return f"{text} It holds for samples drawn as those were and for this network, encoder and t_max alone."
 

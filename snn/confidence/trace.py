@@ -22,10 +22,18 @@ LATENCIES = ("synchronous", "pipelined")
 def sample_ids(x: Iterable[ArrayLike]) -> NDArray[np.int64]:
     """Ids of samples, shape (N,), from their content, ``x`` of shape (N, ...), or N arrays: equal ones have equal ids.
 
-    So that a sample is known again wherever it stands, and calibration data cannot be used twice by mistake.
+    So that a sample is known again wherever it stands, and calibration data cannot be used twice by mistake. Numbers
+    count as float64, as encoders take them: another type makes no other sample.
     """
-    digests = (hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=8).digest() for row in x)
+    digests = (hashlib.blake2b(_as_float(row).tobytes(), digest_size=8).digest() for row in x)
     return np.array([int.from_bytes(d, "little", signed=True) for d in digests], np.int64)
+
+
+def _as_float(row: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(row)
+    if array.dtype.kind not in "biuf":
+        raise ModelError(f"sample_ids.x: must be numbers; got {array.dtype}.")
+    return array.astype(np.float64) + 0.0  # -0.0 is 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +152,8 @@ class Trace:
         shares = [float(x) for x in shares]
         if not shares or not all(x > 0 for x in shares) or sum(shares) > 1.0 + 1e-9:
             raise ModelError(f"Trace.split.shares: must be > 0 and of sum <= 1; got {shares}.")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ModelError(f"Trace.split.seed: must be an integer >= 0; got {seed!r}.")
         names, which = np.unique(self.ids, return_inverse=True)
         place = np.random.default_rng(seed).permutation(names.size)[which]  # of each sample's id in the draw
         ends = np.rint(np.cumsum([0.0, *shares]) * names.size).astype(int)

@@ -7,6 +7,7 @@ when all have written theirs (as ``.next``), so that a state is whole on the dis
 import math
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from kernels.errors import FormatError
 from snn.fingerprint import differences
 from snn.io import own
-from snn.io.sonata_file import PathLike
+from snn.io.sonata_file import OutputError, PathLike, check_destination, part_path, reading, text_of
 from snn.ranks import Ranks, rank_file
 
 FORMAT, VERSION = "volley checkpoint", 2
@@ -32,6 +33,24 @@ def write(path: PathLike, about: dict[str, Any], arrays: dict[str, np.ndarray], 
     ranks.gather(None)
     os.replace(_following(file), file)
     ranks.gather(None)
+
+
+def check_target(path: Path, record: Path | None = None) -> None:
+    """OutputError where a run that writes ``record`` may not keep its state: only a checkpoint is ever replaced.
+
+    Called before a run, as ``check_destination``.
+    """
+    taken = set() if record is None else {os.path.realpath(file) for file in (record, part_path(record))}
+    if taken & {os.path.realpath(file) for file in (path, part_path(path))}:
+        raise OutputError(f"{path}: the record {record} is written there. Choose another name for the checkpoint.")
+    check_destination(path, overwrite=True)
+    if not path.exists():
+        return
+    kind: Any = ""
+    with suppress(FormatError), reading(path) as file:
+        kind = text_of(file.attrs.get("format", ""))
+    if kind != FORMAT:
+        raise OutputError(f"{path}: exists and is no checkpoint, which alone one replaces. Choose another name.")
 
 
 def read(path: PathLike) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -35,7 +36,7 @@ def sweep(
     n: int | None = None,
     repetitions: int = 1,
     seed: int | None = None,
-    measures: Sequence[Measure] = ("rate", "cv"),
+    measures: Sequence[Measure] | None = None,
     on: str = "processes",
     workers: int | None = None,
     address: str | None = None,
@@ -60,7 +61,7 @@ def sweep(
     repetitions : runs of each combination, each with a seed of its own
     seed : of the sweep; default that of the file, or 0. A point's seed depends on it, the values and the repetition
     measures : for files: names in ``snn.sweeps.MEASURES``, or functions (defined in a module) of a :class:`snn.Result`
-        that give a number or a dict of numbers
+        that give a number or a dict of numbers; default "rate" and "cv"
     on : "processes"; "dask": a LocalCluster, or the scheduler at ``address``; "mpi": mpi4py.futures, started as
         ``mpiexec -n N python -m mpi4py.futures script.py``
     workers : processes; default as many as there are cores
@@ -100,20 +101,26 @@ class Plan:
     @classmethod
     def make(
         cls, what: Any, parameters: Mapping[Any, Any], out: str | os.PathLike[str], method: str, n: int | None,
-        repetitions: int, seed: int | None, measures: Sequence[Measure], allow_code: bool,
+        repetitions: int, seed: int | None, measures: Sequence[Measure] | None, allow_code: bool,
     ) -> Plan:  # fmt: skip
         """As for :func:`sweep`."""
         on = axes(parameters)
         runner: Configured | Called
         if callable(what):
+            if measures is not None:
+                raise ConfigError("sweep.measures: are of records; what a function measures is what it gives.")
             runner, name = Called(what, tuple(on)), f"{what.__module__}.{getattr(what, '__qualname__', what)}"
         else:
             path = Path(what)
+            measures = ("rate", "cv") if measures is None else measures
             runner, name = Configured.read(path, on, measures, allow_code), str(path.absolute())
             if seed is None:
                 seed = read_toml(path).get("seed", 0)
         seed = 0 if seed is None else seed
         found = points(combinations(on, method, n, seed), repetitions, seed, runner.identity)
+        if n is not None and len(found) < n * repetitions:
+            alike = f"{n * repetitions - len(found)} of {n * repetitions} points are equal to others, and left out"
+            warnings.warn(f"sweep.n: {alike}. Give fewer, or repetitions.", stacklevel=3)
         if isinstance(runner, Configured):
             runner.experiment(found[0])  # what is wrong with the file is said before anything runs
         root = Path(out)

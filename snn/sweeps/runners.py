@@ -41,19 +41,43 @@ def _active(result: Result) -> dict[str, float]:
     return {name: float(np.mean(record.rates() > 0)) for name, record in result.spikes.items()}
 
 
+def _average(values: Any) -> float:
+    return float(np.mean(values)) if np.size(values) else float("nan")
+
+
 def _mean(result: Result) -> dict[str, float]:
     states = result.states
-    return {f"{p}.{v}": float(np.mean(states[p][v])) for p in states for v in states[p]}
+    return {f"{p}.{v}": _average(states[p][v]) for p in states for v in states[p]}
 
 
 def _weight(result: Result) -> dict[str, float]:
-    return {name: float(np.mean(values[-1])) for name, (_, values) in result.weights.items()}
+    return {name: _average(values[-1:]) for name, (_, values) in result.weights.items()}
 
 
 # by name, for each population (rate [Hz]; CV of intervals; fraction that fired), sampled variable or projection
 MEASURES: dict[str, Callable[[Result], dict[str, float]]] = {
     "spikes": _spikes, "rate": _rate, "cv": _cv, "active": _active, "mean": _mean, "weight": _weight,
 }  # fmt: skip
+
+
+def full_name(what: str, function: Callable[..., Any]) -> str:
+    """Module and name of a function that other processes can import.
+
+    Raises
+    ------
+    ConfigError
+        Of a lambda, a partial, one that is defined in another; ``what`` it is for.
+    """
+    name, module = (getattr(function, key, None) for key in ("__qualname__", "__module__"))
+    if not name or "<" in name:
+        raise ConfigError(f"{what} must be defined in a module by name; got {function!r}.")
+    if module == "__main__":  # the same function when it is imported, and another in another script
+        module = inspect.getmodulename(inspect.getfile(function))
+    return f"{module}.{name}"
+
+
+def _name(measure: Measure) -> str:
+    return measure if isinstance(measure, str) else measure.__name__
 
 
 def numbers(name: str, found: Any) -> dict[str, float]:
@@ -85,6 +109,13 @@ class Configured:
         for measure in measures:
             if not callable(measure) and measure not in MEASURES:
                 raise ConfigError(f"sweep.measures: no measure {measure!r}.{nearest(str(measure), MEASURES)}")
+            if callable(measure):
+                full_name("sweep.measures: a measure", measure)
+        names = [_name(measure) for measure in measures]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ConfigError(f"sweep.measures: names must differ; got {', '.join(sorted(twice))} twice. Rename one.")
+        if unused := [key for axis in axes for key in axis.keys if key.partition(".")[0] == "output"]:
+            raise ConfigError(f"parameter {unused[0]}: [output] is not used in a sweep: points have their own files.")
         raw = read_toml(path)
         try:
             every = check(OutputTable, raw.pop("output", {})).every
@@ -97,8 +128,8 @@ class Configured:
 
     @property
     def kinds(self) -> list[str]:
-        """Names of the measures."""
-        return [measure if isinstance(measure, str) else measure.__name__ for measure in self.measures]
+        """Names of the measures, by which they are known again."""
+        return [m if isinstance(m, str) else full_name("sweep.measures: a measure", m) for m in self.measures]
 
     def experiment(self, point: Point) -> Experiment:
         """The experiment of a point, checked."""
@@ -123,14 +154,15 @@ class Configured:
                     Simulation.resume(state, net, most, quiet=True).proceed()
                     went_on = True
             if not went_on:
+                state.unlink(missing_ok=True)  # one that is damaged is no checkpoint, and would be spared
                 simulation = Simulation(net, s.dt, s.engine, s.backend, most, s.precision, quiet=True)
                 kept = state if self.every is not None else None
                 simulation.run(s.duration, to=record, overwrite=True, checkpoint=kept, every=self.every)  # also a .part
             state.unlink(missing_ok=True)
         result = read_result(record)
         out: dict[str, float] = {}
-        for measure, kind in zip(self.measures, self.kinds, strict=True):
-            out |= numbers(kind, MEASURES[measure](result) if isinstance(measure, str) else measure(result))
+        for measure in self.measures:
+            out |= numbers(_name(measure), MEASURES[measure](result) if isinstance(measure, str) else measure(result))
         return out
 
 
@@ -142,9 +174,7 @@ class Called:
     axes: tuple[Axis, ...]
 
     def __post_init__(self) -> None:
-        name = getattr(self.function, "__qualname__", None)
-        if name is None or "<" in name:
-            raise ConfigError(f"sweep: the function must be defined in a module by name; got {self.function!r}.")
+        name = full_name("sweep: the function", self.function)
         if any(len(axis.keys) > 1 for axis in self.axes):
             raise ConfigError("sweep.parameters: several keys moved as one are for TOML files; pass one parameter.")
         try:
@@ -156,7 +186,7 @@ class Called:
     @property
     def identity(self) -> str:
         """Its name; what it does may change without another name."""
-        return f"function {self.function.__qualname__}"
+        return f"function {full_name('sweep: the function', self.function)}"
 
     @property
     def kinds(self) -> None:

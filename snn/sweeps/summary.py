@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = "volley-sweep 1"
 SUMMARY = "summary.h5"
-FIRST = ("point", "status", "repetition", "seed")
+FIRST, LAST = ("point", "status", "repetition", "seed"), "error"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +35,7 @@ class Summary:
     path : file of the table; the sweep's folder is its parent
     columns : column to array of shape (n_points,): ``point`` (its folder is points/<point>), ``status`` ("done",
         "failed" or "waiting"), ``repetition``, ``seed``, the parameters, the measures (float64, nan where there is
-        none), ``error``
+        none), ``error``. Where a name is taken, that of a parameter is "parameter NAME", of a measure "measure NAME"
     """
 
     path: Path
@@ -81,12 +82,13 @@ def summarise(root: Path, points: Sequence[Point], kinds: list[str] | None) -> S
         rows.append({"point": point.name, "status": status, "repetition": point.repetition, "seed": point.seed,
                      "values": point.values, "measures": measured, "error": str(error)})  # fmt: skip
     columns: dict[str, Any] = {name: _column([row[name] for row in rows]) for name in FIRST}
+    taken = {*FIRST, LAST}
     for name in points[0].values if points else ():
-        columns[name if name not in FIRST else f"parameter {name}"] = _column([row["values"][name] for row in rows])
+        columns[_free("parameter", name, taken)] = _column([row["values"][name] for row in rows])
     for name in measures:
-        key = f"measure {name}" if name in columns else name
-        columns[key] = np.array([row["measures"].get(name, np.nan) for row in rows], float)
-    columns["error"] = _column([row["error"] for row in rows])
+        column = np.array([row["measures"].get(name, np.nan) for row in rows], float)
+        columns[_free("measure", name, taken)] = column
+    columns[LAST] = _column([row["error"] for row in rows])
     path = root / SUMMARY
     part = path.with_name(f"{path.name}.{platform.node()}.{os.getpid()}.part")  # another sweep may write it as well
     with writing(path):
@@ -97,7 +99,7 @@ def summarise(root: Path, points: Sequence[Point], kinds: list[str] | None) -> S
                 group = file.create_group("columns", track_order=True)
                 for name, values in columns.items():
                     kind = h5py.string_dtype() if values.dtype == object else values.dtype
-                    group.create_dataset(name.replace("/", ":"), data=values, dtype=kind).attrs["name"] = name
+                    group.create_dataset(_in_file(name), data=values, dtype=kind).attrs["name"] = name
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -122,7 +124,7 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
             text = data.dtype.kind == "O"
             name = text_of(data.attrs["name"])
             columns[name] = np.array([text_of(x) for x in data[:]], object) if text else data[:]
-        missing = [name for name in (*FIRST, "error") if name not in columns]
+        missing = [name for name in (*FIRST, LAST) if name not in columns]
         if missing:
             raise FormatError(f"{path}: is no table of a sweep: lacks {', '.join(missing)}. Run the sweep again.")
         for name, values in columns.items():
@@ -134,12 +136,25 @@ def read_summary(path: str | os.PathLike[str]) -> Summary:
     return Summary(path, columns)
 
 
+def _in_file(column: str) -> str:
+    """Name of its dataset, where "/" would make a group."""
+    return column.replace("/", ":")
+
+
+def _free(kind: str, name: str, taken: set[str]) -> str:
+    """A column for a parameter or measure ``name`` whose name in the file is not yet ``taken``; it is then."""
+    while _in_file(name) in taken:
+        name = f"{kind} {name}"
+    taken.add(_in_file(name))
+    return name
+
+
 def _column(values: Sequence[Any]) -> Any:
     """Numbers as integers or floats, all else as text that HDF5 can hold (an error may say anything)."""
     kinds = {type(v) for v in values}
-    if kinds and kinds <= {int}:
-        return np.array(values, np.int64)
     if kinds and kinds <= {int, float}:
-        return np.array(values, float)
+        for number in (np.int64, float) if kinds == {int} else (float,):
+            with suppress(OverflowError):
+                return np.array(values, number)
     texts = [v if isinstance(v, str) else canonical(v) for v in values]
     return np.array([t.encode("utf-8", "replace").decode().replace("\0", "?") for t in texts], object)

@@ -202,6 +202,10 @@ def test_existing_output(net):
 @pytest.mark.parametrize(
     ("args", "text"),
     [
+        (["--out", "net.toml", "--overwrite"], "net.toml: is the file that is read, and would be lost."),
+        (["--checkpoint", "net.toml"], "net.toml: exists and is no checkpoint, which alone one replaces."),
+        (["--out", "a.h5", "--checkpoint", "./a.h5"], "a.h5: the record a.h5 is written there."),
+        (["--out", "a.h5", "--checkpoint", "a.h5.part"], "a.h5.part: the record a.h5 is written there."),
         (["--out", "none/a.h5"], "none"),
         (["--out", "."], "is a folder"),
         (["--plot", "a.txt"], "a.txt: the name must end in one of"),
@@ -338,6 +342,18 @@ def test_bad_files(net, name):
         assert done.exit_code == 2 and done.stderr.startswith(f"snn: error: {file}: "), (file, done.output)
         assert done.stdout == "" and "Traceback" not in done.output
     assert {p.name for p in Path().rglob("*")} | {"results"} == before
+
+
+def test_export_spares_its_input(net):
+    before = net.read_bytes()
+    done = command("export", "nir", net, "--out", "net.toml", "--overwrite")
+    assert done.exit_code == 2 and "net.toml: is the file that is read" in done.stderr and net.read_bytes() == before
+
+
+def test_plot_of_no_record(net):
+    done = command("plot", net)
+    assert done.exit_code == 2 and "net.toml: is no HDF5 file. Give a record" in done.stderr
+    assert "net.tom: no such file" in command("plot", "net.tom").stderr
 
 
 def test_plot(net):

@@ -74,12 +74,30 @@ def test_too_few_samples_are_said(trace):
         (["--score", "sure"], "EarlyExit.score: must be one of"),
         (["--method", "tune"], "must be one of ltt"),
         (["--plot", "a.xyz"], "the name must end in"),
+        (["--certificate", "none/c.json"], "none/c.json: its folder does not exist. Create it first."),
+        (["--seed", "-1"], "Trace.split.seed: must be an integer >= 0; got -1."),
         (["--eps", "2"], "certify.eps: must be > 0 and < 1"),
     ],
 )
 def test_refused(trace, args, text):
     done = command(trace[0], *args)
-    assert done.exit_code == 2 and text in done.output
+    assert done.exit_code == 2 and text in done.output and not done.stdout
+
+
+def test_a_certificate_never_replaces_the_trace(trace):
+    done = command(trace[0], "--certificate", trace[0])
+    assert done.exit_code == 2 and "is the file that is read, and would be lost" in done.output
+    assert Trace.load(trace[0]).n == N
+
+
+def test_labels_of_a_single_class(trace, tmp_path):
+    """Disagreement needs no labels; rules that do are left out of the table."""
+    path, made = trace
+    of_one = np.zeros(N, np.int64)
+    Trace(made.outputs, made.ids, made.fingerprint, of_one, made.spikes).save(tmp_path / "one.h5")
+    done = command(tmp_path / "one.h5", "--eps", "0.03")
+    assert done.exit_code == 0 and "With probability >= 0.9" in done.stdout, done.output
+    assert "patience" in done.stdout and "entropy" not in done.stdout
 
 
 def test_no_trace(tmp_path):

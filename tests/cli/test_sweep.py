@@ -3,6 +3,7 @@
 The networks run on the reference backend, which compiles nothing.
 """
 
+import functools
 import os
 import re
 import shutil
@@ -10,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import h5py
@@ -19,7 +21,7 @@ from typer.testing import CliRunner
 
 import snn
 from snn.cli import app
-from snn.io.sonata import read_spikes
+from snn.io.sonata import read_result, read_spikes
 from snn.sweeps import Range, read_summary
 from snn.sweeps.points import claim
 
@@ -214,6 +216,97 @@ def test_functions_fail_and_die(folder, monkeypatch):
     assert sum(len(x) for x in logged("out").values()) == sum(map(len, before.values())) + 3 * 2
 
 
+MINE = """
+def two(result):
+    return 2.0
+def error(result):
+    return {"a/b": 3.0}
+def clash(x, error):
+    return {"error": x, "parameter error": 2.0 * x, "a/b": 3.0 * x, "a:b": 4.0 * x}
+def here(x):
+    return __name__
+"""
+
+
+def test_no_column_hides_another(folder, monkeypatch):
+    """Names that are taken, also in the file, where "/" is ":"; numbers that no integer of the table holds."""
+    monkeypatch.syspath_prepend(folder)
+    (folder / "mine_to_clash.py").write_text(MINE)
+    import mine_to_clash
+
+    found = snn.sweep(mine_to_clash.clash, {"x": [1, 2], "error": [5, 2**70]}, "out", workers=1)
+    assert list(found.columns)[4:] == [
+        "x", "parameter error", "measure error", "measure parameter error", "a/b", "measure a:b", "error",
+    ]  # fmt: skip
+    assert found["measure error"].tolist() == [1.0, 1.0, 2.0, 2.0] and found["measure a:b"].tolist() == [4, 4, 8, 8]
+    assert found["parameter error"].tolist() == [5.0, 2.0**70] * 2 and set(found["error"]) == {""}
+    assert same(read_summary("out"), found)
+    info = CliRunner().invoke(app, ["info", "out/summary.h5"]).stdout.splitlines()
+    assert info[0] == "4 points: 4 done, 0 failed" and len(info) == 7 and "measure a:b" in info[2]
+    assert CliRunner().invoke(app, ["validate", "out/summary.h5"]).stdout == "ok\n"
+
+
+def test_functions_are_told_apart_by_their_modules(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    for k, name in enumerate(("mine_of_one", "mine_of_two")):
+        (folder / f"{name}.py").write_text(MINE.replace("2.0", f"{k}.0").replace("return __name__", f"return {k}"))
+    import mine_of_one
+    import mine_of_two
+
+    for k, module in enumerate((mine_of_one, mine_of_two)):
+        assert snn.sweep(module.here, {"x": [1]}, "out", workers=1)["value"].tolist() == [k]
+        found = snn.sweep("net.toml", {"seed": [3]}, "net", measures=[module.two, module.error], workers=1)
+        assert found["two"].tolist() == [k] and found["error.a/b"].tolist() == [3.0]
+    assert len(logged("net")) == 1
+    with pytest.raises(snn.ConfigError, match=r"sweep.measures: names must differ; got two twice"):
+        snn.sweep("net.toml", {"seed": [3]}, "net", measures=[mine_of_one.two, mine_of_two.two])
+
+
+def test_a_sweep_of_no_time(folder):
+    Path("net.toml").write_text(
+        NET + '[[record]]\npopulation = "exc"\nvariable = "v"\n[[record]]\npopulation = "exc"\n'
+    )
+    found = snn.sweep("net.toml", {"simulation.duration": [0.0]}, "out", measures=list(snn.sweeps.MEASURES), workers=1)
+    assert found["status"].tolist() == ["done"], found.failures()
+    again = snn.sweep("net.toml", {"simulation.duration": [0.0]}, "out", measures=["mean", "rate", "active"], workers=1)
+    assert np.isnan(again["mean.exc.v"]).all()
+    point = read_result("out/points/" + found["point"][0] + "/record.h5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for measure in snn.sweeps.MEASURES.values():
+            measure(point)
+
+
+def test_equal_draws_are_said(folder, monkeypatch):
+    monkeypatch.syspath_prepend(folder)
+    (folder / "mine_to_draw.py").write_text(MINE.replace("__name__", "x"))
+    import mine_to_draw
+
+    with pytest.warns(UserWarning, match=r"sweep.n: \d of 6 points are equal to others, and left out"):
+        found = snn.sweep(mine_to_draw.here, {"x": Range(1, 3, integer=True)}, "out", method="random", n=6, workers=1)
+    assert len(found) <= 3
+
+
+def test_validate_and_info_know_a_sweep(folder):
+    def snn_(*args):
+        return CliRunner().invoke(app, list(args))
+
+    assert snn_("validate", "sweep.toml").stdout == "ok\n"
+    assert "sweep.toml: sweep of net.toml at 12 points, into" in snn_("info", "sweep.toml").stdout
+    assert "--set is for TOML files of experiments" in snn_("validate", "sweep.toml", "--set", "n=1").stderr
+    Path("sweep.toml").write_text(SWEEP.replace('rate"\nlow', 'rat"\nlow'))
+    done = snn_("validate", "sweep.toml")
+    assert done.exit_code == 2 and "inputs.noise.rat: no such key" in done.stderr
+    assert not Path("sweep").exists() and not Path("results").exists()
+
+
+@pytest.mark.parametrize("option", ["--workers", "--threads"])
+def test_none_is_no_number_of_workers(folder, option):
+    done = command("sweep.toml", option, "0")
+    assert done.exit_code == 2 and f"sweep.{option[2:]}: must be an integer >= 1; got 0" in done.stderr
+    assert not Path("sweep").exists()
+
+
 def test_a_claimed_point_is_left_alone(folder):
     Path("sweep.toml").write_text(SWEEP.replace("num = 3", "num = 2").replace("repetitions = 2", ""))
     from snn.sweeps.file import read_sweep
@@ -297,6 +390,10 @@ def test_bad_calls(folder):
 
     for what, more, message in (
         (inner, {}, "must be defined in a module by name"),
+        (shutil.copy, {"parameters": {"src": [1], "dst": [2]}, "measures": ["nonsense"]}, "measures: are of records"),
+        ("net.toml", {"parameters": {"output.file": ["a.h5", "b.h5"]}}, "parameter output.file: [output] is not used"),
+        ("net.toml", {"measures": [functools.partial(len)]}, "sweep.measures: a measure must be defined in a module"),
+        ("net.toml", {"measures": [lambda r: 1.0]}, "sweep.measures: a measure must be defined in a module"),
         (np.sin, {}, "sin cannot be called with these parameters"),
         (shutil.copy, {"parameters": {"source": [1]}}, "copy cannot be called with these parameters"),
         ("net.toml", {"on": "threads"}, "sweep.on: must be one of processes, dask, mpi; got 'threads'"),

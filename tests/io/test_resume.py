@@ -256,7 +256,18 @@ def test_what_cannot_be_kept_is_refused_before_the_run(file, tmp_path):
         sim.run(1.0, checkpoint=tmp_path / "no" / "s.h5")
     with pytest.raises(BackendUnavailable, match="reference"):
         snn.Simulation(sim.net, backend="reference").run(1.0, checkpoint=tmp_path / "s.h5")
+    record = tmp_path / "r.h5"
+    for taken in ("r.h5", "r.h5.part"):
+        with pytest.raises(OutputError, match=r"the record .*r\.h5 is written there"):
+            sim.run(1.0, to=record, checkpoint=tmp_path / taken)
     assert sim.t == 0.0 and not list(tmp_path.iterdir())
+    simulate(file).run(1.0, to=record)
+    (tmp_path / "text").write_text("mine")
+    for other in (record, tmp_path / "text"):
+        before = other.read_bytes()
+        with pytest.raises(OutputError, match="exists and is no checkpoint"):
+            sim.run(1.0, checkpoint=other)
+        assert other.read_bytes() == before and sim.t == 0.0
 
 
 FULL = """

@@ -54,6 +54,8 @@ def output_spikes(x):
 
 def test_stops_where_the_full_record_says(recorded):
     classifier, x, _, trace = recorded
+    numpys = snn.EventClassifier(network(), "out", np.float32(DURATION), np.int64(T), backend="reference")
+    assert numpys.fingerprint() == classifier.fingerprint()
     done = classifier.run(x, EarlyExit("margin", bar=2.0))
     for n, sample in enumerate(x):
         times, ids = output_spikes(sample)

@@ -248,6 +248,9 @@ def test_ids_follow_content():
     ids = confidence.sample_ids(x)
     assert np.array_equal(confidence.sample_ids(x[::-1])[::-1], ids) and len(set(ids)) == 5
     assert confidence.sample_ids(np.vstack([x, x[:1]]))[5] == ids[0]
+    whole = np.array([[0, 3, 255], [7, 0, 1]], np.uint8)
+    for same in (whole.astype(float), whole.astype(np.float32), np.where(whole, whole, -0.0), whole.tolist()):
+        assert np.array_equal(confidence.sample_ids(same), confidence.sample_ids(whole))
 
 
 # -------------------------------------------------------------------------------------------- certificates, reports
@@ -276,6 +279,65 @@ def test_a_certificate_says_what_it_found():
     for part in ("probability >= 0.9", "90 calibration samples", "at most 0.1"):
         assert part in certificate.statement()
     assert certificate.fingerprint == FINGERPRINT
+
+
+def test_a_certificate_knows_max_steps():
+    """What stops early by max_steps alone is certified where the data allow it, and never said to run to the end."""
+    agent = EarlyExit(max_steps=2).fit(made(1))
+    with pytest.warns(UserWarning, match="max_steps 2 could not be shown to keep the risk below 0.03"):
+        certificate = agent.certify(made(2), eps=0.03)
+    assert not certificate.ok and set(agent.decide(made(3)).steps) == {2}
+    assert "The agent runs to step 2 of 12, its max_steps, of which nothing is promised." in certificate.statement()
+    calibration = made(2)
+    late = FixedT(T - 1).fit(made(1))
+    certificate = late.certify(calibration, eps=0.4)
+    changed = calibration.outputs[T - 2].argmax(axis=1) != calibration.outputs[-1].argmax(axis=1)
+    assert certificate.ok and certificate.losses == changed.sum() and certificate.expected_steps == T - 1
+    assert f"(runs of {T - 1} steps at most;" in certificate.statement() and json.dumps(certificate.to_dict())
+    with pytest.warns(UserWarning, match=f"it runs all {T} steps"):
+        assert not FixedT(T).fit(made(1)).certify(made(2), eps=0.4).ok
+
+
+def test_giving_up_survives_a_certificate_without_it():
+
+    def doubtful(seed):
+        """Every other sample is noise."""
+        o = np.diff(made(seed).outputs, axis=0, prepend=0.0)
+        o[:, ::2] = np.random.default_rng(seed).normal(0.0, 0.3, o[:, ::2].shape)
+        return made(seed, outputs=np.cumsum(o, axis=0))
+
+    few, rest = doubtful(2).split([0.1, 0.9])
+
+    def fresh():
+        return EarlyExit(give_up=(2, 0.6)).fit(doubtful(1))
+
+    again = fresh()
+    with pytest.warns(UserWarning, match="too few"):
+        again.certify(few, eps=0.02)
+    assert again.decide(rest).count("hopeless") == 0
+    once, twice = fresh(), again
+    certificates = [a.certify(rest, risk="accuracy_gap", eps=0.3) for a in (once, twice)]
+    assert certificates[0].to_dict() == certificates[1].to_dict() and certificates[0].give_up is not None
+    for a in (once, twice):
+        a.low = None  # as a certificate leaves it that needs no giving up
+    budgets = [a.for_budget(rest, mean_steps=4.0) for a in (fresh(), once, twice)]
+    assert len({a.bar for a in budgets}) == 1 and 3.5 < budgets[1].decide(rest).steps.mean() <= 4.0
+
+
+def test_budgets_take_the_highest_bar():
+    """Against all bars that differ in what they stop; the least stops every sample at once."""
+    trace = made(1)
+    scores, _, hopes = EarlyExit().follow(trace)
+    bars = np.concatenate([[math.inf], np.unique(scores)[::-1], [-1.0]])
+    for budget in (1.0, 1.013, 3.7, 11.98, T):
+        agent = EarlyExit().for_budget(trace, mean_steps=budget)
+        means = exits(scores, hopes, bars.tolist(), [None] * bars.size)[0].mean(axis=1)
+        best = int(np.argmax(means <= budget))
+        assert agent.decide(trace).steps.mean() == means[best] and (agent.bar == bars[best] or budget == 1.0)
+    single = made(1).take(np.array([0]))
+    agent = EarlyExit("patience").for_budget(single, mean_steps=1.0)
+    assert set(agent.decide(single).steps) == {1}
+    assert EarlyExit.from_dict(json.loads(json.dumps(agent.to_dict()))).bar == agent.bar
 
 
 def test_budgets_are_met_from_above():
@@ -374,6 +436,8 @@ REFUSED = {
     "fingerprint: JSON": (bad(fingerprint=refingered(encoder=np.ones(2))), "must hold what JSON can"),
     "T < depth": (bad(fingerprint=refingered(latency="pipelined", depth=13)), "got t_max 12. Raise t_max"),
     "split": (lambda: made().split([0.9, 0.3]), "split.shares: must be > 0 and of sum <= 1"),
+    "split: seed": (lambda: made().split([0.5, 0.5], seed=-1), "split.seed: must be an integer >= 0; got -1"),
+    "ids: texts": (lambda: confidence.sample_ids(["a"]), "sample_ids.x: must be numbers; got <U1"),
     "split: empty": (lambda: made().split([0.001, 0.5]), "a part is empty"),
     "bar: NaN": (lambda: EarlyExit(bar=math.nan), "EarlyExit.bar: must be a number, or one a step, and not NaN"),
     "bar: text": (lambda: EarlyExit(bar="high"), "EarlyExit.bar: must be a number or one a step"),

@@ -143,6 +143,18 @@ def test_rate():
     assert not np.array_equal(snn.encode.Rate("sources", seed=4).spikes(X[:1] * 0.5, ids[:1], 400), spikes[:1])
 
 
+def test_equal_samples_are_one_in_any_type():
+    """Spikes of Rate are keyed by the samples' ids; numbers of steps may be NumPy's."""
+    whole = np.random.default_rng(0).integers(0, 5, (6, N_IN)).astype(np.uint8)
+    rate = snn.encode.Rate("sources", gain=0.2, seed=3)
+    classifier = snn.Classifier(spiking(), rate, "out", readout="spikes", threads=1)
+    traces = [classifier.record(x, t_max=np.int64(T)) for x in (whole, whole.astype(np.float32), whole.astype(float))]
+    for trace in traces[1:]:
+        np.testing.assert_array_equal(trace.ids, traces[0].ids)
+        np.testing.assert_array_equal(trace.outputs, traces[0].outputs)
+    assert traces[0].fingerprint["t_max"] == T
+
+
 def test_latency_delta_events():
     steps = 9
     x = RNG.integers(0, steps, (5, N_IN)) / (steps - 1)
