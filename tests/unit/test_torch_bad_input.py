@@ -31,6 +31,16 @@ class Skip(nn.Module):
         return self.join(x, self.body(x))
 
 
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class Doubled(nn.Linear):
+    def forward(self, x):
+        return 2.0 * super().forward(x)
+
+
 class Own(nn.Module):
     def __init__(self):
         super().__init__()
@@ -42,6 +52,7 @@ def leaky(**options):
 
 
 LINEAR = nn.Linear(4, 3)
+LEAKY, NEURONS = leaky(), Neurons(snn.Leaky())
 CONVERSIONS = {
     "max pool": (from_torch, [nn.Conv2d(1, 2, 3), QCFS(), nn.MaxPool2d(2)], (1, 8, 8),
                  "[2]: MaxPool2d cannot be converted; use nn.AvgPool2d."),
@@ -73,6 +84,22 @@ CONVERSIONS = {
     "concatenation": (
         from_snntorch, nn.Sequential(LINEAR, leaky(), Skip(lambda x, y: torch.cat((x, y), 1)), leaky()), 4,
         "2: Skip cannot be converted: its forward joins two paths (cat)",
+    ),
+    "skip connection of an nn.Sequential": (
+        from_torch, nn.Sequential(LINEAR, QCFS(), Residual(nn.Linear(3, 3)), QCFS()), 4,
+        "2: Residual cannot be converted: its forward joins two paths (add), a skip connection",
+    ),
+    "forward of a layer": (
+        from_torch, [Doubled(4, 3), QCFS()], 4,
+        "[0]: Doubled cannot be converted; it has a forward of its own: use Linear as it is.",
+    ),
+    "one state for two layers": (
+        from_snntorch, nn.Sequential(LINEAR, LEAKY, nn.Linear(3, 3), LEAKY), 4,
+        "3: Leaky must keep a state of its own; got the layer of 1 again, which goes on from the state left there.",
+    ),
+    "one state for two modules": (
+        from_snntorch, [LINEAR, NEURONS, nn.Linear(3, 3), NEURONS], 4,
+        "[3]: Neurons must keep a state of its own; got the layer of [1] again",
     ),
     "flatten": (from_torch, [nn.Flatten(2), QCFS()], (1, 7, 7), "[0]: Flatten must flatten the whole sample"),
     "statistics": (from_torch, [LINEAR, nn.BatchNorm1d(3, track_running_stats=False), QCFS()], 4, "[1]: BatchNorm1d"),
