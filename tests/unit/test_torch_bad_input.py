@@ -194,7 +194,7 @@ def exported(**changes):
         a, b, snn.all_to_all(), weight=0.5, delay=changes.get("delay", 1.0), short_term=changes.get("short_term")
     )
     if "bias" in changes:
-        net.input("bias", b, changes["bias"])
+        net.input("bias", changes.get("into", b), changes["bias"])
     if "more" in changes:
         net.connect(*changes["more"], snn.all_to_all(), name="more")
     return net
@@ -211,6 +211,13 @@ EXPORTS = {
     "pair": ({"more": ("a", "b")}, "Projection 'more': is the second one of its pair"),
     "loop": ({"more": ("b", "a")}, "Network: populations must form a chain; got a->b, b->a."),
     "bias": ({"bias": snn.StepCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
+    "steps": ({"bias": snn.StepCurrent([0.1, 0.2], [1.0, 5.0])}, "Input 'bias': must be one StepCurrent from 1.0 ms"),
+    "first layer's steps": (
+        {"bias": snn.StepCurrent([0.1, 0.2], [0.0, 5.0]), "into": "a"}, "Input 'bias': must be one StepCurrent from 0",
+    ),
+    "first layer's noise": (
+        {"bias": snn.NoiseCurrent(0.1), "into": "a"}, "Input 'bias': must be one StepCurrent from 0.0 ms on",
+    ),
     "noise": ({"bias": snn.NoiseCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
 }  # fmt: skip
 
@@ -220,3 +227,10 @@ def test_exports(case):
     changes, text = EXPORTS[case]
     refused(snn.ExportError, text, to_snntorch, exported(**changes))
     assert len(to_snntorch(exported())) == 3
+
+
+def test_samples_of_a_later_population():
+    net = exported()
+    net.input("x", "b", snn.StepCurrent(np.zeros((1, 2))))
+    classifier = snn.Classifier(net, snn.encode.Direct("x", np.eye(2)), "b", "spikes", threads=1)
+    refused(snn.ExportError, "Classifier.encoder: must drive the first population, 'a'; got", to_snntorch, classifier)
