@@ -153,10 +153,12 @@ def _check(graph: Any, steps: int) -> dict[str, Any]:
 
 def _latency(net: Network, dt: float) -> tuple[dict[str, int], dict[str, int]]:
     edges = []
-    for q in net.projections.values():
-        if not _is_bias(net, q.source):
-            edges.append((q.source.name, q.target.name, delay_steps(q, dt)[0] + lateness(q.target)))
     least = {p.name: lateness(p) for p in net.populations.values()}
+    for q in net.projections.values():
+        if _is_bias(net, q.source):  # an offset comes a step later, as spikes would
+            least[q.target.name] = 1 + lateness(q.target)
+        else:
+            edges.append((q.source.name, q.target.name, delay_steps(q, dt)[0] + lateness(q.target)))
     arrival: dict[str, int] = {}
     for i in net.inputs.values():
         if i.receptor >= 0:  # values of an Input node, which from_nir makes, come a step later, as spikes would

@@ -237,6 +237,36 @@ def test_constants_come_back_as_offsets(tmp_path):
     assert np.array_equal(to_nir(net, 1.0).nodes["in_to_p"].bias, [0.25, 0.5])
 
 
+def test_offsets_pass_delays():
+    """NIR's Delay gives I(t - tau), an offset's as well: through two nodes, of a delay for each value, before a layer
+    of its own and beside an offset that is not delayed."""
+    a, b, late = nir.Affine(np.ones((2, 2)), np.array([1.0, 0.75])), nir.Affine(np.eye(2), np.zeros(2)), [3e-3, 0.0]
+    c, early = (
+        nir.Affine(np.array([[0.5, 0.0], [0.0, 2.0]]), np.array([0.25, 0.125])),
+        nir.Affine(np.eye(2), [0.0, 0.5]),
+    )
+    nodes = {
+        "in": nir.Input([2]), "a": a, "d": nir.Delay(np.full(2, 2e-3)), "b": b, "e": nir.Delay(np.array(late)), "c": c,
+        "lif": make("LIF", randoms(2), v_threshold=np.full(2, 1e9)), "early": early, "out": nir.Output([2]),
+    }  # fmt: skip
+    chain = ["in", "a", "d", "b", "e", "c", "lif", "out"]
+    edges = [*zip(chain[:-1], chain[1:], strict=True), ("in", "early"), ("early", "lif")]
+    net = from_nir(nir.NIRGraph(nodes, edges), dt=1.0)
+    net.record("lif", "v")
+    result, _, behind = simulated(net, 1.0, 20)
+    drive = np.zeros((20, 2)) + c.bias + [0.0, 0.5]
+    drive[5:, 0] += 0.5 * 1.0
+    drive[2:, 1] += 2.0 * 0.75
+    v, _ = euler(nodes["lif"], drive, 1e-3)
+    np.testing.assert_allclose(np.asarray(result.states["lif"]["v"])[behind["lif"] :][:20], v, rtol=1e-12)
+    one = np.ones(1)
+    nodes = {"in": nir.Input([1]), "a": nir.Affine(np.zeros((1, 1)), one), "d": nir.Delay(0.005 * one),
+             "th": nir.Threshold(0.5 * one), "out": nir.Output([1])}  # fmt: skip
+    order = list(nodes)
+    net = from_nir(nir.NIRGraph(nodes, list(zip(order[:-1], order[1:], strict=True))), dt=1.0)
+    assert np.flatnonzero(simulated(net, 1.0, 9)[1]["th"]).tolist() == [5, 6, 7, 8]
+
+
 def test_initial_values_go_along():
     """The layer runs a step behind: in NIR's first step it is as in its own, and so it is when it comes back."""
     net = snn.Network()
