@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -317,6 +318,28 @@ def test_the_check_tells_a_wrong_reader_from_a_right_one(tmp_path):
         check_nir(graph, lambda given: {})
     with pytest.raises(ModelError, match="has no check in its metadata"):
         check_nir(to_nir(net, 0.5), reader(wrong=False))
+
+
+@pytest.mark.parametrize("model", [snn.Accumulator(), snn.CubaLIF(alpha=0.5, beta=0.9, v_th=1e300)], ids=repr)
+def test_the_check_compares_potentials_of_units_that_never_fire(model):
+    net = snn.Network(seed=1)
+    a = net.population("a", 5, snn.CubaLIF(alpha=0.0, beta=0.9))
+    net.connect(net.population("in", 6, snn.SpikeArray([])), a, snn.all_to_all(), weight=snn.normal(0.3, 0.1))
+    net.connect(a, net.population("sum", 2, model), snn.all_to_all(), weight=snn.normal(0.0, 1.0))
+    net.record("a", "spikes")
+    net.record("sum", "v")
+    graph = to_nir(net, 1.0, check=STEPS)
+
+    def run(given, change=lambda v: v):
+        w1, w2 = (graph.nodes[k].weight for k in ("in_to_a", "a_to_sum"))
+        z = euler(graph.nodes["a"], given["in"] @ w1.T, 1e-3)[1]
+        return {"a_output": z, "sum_output": change(euler(graph.nodes["sum"], z @ w2.T, 1e-3)[0])}
+
+    assert check_nir(graph, run) == {"a_output": 0, "sum_output": 0}
+    for wrong in (lambda v: v + 99.0, lambda v: v * np.nan, lambda v: np.roll(v, 1, axis=0)):
+        assert check_nir(graph, partial(run, change=wrong))["sum_output"] > 60
+    with pytest.raises(ModelError, match="check_nir.run: must give 'a_output'"):
+        check_nir(graph, lambda given: {})
 
 
 def chain(*middle, n=2):
