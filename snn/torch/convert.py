@@ -19,7 +19,7 @@ from torch import nn
 
 from kernels.errors import ModelError, ShapeError
 from snn.connect import all_to_all, from_sparse
-from snn.encode import Direct, Encoder
+from snn.encode import Direct, Encoder, number, real
 from snn.inference import Classifier
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Network, Population
@@ -115,7 +115,7 @@ def from_torch(
     Bu et al. 2022, doi:10.48550/arXiv.2303.04347; Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682
     """
     layers = list(_chain(ann))
-    thresholds = _balance(layers, calibrate, percentile)
+    thresholds = _balance(layers, _shape(input_shape), calibrate, percentile)
     to_unit: ToUnit = lambda path, layer, shape: _rate_unit(path, layer, shape, thresholds)  # noqa: E731
     return _build(layers, input_shape, encoder, to_unit, RATE, options)
 
@@ -404,18 +404,24 @@ def _rate_unit(path: str, layer: Any, shape: tuple[int, ...], thresholds: dict[s
     return _Unit(SoftResetIF(v_th=th), np.full(n, th), {"v": th / 2})
 
 
-def _balance(layers: list[tuple[str, nn.Module]], calibrate: Any, percentile: float) -> dict[str, float]:
+def _balance(
+    layers: list[tuple[str, nn.Module]], shape: tuple[int, ...], calibrate: Any, percentile: float
+) -> dict[str, float]:
     """Thresholds of the ReLUs, by path: a percentile of their activations."""
     relus = [path for path, layer in layers if isinstance(layer, nn.ReLU)]
     if not relus:
         return {}
     if calibrate is None:
         raise ModelError(f"{relus[0]}: ReLU has no threshold of its own; give calibrate=<samples>, or use QCFS.")
-    if not 0 < percentile <= 100:
+    if not 0 < number("percentile", percentile) <= 100:
         raise ModelError(f"percentile: must be > 0 and <= 100; got {percentile!r}.")
     found: dict[str, float] = {}
     parameter = next((p for _, layer in layers for p in layer.parameters()), torch.zeros(0))
-    x = torch.as_tensor(calibrate).to(parameter.dtype)
+    given = real("calibrate", calibrate)
+    if given.shape[1:] != shape or not given.size or not np.isfinite(given).all():
+        sizes = ", ".join(map(str, shape))
+        raise ShapeError(f"calibrate: must be finite samples, one at least, shape (n, {sizes}); got {given.shape}.")
+    x = torch.as_tensor(given).to(parameter.dtype)
     with torch.no_grad():
         for path, layer in layers:
             training = layer.training
