@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
-from neuromorphic.discrete import Discrete, discrete, lateness
+from neuromorphic.discrete import Discrete, discrete, lateness, step_length
 from neuromorphic.levels import levels
 from neuromorphic.nir_import import bias_neuron, from_nir, nir_package
 from snn import drawn
@@ -46,7 +46,7 @@ def latency(net: Network, dt: float) -> dict[str, int]:
     net : Network
     dt : [ms]
     """
-    return _latency(net, dt)[0]
+    return _latency(net, step_length("latency.dt", dt))[0]
 
 
 def to_nir(net: Network, dt: float, check: int = 0) -> Any:
@@ -90,7 +90,7 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
     nir = nir_package()
     if isinstance(check, bool) or not isinstance(check, (int, np.integer)) or check < 0:
         raise ModelError(f"to_nir.check: must be an integer >= 0; got {check!r}.")
-    graph = _Build(net, dt).graph(nir)
+    graph = _Build(net, step_length("to_nir.dt", dt)).graph(nir)
     if check:
         graph.metadata["check"] = json.dumps(_check(graph, int(check)))
     return graph
@@ -270,6 +270,10 @@ class _Build:
                 links.append(link)
         edges = self.connect(nir, nodes, links, offsets, seconds)
         edges += self.outputs(nir, nodes, forms)
+        if not self.problems and not forms:
+            self.problems.append("Network: must have a population of neurons; got none. Add one.")
+        if not self.problems and not any(isinstance(node, nir.Input) for node in nodes.values()):
+            self.problems.append("Network: must have spike sources, at which a graph begins; got none. Add one.")
         if self.problems:
             raise ExportError("to_nir:\n  " + "\n  ".join(dict.fromkeys(self.problems)))
         for name, form in forms.items():

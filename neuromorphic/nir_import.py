@@ -30,9 +30,11 @@ import numpy as np
 import scipy.sparse
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
+from neuromorphic.discrete import step_length
 from neuromorphic.levels import levels
 from neuromorphic.nir_maps import FLATTEN, Affine, linear_map
 from snn.connect import all_to_all, from_arrays
+from snn.encode import real
 from snn.inputs import SpikeArray
 from snn.io.damage import check_bytes, check_content, check_sizes
 from snn.network import Network, Population
@@ -106,9 +108,7 @@ def from_nir(graph: Any, dt: float | None = None, inputs: dict[str, Any] | None 
         if seconds is None:
             raise ModelError("from_nir.dt: is needed, in ms: NIR has no step, and this graph's metadata name none.")
         dt = float(seconds) * 1e3
-    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not 0 < dt < np.inf:
-        raise ModelError(f"from_nir.dt: must be a time > 0 ms; got {dt!r}.")
-    return _Build(graph, float(dt), inputs or {}).network()
+    return _Build(graph, step_length("from_nir.dt", dt), inputs or {}).network()
 
 
 def _read(path: str | os.PathLike[str]) -> Any:
@@ -148,6 +148,7 @@ class _Signal:
 class _Build:
     def __init__(self, graph: Any, dt: float, inputs: dict[str, Any]) -> None:
         self.dt, self.seconds, self.inputs = dt, dt / 1e3, inputs
+        self.values: dict[str, np.ndarray] = {}  # of inputs that are no spikes, (steps, n)
         self.problems: list[str] = []
         self.nodes, self.edges = _inlined(graph)
         _check_numbers(self.nodes)
@@ -308,16 +309,22 @@ class _Build:
     def _population(self, net: Network, name: str, level: int) -> dict[str, Population]:
         n = int(np.prod(self.shapes[name]))
         if self.kind[name] == "Input":
-            given = self.inputs.get(name)
+            given, owner = self.inputs.get(name), f"from_nir.inputs[{name!r}]"
             if given is None or isinstance(given, SpikeArray):
+                if given is not None:
+                    given.encode(self.dt, n, owner)  # refuses sources that are not there
                 return {name: net.population(name, n, given or SpikeArray([]))}
-            values = np.asarray(given, float)
-            if values.shape[1:] != self.shapes[name] or not np.all(np.isfinite(values)):
+            values = real(owner, given).astype(float)
+            if (
+                not len(np.atleast_1d(values))
+                or values.shape[1:] != self.shapes[name]
+                or not np.all(np.isfinite(values))
+            ):
                 sizes = ", ".join(map(str, self.shapes[name]))
                 raise ShapeError(
-                    f"from_nir.inputs[{name!r}]: must be finite, of shape (steps, {sizes}), or a SpikeArray; got "
-                    f"{values.shape}."
+                    f"{owner}: must be finite, of shape (steps, {sizes}), or a SpikeArray; got {values.shape}."
                 )
+            self.values[name] = values.reshape(len(values), -1)
             return {}
         node = self.nodes[name]
         model, start = _model(node, self.seconds, n)
@@ -375,9 +382,8 @@ class _Build:
 
     def _inject(self, net: Network, source: str, target: Population, terms: list[tuple[Any, int]]) -> None:
         """Values of an Input: spikes with weights of their own, straight to ``target``."""
-        values = np.asarray(self.inputs[source], float).reshape(len(self.inputs[source]), -1)
         for k, (matrix, steps) in enumerate(terms):
-            arriving = (matrix @ values.T).T
+            arriving = (matrix @ self.values[source].T).T
             when, ids = np.nonzero(arriving)
             spikes = SpikeArray((when + steps + 1) * self.dt, ids, arriving[when, ids])
             net.input(f"{source}->{target.name}" + (f" {k + 1}" if k else ""), target, spikes)

@@ -401,6 +401,44 @@ def test_files_that_are_none(tmp_path):
             from_nir(tmp_path / name, dt=1.0)
 
 
+@pytest.mark.parametrize("dt", [0.0, -1.0, np.nan, "1", True], ids=repr)
+def test_a_step_must_be_a_time(dt):
+    net = random_net(*MODELS["CubaLIF"])
+    for name, call in {
+        "to_nir": to_nir,
+        "latency": latency,
+        "from_nir": lambda _, dt: from_nir(chain(lif()), dt),
+    }.items():
+        with pytest.raises(ModelError, match=rf"{name}\.dt: must be a time > 0 ms; got"):
+            call(net, dt)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        (np.ones((0, 2)), ShapeError, r"must be finite, of shape \(steps, 2\), or a SpikeArray; got \(0, 2\)"),
+        ([[1.0, 2.0], [3.0]], ModelError, "must be an array of numbers; got list"),
+        (1j * np.ones((3, 2)), ModelError, "must be real numbers; got ndarray of dtype complex128"),
+        ("spikes", ModelError, "must be real numbers; got str"),
+        (snn.SpikeArray([1.0], [7]), ModelError, r"ids: must be < 2, the number of targets; got 7"),
+    ],
+)
+def test_what_an_input_cannot_be(given, error, text):
+    with pytest.raises(error, match=r"from_nir\.inputs\['in'\][.:] ?" + text):
+        from_nir(chain(lif()), 1.0, {"in": given})
+
+
+def test_a_graph_needs_sources_and_neurons():
+    net = snn.Network()
+    net.population("in", 2, snn.SpikeArray([1.0]))
+    with pytest.raises(ExportError, match="Network: must have a population of neurons; got none"):
+        to_nir(net, 1.0)
+    net = snn.Network()
+    net.population("p", 2, snn.CubaLIF(bias=0.1))
+    with pytest.raises(ExportError, match="Network: must have spike sources, at which a graph begins; got none"):
+        to_nir(net, 1.0)
+
+
 def test_networks_that_nir_cannot_hold():
     """Everything is told at once."""
     net = snn.Network()
