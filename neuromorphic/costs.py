@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kernels.errors import ModelError
 from neuromorphic.fixed_point import IntegerNetwork, IntegerResult
 from neuromorphic.targets import CHIPS, Mapping, map_network
 
@@ -93,9 +94,13 @@ def cost(net: IntegerNetwork, result: IntegerResult, steps: int, chip: str = "lo
 
     Raises
     ------
+    ModelError
+        Where the result is of another number of steps.
     ExportError
         Where it does not fit: see :func:`neuromorphic.map_network`.
     """
+    if isinstance(steps, bool) or steps != result.total:
+        raise ModelError(f"cost.steps: must be those of the result, {result.total}; got {steps!r}.")
     mapping = map_network(net, chip, chips)
     counts = {name: np.bincount(ids, minlength=net.populations[name].n) for name, ids in result.ids.items()}
     for name, s in net.sources.items():

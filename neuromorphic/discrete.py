@@ -6,10 +6,11 @@ have v <- v - theta in place of v <- 0.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from kernels.errors import ExportError
+from kernels.errors import ExportError, ModelError
 from snn.compile import initial_values, resolve_parameters
 from snn.network import Network, Population
 
@@ -49,6 +50,13 @@ class Discrete:
     def spiking(self) -> bool:
         """Whether the population fires at all."""
         return bool(np.all(self.theta < NEVER))
+
+
+def step_length(owner: str, dt: Any) -> float:
+    """``dt`` in ms; ModelError where it is no step."""
+    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.integer, np.floating)) or not 0 < dt < np.inf:
+        raise ModelError(f"{owner}: must be a time > 0 ms; got {dt!r}.")
+    return float(dt)
 
 
 def lateness(population: Population) -> int:

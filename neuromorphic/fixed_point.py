@@ -213,6 +213,7 @@ class IntegerResult:
     wraps, clips : by population, how often u wrapped (hardware and Lava then differ) and v was clipped, shape (n,)
     learned : by learning projection, w, d and t of its synapses at the end, in their order, shape (3, synapses)
     updates : by learning projection, how often a synapse was computed anew at the end of an epoch
+    total : steps run
     """
 
     steps: dict[str, np.ndarray]
@@ -224,6 +225,7 @@ class IntegerResult:
     clips: dict[str, np.ndarray]
     learned: dict[str, np.ndarray] = field(default_factory=dict)
     updates: dict[str, int] = field(default_factory=dict)
+    total: int = 0
 
 
 @dataclass(eq=False)
@@ -341,6 +343,7 @@ class IntegerNetwork:
             clips={k: arrays.neurons.clips[part(k)] for k in mine},
             learned=(learned := self._learned(arrays)),
             updates=dict(zip(learned, arrays.learners.updates.tolist(), strict=True)),
+            total=int(steps),
         )
 
     def _learned(self, program: "Program") -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
-from neuromorphic.discrete import Discrete, discrete, lateness
+from neuromorphic.discrete import Discrete, discrete, lateness, step_length
 from neuromorphic.levels import levels
 from neuromorphic.nir_import import bias_neuron, from_nir, nir_package
 from snn import drawn
@@ -31,6 +31,7 @@ from snn.simulation import Simulation
 
 DISCRETISATION = "forward Euler with step dt; spikes are 1 in a step; v > v_threshold; reset in the same step"
 CHECK_RATE = 0.2  # probability of a spike of an input in a step of the check
+CHECK_ERROR = 1e-4  # of the largest potential: others compute in float32
 
 
 def latency(net: Network, dt: float) -> dict[str, int]:
@@ -45,7 +46,7 @@ def latency(net: Network, dt: float) -> dict[str, int]:
     net : Network
     dt : [ms]
     """
-    return _latency(net, dt)[0]
+    return _latency(net, step_length("latency.dt", dt))[0]
 
 
 def to_nir(net: Network, dt: float, check: int = 0) -> Any:
@@ -89,7 +90,7 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
     nir = nir_package()
     if isinstance(check, bool) or not isinstance(check, (int, np.integer)) or check < 0:
         raise ModelError(f"to_nir.check: must be an integer >= 0; got {check!r}.")
-    graph = _Build(net, dt).graph(nir)
+    graph = _Build(net, step_length("to_nir.dt", dt)).graph(nir)
     if check:
         graph.metadata["check"] = json.dumps(_check(graph, int(check)))
     return graph
@@ -102,13 +103,14 @@ def check_nir(graph: Any, run: Any) -> dict[str, int]:
     ----------
     graph : written by :func:`to_nir` with ``check``, before or after it went through a file
     run : function of a dictionary with an array of 0 and 1, shape (steps, n), for each Input node; it runs the
-        graph elsewhere and gives back such a dictionary of the Output nodes' spikes, latest layers included in the
-        step of the input
+        graph elsewhere and gives back such a dictionary of the Output nodes' spikes, or potentials of units that do
+        not fire, latest layers included in the step of the input
 
     Returns
     -------
     dict
-        by Output node, the number of entries that differ; 0 where the graph was read as it was meant
+        by Output node, the number of entries that differ; 0 where the graph was read as it was meant. Potentials may
+        differ by 1e-4 of the largest
     """
     text = (graph.metadata or {}).get("check")
     if text is None:
@@ -119,17 +121,22 @@ def check_nir(graph: Any, run: Any) -> dict[str, int]:
     for name, x in wanted.items():
         if np.shape(found.get(name)) != x.shape:
             raise ModelError(f"check_nir.run: must give {name!r}, shape {x.shape}; got {np.shape(found.get(name))}.")
-    return {name: int(np.sum(np.asarray(found[name]) != x)) for name, x in wanted.items()}
+    errors = {
+        name: CHECK_ERROR * np.abs(x).max() if "v" in kept["outputs"][name] else 0.0 for name, x in wanted.items()
+    }
+    return {n: int(np.sum(~np.isclose(found[n], x, rtol=0.0, atol=errors[n]))) for n, x in wanted.items()}
 
 
 def _dense(kept: dict[str, Any], steps: int) -> np.ndarray:
+    if "v" in kept:
+        return np.array(kept["v"])
     x = np.zeros((steps, kept["n"]))
     x[kept["steps"], kept["ids"]] = 1.0
     return x
 
 
 def _check(graph: Any, steps: int) -> dict[str, Any]:
-    """Random input and the spikes of the graph as it is read back here, by step and neuron."""
+    """Random input and the spikes, or potentials, of the graph as it is read back here, by step and neuron."""
     rng = np.random.default_rng(0)
     dt, nodes = graph.metadata["dt"] * 1e3, graph.nodes
     inputs, kept, outputs = {}, {}, {}
@@ -142,7 +149,9 @@ def _check(graph: Any, steps: int) -> dict[str, Any]:
     behind = latency(net, dt)
     result = Simulation(net, dt=dt, quiet=True).run((steps + max(behind.values())) * dt)
     for source, name in graph.edges:
-        if name in graph.outputs and source in result.spikes:
+        if name in graph.outputs and source in result.states:
+            outputs[name] = {"v": np.asarray(result.states[source]["v"])[behind[source] :][:steps].tolist()}
+        elif name in graph.outputs:
             spikes = result.spikes[source]
             when = np.rint(np.asarray(spikes.times) / dt).astype(int) - 1 - behind[source]
             keep = (when >= 0) & (when < steps)
@@ -153,10 +162,12 @@ def _check(graph: Any, steps: int) -> dict[str, Any]:
 
 def _latency(net: Network, dt: float) -> tuple[dict[str, int], dict[str, int]]:
     edges = []
-    for q in net.projections.values():
-        if not _is_bias(net, q.source):
-            edges.append((q.source.name, q.target.name, delay_steps(q, dt)[0] + lateness(q.target)))
     least = {p.name: lateness(p) for p in net.populations.values()}
+    for q in net.projections.values():
+        if _is_bias(net, q.source):  # an offset comes a step later, as spikes would
+            least[q.target.name] = 1 + lateness(q.target)
+        else:
+            edges.append((q.source.name, q.target.name, delay_steps(q, dt)[0] + lateness(q.target)))
     arrival: dict[str, int] = {}
     for i in net.inputs.values():
         if i.receptor >= 0:  # values of an Input node, which from_nir makes, come a step later, as spikes would
@@ -259,6 +270,10 @@ class _Build:
                 links.append(link)
         edges = self.connect(nir, nodes, links, offsets, seconds)
         edges += self.outputs(nir, nodes, forms)
+        if not self.problems and not forms:
+            self.problems.append("Network: must have a population of neurons; got none. Add one.")
+        if not self.problems and not any(isinstance(node, nir.Input) for node in nodes.values()):
+            self.problems.append("Network: must have spike sources, at which a graph begins; got none. Add one.")
         if self.problems:
             raise ExportError("to_nir:\n  " + "\n  ".join(dict.fromkeys(self.problems)))
         for name, form in forms.items():

@@ -30,9 +30,11 @@ import numpy as np
 import scipy.sparse
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
+from neuromorphic.discrete import step_length
 from neuromorphic.levels import levels
 from neuromorphic.nir_maps import FLATTEN, Affine, linear_map
 from snn.connect import all_to_all, from_arrays
+from snn.encode import real
 from snn.inputs import SpikeArray
 from snn.io.damage import check_bytes, check_content, check_sizes
 from snn.network import Network, Population
@@ -106,9 +108,7 @@ def from_nir(graph: Any, dt: float | None = None, inputs: dict[str, Any] | None 
         if seconds is None:
             raise ModelError("from_nir.dt: is needed, in ms: NIR has no step, and this graph's metadata name none.")
         dt = float(seconds) * 1e3
-    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not 0 < dt < np.inf:
-        raise ModelError(f"from_nir.dt: must be a time > 0 ms; got {dt!r}.")
-    return _Build(graph, float(dt), inputs or {}).network()
+    return _Build(graph, step_length("from_nir.dt", dt), inputs or {}).network()
 
 
 def _read(path: str | os.PathLike[str]) -> Any:
@@ -127,24 +127,28 @@ def _read(path: str | os.PathLike[str]) -> Any:
 
 @dataclass
 class _Term:
-    """What reaches a node from one neuron node or Input: ``matrix`` times its output, ``steps`` later."""
+    """What reaches a node from one neuron node or Input: ``matrix`` times its output, ``steps`` later.
 
-    source: str
+    ``source`` None: an offset, of the neuron that fires in every step.
+    """
+
+    source: str | None
     matrix: Any  # scipy.sparse.csr_array
     steps: int
 
 
 @dataclass
 class _Signal:
-    """What a node puts out: the sum of ``terms`` and ``offset``, on flattened samples."""
+    """What a node puts out: the sum of ``terms``, on flattened samples of ``size`` values."""
 
     terms: list[_Term]
-    offset: np.ndarray
+    size: int
 
 
 class _Build:
     def __init__(self, graph: Any, dt: float, inputs: dict[str, Any]) -> None:
         self.dt, self.seconds, self.inputs = dt, dt / 1e3, inputs
+        self.values: dict[str, np.ndarray] = {}  # of inputs that are no spikes, (steps, n)
         self.problems: list[str] = []
         self.nodes, self.edges = _inlined(graph)
         _check_numbers(self.nodes)
@@ -172,7 +176,7 @@ class _Build:
                 self.problems.append(f"from_nir.inputs: no Input node {name!r}; there are {known}.")
         for name, signal in joined.items():
             for term in signal.terms:
-                if self.kind[term.source] in READ_BY_V:
+                if term.source is not None and self.kind[term.source] in READ_BY_V:
                     self.problems.append(
                         f"Node {term.source!r} ({self.kind[term.source]}): sends its potential to {name!r}; here "
                         "neurons send spikes. Use LIF, or let it lead straight to an Output."
@@ -182,7 +186,7 @@ class _Build:
 
         net = Network()
         order = [*heads, *readouts]
-        edges = [(t.source, name, 1) for name, s in joined.items() for t in s.terms]
+        edges = [(t.source, name, 1) for name, s in joined.items() for t in s.terms if t.source is not None]
         level, cycle = levels(order, edges, {n: int(self.kind[n] != "Input") for n in order})
         populations: dict[str, Population] = {}
         for name in heads:
@@ -242,21 +246,21 @@ class _Build:
         outs = [out for out in found if out is not None]
         if len(outs) < len(found):
             return None
-        sizes = {out.offset.size for out in outs} or {int(np.prod(self.shapes[name]))}
+        sizes = {out.size for out in outs} or {int(np.prod(self.shapes[name]))}
         if self.kind[name] in (*NEURONS, "Output"):
             sizes.add(int(np.prod(self.shapes[name])))
         if len(sizes) > 1:
             counts = " and ".join(map(str, sorted(sizes)))
             self.problems.append(f"Node {name!r} ({self.kind[name]}): {counts} values meet; they must be as many.")
             return None
-        return _Signal([t for out in outs for t in out.terms], sum((o.offset for o in outs), np.zeros(sizes.pop())))
+        return _Signal([t for out in outs for t in out.terms], sizes.pop())
 
     def _output(self, name: str, path: tuple[str, ...]) -> _Signal | None:
         if name not in self.shapes:
             return None
         if self.kind[name] in (*NEURONS, "Input"):
             n = int(np.prod(self.shapes[name]))
-            return _Signal([_Term(name, scipy.sparse.eye_array(n, format="csr"), 0)], np.zeros(n))
+            return _Signal([_Term(name, scipy.sparse.eye_array(n, format="csr"), 0)], n)
         if name in path:
             self.problems.append(f"Node {name!r} ({self.kind[name]}): lies on a cycle without a neuron. Break it.")
             return None
@@ -271,18 +275,20 @@ class _Build:
         made = self.maps.get(name)
         if made is None:
             return None
-        if before.offset.size != made.matrix.shape[1]:
+        if before.size != made.matrix.shape[1]:
             self.problems.append(
-                f"Node {name!r} ({self.kind[name]}): takes {made.matrix.shape[1]} values; gets {before.offset.size}."
+                f"Node {name!r} ({self.kind[name]}): takes {made.matrix.shape[1]} values; gets {before.size}."
             )
             return None
         if self.kind[name] == FLATTEN:
             return before
         terms = [_Term(t.source, scipy.sparse.csr_array(made.matrix @ t.matrix), t.steps) for t in before.terms]
-        return _Signal(terms, made.matrix @ before.offset + made.offset)
+        if np.any(made.offset):
+            terms.append(_Term(None, scipy.sparse.csr_array(np.reshape(made.offset, (-1, 1))), 0))
+        return _Signal(terms, made.matrix.shape[0])
 
     def _delayed(self, name: str, before: _Signal) -> _Signal | None:
-        n = before.offset.size
+        n = before.size
         given = np.asarray(self.nodes[name].delay, float).ravel()
         delay = np.broadcast_to(given, n) if given.size == 1 else given
         steps = np.rint(delay / self.seconds)
@@ -296,23 +302,29 @@ class _Build:
         for s in np.unique(steps):
             keep = scipy.sparse.diags_array((steps == s).astype(float))
             terms += [_Term(t.source, scipy.sparse.csr_array(keep @ t.matrix), t.steps + int(s)) for t in before.terms]
-        return _Signal(terms, before.offset)
+        return _Signal(terms, n)
 
     # populations and projections -------------------------------------------------------------------------------------
 
     def _population(self, net: Network, name: str, level: int) -> dict[str, Population]:
         n = int(np.prod(self.shapes[name]))
         if self.kind[name] == "Input":
-            given = self.inputs.get(name)
+            given, owner = self.inputs.get(name), f"from_nir.inputs[{name!r}]"
             if given is None or isinstance(given, SpikeArray):
+                if given is not None:
+                    given.encode(self.dt, n, owner)  # refuses sources that are not there
                 return {name: net.population(name, n, given or SpikeArray([]))}
-            values = np.asarray(given, float)
-            if values.shape[1:] != self.shapes[name] or not np.all(np.isfinite(values)):
+            values = real(owner, given).astype(float)
+            if (
+                not len(np.atleast_1d(values))
+                or values.shape[1:] != self.shapes[name]
+                or not np.all(np.isfinite(values))
+            ):
                 sizes = ", ".join(map(str, self.shapes[name]))
                 raise ShapeError(
-                    f"from_nir.inputs[{name!r}]: must be finite, of shape (steps, {sizes}), or a SpikeArray; got "
-                    f"{values.shape}."
+                    f"{owner}: must be finite, of shape (steps, {sizes}), or a SpikeArray; got {values.shape}."
                 )
+            self.values[name] = values.reshape(len(values), -1)
             return {}
         node = self.nodes[name]
         model, start = _model(node, self.seconds, n)
@@ -331,13 +343,16 @@ class _Build:
         self, net: Network, populations: dict[str, Population], joined: dict[str, _Signal], level: dict[str, int],
         cycle: dict[str, int],
     ) -> None:  # fmt: skip
-        biased = {name: s.offset for name, s in joined.items() if np.any(s.offset)}
-        if biased:
-            title = _free("bias", populations)
-            ones = net.population(title, 1, bias_neuron())
+        if any(term.source is None for signal in joined.values() for term in signal.terms):
+            ones = net.population(_free("bias", populations), 1, bias_neuron())
         for name, signal in joined.items():
             by_source: dict[str, list[tuple[Any, int]]] = {}
+            offsets: dict[int, Any] = {}
             for term in signal.terms:
+                if term.source is None:
+                    steps = term.steps + level[name]
+                    offsets[steps] = offsets.get(steps, 0.0) + term.matrix.toarray()
+                    continue
                 inside = cycle[term.source] == cycle[name]
                 steps = term.steps + (1 if inside else level[name] - level[term.source])
                 by_source.setdefault(term.source, []).append((term.matrix, steps))
@@ -346,9 +361,10 @@ class _Build:
                     self._project(net, populations[source], populations[name], terms)
                 else:
                     self._inject(net, source, populations[name], terms)
-            if name in biased:
-                weight = biased[name][None]
-                net.connect(ones, populations[name], all_to_all(), weight=weight, delay=level[name] * self.dt)
+            offsets = {steps: x for steps, x in offsets.items() if np.any(x)}
+            if offsets:
+                parts = [(scipy.sparse.csr_array(x), steps) for steps, x in offsets.items()]
+                self._project(net, ones, populations[name], parts)
 
     def _project(self, net: Network, source: Population, target: Population, terms: list[tuple[Any, int]]) -> None:
         matrix, steps = terms[0]
@@ -366,9 +382,8 @@ class _Build:
 
     def _inject(self, net: Network, source: str, target: Population, terms: list[tuple[Any, int]]) -> None:
         """Values of an Input: spikes with weights of their own, straight to ``target``."""
-        values = np.asarray(self.inputs[source], float).reshape(len(self.inputs[source]), -1)
         for k, (matrix, steps) in enumerate(terms):
-            arriving = (matrix @ values.T).T
+            arriving = (matrix @ self.values[source].T).T
             when, ids = np.nonzero(arriving)
             spikes = SpikeArray((when + steps + 1) * self.dt, ids, arriving[when, ids])
             net.input(f"{source}->{target.name}" + (f" {k + 1}" if k else ""), target, spikes)

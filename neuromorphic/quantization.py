@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ExportError, ModelError
-from neuromorphic.discrete import Discrete, discrete
+from neuromorphic.discrete import Discrete, discrete, step_length
 from neuromorphic.fixed_point import (
     EXCITATORY,
     INHIBITORY,
@@ -173,6 +173,7 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
         raise ModelError(f"quantize.interval: must be an integer >= 1; got {interval!r}.")
     if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
         raise ModelError(f"quantize.steps: must be an integer >= 1; got {steps!r}.")
+    dt = step_length("quantize.dt", dt)
     problems: list[str] = []
     forms: dict[str, Discrete] = {}
     sources: dict[str, IntegerSource] = {}

@@ -168,6 +168,7 @@ def _joined(net: IntegerNetwork, parts: list[tuple[int, IntegerResult]]) -> Inte
         u={k: states(k, "u") for k in names}, v={k: states(k, "v") for k in names},
         wraps={k: np.sum([r.wraps[k] for _, r in parts], axis=0) for k in names},
         clips={k: np.sum([r.clips[k] for _, r in parts], axis=0) for k in names},
+        total=sum(r.total + 1 for _, r in parts),
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@ alone, so it is the same in whatever batch the sample comes."""
 
 import hashlib
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,32 @@ from kernels.jit import jit
 from kernels.philox import philox, stream_key
 
 _32, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
+
+
+def real(owner: str, value: Any) -> np.ndarray:
+    """``value``, an array or tensor, as an array of real numbers; ModelError where it holds others."""
+    try:
+        array = np.asarray(value.detach() if hasattr(value, "detach") else value)  # tensors that have a gradient
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"{owner}: must be an array of numbers; got {type(value).__name__} ({error}).") from error
+    if array.dtype.kind not in "biuf":
+        raise ModelError(f"{owner}: must be real numbers; got {type(value).__name__} of dtype {array.dtype}.")
+    return array
+
+
+def number(owner: str, value: Any) -> float:
+    """``value`` as a float; ModelError where it is no finite number."""
+    plain = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not plain or not math.isfinite(value):
+        raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
+    return float(value)
+
+
+def whole(owner: str, value: Any, least: int) -> int:
+    """``value`` as an int; ModelError where it is no integer, or less than ``least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")
+    return int(value)
 
 
 class Encoder:
@@ -28,7 +55,7 @@ class Encoder:
 
     def check(self, x: Any, size: int) -> Any:
         """The samples as :meth:`encode` takes them, for a target of ``size``; errors where they are none."""
-        array = np.ascontiguousarray(x, float)
+        array = np.ascontiguousarray(real(f"{self!r}: samples", x), float)
         if array.ndim < 2 or not array.size:
             raise ShapeError(f"{self!r}: samples must have shape (N, ...); got {array.shape}.")
         # each takes a fraction of the time; of many numbers a dot product wakes BLAS's threads, which spin beside ours
@@ -74,7 +101,7 @@ class Direct(Encoder):
         self.target = target
         given: Any = weight
         self._columns = sparse.csc_array(given.astype(float)) if sparse.issparse(weight) else None
-        dense = np.empty((0, 0)) if sparse.issparse(weight) else np.array(weight, float)
+        dense = np.empty((0, 0)) if sparse.issparse(weight) else real("Direct.weight", weight).astype(float)
         self.shape = given.shape if sparse.issparse(weight) else dense.shape
         if len(self.shape) != 2:
             raise ShapeError(f"Direct.weight: must have shape (n, features); got {self.shape}.")
@@ -82,7 +109,7 @@ class Direct(Encoder):
         with np.errstate(over="ignore"):
             narrow = self._rows.astype(np.float32)  # half as much to read, where that is all there is to a weight
         self._read = narrow if np.array_equal(narrow, self._rows) else self._rows
-        self.bias = np.zeros(self.shape[0]) if bias is None else np.array(bias, float)
+        self.bias = np.zeros(self.shape[0]) if bias is None else real("Direct.bias", bias).astype(float)
         if self.bias.shape != self.shape[:1]:
             raise ShapeError(f"Direct.bias: must have shape {self.shape[:1]}; got {self.bias.shape}.")
         values = self._columns.data if self._columns is not None else self._rows
@@ -183,8 +210,8 @@ class Rate(_Spikes):
 
     def __init__(self, target: str, gain: float = 1.0, seed: int = 0) -> None:
         super().__init__(target)
-        self.gain, self.seed = float(gain), int(seed)
-        if not (np.isfinite(self.gain) and self.gain > 0):
+        self.gain, self.seed = number("Rate.gain", gain), whole("Rate.seed", seed, 0)
+        if self.gain <= 0:
             raise ModelError(f"Rate.gain: must be > 0; got {gain!r}.")
 
     def __repr__(self) -> str:
@@ -220,9 +247,7 @@ class Latency(_Spikes):
 
     def __init__(self, target: str, steps: int, threshold: float = 0.0) -> None:
         super().__init__(target)
-        self.steps, self.threshold = int(steps), float(threshold)
-        if self.steps < 1:
-            raise ModelError(f"Latency.steps: must be >= 1; got {steps!r}.")
+        self.steps, self.threshold = whole("Latency.steps", steps, 1), number("Latency.threshold", threshold)
 
     def __repr__(self) -> str:
         return f"Latency({self.target!r}, steps={self.steps}, threshold={self.threshold:g})"
@@ -255,8 +280,8 @@ class Delta(_Spikes):
 
     def __init__(self, target: str, threshold: float, off: bool = False) -> None:
         super().__init__(target)
-        self.threshold, self.off = float(threshold), bool(off)
-        if not self.threshold > 0:
+        self.threshold, self.off = number("Delta.threshold", threshold), bool(off)
+        if self.threshold <= 0:
             raise ModelError(f"Delta.threshold: must be > 0; got {threshold!r}.")
 
     def __repr__(self) -> str:
@@ -292,8 +317,16 @@ class Events(_Spikes):
     def check(self, x: Any, size: int) -> Any:
         """See :class:`Encoder`."""
         out = []
+        if not isinstance(x, Iterable):
+            raise ShapeError(f"{self!r}: samples must be pairs (steps, sources), one a sample; got {x!r}.")
         for n, sample in enumerate(x):
-            step, source = (np.atleast_1d(np.asarray(part)) for part in sample)
+            try:
+                step, source = (np.atleast_1d(np.asarray(part)) for part in sample)
+            except (TypeError, ValueError) as error:
+                raise ShapeError(
+                    f"{self!r}: sample {n} must be a pair (steps, sources) of arrays; got {type(sample).__name__} "
+                    f"({error})."
+                ) from error
             if step.shape != source.shape or step.ndim != 1:
                 raise ShapeError(
                     f"{self!r}: sample {n} must be a pair of equally long arrays; got {step.shape}, {source.shape}."

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 
 from kernels.errors import ModelError
+from snn.encode import whole
 
 
 def _straight_through(x: Any, value: Any) -> Any:
@@ -29,7 +30,7 @@ class QCFS(torch.nn.Module):
 
     def __init__(self, levels: int = 4, threshold: float = 8.0) -> None:
         super().__init__()
-        self.levels = _whole("QCFS.levels", levels)
+        self.levels = whole("QCFS.levels", levels, 1)
         if not threshold > 0:
             raise ModelError(f"QCFS.threshold: must be > 0; got {threshold!r}.")
         self.threshold = torch.nn.Parameter(torch.tensor(float(threshold)))
@@ -62,7 +63,7 @@ class QFFS(torch.nn.Module):
 
     def __init__(self, bits: int = 2, step: float = 1.0) -> None:
         super().__init__()
-        self.bits = _whole("QFFS.bits", bits)
+        self.bits = whole("QFFS.bits", bits, 1)
         if not step > 0:
             raise ModelError(f"QFFS.step: must be > 0; got {step!r}.")
         self.step = torch.nn.Parameter(torch.tensor(float(step)))
@@ -82,9 +83,3 @@ class QFFS(torch.nn.Module):
     def extra_repr(self) -> str:
         """What print shows."""
         return f"bits={self.bits}, step={self.step.item():g}"
-
-
-def _whole(owner: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ModelError(f"{owner}: must be an integer >= 1; got {value!r}.")
-    return value

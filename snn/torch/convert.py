@@ -19,7 +19,7 @@ from torch import nn
 
 from kernels.errors import ModelError, ShapeError
 from snn.connect import all_to_all, from_sparse
-from snn.encode import Direct, Encoder
+from snn.encode import Direct, Encoder, number, real
 from snn.inference import Classifier
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Network, Population
@@ -56,7 +56,7 @@ class _Unit:
     dt: float = 1.0
 
 
-ToUnit = Callable[[Any, tuple[int, ...]], _Unit | str]
+ToUnit = Callable[[str, Any, tuple[int, ...]], _Unit | str]
 
 
 def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, **options: Any) -> Classifier:
@@ -81,8 +81,9 @@ def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, 
     ModelError
         where a layer cannot be converted: names its path in the model and the nearest option
     """
-    kinds = (*SPIKING, nn.MaxPool2d)
-    return _build(list(_chain(model)), input_shape, encoder, _spiking_unit, kinds, options)
+    layers = list(_chain(model))
+    _one_state_each(layers)
+    return _build(layers, input_shape, encoder, _spiking_unit, (*SPIKING, nn.MaxPool2d), options)
 
 
 def from_torch(
@@ -114,15 +115,15 @@ def from_torch(
     Bu et al. 2022, doi:10.48550/arXiv.2303.04347; Rueckauer et al. 2017, doi:10.3389/fnins.2017.00682
     """
     layers = list(_chain(ann))
-    thresholds = _balance(layers, calibrate, percentile)
-    to_unit: ToUnit = lambda layer, shape: _rate_unit(layer, shape, thresholds)  # noqa: E731
+    thresholds = _balance(layers, _shape(input_shape), calibrate, percentile)
+    to_unit: ToUnit = lambda path, layer, shape: _rate_unit(path, layer, shape, thresholds)  # noqa: E731
     return _build(layers, input_shape, encoder, to_unit, RATE, options)
 
 
 def _chain(model: Any, path: str = "") -> Iterator[tuple[str, nn.Module]]:
-    """(path, layer) in order."""
-    if isinstance(model, nn.Sequential):
-        for name, layer in model.named_children():
+    """(path, layer) in order, a layer as often as it is used."""
+    if isinstance(model, nn.Sequential) and _forwards_as(model, nn.Sequential):
+        for name, layer in model._modules.items():  # named_children leaves out what comes again
             yield from _chain(layer, f"{path}.{name}" if path else name)
     elif isinstance(model, (list, tuple)):
         for k, layer in enumerate(model):
@@ -131,6 +132,24 @@ def _chain(model: Any, path: str = "") -> Iterator[tuple[str, nn.Module]]:
         yield path or "model", model
     else:
         raise ModelError(f"{path or 'model'}: must be a torch module or a list of them; got {type(model).__name__}.")
+
+
+def _forwards_as(layer: nn.Module, *kinds: Any) -> bool:
+    """Whether a layer does what one of ``kinds`` does: is one, without a forward of its own."""
+    forward = getattr(layer.forward, "__func__", None)
+    return any(isinstance(layer, kind) and forward is kind.forward for kind in kinds)
+
+
+def _one_state_each(layers: list[tuple[str, nn.Module]]) -> None:
+    """Refuse neurons that come again with the state of the place before."""
+    first: dict[int, str] = {}
+    for path, layer in layers:
+        keeps = isinstance(layer, Neurons) or getattr(layer, "init_hidden", False)
+        if keeps and first.setdefault(id(layer), path) != path:
+            raise ModelError(
+                f"{path}: {type(layer).__name__} must keep a state of its own; got the layer of {first[id(layer)]} "
+                "again, which goes on from the state left there. Make a layer for each place."
+            )
 
 
 def _build(
@@ -203,7 +222,7 @@ def _stages(
 ) -> list[tuple[Affine, _Unit]]:
     """(what lies before it, unit) for each layer of neurons."""
     known = (*neurons, *(kind for group in CONVERT for kind in (group if isinstance(group, tuple) else (group,))))
-    bad = [f"{path}: {_refusal(layer, neurons)}" for path, layer in layers if not isinstance(layer, known)]
+    bad = [f"{path}: {_refusal(layer, neurons, known)}" for path, layer in layers if not _forwards_as(layer, *known)]
     if bad:
         raise ModelError("\n".join(bad))
     stages: list[tuple[Affine, _Unit]] = []
@@ -220,7 +239,7 @@ def _stages(
             open_end |= made.linear is not now.linear
             now = made
             continue
-        unit = made or to_unit(layer, now.shape)
+        unit = made or to_unit(path, layer, now.shape)
         if isinstance(unit, str):
             raise ModelError(f"{path}: {type(layer).__name__} {unit}.")
         late = len(stages) + spikes
@@ -244,7 +263,7 @@ def _stages(
     return stages
 
 
-def _refusal(layer: nn.Module, neurons: tuple[Any, ...]) -> str:
+def _refusal(layer: nn.Module, neurons: tuple[Any, ...], known: tuple[Any, ...]) -> str:
     name = type(layer).__name__
     hint = next((text for kind, text in NEAREST.items() if isinstance(layer, kind)), None)
     if hint is None and any(True for _ in layer.children()):
@@ -255,6 +274,8 @@ def _refusal(layer: nn.Module, neurons: tuple[Any, ...]) -> str:
                 "in order cannot say. Train without it; or make the populations by snn.Network, where the skip is a "
                 "second projection, with a delay of one step for each layer of neurons that it passes by."
             )
+    if hint is None and (kind := next((kind for kind in known if isinstance(layer, kind)), None)):
+        hint = f"it has a forward of its own: use {kind.__name__} as it is"
     if hint is None:
         hint = f"use {' or '.join(kind.__name__ for kind in neurons if kind is not nn.MaxPool2d)}"
     return f"{name} cannot be converted; {hint}."
@@ -290,7 +311,7 @@ SPIKING = {
 }  # fmt: skip
 
 
-def _spiking_unit(layer: Any, shape: tuple[int, ...]) -> _Unit | str:
+def _spiking_unit(path: str, layer: Any, shape: tuple[int, ...]) -> _Unit | str:
     if isinstance(layer, Neurons):
         if len(layer.spec.receptors) > 1:
             return f"of {layer.spec.name} has several receptors, which no layer before it feeds; use a model with one"
@@ -320,7 +341,8 @@ def _spiking_unit(layer: Any, shape: tuple[int, ...]) -> _Unit | str:
     recurrent = _recurrent(layer, shape) if recurs else None
     if isinstance(recurrent, str):
         return recurrent
-    return _Unit(SPIKING[type(layer)](**params), scale, recurrent=recurrent)  # type: ignore[misc]
+    model = next(made for kind, made in SPIKING.items() if isinstance(layer, kind))
+    return _Unit(model(**params), scale, recurrent=recurrent)  # type: ignore[misc]
 
 
 _CURRENTS = "takes the largest of several currents, which is no sum; put it after neurons, or use nn.AvgPool2d"
@@ -366,7 +388,7 @@ def _full(value: Any, shape: tuple[int, ...]) -> Array:
 RATE = (QCFS, QFFS, nn.ReLU)
 
 
-def _rate_unit(layer: Any, shape: tuple[int, ...], thresholds: dict[int, float]) -> _Unit | str:
+def _rate_unit(path: str, layer: Any, shape: tuple[int, ...], thresholds: dict[str, float]) -> _Unit | str:
     n = prod(shape)
     if isinstance(layer, QFFS):
         step = layer.step.item()
@@ -376,29 +398,35 @@ def _rate_unit(layer: Any, shape: tuple[int, ...], thresholds: dict[int, float])
         both = np.repeat([1.0, -1.0], n)
         model = SignedIF(v_th=th, n_max=layer.most, sign=both)
         return _Unit(model, th * both, {"v": th / 2}, copies=2)
-    th = layer.threshold.item() if isinstance(layer, QCFS) else thresholds[id(layer)]
+    th = layer.threshold.item() if isinstance(layer, QCFS) else thresholds[path]
     if th <= 0:
         return f"has a threshold of {th:g}, which must be > 0; begin training with a larger one"
     return _Unit(SoftResetIF(v_th=th), np.full(n, th), {"v": th / 2})
 
 
-def _balance(layers: list[tuple[str, nn.Module]], calibrate: Any, percentile: float) -> dict[int, float]:
-    """Thresholds of the ReLUs, by id: a percentile of their activations."""
+def _balance(
+    layers: list[tuple[str, nn.Module]], shape: tuple[int, ...], calibrate: Any, percentile: float
+) -> dict[str, float]:
+    """Thresholds of the ReLUs, by path: a percentile of their activations."""
     relus = [path for path, layer in layers if isinstance(layer, nn.ReLU)]
     if not relus:
         return {}
     if calibrate is None:
         raise ModelError(f"{relus[0]}: ReLU has no threshold of its own; give calibrate=<samples>, or use QCFS.")
-    if not 0 < percentile <= 100:
+    if not 0 < number("percentile", percentile) <= 100:
         raise ModelError(f"percentile: must be > 0 and <= 100; got {percentile!r}.")
-    found: dict[int, float] = {}
+    found: dict[str, float] = {}
     parameter = next((p for _, layer in layers for p in layer.parameters()), torch.zeros(0))
-    x = torch.as_tensor(calibrate).to(parameter.dtype)
+    given = real("calibrate", calibrate)
+    if given.shape[1:] != shape or not given.size or not np.isfinite(given).all():
+        sizes = ", ".join(map(str, shape))
+        raise ShapeError(f"calibrate: must be finite samples, one at least, shape (n, {sizes}); got {given.shape}.")
+    x = torch.as_tensor(given).to(parameter.dtype)
     with torch.no_grad():
-        for _, layer in layers:
+        for path, layer in layers:
             training = layer.training
             x = layer.eval()(x)
             layer.train(training)
             if isinstance(layer, nn.ReLU):
-                found[id(layer)] = float(np.percentile(array(x), percentile))
+                found[path] = float(np.percentile(array(x), percentile))
     return found

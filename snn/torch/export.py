@@ -12,7 +12,7 @@ from kernels.errors import ExportError
 from snn.distributions import Distribution
 from snn.encode import Direct
 from snn.inference import Classifier
-from snn.inputs import CurrentInput, StepCurrent
+from snn.inputs import StepCurrent
 from snn.network import Network, Population, Projection
 from snn.simulation import Simulation
 
@@ -26,9 +26,10 @@ def to_snntorch(
 
     Populations form a chain, each but the first fed by the one before with a delay of one step; one may feed itself,
     too. A layer of the module runs ahead of its population by the layers passed. A first population of spike sources
-    gives way to the module's input; a first population of neurons gets the module's input as current, through the
-    weights of the encoder where ``network`` is a :class:`snn.Classifier` with :class:`snn.encode.Direct`. A last
-    :class:`snn.Accumulator` is left out: the sum of the module's outputs over the steps is its v.
+    gives way to the module's input; a first population of neurons gets the module's input as current, beside constant
+    ones of its own, and through the weights of the encoder where ``network`` is a :class:`snn.Classifier` with
+    :class:`snn.encode.Direct`. A last :class:`snn.Accumulator` is left out: the sum of the module's outputs over the
+    steps is its v.
 
     Parameters
     ----------
@@ -47,18 +48,23 @@ def to_snntorch(
         where the network has no counterpart
     """
     net, layers = network.network if isinstance(network, Classifier) else network, list[nn.Module]()
-    if isinstance(network, Classifier):
-        dt = network.dt
-        if isinstance(network.encoder, Direct):
-            weight = network.encoder.weight
-            layers.append(_linear(weight if isinstance(weight, np.ndarray) else weight.toarray(), network.encoder.bias))
+    direct = network.encoder if isinstance(network, Classifier) and isinstance(network.encoder, Direct) else None
+    dt = network.dt if isinstance(network, Classifier) else dt
     chain, between = _order(net)
+    if direct is not None and net.inputs[direct.target].target is not chain[0]:
+        raise ExportError(f"Classifier.encoder: must drive the first population, {chain[0].name!r}; got {direct!r}.")
     sim = Simulation(net, dt=dt, backend="reference", quiet=True)
     for k, population in enumerate(chain):
-        before = between.get((chain[k - 1].name, population.name)) if k else None
-        bias = _bias(net, population, k * dt, bool(k))
-        if before is not None:
-            layers.append(_linear(_dense(sim, before, dt), bias))
+        weight, bias = None, _bias(net, population, k * dt, direct)
+        if k:
+            weight = _dense(sim, between[chain[k - 1].name, population.name], dt)
+        elif direct is not None:
+            weight = direct.weight if isinstance(direct.weight, np.ndarray) else direct.weight.toarray()
+            bias = direct.bias if bias is None else direct.bias + bias
+        elif bias is not None and np.any(bias):
+            weight = np.eye(population.n)
+        if weight is not None:
+            layers.append(_linear(weight, bias))
         if population.spec is not None:
             own = between.get((population.name, population.name))
             layer = _neurons(population, None if own is None else _dense(sim, own, dt), spike_grad, k == len(chain) - 1)
@@ -96,14 +102,14 @@ def _dense(sim: Simulation, projection: Projection, dt: float) -> np.ndarray:
     return matrix
 
 
-def _bias(net: Network, population: Population, first: float, needed: bool) -> np.ndarray | None:
-    """The constant current that begins with the population's first step; a first population's currents are samples."""
+def _bias(net: Network, population: Population, first: float, samples: Direct | None) -> np.ndarray | None:
+    """The constant current that begins with the population's first step, without that of the samples."""
     total = None
     for given in (x for x in net.inputs.values() if x.target is population):
         source = given.source
-        if not needed and isinstance(source, CurrentInput):
+        if samples is not None and given.name == samples.target:
             continue
-        if not isinstance(source, StepCurrent) or len(source.times) > 1 or source.times[0] != first:
+        if not isinstance(source, StepCurrent) or np.ptp([*source.times, first]) > 1e-9:
             raise ExportError(
                 f"Input {given.name!r}: must be one StepCurrent from {first} ms on, the layer's bias; got {source!r}."
             )

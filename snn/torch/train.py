@@ -8,9 +8,10 @@ import scipy.special
 import torch
 from torch import nn
 
-from kernels.errors import ModelError, ShapeError
+from kernels.errors import ModelError, ShapeError, SimError
 from snn.confidence import EarlyExit, Trace
 from snn.confidence.learn import exit_mass
+from snn.encode import number, real, whole
 
 
 class Unrolled(nn.Module):
@@ -25,9 +26,7 @@ class Unrolled(nn.Module):
 
     def __init__(self, layers: nn.Module, steps: int) -> None:
         super().__init__()
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ModelError(f"Unrolled.steps: must be an integer >= 1; got {steps!r}.")
-        self.layers, self.steps = layers, steps
+        self.layers, self.steps = layers, whole("Unrolled.steps", steps, 1)
 
     def forward(self, x: Any) -> Any:
         """Sum over the steps, shape (batch, outputs)."""
@@ -144,15 +143,39 @@ def _exit_shares(model: Unrolled, x: Any, y: Any, agent: EarlyExit) -> np.ndarra
 
 
 def _samples(model: nn.Module, x: Any, y: Any) -> tuple[Any, Any]:
-    """Samples and classes as tensors; errors where they do not fit."""
+    """Samples and classes as tensors; errors where they do not fit the model or each other."""
     parameter = next(model.parameters(), None)
     if parameter is None:
         raise ModelError("train.model: has no parameters.")
-    x = torch.as_tensor(np.asarray(x)).to(parameter.dtype)
-    y = torch.as_tensor(np.asarray(y)).long()
+    x, y = real("train.x", x), real("train.y", y)
+    if x.ndim < 2 or not x.size or not np.isfinite(x).all():
+        raise ShapeError(f"train.x: must be finite samples, one at least, shape (n, *sample); got {x.shape}.")
     if y.shape != x.shape[:1]:
-        raise ShapeError(f"train.y: must be of shape ({len(x)},), one class a sample; got {tuple(y.shape)}.")
+        raise ShapeError(f"train.y: must be of shape ({len(x)},), one class a sample; got {y.shape}.")
+    if y.dtype.kind == "f":
+        raise ModelError(f"train.y: must be integers, the classes; got {y.dtype}.")
+    x, y = torch.as_tensor(x).to(parameter.dtype), torch.as_tensor(y).long()
+    classes = _classes(model, x[:1])
+    if y.min() < 0 or y.max() >= classes:
+        raise ModelError(f"train.y: must be 0 to {classes - 1}, the model's outputs; got {y.min()} to {y.max()}.")
     return x, y
+
+
+def _classes(model: nn.Module, sample: Any) -> int:
+    """Outputs of the model, found on one sample."""
+    model.eval()
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            shape: tuple[int, ...] = getattr(model(sample), "shape", ())
+    except SimError:
+        raise
+    except (IndexError, RuntimeError, ValueError) as error:
+        raise ShapeError(
+            f"train.x: must fit the model; it fails on a sample of shape {tuple(sample.shape[1:])}: {error}."
+        ) from error
+    if len(shape) != 2:
+        raise ShapeError(f"train.model: must give outputs of shape (n, classes); got {tuple(shape)}.")
+    return int(shape[1])
 
 
 def _descend(
@@ -160,9 +183,13 @@ def _descend(
     seed: int, begin: Callable[[int], None] = lambda epoch: None,
 ) -> list[float]:  # fmt: skip
     """Adam with a cosine schedule over minibatches of ``n`` samples; mean loss of each epoch."""
+    epochs, batch = whole("train.epochs", epochs, 1), whole("train.batch", batch, 1)
+    lr, weight_decay = number("train.lr", lr), number("train.weight_decay", weight_decay)
+    if min(lr, weight_decay) < 0:
+        raise ModelError(f"train.lr, weight_decay: must be >= 0; got {lr:g} and {weight_decay:g}.")
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(whole("train.seed", seed, 0))
     losses = []
     model.train()
     for epoch in range(epochs):

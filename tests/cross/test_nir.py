@@ -93,6 +93,13 @@ def test_the_check_flags_snntorchs_reading_of_recurrent_graphs():
     assert check_nir(graph, snntorch_reads(graph))["output"] > 100
 
 
+@pytest.mark.parametrize("model", [snn.Accumulator(), snn.CubaLIF(alpha=0, v_th=1e300)], ids=["I", "LI"])
+def test_the_check_flags_norses_reading_of_units_that_never_fire(model):
+    """Norse 1.1 does not keep their potential from step to step. If this fails, that is mended: test for equality."""
+    graph = to_nir(network(False, snn.CubaLIF(alpha=0, beta=0.9), model), DT, check=STEPS)
+    assert check_nir(graph, norse_reads(graph))["output"] > 2000
+
+
 def spikes(graph):
     """Number of spikes that the graph's check expects."""
     none = {}

@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch", reason="needs the extra torch")
 snntorch = pytest.importorskip("snntorch", reason="needs the extra torch")
 
 import snn  # noqa: E402
-from snn.torch import Neurons, from_snntorch, to_snntorch  # noqa: E402
+from snn.torch import Neurons, Unrolled, from_snntorch, to_snntorch  # noqa: E402
 
 nn = torch.nn
 STEPS = 60
@@ -272,6 +272,27 @@ def test_to_snntorch_and_back(kind):
     again, again_total = unroll(to_snntorch(from_snntorch(model, 20), spike_grad=spike), torch.tensor(x))
     assert theirs.sum() > 20 and total == again_total
     np.testing.assert_array_equal(again, theirs)
+
+
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_to_snntorch_keeps_the_first_layers_own_currents(recurrent):
+    """Those of the encoder's population beside the samples', and those of a network without an encoder."""
+    net, rng = snn.Network(), np.random.default_rng(0)
+    h = net.population("h", 3, snn.Leaky(beta=0.8, reset_mechanism=3 * recurrent))
+    o = net.population("o", 2, snn.Leaky(beta=0.8))
+    net.input("x", h, snn.StepCurrent(np.zeros((1, 3))))
+    net.input("bias", h, snn.StepCurrent([[0.5, 0.2, 0.9]]))
+    net.input("more", h, snn.StepCurrent(0.0625))
+    net.connect(h, o, snn.all_to_all(), weight=np.array([[0.7, 0.1], [0.3, 0.9], [0.5, 0.5]]))
+    if recurrent:
+        net.connect(h, h, snn.all_to_all(), weight=np.full((3, 3), -0.125))
+    x, weight = rng.uniform(0, 0.5, (5, 3)), rng.uniform(0, 1, (3, 3))
+    classifier = snn.Classifier(net, snn.encode.Direct("x", weight, [0.1, 0.0, -0.1]), o, "spikes", threads=1)
+    ours = classifier.record(x, 15).outputs[-1]
+    assert np.all(ours > 1)
+    for given, drive in ((classifier, x), (net, x @ weight.T + [0.1, 0.0, -0.1])):
+        module = Unrolled(to_snntorch(given, spike_grad=spike), 15)
+        np.testing.assert_array_equal(module(torch.tensor(drive)).detach().numpy(), ours)
 
 
 def test_to_snntorch_of_a_drawn_network():

@@ -1,5 +1,6 @@
 """snn.torch: modules against the step functions, training on digits, conversion against what the papers promise."""
 
+import copy
 import itertools
 import re
 from pathlib import Path
@@ -123,6 +124,43 @@ def rate_network(activation, sizes, seed=0):
         layers += [nn.Linear(a, b), activation()]
         nn.init.kaiming_normal_(layers[-2].weight)
     return nn.Sequential(*layers[:-1])
+
+
+def shared(activation, form):
+    """Layers of which two stand in three places each, and the same without any that comes again."""
+    torch.manual_seed(1)
+    first, tied, last = nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)
+    act = activation()
+    once = [copy.deepcopy(x) for x in (first, act, tied, act, tied, act, last)]
+    return form([first, act, tied, act, tied, act, last]), form(once)
+
+
+@pytest.mark.parametrize("form", [list, lambda layers: nn.Sequential(*layers)], ids=["list", "Sequential"])
+@pytest.mark.parametrize(
+    "activation", [lambda: QCFS(4, 1.0), lambda: QFFS(2, 0.3), nn.ReLU], ids=["QCFS", "QFFS", "ReLU"]
+)
+def test_a_layer_that_comes_again_is_converted_again(activation, form):
+    x = np.random.default_rng(0).random((20, 6))
+    made, wanted = (from_torch(model, 6, calibrate=x) for model in shared(activation, form))
+    assert list(made.network.populations) == ["layer1", "layer2", "layer3", "output"]
+    assert made.network_hash == wanted.network_hash
+    np.testing.assert_array_equal(made.record(x, 8).outputs, wanted.record(x, 8).outputs)
+    if activation is nn.ReLU:
+        assert len({p.model.params["v_th"] for p in list(made.network.populations.values())[:3]}) == 3
+
+
+def test_a_pool_that_comes_again_is_converted_again():
+    pool, act = nn.AvgPool2d(2), QCFS(4, 1.0)
+    layers = [nn.Conv2d(1, 2, 3, padding=1), act, pool, nn.Conv2d(2, 2, 3, padding=1), act, pool, nn.Flatten()]
+    made = from_torch(nn.Sequential(*layers), (1, 8, 8))
+    assert list(made.network.populations) == ["layer1", "layer2", "output"] and made.output.n == 8
+
+
+def test_a_neuron_without_a_state_of_its_own_is_converted_again():
+    """The caller gives each call its state, so each place has one."""
+    lif, layers = snntorch.Leaky(beta=0.5), [nn.Linear(6, 6), nn.Linear(6, 3)]
+    made = from_snntorch([layers[0], lif, layers[1], lif], 6)
+    assert list(made.network.populations) == ["layer1", "output"] and made.readout == "spikes"
 
 
 def test_conversion_of_digits(digits):

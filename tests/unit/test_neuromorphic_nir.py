@@ -5,6 +5,7 @@ import importlib
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +238,36 @@ def test_constants_come_back_as_offsets(tmp_path):
     assert np.array_equal(to_nir(net, 1.0).nodes["in_to_p"].bias, [0.25, 0.5])
 
 
+def test_offsets_pass_delays():
+    """NIR's Delay gives I(t - tau), an offset's as well: through two nodes, of a delay for each value, before a layer
+    of its own and beside an offset that is not delayed."""
+    a, b, late = nir.Affine(np.ones((2, 2)), np.array([1.0, 0.75])), nir.Affine(np.eye(2), np.zeros(2)), [3e-3, 0.0]
+    c, early = (
+        nir.Affine(np.array([[0.5, 0.0], [0.0, 2.0]]), np.array([0.25, 0.125])),
+        nir.Affine(np.eye(2), [0.0, 0.5]),
+    )
+    nodes = {
+        "in": nir.Input([2]), "a": a, "d": nir.Delay(np.full(2, 2e-3)), "b": b, "e": nir.Delay(np.array(late)), "c": c,
+        "lif": make("LIF", randoms(2), v_threshold=np.full(2, 1e9)), "early": early, "out": nir.Output([2]),
+    }  # fmt: skip
+    chain = ["in", "a", "d", "b", "e", "c", "lif", "out"]
+    edges = [*zip(chain[:-1], chain[1:], strict=True), ("in", "early"), ("early", "lif")]
+    net = from_nir(nir.NIRGraph(nodes, edges), dt=1.0)
+    net.record("lif", "v")
+    result, _, behind = simulated(net, 1.0, 20)
+    drive = np.zeros((20, 2)) + c.bias + [0.0, 0.5]
+    drive[5:, 0] += 0.5 * 1.0
+    drive[2:, 1] += 2.0 * 0.75
+    v, _ = euler(nodes["lif"], drive, 1e-3)
+    np.testing.assert_allclose(np.asarray(result.states["lif"]["v"])[behind["lif"] :][:20], v, rtol=1e-12)
+    one = np.ones(1)
+    nodes = {"in": nir.Input([1]), "a": nir.Affine(np.zeros((1, 1)), one), "d": nir.Delay(0.005 * one),
+             "th": nir.Threshold(0.5 * one), "out": nir.Output([1])}  # fmt: skip
+    order = list(nodes)
+    net = from_nir(nir.NIRGraph(nodes, list(zip(order[:-1], order[1:], strict=True))), dt=1.0)
+    assert np.flatnonzero(simulated(net, 1.0, 9)[1]["th"]).tolist() == [5, 6, 7, 8]
+
+
 def test_initial_values_go_along():
     """The layer runs a step behind: in NIR's first step it is as in its own, and so it is when it comes back."""
     net = snn.Network()
@@ -287,6 +318,28 @@ def test_the_check_tells_a_wrong_reader_from_a_right_one(tmp_path):
         check_nir(graph, lambda given: {})
     with pytest.raises(ModelError, match="has no check in its metadata"):
         check_nir(to_nir(net, 0.5), reader(wrong=False))
+
+
+@pytest.mark.parametrize("model", [snn.Accumulator(), snn.CubaLIF(alpha=0.5, beta=0.9, v_th=1e300)], ids=repr)
+def test_the_check_compares_potentials_of_units_that_never_fire(model):
+    net = snn.Network(seed=1)
+    a = net.population("a", 5, snn.CubaLIF(alpha=0.0, beta=0.9))
+    net.connect(net.population("in", 6, snn.SpikeArray([])), a, snn.all_to_all(), weight=snn.normal(0.3, 0.1))
+    net.connect(a, net.population("sum", 2, model), snn.all_to_all(), weight=snn.normal(0.0, 1.0))
+    net.record("a", "spikes")
+    net.record("sum", "v")
+    graph = to_nir(net, 1.0, check=STEPS)
+
+    def run(given, change=lambda v: v):
+        w1, w2 = (graph.nodes[k].weight for k in ("in_to_a", "a_to_sum"))
+        z = euler(graph.nodes["a"], given["in"] @ w1.T, 1e-3)[1]
+        return {"a_output": z, "sum_output": change(euler(graph.nodes["sum"], z @ w2.T, 1e-3)[0])}
+
+    assert check_nir(graph, run) == {"a_output": 0, "sum_output": 0}
+    for wrong in (lambda v: v + 99.0, lambda v: v * np.nan, lambda v: np.roll(v, 1, axis=0)):
+        assert check_nir(graph, partial(run, change=wrong))["sum_output"] > 60
+    with pytest.raises(ModelError, match="check_nir.run: must give 'a_output'"):
+        check_nir(graph, lambda given: {})
 
 
 def chain(*middle, n=2):
@@ -346,6 +399,44 @@ def test_files_that_are_none(tmp_path):
     for name in ("bad.nir", "missing.nir"):
         with pytest.raises(FormatError, match=f"{name}: cannot be read as a NIR file"):
             from_nir(tmp_path / name, dt=1.0)
+
+
+@pytest.mark.parametrize("dt", [0.0, -1.0, np.nan, "1", True], ids=repr)
+def test_a_step_must_be_a_time(dt):
+    net = random_net(*MODELS["CubaLIF"])
+    for name, call in {
+        "to_nir": to_nir,
+        "latency": latency,
+        "from_nir": lambda _, dt: from_nir(chain(lif()), dt),
+    }.items():
+        with pytest.raises(ModelError, match=rf"{name}\.dt: must be a time > 0 ms; got"):
+            call(net, dt)
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "text"),
+    [
+        (np.ones((0, 2)), ShapeError, r"must be finite, of shape \(steps, 2\), or a SpikeArray; got \(0, 2\)"),
+        ([[1.0, 2.0], [3.0]], ModelError, "must be an array of numbers; got list"),
+        (1j * np.ones((3, 2)), ModelError, "must be real numbers; got ndarray of dtype complex128"),
+        ("spikes", ModelError, "must be real numbers; got str"),
+        (snn.SpikeArray([1.0], [7]), ModelError, r"ids: must be < 2, the number of targets; got 7"),
+    ],
+)
+def test_what_an_input_cannot_be(given, error, text):
+    with pytest.raises(error, match=r"from_nir\.inputs\['in'\][.:] ?" + text):
+        from_nir(chain(lif()), 1.0, {"in": given})
+
+
+def test_a_graph_needs_sources_and_neurons():
+    net = snn.Network()
+    net.population("in", 2, snn.SpikeArray([1.0]))
+    with pytest.raises(ExportError, match="Network: must have a population of neurons; got none"):
+        to_nir(net, 1.0)
+    net = snn.Network()
+    net.population("p", 2, snn.CubaLIF(bias=0.1))
+    with pytest.raises(ExportError, match="Network: must have spike sources, at which a graph begins; got none"):
+        to_nir(net, 1.0)
 
 
 def test_networks_that_nir_cannot_hold():

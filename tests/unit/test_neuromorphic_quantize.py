@@ -193,6 +193,12 @@ def test_all_problems_are_told_at_once():
         assert text in str(error.value)
 
 
+@pytest.mark.parametrize("dt", [0, -1, "1", np.nan, None, True, np.ones(2)], ids=repr)
+def test_a_step_must_be_a_time(dt):
+    with pytest.raises(ModelError, match=r"quantize\.dt: must be a time > 0 ms; got"):
+        quantize(network(), dt)
+
+
 def test_an_interval_that_the_given_spikes_break_is_refused():
     with pytest.raises(ExportError, match="at most once in 3 steps; got two 2 apart"):
         quantize(network(), 1.0, interval=3)

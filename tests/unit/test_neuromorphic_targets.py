@@ -120,6 +120,9 @@ def test_counts_and_energy():
     second = cost(net, net.run(10), 10, "loihi2")
     assert second.energy == {} and "no public figure for an operation of Loihi 2" in str(second)
     assert second.synops == found.synops
+    for steps in (0, 50, True):
+        with pytest.raises(ModelError, match=f"cost.steps: must be those of the result, 10; got {steps}."):
+            cost(net, net.run(10), steps, "loihi1")
 
 
 def test_doctests():

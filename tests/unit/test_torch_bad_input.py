@@ -31,6 +31,16 @@ class Skip(nn.Module):
         return self.join(x, self.body(x))
 
 
+class Residual(nn.Sequential):
+    def forward(self, x):
+        return x + super().forward(x)
+
+
+class Doubled(nn.Linear):
+    def forward(self, x):
+        return 2.0 * super().forward(x)
+
+
 class Own(nn.Module):
     def __init__(self):
         super().__init__()
@@ -42,6 +52,7 @@ def leaky(**options):
 
 
 LINEAR = nn.Linear(4, 3)
+LEAKY, NEURONS = leaky(), Neurons(snn.Leaky())
 CONVERSIONS = {
     "max pool": (from_torch, [nn.Conv2d(1, 2, 3), QCFS(), nn.MaxPool2d(2)], (1, 8, 8),
                  "[2]: MaxPool2d cannot be converted; use nn.AvgPool2d."),
@@ -73,6 +84,22 @@ CONVERSIONS = {
     "concatenation": (
         from_snntorch, nn.Sequential(LINEAR, leaky(), Skip(lambda x, y: torch.cat((x, y), 1)), leaky()), 4,
         "2: Skip cannot be converted: its forward joins two paths (cat)",
+    ),
+    "skip connection of an nn.Sequential": (
+        from_torch, nn.Sequential(LINEAR, QCFS(), Residual(nn.Linear(3, 3)), QCFS()), 4,
+        "2: Residual cannot be converted: its forward joins two paths (add), a skip connection",
+    ),
+    "forward of a layer": (
+        from_torch, [Doubled(4, 3), QCFS()], 4,
+        "[0]: Doubled cannot be converted; it has a forward of its own: use Linear as it is.",
+    ),
+    "one state for two layers": (
+        from_snntorch, nn.Sequential(LINEAR, LEAKY, nn.Linear(3, 3), LEAKY), 4,
+        "3: Leaky must keep a state of its own; got the layer of 1 again, which goes on from the state left there.",
+    ),
+    "one state for two modules": (
+        from_snntorch, [LINEAR, NEURONS, nn.Linear(3, 3), NEURONS], 4,
+        "[3]: Neurons must keep a state of its own; got the layer of [1] again",
     ),
     "flatten": (from_torch, [nn.Flatten(2), QCFS()], (1, 7, 7), "[0]: Flatten must flatten the whole sample"),
     "statistics": (from_torch, [LINEAR, nn.BatchNorm1d(3, track_running_stats=False), QCFS()], 4, "[1]: BatchNorm1d"),
@@ -123,6 +150,12 @@ def test_other_arguments():
     refused(snn.ModelError, text, from_torch, [LINEAR, QCFS()], 4, encoder=rate)
     relu = [LINEAR, nn.ReLU()]
     refused(snn.ModelError, "percentile: must be > 0 and <= 100; got 0.", from_torch, relu, 4, np.ones((2, 4)), 0.0)
+    text = "percentile: must be a finite number; got '99'."
+    refused(snn.ModelError, text, from_torch, relu, 4, np.ones((2, 4)), "99")
+    for wrong in (np.ones((2, 3)), np.ones((0, 4)), np.ones(4), np.full((2, 4), np.nan)):
+        text = f"calibrate: must be finite samples, one at least, shape (n, 4); got {wrong.shape}."
+        refused(snn.ShapeError, text, from_torch, relu, 4, wrong)
+    refused(snn.ModelError, "calibrate: must be real numbers; got str of dtype <U3.", from_torch, relu, 4, "all")
     dead = "[1]: ReLU has a threshold of 0, which must be > 0"
     with torch.no_grad():
         LINEAR.bias.fill_(-9.0)
@@ -156,6 +189,51 @@ def test_training():
     refused(snn.ModelError, "train.model: has no parameters.", train, nn.ReLU(), np.ones((2, 4)), [0, 1], epochs=1)
     text = "train.y: must be of shape (2,), one class a sample; got (3,)."
     refused(snn.ShapeError, text, train, LINEAR, np.ones((2, 4)), [0, 1, 1], epochs=1)
+    x, y = np.ones((2, 4)), [0, 1]
+    for wrong in (np.full((2, 4), np.nan), np.ones((0, 4)), np.ones(2)):
+        text = f"train.x: must be finite samples, one at least, shape (n, *sample); got {wrong.shape}."
+        refused(snn.ShapeError, text, train, LINEAR, wrong, y[: len(wrong)], epochs=1)
+    text = "train.x: must fit the model; it fails on a sample of shape (3,): mat1 and mat2"
+    refused(snn.ShapeError, text, train, LINEAR, np.ones((2, 3)), y, epochs=1)
+    refused(snn.ModelError, "train.x: must be real numbers; got ndarray of dtype complex128.", train, LINEAR, 1j * x, y,
+            epochs=1)  # fmt: skip
+    refused(snn.ModelError, "train.y: must be integers, the classes; got float64.", train, LINEAR, x, [0.7, 1.2],
+            epochs=1)  # fmt: skip
+    for wrong, text in (([-100, -100], "-100 to -100"), ([0, 3], "0 to 3")):
+        refused(snn.ModelError, f"train.y: must be 0 to 2, the model's outputs; got {text}.", train, LINEAR, x, wrong,
+                epochs=1)  # fmt: skip
+    text = "train.model: must give outputs of shape (n, classes); got (1, 3, 1)."
+    refused(snn.ShapeError, text, train, nn.Sequential(LINEAR, nn.Unflatten(1, (3, 1))), x, y, epochs=1)
+    for name, wrong, text in (
+        ("epochs", -1, "an integer >= 1"), ("batch", 0, "an integer >= 1"), ("batch", 2.5, "an integer >= 1"),
+        ("seed", 1.5, "an integer >= 0"), ("lr", float("nan"), "a finite number"),
+    ):  # fmt: skip
+        options = {"epochs": 1} | {name: wrong}
+        refused(snn.ModelError, f"train.{name}: must be {text}; got {wrong!r}.", train, LINEAR, x, y, **options)
+    refused(snn.ModelError, "train.lr, weight_decay: must be >= 0; got -1 and", train, LINEAR, x, y, epochs=1, lr=-1)
+
+
+def test_samples_that_have_a_gradient():
+    x, y = torch.rand(6, 4, requires_grad=True), [0, 1, 2, 0, 1, 2]
+    assert np.isfinite(train(nn.Linear(4, 3), x, y, epochs=1)).all()
+    layers = [nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 3)]
+    nn.init.ones_(layers[0].weight)
+    made = from_torch(layers, 4, calibrate=x)
+    np.testing.assert_array_equal(made.predict(x, 4), made.predict(x.detach(), 4))
+
+
+def test_a_look_at_the_model_before_training_draws_no_numbers():
+    class Noisy(nn.Module):
+        def forward(self, z):
+            return z + torch.rand_like(z)
+
+    model = nn.Sequential(Noisy(), nn.Linear(4, 3))
+    x, y = torch.ones(6, 4), torch.zeros(6, dtype=torch.int64)
+    torch.manual_seed(1)
+    with torch.no_grad():
+        first = nn.functional.cross_entropy(model(x), y).item()
+    torch.manual_seed(1)
+    assert train(model, x, y, epochs=1)[0] == pytest.approx(first, rel=1e-6)
 
 
 def exported(**changes):
@@ -167,7 +245,7 @@ def exported(**changes):
         a, b, snn.all_to_all(), weight=0.5, delay=changes.get("delay", 1.0), short_term=changes.get("short_term")
     )
     if "bias" in changes:
-        net.input("bias", b, changes["bias"])
+        net.input("bias", changes.get("into", b), changes["bias"])
     if "more" in changes:
         net.connect(*changes["more"], snn.all_to_all(), name="more")
     return net
@@ -184,6 +262,13 @@ EXPORTS = {
     "pair": ({"more": ("a", "b")}, "Projection 'more': is the second one of its pair"),
     "loop": ({"more": ("b", "a")}, "Network: populations must form a chain; got a->b, b->a."),
     "bias": ({"bias": snn.StepCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
+    "steps": ({"bias": snn.StepCurrent([0.1, 0.2], [1.0, 5.0])}, "Input 'bias': must be one StepCurrent from 1.0 ms"),
+    "first layer's steps": (
+        {"bias": snn.StepCurrent([0.1, 0.2], [0.0, 5.0]), "into": "a"}, "Input 'bias': must be one StepCurrent from 0",
+    ),
+    "first layer's noise": (
+        {"bias": snn.NoiseCurrent(0.1), "into": "a"}, "Input 'bias': must be one StepCurrent from 0.0 ms on",
+    ),
     "noise": ({"bias": snn.NoiseCurrent(0.1)}, "Input 'bias': must be one StepCurrent from 1.0 ms on"),
 }  # fmt: skip
 
@@ -193,3 +278,10 @@ def test_exports(case):
     changes, text = EXPORTS[case]
     refused(snn.ExportError, text, to_snntorch, exported(**changes))
     assert len(to_snntorch(exported())) == 3
+
+
+def test_samples_of_a_later_population():
+    net = exported()
+    net.input("x", "b", snn.StepCurrent(np.zeros((1, 2))))
+    classifier = snn.Classifier(net, snn.encode.Direct("x", np.eye(2)), "b", "spikes", threads=1)
+    refused(snn.ExportError, "Classifier.encoder: must drive the first population, 'a'; got", to_snntorch, classifier)
