@@ -416,9 +416,14 @@ class Simulation:
         ------
         BackendUnavailable
             With backend="reference", and after :meth:`set_current`.
+        OutputError
+            ``path`` is there and no checkpoint, or cannot be written.
         """
+        from snn.io.checkpoint import check_target
+
         self._check_saving("checkpoint")
         with self._ranks.together():
+            check_target(self._ranks.file(Path(path)))
             self._write_checkpoint(path, None)
 
     def _check_saving(self, what: str) -> None:

@@ -30,7 +30,7 @@ def sample_ids(x: Iterable[ArrayLike]) -> NDArray[np.int64]:
 
 
 def _as_float(row: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(row)
+    array = np.asarray(row.detach() if hasattr(row, "detach") else row)  # a tensor that has a gradient
     if array.dtype.kind not in "biuf":
         raise ModelError(f"sample_ids.x: must be numbers; got {array.dtype}.")
     return array.astype(np.float64) + 0.0  # -0.0 is 0.0
