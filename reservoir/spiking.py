@@ -212,7 +212,7 @@ class SpikingReservoir(Reservoir):
         new.reset()
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
-        sim = snn.Simulation(new.net, dt=self.dt, threads=self.threads, quiet=True)
+        sim = snn.Simulation(self.net, dt=self.dt, threads=self.threads, quiet=True)
         inhibitory = {}  # mean strength, by name
         for name, projection in self.net.projections.items():
             if projection.plastic or projection.target.name not in goals:

@@ -119,6 +119,11 @@ class Probe:
     every: float | None
 
     @property
+    def name(self) -> str:
+        """Population and variable."""
+        return f"{self.population.name}.{self.variable}"
+
+    @property
     def unit(self) -> str:
         """Unit of the recorded variable."""
         state = self.population.spec.state if self.population.spec else ()

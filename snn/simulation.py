@@ -209,10 +209,11 @@ class Simulation:
         """Refuse a network that was changed since it was compiled: the change would be lost."""
         now = self.net.members()
         if now != self._described:
-            changed = next((x for x in now if x not in self._described), "something was taken away")
+            new = next((x for x in now if x not in self._described), None)
+            said = "something was taken away" if new is None else f"{type(new).__name__} {getattr(new, 'name', '')!r}"
             raise ModelError(
-                f"Simulation.{what}: the network was changed after this simulation was made: {changed!r}. Make a "
-                "Simulation of what it is now."
+                f"Simulation.{what}: the network was changed after this simulation was made: {said}. Make a Simulation "
+                "of what it is now."
             )
 
     def _whole(self, result: Result) -> Result:

@@ -12,7 +12,8 @@ def network(model=None, source=None):
     pop = net.population("p", 5, model or snn.LIFExp())
     net.record(pop)
     if source is not None:
-        net.input("x", pop, source, **({"weight": 1.0} if isinstance(source, snn.inputs.SpikeInput) else {}))
+        weighs = isinstance(source, snn.inputs.SpikeInput) and getattr(source, "weights", None) is None
+        net.input("x", pop, source, weight=1.0 if weighs else None)
     return net, pop
 
 
