@@ -34,12 +34,12 @@ from neuromorphic.discrete import step_length
 from neuromorphic.levels import levels
 from neuromorphic.nir_maps import FLATTEN, Affine, linear_map
 from snn.connect import all_to_all, from_arrays
-from snn.encode import real
 from snn.inputs import SpikeArray
 from snn.io.damage import check_bytes, check_content, check_sizes
 from snn.network import Network, Population
 from snn.neurons import CubaLIF
 from snn.neurons.base import NeuronModel
+from snn.units import real
 
 NEURONS = ("CubaLI", "CubaLIF", "I", "IF", "LI", "LIF", "Threshold")
 READ_BY_V = ("CubaLI", "I", "LI")  # what they send is their potential

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.checks import whole
+from snn.units import whole
 
 Series = np.ndarray | Sequence[np.ndarray]
 

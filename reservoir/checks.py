@@ -5,13 +5,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError
-
-
-def whole(owner: str, value: Any, least: int = 1) -> int:
-    """``value`` as an integer, at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")
-    return int(value)
+from snn.units import whole
 
 
 def bounded(

@@ -8,8 +8,9 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
-from reservoir.checks import bounded, generator, whole
+from reservoir.checks import bounded, generator
 from reservoir.esn import EchoStateNetwork
+from snn.units import whole
 
 
 class DaleNetwork(EchoStateNetwork):

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, SimError
-from reservoir.checks import whole
+from snn.units import whole
 
 SHD_CHANNELS = 700
 

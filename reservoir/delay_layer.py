@@ -11,9 +11,9 @@ import numpy as np
 import snn
 from kernels.cpu import delays as loops
 from kernels.errors import ModelError, ShapeError
-from reservoir.checks import whole
 from reservoir.motion import Events
 from snn.host import cores
+from snn.units import whole
 
 LEAST = 1e-3  # of the mask, below which there is no synapse
 

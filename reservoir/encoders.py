@@ -6,7 +6,8 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
-from reservoir.checks import bounded, whole
+from reservoir.checks import bounded
+from snn.units import whole
 
 
 class Encoder:

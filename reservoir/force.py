@@ -15,11 +15,11 @@ from kernels.errors import FormatError, ModelError, ShapeError
 from kernels.layout import padded, zeros
 from reservoir import saved
 from reservoir.base import series
-from reservoir.checks import whole
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
 from snn.neurons.base import MODELS, NeuronModel
 from snn.neurons.lif_exp import exp_to_v
+from snn.units import whole
 
 CHUNK = 10_000  # steps of one call of compiled code, which cannot be interrupted
 JUDGED = 100.0  # ms: from shorter calls no rate can be told

@@ -7,7 +7,8 @@ import numpy as np
 import scipy.sparse
 
 from kernels.errors import ModelError
-from reservoir.checks import generator, whole
+from reservoir.checks import generator
+from snn.units import whole
 
 
 def ring(n: int, indegree: int) -> scipy.sparse.csr_array:

@@ -8,9 +8,10 @@ import scipy.linalg
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import check_readout, series
-from reservoir.checks import bounded, generator, whole
+from reservoir.checks import bounded, generator
 from reservoir.esn import EchoStateNetwork
 from reservoir.readouts import Readout, Ridge
+from snn.units import whole
 
 
 def nrmse(prediction: Any, target: Any) -> float:

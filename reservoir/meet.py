@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.checks import generator, whole
+from reservoir.checks import generator
+from snn.units import whole
 
 
 @dataclasses.dataclass(frozen=True)

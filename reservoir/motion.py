@@ -8,8 +8,9 @@ import numpy as np
 import scipy.fft
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.checks import generator, whole
+from reservoir.checks import generator
 from snn.host import cores
+from snn.units import whole
 
 Events = tuple[np.ndarray, np.ndarray]
 

@@ -10,10 +10,10 @@ import numpy as np
 
 from kernels.errors import BackendUnavailable, ModelError, ShapeError, SimError
 from reservoir.base import Reservoir, is_list
-from reservoir.checks import whole
 from reservoir.measures import nrmse
 from snn.plot import COLOURS, new_axes
 from snn.sweeps.design import Axis, Range, axes, combinations
+from snn.units import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,8 +7,9 @@ import numpy as np
 import snn
 from kernels.errors import ModelError
 from reservoir.base import is_list, series
-from reservoir.checks import generator, whole
+from reservoir.checks import generator
 from reservoir.spiking import SpikingReservoir, random_network
+from snn.units import whole
 
 # Chosen once, on the validation part of a network and series of their own; see docs/balance.md
 NEURON = {"tau_m": 20.0, "c_m": 20.0, "e_l": 0.0, "v_th": 1.0, "v_reset": 0.0, "t_ref": 2.0, "tau_syn_ex": 5.0,

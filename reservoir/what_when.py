@@ -14,10 +14,10 @@ from kernels.cpu.record import GROUP
 from kernels.errors import ModelError, ShapeError
 from kernels.layout import padded, zeros
 from reservoir import saved
-from reservoir.checks import whole
 from reservoir.meet import MEET
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
+from snn.units import whole
 
 SEEN = 200  # ms from the begin of the cue, over which the "what" readout averages
 WINDOW = 3.0  # sigma: half the window of the gate

@@ -1,5 +1,6 @@
-"""Quantities from `quantities`, `pint` or `unyt` are accepted at the boundary and converted once to plain floats."""
+"""What users give, checked at the boundary; quantities of `quantities`, `pint` or `unyt` become plain floats."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,3 +36,29 @@ def plain(value: Any, unit: str, owner: str) -> Any:
     except (TypeError, ValueError) as error:
         raise ModelError(f"{owner}: must be a number or an array in {unit}; got {value!r}.") from error
     return float(array) if array.ndim == 0 else array
+
+
+def real(owner: str, value: Any) -> np.ndarray:
+    """``value``, an array or tensor, as an array of real numbers; ModelError where it holds others."""
+    try:
+        array = np.asarray(value.detach() if hasattr(value, "detach") else value)  # tensors that have a gradient
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ModelError(f"{owner}: must be an array of numbers; got {type(value).__name__} ({error}).") from error
+    if array.dtype.kind not in "biuf":
+        raise ModelError(f"{owner}: must be real numbers; got {type(value).__name__} of dtype {array.dtype}.")
+    return array
+
+
+def number(owner: str, value: Any) -> float:
+    """``value`` as a float; ModelError where it is no finite number."""
+    plain = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+    if not plain or not math.isfinite(value):
+        raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
+    return float(value)
+
+
+def whole(owner: str, value: Any, least: int = 1) -> int:
+    """``value`` as an int; ModelError where it is no integer, or less than ``least``."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")
+    return int(value)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from kernels.errors import ModelError
-from snn.encode import whole
+from snn.units import whole
 
 
 def _straight_through(x: Any, value: Any) -> Any:

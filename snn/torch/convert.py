@@ -19,7 +19,7 @@ from torch import nn
 
 from kernels.errors import ModelError, ShapeError
 from snn.connect import all_to_all, from_sparse
-from snn.encode import Direct, Encoder, number, real
+from snn.encode import Direct, Encoder
 from snn.inference import Classifier
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Network, Population
@@ -29,6 +29,7 @@ from snn.sliding import conv2d
 from snn.torch.activations import QCFS, QFFS
 from snn.torch.affine import CONVERT, Affine, Convolution, affine, array
 from snn.torch.neurons import Neurons
+from snn.units import number, real
 
 Array = np.ndarray
 

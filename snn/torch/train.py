@@ -11,7 +11,7 @@ from torch import nn
 from kernels.errors import ModelError, ShapeError, SimError
 from snn.confidence import EarlyExit, Trace
 from snn.confidence.learn import exit_mass
-from snn.encode import number, real, whole
+from snn.units import number, real, whole
 
 
 class Unrolled(nn.Module):
