@@ -9,6 +9,7 @@ import numpy as np
 
 from kernels.event.compiled import Rule
 from kernels.event.layout import NEVER, Block, Edges, Net, Plastic
+from kernels.reference.learn import called
 
 
 class Learner:
@@ -121,8 +122,7 @@ class Learner:
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator:
             given.setdefault(self.rule.modulator.name, self.signal_at(self.until(t) - 1, t))
-        result = function(*(given[a] for a in inspect.signature(function).parameters))
-        return list(result) if self.rule.state else [result]
+        return called(function, given, 1 + len(self.rule.state))
 
     def write(self, k: int, t: float, values: list[float]) -> None:
         """Store weight and state variables of synapse ``k`` as of ``t``."""

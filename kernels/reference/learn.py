@@ -1,6 +1,7 @@
 """Plasticity in the reference engine: all events are kept, every synapse replays what it has not yet seen."""
 
 import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,16 @@ from kernels.rule_text import TRACE_END
 from kernels.spec import RuleSpec, ShortTermSpec
 
 Spike = tuple[int, int, int]  # step, population, neuron
+
+
+def called(function: Callable[..., Any], given: dict[str, float], n: int) -> list[float]:
+    """The ``n`` values that a rule's function gives; NaN where Python raises and machine code has no finite number."""
+    try:
+        result = function(*(given[a] for a in inspect.signature(function).parameters))
+    except ArithmeticError:
+        return [math.nan] * n
+    values = list(result) if n > 1 else [result]
+    return [math.nan if isinstance(x, complex) else x for x in values]
 
 
 class Learner:
@@ -188,8 +199,7 @@ class Learner:
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator and self.rule.modulator.name not in given:
             given[self.rule.modulator.name] = self.signal[step] * float(self.plastic.signal_each[0, j])
-        result = function(*(given[a] for a in inspect.signature(function).parameters))
-        return list(result) if self.rule.state else [result]
+        return called(function, given, 1 + len(self.rule.state))
 
     def read(self, k: int) -> list[float]:
         """Weight and state variables of synapse ``k``."""

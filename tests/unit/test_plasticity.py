@@ -239,6 +239,29 @@ def test_no_finite_number(options, driven):
         snn.Simulation(net, quiet=True, **options).run(10.0)
 
 
+def divide(w, post):
+    return w / post
+
+
+def root(w, post):
+    return (w - 5.0 + post) ** 0.5
+
+
+def overflow(w, post):
+    return w * math.exp(2e3 * w + post)
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("on_pre", [divide, root, overflow])
+def test_what_python_raises_is_no_finite_number_either(on_pre, engine):
+    net = snn.Network(seed=1)
+    a, b = net.population("a", 1, snn.SpikeArray([1.0])), net.population("b", 1, snn.LIFDelta())
+    rule = plasticity.define(spec(on_pre=on_pre))()
+    net.connect(a, b, snn.one_to_one(), weight=0.5, plasticity=rule)
+    with pytest.raises(SimError, match="made the synapse of source 0 and target 0 no finite number"):
+        snn.Simulation(net, engine=engine, backend="reference", quiet=True).run(10.0)
+
+
 def test_short_term_plasticity_of_negative_weights():
     """On a model with two receptors; once written outside the arrays."""
     results = []
