@@ -70,14 +70,19 @@ def test_poisson_in_law(nest):
     net = snn.Network(seed=5)
     source = net.population("source", 400, snn.Poisson(rate=50.0))
     parts = net.population("parts", 400, snn.Poisson(rate=[20.0, 100.0], times=[0.0, 500.0]))
+    each = np.outer([30.0, 90.0], np.repeat([1.0, 0.0, 2.0, 1.0], 100))
+    own = net.population("own", 400, snn.Poisson(rate=each, times=[0.0, 500.0]))
     cells = {kind: net.population(kind, 100, snn.LIFDelta(t_ref=0.0)) for kind in ("single", "shared")}
     for kind, population in cells.items():  # each spike fires its neuron
         net.input(f"noise {kind}", population, snn.Poisson(rate=30.0, shared=kind == "shared"), weight=20.0)
-    for population in (source, parts, *cells.values()):
+    for population in (source, parts, own, *cells.values()):
         net.record(population)
     spikes = run_nest(net, 1000.0, DT).spikes
     for name, n, rate in (("source", 400, 50.0), ("parts", 400, 60.0), ("single", 100, 30.0)):
         assert abs(len(spikes[name]) - n * rate) < 5 * np.sqrt(n * rate), name
+    found = np.histogram2d(spikes["own"].times, spikes["own"].ids, [[0.0, 500.0, 1000.0], np.linspace(0, 400, 5)])[0]
+    expected = each.reshape(2, 4, 100).sum(axis=2) * 0.5
+    assert np.all(np.abs(found - expected) <= 5 * np.sqrt(expected))
     early = np.sum(spikes["parts"].times < 500.0)
     assert abs(early - 400 * 10.0) < 5 * np.sqrt(4000)
     trains = spikes["shared"].spiketrains()
