@@ -118,7 +118,7 @@ def test_wrong_files(tmp_path):
         file.attrs["version"] = 99
     with pytest.raises(FormatError, match="version 99"):
         snn.Simulation.resume(path, network())
-    with pytest.raises(OutputError, match="cannot be written"):
+    with pytest.raises(OutputError, match="there is no folder"):
         sim.checkpoint(tmp_path / "no folder" / "state.h5")
     with pytest.raises(BackendUnavailable, match="reference"):
         snn.Simulation(network(), engine="event", backend="reference").checkpoint(path)
