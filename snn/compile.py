@@ -319,10 +319,11 @@ def initial_values(net: Network, population: Population, var: StateVar, values: 
 def check_whole(owner: str, var: StateVar, values: Any) -> None:
     """Refuse values that an integer state variable cannot hold; a number of steps is >= 0, or it never ends."""
     least = 0 if var.unit == "step" else -(2**31)
-    array = np.asarray(values, float)
-    if var.dtype == "int" and not np.all((array == np.rint(array)) & (array >= least) & (array < 2**31)):
-        wrong = array[~((array == np.rint(array)) & (array >= least) & (array < 2**31))].flat[0]
-        raise ModelError(f"{owner}: must be integers >= {least} and < 2**31; got {wrong:g}.")
+    if var.dtype == "int":
+        array = np.atleast_1d(np.asarray(values, float))
+        wrong = array[~((array == np.rint(array)) & (array >= least) & (array < 2**31))]
+        if wrong.size:
+            raise ModelError(f"{owner}: must be integers >= {least} and < 2**31; got {wrong[0]:g}.")
 
 
 def _pad(array: np.ndarray) -> np.ndarray:

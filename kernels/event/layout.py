@@ -17,7 +17,7 @@ LANE_ROW = LANES + 8  # a row in Lanes: lanes are filled up to whole vectors, an
 ROW_BITS, EVENT_BITS = 6, 8  # a chunk of the calendar holds 64 rows, or 256 events
 NEVER = 2**62  # a window that never comes
 BINS = 256
-PARTS = 256  # of a window at most, by which events are written nearly in order of time
+PARTS = BINS  # of a window at most, by which events are written nearly in order of time; Block.bins serves both
 
 TIMER_SLOTS = 256  # timers of so many windows to come are in lists, others in the heap
 NOT_LISTED = -2  # Block.timer_before of a neuron that is in no list

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels.errors import FormatError, ModelError, ShapeError
+from snn.units import real, whole
 
 FORMAT, VERSION = "volley trace", 2
 KEYS = ("t_max", "encoder", "seed", "precision", "network", "latency", "depth")  # of a fingerprint
@@ -25,15 +26,12 @@ def sample_ids(x: Iterable[ArrayLike]) -> NDArray[np.int64]:
     So that a sample is known again wherever it stands, and calibration data cannot be used twice by mistake. Numbers
     count as float64, as encoders take them: another type makes no other sample.
     """
-    digests = (hashlib.blake2b(_as_float(row).tobytes(), digest_size=8).digest() for row in x)
+    digests = (hashlib.blake2b(_content(row), digest_size=8).digest() for row in x)
     return np.array([int.from_bytes(d, "little", signed=True) for d in digests], np.int64)
 
 
-def _as_float(row: ArrayLike) -> NDArray[np.float64]:
-    array = np.asarray(row.detach() if hasattr(row, "detach") else row)  # a tensor that has a gradient
-    if array.dtype.kind not in "biuf":
-        raise ModelError(f"sample_ids.x: must be numbers; got {array.dtype}.")
-    return array.astype(np.float64) + 0.0  # -0.0 is 0.0
+def _content(row: ArrayLike) -> bytes:
+    return (real("sample_ids.x", row).astype(np.float64) + 0.0).tobytes()  # -0.0 is 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +150,7 @@ class Trace:
         shares = [float(x) for x in shares]
         if not shares or not all(x > 0 for x in shares) or sum(shares) > 1.0 + 1e-9:
             raise ModelError(f"Trace.split.shares: must be > 0 and of sum <= 1; got {shares}.")
-        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-            raise ModelError(f"Trace.split.seed: must be an integer >= 0; got {seed!r}.")
+        whole("Trace.split.seed", seed, 0)
         names, which = np.unique(self.ids, return_inverse=True)
         place = np.random.default_rng(seed).permutation(names.size)[which]  # of each sample's id in the draw
         ends = np.rint(np.cumsum([0.0, *shares]) * names.size).astype(int)

@@ -437,7 +437,7 @@ REFUSED = {
     "T < depth": (bad(fingerprint=refingered(latency="pipelined", depth=13)), "got t_max 12. Raise t_max"),
     "split": (lambda: made().split([0.9, 0.3]), "split.shares: must be > 0 and of sum <= 1"),
     "split: seed": (lambda: made().split([0.5, 0.5], seed=-1), "split.seed: must be an integer >= 0; got -1"),
-    "ids: texts": (lambda: confidence.sample_ids(["a"]), "sample_ids.x: must be numbers; got <U1"),
+    "ids: texts": (lambda: confidence.sample_ids(["a"]), "sample_ids.x: must be real numbers; got str of dtype <U1"),
     "split: empty": (lambda: made().split([0.001, 0.5]), "a part is empty"),
     "bar: NaN": (lambda: EarlyExit(bar=math.nan), "EarlyExit.bar: must be a number, or one a step, and not NaN"),
     "bar: text": (lambda: EarlyExit(bar="high"), "EarlyExit.bar: must be a number or one a step"),
