@@ -11,6 +11,7 @@ from plasticity.jonke import Jonke
 from plasticity.oja import Oja
 from plasticity.r_max import RMax
 from plasticity.reward_stdp import RewardSTDP
+from plasticity.static import Static
 from plasticity.stdp_nearest_pre_centered import STDPNearestPreCentered
 from plasticity.stdp_nearest_restricted import STDPNearestRestricted
 from plasticity.stdp_nearest_symmetric import STDPNearestSymmetric
@@ -45,6 +46,7 @@ __all__ = [
     "STDPTriplet",
     "STDPTripletNearest",
     "ShortTerm",
+    "Static",
     "TsodyksMarkram",
     "VogelsSprekeler",
     "VogelsSprekelerRates",

@@ -324,7 +324,8 @@ class Simulation:
         """Set the weights of a projection with plasticity from now on.
 
         ``weights``: a number, or an array in the order of :meth:`connections`, within the bounds of the rule. Spikes
-        that were sent are delivered as they were; traces and eligibilities stay.
+        that have passed the synapse (the axonal part of the delay) are delivered as they were; traces and eligibilities
+        stay. Weights that do not learn can be set with the rule :class:`plasticity.Static`.
         """
         found = self._plastic(projection)
         sources, *_ = self.connections(found)
@@ -629,7 +630,8 @@ class Simulation:
         if found is None or found.plasticity is None:
             plastic = [p.name for p in self.net.projections.values() if p.plasticity]
             raise ModelError(
-                f"Simulation: {name!r} is no projection with plasticity; there are {', '.join(plastic) or 'none'}."
+                f"Simulation: {name!r} is no projection with plasticity; there are {', '.join(plastic) or 'none'}. "
+                "Connect it with plasticity=plasticity.Static() to set its weights or rewire it."
             )
         return found
 

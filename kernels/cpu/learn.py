@@ -335,8 +335,8 @@ def _keep(w):  # type: ignore[no-untyped-def]
 
 
 STATIC = RuleSpec(
-    name="Static", doc="Nothing changes.", params=(), derived=(), traces=(), on_pre=_keep, on_post=None,
-    references=("none",), bounds=lambda p: (-float("inf"), float("inf")),
+    name="Kept", doc="Weights of a projection that has short-term plasticity alone.", params=(), derived=(),
+    traces=(), on_pre=_keep, on_post=None, references=("none",), bounds=lambda p: (-float("inf"), float("inf")),
 )  # fmt: skip
 
 

@@ -108,6 +108,49 @@ def test_set_weights(rule, engine):
     assert np.abs(weights - np.linspace(0.2, 0.8, 180)).max() > 1e-3
 
 
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_static_weights_that_are_set(engine, tmp_path):
+    """As a projection without a rule; and after a change as one with the new weights, from the same state on."""
+    sources, targets = (x.ravel() for x in np.meshgrid(range(4), range(3)))
+    old, new = np.linspace(1.0, 3.0, 12), np.linspace(4.0, 2.0, 12)
+    # none is on its way at 20 ms: it would arrive with the weight that it was sent with
+    times = np.concatenate([np.arange(1.0, 17.5, 0.5), np.arange(20.5, 40.0, 0.5)])
+    ids = np.arange(times.size) % 4
+
+    def make(weights, rule, v=-70.0):
+        net = snn.Network(seed=2)
+        a = net.population("a", 4, snn.SpikeArray(times, ids))
+        b = net.population("b", 3, snn.LIFExp(), init={"v": v})
+        net.connect(
+            a, b, snn.from_arrays(sources, targets), weight=10.0 * weights, delay=2.0, name="w", plasticity=rule
+        )
+        net.record(b, "v")
+        return net
+
+    def run(**options):
+        sim = snn.Simulation(make(old, plasticity.Static()), engine=engine, quiet=True, **options)
+        first = sim.run(20.0).states["b"]["v"]
+        sim.set_weights("w", 10.0 * new)
+        if sim.backend == "cpu":
+            sim.checkpoint(tmp_path / "state.h5")
+            sim = snn.Simulation.resume(tmp_path / "state.h5", net=sim.net, quiet=True)
+        np.testing.assert_array_equal(sim.connections("w")[2], 10.0 * new)
+        return [first, sim.run(20.0).states["b"]["v"]]
+
+    expected = run(backend="reference")
+    for threads in (1, 2):
+        for x, y in zip(run(threads=threads), expected, strict=True):
+            np.testing.assert_array_equal(x, y)
+    plain = snn.Simulation(make(old, None), engine=engine, quiet=True)
+    np.testing.assert_allclose(plain.run(20.0).states["b"]["v"], expected[0], rtol=1e-12)
+    other = snn.Simulation(make(new, None), engine=engine, quiet=True)
+    other.run(20.0)
+    for variable in ("v", "i_ex"):
+        other.set_state("b", variable, plain.state("b", variable))
+    np.testing.assert_allclose(other.run(20.0).states["b"]["v"], expected[1], rtol=1e-12)
+    assert np.abs(expected[1] - plain.run(20.0).states["b"]["v"]).max() > 0.1
+
+
 def test_bad_weights():
     sim = snn.Simulation(network(), backend="reference")
     with pytest.raises(ShapeError, match=r"'a->a'.weight: must be a number or of shape \(180,\); got \(3,\)."):
@@ -116,5 +159,8 @@ def test_bad_weights():
         sim.set_weights("a->a", np.nan)
     with pytest.raises(ModelError, match=r"'a->a'.weight: STDPPair\(.* keeps weights in \[0, 1\]; got 1.5."):
         sim.set_weights("a->a", 1.5)
-    with pytest.raises(ModelError, match="'a->b' is no projection with plasticity; there are a->a."):
+    with pytest.raises(
+        ModelError,
+        match=r"'a->b' is no projection with plasticity; there are a->a. Connect it with plasticity=plasticity.Static",
+    ):
         sim.set_weights("a->b", 0.5)
