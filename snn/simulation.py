@@ -637,8 +637,9 @@ class Simulation:
 
     def _name(self, population: Population | str) -> str:
         name = getattr(population, "name", population)
-        if not isinstance(name, str) or name not in self.net.populations:
-            raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(self.net.populations)}.")
+        known = [x.name for x in self._described if isinstance(x, Population)]  # not those that came later
+        if not isinstance(name, str) or name not in known:
+            raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(known)}.")
         return name
 
 

@@ -53,6 +53,10 @@ def test_a_network_changed_after_its_simulation_was_made(change, engine):
     for use in (lambda: sim.run(1.0), lambda: sim.connections("a->a")):
         with pytest.raises(ModelError, match="changed after this simulation was made: .*Make a Simulation"):
             use()
+    for use in (lambda: sim.state("late", "v"), lambda: sim.set_state("late", "v", -60.0)):
+        with pytest.raises(ModelError, match="Simulation: no population 'late'; there are a"):
+            use()
+    assert np.isfinite(sim.state("a", "v")).all()
     snn.Simulation(net, engine=engine, quiet=True).run(1.0)
 
 
