@@ -329,7 +329,7 @@ class _Build:
 
     def links(self, q: Any, form: Discrete) -> list[_Link]:
         owner = f"Projection {q.name!r}"
-        if q.plastic:
+        if q.learns or q.short_term:
             raise ExportError(f"{owner}: changes as it runs; NIR is static. Run it first, and give the weights.")
         sources, targets, weights, steps = drawn.synapses(self.net, q, self.dt)
         weights = weights * form.factor[targets]
@@ -348,7 +348,7 @@ class _Build:
         """Add the weights of a neuron that fires in every step."""
         _, targets, weights, steps = drawn.synapses(self.net, q, self.dt)
         first = self.level[q.target.name] - form.late
-        if q.plastic or np.any(steps != first):
+        if q.learns or q.short_term or np.any(steps != first):
             raise ExportError(
                 f"Projection {q.name!r}: an offset must be static, with a delay of {first * self.dt:g} ms."
             )

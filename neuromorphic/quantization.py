@@ -280,7 +280,7 @@ def _synapses(net: Network, q: Any, dt: float, form: Discrete, interval: int) ->
     if q.short_term is not None or q.axonal_delay:
         raise ExportError(f"{owner}: short-term plasticity and axonal delays have no counterpart. Leave them out.")
     learning, top, third = None, 0.0, None
-    if q.plasticity is not None:
+    if q.learns:
         seed = net.stream("on-chip learning", q.name)[0] % (2**31 - 4)
         if q.modulation is None:
             learning = on_chip(owner, q.plasticity, dt, interval, int(seed))

@@ -148,7 +148,7 @@ def _drawn(net: Network, name: str, n: int, model: Any, dt: float, duration: flo
 
 def _synapses(net: Network, q: Projection, dt: float) -> Synapses:
     owner = f"Projection {q.name!r}"
-    if q.plasticity is not None:
+    if q.learns:
         raise ExportError(
             f"{owner}.plasticity: must be None; got {q.plasticity!r}. Run it first, and give the weights."
         )

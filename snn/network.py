@@ -10,6 +10,7 @@ from kernels.errors import ModelError, ShapeError
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
+from plasticity.static import Static
 from snn.connect import Rule
 from snn.distributions import Distribution
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
@@ -72,8 +73,13 @@ class Projection:
 
     @property
     def plastic(self) -> bool:
-        """Whether anything about its synapses changes."""
+        """Whether anything about its synapses changes, or can be set."""
         return self.plasticity is not None or self.short_term is not None
+
+    @property
+    def learns(self) -> bool:
+        """Whether a rule changes its weights."""
+        return self.plasticity is not None and not isinstance(self.plasticity, Static)
 
     def __repr__(self) -> str:
         learns = "" if self.plasticity is None else f", plasticity={self.plasticity!r}"

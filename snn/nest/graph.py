@@ -159,7 +159,8 @@ def _projection(found: Graph, net: Network, p: Projection, dt: float) -> list[st
     owner = f"Projection {p.name!r}"
     problems = [
         f"{owner}.{what}: {value!r} is run here only."
-        for what, value in (("plasticity", p.plasticity), ("short_term", p.short_term)) if value is not None
+        for what, value in (("plasticity", p.plasticity if p.learns else None), ("short_term", p.short_term))
+        if value is not None
     ]  # fmt: skip
     problems += _receptors(owner, net, p.target, p.receptors)
     delay_steps(p, dt)  # refuses delays below dt

@@ -7,9 +7,13 @@ import numpy as np
 import pytest
 
 import neuromorphic.targets
+import plasticity
+import snn
 from kernels.errors import ExportError, ModelError
 from neuromorphic import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource, OnChipRule, cost, map_network
+from neuromorphic.realised import realise
 from neuromorphic.targets import bits_of_row
+from snn.nest.graph import to_graph
 
 
 def joined(sources, targets, n_source, n_target, **options):
@@ -164,3 +168,24 @@ def test_updates_of_synapses_are_counted():
     without = cost(net, still, 10, "loihi1")
     assert found.energy["davies2018"] - without.energy["davies2018"] == pytest.approx(0.24)
     assert found.energy["sanafe-loihi1"] == without.energy["sanafe-loihi1"] and "without learning" in str(found)
+
+
+def test_weights_that_can_be_set_are_static_to_exporters():
+    def network(rule):
+        net = snn.Network(seed=3)
+        a = net.population("a", 4, snn.SpikeArray([1.0, 2.0], [0, 3]))
+        b = net.population("b", 3, snn.LIFDelta(t_ref=0.0))
+        net.connect(a, b, snn.all_to_all(), weight=snn.uniform(1.0, 2.0), delay=1.0, name="w", plasticity=rule)
+        net.record(b)
+        return net
+
+    plain, other = network(None), network(plasticity.Static())
+    one, two = (neuromorphic.quantize(net, 1.0).network.projections["w"] for net in (plain, other))
+    np.testing.assert_array_equal(one.weights, two.weights)
+    one, two = (neuromorphic.to_nir(net, 1.0).nodes["a_to_b"].weight for net in (plain, other))
+    np.testing.assert_array_equal(one, two)
+    one, two = (realise("x", net, 0.1, 10.0, {"LIFDelta": object()}).synapses["w"].weights for net in (plain, other))
+    np.testing.assert_array_equal(one, two)
+    one, two = (to_graph(net, 10.0, 0.1, 1) for net in (plain, other))
+    assert one.text == two.text and one.arrays.keys() == two.arrays.keys()
+    assert all(np.array_equal(one.arrays[k], two.arrays[k]) for k in one.arrays)
