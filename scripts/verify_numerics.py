@@ -16,7 +16,7 @@ import snn
 def _cases() -> dict[str, tuple[int, tuple[Any, ...], tuple[int, ...], int]]:
     """Model -> (order, (params, init, current, slope, names), steps per ms, duration in ms)."""
     science = module(ROOT / "tests" / "science" / "test_neuron_models.py")
-    cases = {name: (4, case, (4, 8, 16, 32), 10) for name, case in science.RK4.items()}
+    cases = {name: (4, case, (2, 4, 8, 16), 10) for name, case in science.RK4.items()}
 
     cases["ALIFCondExp"] = (2, science.RK4["LIFCondExp"], (4, 8, 16, 32), 10)
 
