@@ -13,7 +13,7 @@ import numpy as np
 
 from kernels.errors import ExportError, ModelError
 from snn import drawn
-from snn.compile import initial_values, resolve_parameters
+from snn.compile import initial_values
 from snn.inputs import Poisson, SpikeArray
 from snn.network import Input, Network, Population, Projection
 from snn.simulation import Simulation
@@ -109,7 +109,7 @@ def _cells(net: Network, p: Population, dt: float, models: Mapping[str, Any]) ->
     assert p.spec is not None
     if p.spec.name not in models:
         raise ExportError(f"{owner}.model: must be one of {', '.join(models)}; got {p.spec.name}. Use one of these.")
-    values = resolve_parameters(net, p, dt)
+    values = drawn.parameters(net, p, dt)
     start = {}
     for state in p.spec.state:
         value = np.broadcast_to(initial_values(net, p, state, values), (p.n,)).astype(float)

@@ -177,7 +177,9 @@ def run(
 
             simulate = far_run(on, net, s)
         else:
-            simulate = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, comm=ranks.comm).run
+            sim = Simulation(net, s.dt, s.engine, s.backend, s.threads, s.precision, quiet, comm=ranks.comm)
+            experiment.check_same(sim.network_hash)
+            simulate = sim.run
             options |= {"checksum": checksum, "checkpoint": checkpoint, "every": every}
     begin = time.perf_counter()
     with _errors(FAILED, part_path(target)):

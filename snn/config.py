@@ -34,12 +34,14 @@ class Experiment:
     path : file it was read from
     simulation, output : tables of the file, with defaults
     configuration : the document with overrides, defaults and absolute paths; it goes to the provenance of a record
+    made : of a record that is run again as it was: (hash of its network, version that it was made by)
     """
 
     path: Path
     simulation: SimulationTable
     output: OutputTable
     configuration: dict[str, Any]
+    made: tuple[str, str] | None = None
     _net: Network | None = field(default=None, repr=False)
 
     def network(self) -> Network:
@@ -47,6 +49,15 @@ class Experiment:
         net = self._net or Builder(self.configuration, allow_code=True).net  # asked for when it was loaded
         self._net, net.configuration = None, copy.deepcopy(self.configuration)
         return net
+
+    def check_same(self, network_hash: str) -> None:
+        """Refuse to run a record again on another network: a file that it names may have changed since."""
+        if self.made is not None and self.made[0] != network_hash:
+            raise ConfigError(
+                f"{self.path}: was made by another network than its configuration gives now: a file that it names has "
+                f"changed, or Volley has (it was made by {self.made[1]}). Run the TOML file, or override a value "
+                "(--set), for what it is now."
+            )
 
 
 def load(path: str | Path, overrides: Mapping[str, Any] | None = None, allow_code: bool = False) -> Experiment:
@@ -101,7 +112,10 @@ def load_provenance(
     from snn.io.sonata import describe
 
     provenance = describe(path)["provenance"]
-    return from_configuration(path, provenance.get("configuration"), overrides, allow_code)
+    experiment = from_configuration(path, provenance.get("configuration"), overrides, allow_code)
+    if set(overrides or {}) <= {"simulation.threads", "simulation.duration"} and "network_hash" in provenance:
+        experiment.made = str(provenance["network_hash"]), str(provenance.get("version"))
+    return experiment
 
 
 def from_configuration(
@@ -171,7 +185,7 @@ def resolve(
         for key, rule in (("plasticity", projection.plasticity), ("short_term", projection.short_term)):
             if rule is not None:
                 table[key] = {"rule": rule.spec.name} | rule.params
-    return Experiment(path, simulation, output, raw, built.net)
+    return Experiment(path, simulation, output, raw, _net=built.net)
 
 
 def listed(path: Path, problems: list[str]) -> ConfigError:

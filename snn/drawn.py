@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from snn.compile import resolve_parameters
 from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
-from snn.network import Input, Network, Projection
+from snn.network import Input, Network, Population, Projection
 
 
 class Synapses(NamedTuple):
@@ -32,6 +33,15 @@ def synapses(net: Network, projection: Projection, dt: float) -> Synapses:
     targets = np.repeat(np.arange(projection.target.n), np.diff(edges.indptr))
     steps = np.maximum(1, np.rint(delays / dt)).astype(np.int64)
     return Synapses(edges.sources.astype(np.int64), targets, weights, steps)
+
+
+def parameters(net: Network, population: Population, dt: float) -> dict[str, Any]:
+    """Values of a population's parameters by name, drawn; t_ref in ms as the whole steps that it becomes here."""
+    assert population.spec is not None
+    values = resolve_parameters(net, population, dt, ())
+    if any(d.name == "n_ref" for d in population.spec.derived):
+        values["t_ref"] = np.round(np.rint(np.asarray(values["t_ref"]) / dt) * dt, 9)  # others round otherwise
+    return values
 
 
 def input_weight(net: Network, entry: Input) -> Any:

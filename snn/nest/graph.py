@@ -120,7 +120,7 @@ def _population(found: Graph, net: Network, p: Population, dt: float) -> list[st
         name = p.spec.name if p.spec else type(p.model).__name__
         return [f"{owner}.model: {name}; there are {', '.join(MODELS)}, Poisson, SpikeArray."]
     model, problems = MODELS[p.spec.name], []
-    values = resolve_parameters(net, p, dt, ())
+    values = drawn.parameters(net, p, dt)
     params = {PARAMETERS[q.name]: found.value(values[q.name]) for q in p.spec.params}
     if "consistent_integration" in params:
         params["consistent_integration"] = bool(params["consistent_integration"])

@@ -159,7 +159,12 @@ def _record(
         row = np.rint(at / every).astype(np.int64) - 1
         count = int(np.floor(steps * dt / every * (1 + 1e-12)))
         inside = row < count
-        table = np.full((count, len(chosen)), np.nan)
+        table = np.empty((count, len(chosen)))
+        if np.sum(inside) != table.size:
+            raise BackendUnavailable(
+                f"NEST: {np.sum(inside)} samples of {entry['variable']} of {entry['population']!r} came; {table.size} "
+                "were due."
+            )
         table[row[inside], np.searchsorted(chosen, ids[inside])] = values[inside]
         recorder.states(entry["population"], entry["variable"], every * np.arange(1, count + 1), table)
 

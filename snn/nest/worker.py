@@ -55,7 +55,10 @@ def main(folder):
             device = nest.Create("spike_recorder")
             nest.Connect(watched, device)
         recorders.append((entry, device, watched[0].global_id))
-    nest.Simulate(graph["duration"] + graph["dt"])  # a sample at the end of the run is taken in the step after it
+    # a sample at the end of the run is taken in the step after it, and all come in slices of the smallest delay
+    dt, steps = graph["dt"], round(graph["duration"] / graph["dt"]) + 1
+    least = max(1, round(nest.min_delay / dt))
+    nest.Simulate(round(-(-steps // least) * least * dt, 9))
     result = {}
     for number, (entry, device, first) in enumerate(recorders):
         events = device.events

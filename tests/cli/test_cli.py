@@ -125,6 +125,22 @@ def test_a_record_runs_again(net):
     assert configuration["simulation"]["threads"] == 2
 
 
+def test_a_record_of_files_that_changed_is_not_run_again(net):
+    np.save("w.npy", np.full((2, 2), 0.5))
+    net.write_text(
+        'seed = 3\n[simulation]\nduration = 20.0\n[populations.s]\nn = 2\nmodel = "Poisson"\nrate = 100.0\n'
+        '[populations.p]\nn = 2\nmodel = "LIFDelta"\n[[projections]]\nsource = "s"\ntarget = "p"\n'
+        'rule = "all_to_all"\nweight = {file = "w.npy"}\ndelay = 1.0\n[[record]]\npopulation = "p"\nvariable = "v"\n'
+    )
+    assert command("run", net, "--out", "a.h5").exit_code == 0
+    assert command("run", "a.h5", "--out", "b.h5", "--threads", "2", "--duration", "10").exit_code == 0
+    np.save("w.npy", np.full((2, 2), 0.6))
+    done = command("run", "a.h5", "--out", "c.h5")
+    assert done.exit_code == 2 and "a.h5: was made by another network than its configuration gives now" in done.stderr
+    assert not Path("c.h5").exists()
+    assert command("run", "a.h5", "--out", "c.h5", "--set", "seed=3").exit_code == 0
+
+
 def test_overrides_and_flags(net):
     args = [
         "--set",

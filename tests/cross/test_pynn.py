@@ -23,7 +23,7 @@ def network():
     net = snn.Network(seed=3)
     src = net.population("in", 40, snn.Poisson(rate=300.0, start=0.2))
     th, init = snn.normal(-55.0, 1.0), {"v": snn.uniform(-70.0, -58.0)}
-    exc = net.population("exc", 60, snn.LIFExp(v_th=th), init=init)
+    exc = net.population("exc", 60, snn.LIFExp(v_th=th, t_ref=snn.uniform(0.4, 3.0)), init=init)
     inh = net.population("inh", 20, snn.LIFAlpha(i_e=50.0), init=init)
     delta = net.population("delta", 20, snn.LIFDelta(), init=init)
     cond = net.population("cond", 20, snn.LIFCondExp(tau_syn_ex=2.0), init=init)

@@ -27,7 +27,10 @@ def network():
     net = snn.Network(seed=3)
     src = net.population("in", 40, snn.Poisson(rate=300.0))
     exc = net.population(
-        "exc", 60, snn.LIFExp(tau_syn_ex=3.0, v_th=snn.normal(-55.0, 1.0)), init={"v": snn.uniform(-70.0, -56.0)}
+        "exc",
+        60,
+        snn.LIFExp(tau_syn_ex=3.0, v_th=snn.normal(-55.0, 1.0), t_ref=1.24),
+        init={"v": snn.uniform(-70.0, -56.0)},
     )
     inh = net.population("inh", 15, snn.LIFAlpha(i_e=50.0))
     net.connect(src, exc, snn.fixed_indegree(10), weight=snn.normal(60.0, 5.0), delay=1.0)
