@@ -33,6 +33,7 @@ from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.fingerprint import network_parts
 from snn.inputs import Encoded
+from snn.memory import memory
 from snn.network import SPIKES, Input, Network, Population, Projection
 from snn.neurons.base import NeuronModel, Values, check_rules
 from snn.ranks import Ranks
@@ -449,7 +450,7 @@ def _plastic(
         slots=_power(longest + tables.window),
         origin=lo - first - tables.acc[own, target] - receptor * (hi - lo),
         constants=np.array([values[name] for name in rule.constants]),
-        decay=_decay_table(taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
+        decay=_decay_table(projection.name, taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
         factor=np.exp(-dt / taus["post"]),
         learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
@@ -548,10 +549,19 @@ def _observed(
     }  # fmt: skip
 
 
-def _decay_table(pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) -> Any:
+def _decay_table(name: str, pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) -> np.ndarray:
     """exp(-k dt / tau), shape (taus, L), 0 at the end; those between events end with an epoch, if there are such."""
     ends = [math.ceil(-math.log(TRACE_END) * tau / dt) for tau in (*pre, *(between if epoch == 1 else ()))]
-    table = np.exp(-np.arange(max([*ends, epoch]) + 2) * dt / np.concatenate((pre, between))[:, None])
+    taus, length = np.concatenate((pre, between)), max([*ends, epoch]) + 2
+    if 8.0 * length * (len(taus) + 1) > memory():
+        size = 8.0 * length * len(taus) / 2**30
+        raise ModelError(
+            f"Projection {name!r}.plasticity: must fit into memory; decays are tabulated by step, {size:,.1f} GiB for "
+            f'a time constant of {max(taus):g} ms at dt = {dt:g} ms. Use a shorter one, a larger dt, or engine="event".'
+        )
+    table, steps = np.empty((len(taus), length)), -np.arange(float(length)) * dt
+    for row, tau in zip(table, taus, strict=True):
+        np.exp(np.divide(steps, tau, out=row), out=row)
     table[:, -1] = 0.0
     return table
 

@@ -345,8 +345,8 @@ class Simulation:
         (n_source, n_target), same, rng) that gives (numbers of the synapses to prune, sources, targets, weights of what
         takes their places); ``same`` where source and target are one population, ``rng`` a NumPy generator that
         depends on seed, projection and time alone (all ranks call ``rule``, with the same). A new synapse has the delay
-        of the one whose place it takes, and no history. :meth:`connections` gives them by target, then source, from
-        then on.
+        of the one whose place it takes, and state variables as at the start; traces of its source and target go on.
+        :meth:`connections` gives them by target, then source, from then on.
 
         Raises
         ------
@@ -402,6 +402,10 @@ class Simulation:
         source = self.net.inputs[name].source
         if not isinstance(source, StepCurrent) or len(source.amplitudes) != 1:
             raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")
+        if source.times[0] > self.t + 0.5 * self.dt:
+            raise ModelError(
+                f"{owner}.source: injects from {source.times[0]:g} ms on; it is {self.t:g} ms. Begin it at 0."
+            )
         amplitude = np.asarray(plain(values, "pA", owner))
         if amplitude.shape not in ((), source.amplitudes.shape[1:]) or not np.all(np.isfinite(amplitude)):
             shape = source.amplitudes.shape[1:]

@@ -134,20 +134,29 @@ def _population(found: Graph, net: Network, p: Population, dt: float) -> list[st
     return problems
 
 
-def _poisson(found: Graph, source: Poisson, generator: str, relay: str, n: int, dt: float, owner: str) -> None:
-    """Poisson trains as ``n`` relay nodes (parrots) that repeat them."""
-    source.encode(dt, n, owner)  # refuses what is out of bounds
-    one = "poisson_generator"
-    limits = {k: v for k, v in (("start", source.start), ("stop", source.stop)) if np.isfinite(v)}
+def _poisson(
+    found: Graph, source: Poisson, generator: str, relay: str, n: int, dt: float, owner: str, direct: int = 0
+) -> None:
+    """Poisson trains as ``n`` relay nodes (parrots) that repeat them; ``direct``: steps from these to the target.
+
+    A relay spikes a step after its generator, which begins a step late itself where it has a start; not so one that has
+    segments.
+    """
+    steps = np.array([s[0] for s in source.encode(dt, n, owner).segments])
+    stops = int(np.isfinite(source.stop))
     if source.times is not None:
-        at = np.maximum(np.round(np.round(source.times / dt) * dt, 9), dt)
-        rates = np.asarray(source.rate, float).reshape(len(at), -1).T
-        found.node(generator, "inhomogeneous_poisson_generator", len(rates), limits,
-                   {"rate_times": [at] * len(rates), "rate_values": list(rates)})  # fmt: skip
-    elif source.each:
-        found.node(generator, one, n, {"rate": found.keep(source.rate), **limits})
+        rates = np.asarray(source.rate, float).reshape(len(source.times), -1)[: len(steps) - stops]
+        rates = np.concatenate((rates, np.zeros((stops, rates.shape[1]))))
+        at = np.maximum(steps - direct, 1)
+        last = np.append(np.diff(at) > 0, True)  # of those that begin before the start only one counts
+        at = np.round(at[last] * dt, 9)
+        found.node(generator, "inhomogeneous_poisson_generator", rates.shape[1], {},
+                   {"rate_times": [at] * rates.shape[1], "rate_values": list(rates[last].T)})  # fmt: skip
     else:
-        found.node(generator, one, 1, {"rate": float(source.rate), **limits})
+        begin, end = np.round(np.maximum(steps[[0, -1]] - 2 - direct, 0) * dt, 9)
+        limits = {"start": float(begin)} | ({"stop": float(end)} if stops else {})
+        rate = found.keep(source.rate) if source.each else float(source.rate)
+        found.node(generator, "poisson_generator", n if source.each else 1, {"rate": rate, **limits})
     found.node(relay, "parrot_neuron", n)
     if source.each:
         found.connect(generator, relay, np.arange(n), np.arange(n), 1.0, dt)
@@ -192,7 +201,7 @@ def _input(found: Graph, net: Network, entry: Input, dt: float) -> list[str]:
     name = f"input {entry.name}"
     if isinstance(entry.source, Poisson):
         trains = 1 if entry.source.shared else n
-        _poisson(found, entry.source, f"{name} (generator)", name, trains, dt, owner)
+        _poisson(found, entry.source, f"{name} (generator)", name, trains, dt, owner, direct=1)
         sources = np.zeros(n, np.int64) if entry.source.shared else np.arange(n)
         found.connect(name, target.name, sources, np.arange(n), np.broadcast_to(weight, (n,)), dt)
         return []

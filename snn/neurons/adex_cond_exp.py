@@ -89,7 +89,7 @@ AdExCondExp = define(
             Param("delta_t", "mV", 2.0, "sharpness of spike initiation", ge=0),
             Param("v_peak", "mV", 0.0, "potential at which a spike is registered"),
             Param("v_reset", "mV", -60.0, "reset potential"),
-            Param("t_ref", "ms", 0.0, "refractory period", ge=0),
+            Param("t_ref", "ms", 0.0, "refractory period; the clock engine rounds it to steps", ge=0),
             Param("a", "nS", 4.0, "subthreshold adaptation"),
             Param("b", "pA", 80.5, "jump of the adaptation current at a spike"),
             Param("tau_w", "ms", 144.0, "time constant of the adaptation current", gt=0),

@@ -54,7 +54,7 @@ ALIF = define(
             Param("beta", "ms", 1.8, "strength of the adaptation", ge=0),
             Param("reset_share", "1", 1.0, "share of the adaptation that a spike's reset subtracts, too", ge=0),
             Param("r_m", "1", 1.0, "membrane resistance", gt=0),
-            Param("t_ref", "ms", 5.0, "refractory period", ge=0),
+            Param("t_ref", "ms", 5.0, "refractory period; the clock engine rounds it to steps", ge=0),
             Param("i_e", "1", 0.0, "constant current"),
         ),
         derived=(

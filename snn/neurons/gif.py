@@ -69,7 +69,7 @@ GIF = define(
             Param("delta_v", "mV", 0.5, "width of the noise", gt=0),
             Param("lambda_0", "Hz", 1.0, "rate of firing at threshold", ge=0),
             Param("v_reset", "mV", -55.0, "reset potential"),
-            Param("t_ref", "ms", 4.0, "refractory period", ge=0),
+            Param("t_ref", "ms", 4.0, "refractory period; the clock engine rounds it to steps", ge=0),
             Param("q_stc", "pA", 0.0, "jump of the spike-triggered current"),
             Param("tau_stc", "ms", 100.0, "time constant of the spike-triggered current", gt=0),
             Param("q_sfa", "mV", 0.0, "jump of the threshold"),

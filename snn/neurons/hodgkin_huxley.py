@@ -99,7 +99,7 @@ HodgkinHuxley = define(
             Param("e_in", "mV", -80.0, "inhibitory reversal potential"),
             Param("tau_syn_ex", "ms", 5.0, "time constant of the excitatory conductance", gt=0),
             Param("tau_syn_in", "ms", 10.0, "time constant of the inhibitory conductance", gt=0),
-            Param("t_ref", "ms", 2.0, "time after a spike in which none is registered", ge=0),
+            Param("t_ref", "ms", 2.0, "time after a spike in which none is registered; rounded to steps", ge=0),
             Param("i_e", "pA", 0.0, "constant current"),
         ),
         derived=(

@@ -119,7 +119,7 @@ LIFAlpha = define(
             Param("e_l", "mV", -70.0, "resting potential"),
             Param("v_th", "mV", -55.0, "spike threshold"),
             Param("v_reset", "mV", -70.0, "reset potential"),
-            Param("t_ref", "ms", 2.0, "refractory period", ge=0),
+            Param("t_ref", "ms", 2.0, "refractory period; the clock engine rounds it to steps", ge=0),
             Param("tau_syn_ex", "ms", 2.0, "rise time of the excitatory current", gt=0),
             Param("tau_syn_in", "ms", 2.0, "rise time of the inhibitory current", gt=0),
             Param("i_e", "pA", 0.0, "constant current"),

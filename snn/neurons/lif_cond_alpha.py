@@ -74,7 +74,7 @@ LIFCondAlpha = define(
             Param("e_in", "mV", -85.0, "inhibitory reversal potential"),
             Param("v_th", "mV", -55.0, "spike threshold"),
             Param("v_reset", "mV", -60.0, "reset potential"),
-            Param("t_ref", "ms", 2.0, "refractory period", ge=0),
+            Param("t_ref", "ms", 2.0, "refractory period; the clock engine rounds it to steps", ge=0),
             Param("tau_syn_ex", "ms", 0.2, "rise time of the excitatory conductance", gt=0),
             Param("tau_syn_in", "ms", 2.0, "rise time of the inhibitory conductance", gt=0),
             Param("i_e", "pA", 0.0, "constant current"),

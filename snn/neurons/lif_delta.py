@@ -86,7 +86,7 @@ LIFDelta = define(
             Param("e_l", "mV", -70.0, "resting potential"),
             Param("v_th", "mV", -55.0, "spike threshold"),
             Param("v_reset", "mV", -70.0, "reset potential"),
-            Param("t_ref", "ms", 2.0, "refractory period", ge=0),
+            Param("t_ref", "ms", 2.0, "refractory period; the clock engine rounds it to steps", ge=0),
             Param("i_e", "pA", 0.0, "constant current"),
         ),
         derived=(

@@ -96,7 +96,7 @@ QIF = define(
             Param("v_t", "mV", -40.0, "threshold potential, the unstable fixed point without current"),
             Param("v_peak", "mV", 35.0, "peak of a spike"),
             Param("v_reset", "mV", -60.0, "reset potential"),
-            Param("t_ref", "ms", 0.0, "refractory period", ge=0),
+            Param("t_ref", "ms", 0.0, "refractory period; the clock engine rounds it to steps", ge=0),
             Param("i_e", "pA", 0.0, "constant current"),
         ),
         derived=(

@@ -617,7 +617,7 @@ def page():
 def test_example_of_the_page_runs(tmp_path):
     text = re.search(r"```toml\n(.*?)```", page(), re.DOTALL)[1]
     (tmp_path / "example.toml").write_text(text, "utf-8")
-    overrides = dict(map(parse_override, re.findall(r"--set (\S+)", page())))
+    overrides = dict(map(parse_override, re.findall(r"--set ([\w.]+=[\w.]+)(?=[ \n])", page())))
     overridden = load(tmp_path / "example.toml", overrides)
     assert overridden.simulation.dt == 0.05 and snn.Simulation(overridden.network(), 0.05, quiet=True).t == 0.0
     experiment = load(tmp_path / "example.toml", {"simulation.duration": 60.0, "simulation.backend": "reference"})

@@ -91,6 +91,31 @@ def test_poisson_in_law(nest):
     assert not np.array_equal(*spikes["single"].spiketrains()[:2])
 
 
+@pytest.mark.cross
+@pytest.mark.parametrize("each", [False, True])
+def test_poisson_begins_and_ends_where_it_does_here(nest, each):
+    """Trains so dense that every step between start and stop has spikes; of populations and of direct inputs."""
+    n, net = 60, snn.Network(seed=7)
+    rate = np.full(n, 1500.0) if each else 1500.0
+    parts = np.outer([0.0, 1500.0, 0.0], np.ones(n)) if each else [0.0, 1500.0, 0.0]
+    sources = {
+        "plain": lambda: snn.Poisson(rate, start=10.0, stop=20.0),
+        "parts": lambda: snn.Poisson(parts, times=[0.0, 10.0, 20.0]),
+        "late": lambda: snn.Poisson(parts, times=[0.0, 2.0, 15.0], start=10.0, stop=14.0),
+    }
+    for name, source in sources.items():
+        net.record(net.population(name, n, source()))
+        cell = net.population(
+            f"{name} cell", n, snn.LIFDelta(t_ref=0.0, v_th=0.5, v_reset=0.0, e_l=0.0), init={"v": 0.0}
+        )
+        net.input(f"{name} input", cell, source(), weight=1.0)
+        net.record(cell)
+    here, there = snn.Simulation(net, dt=0.5, quiet=True).run(30.0), run_nest(net, 30.0, 0.5)
+    for name, spikes in here.spikes.items():
+        np.testing.assert_array_equal(np.unique(there.spikes[name].times), np.unique(spikes.times), err_msg=name)
+    assert here.spikes["late"].times.max() == 14.0 and here.spikes["plain"].times.min() == 10.5
+
+
 def test_every_model_and_parameter_maps(nest):
     """The table against the package itself: names exist there, and every parameter of ours has one."""
     for name, model in MODELS.items():

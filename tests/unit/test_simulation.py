@@ -464,6 +464,7 @@ def test_set_current_is_a_series_given_ahead(backend):
         net.input(
             "given", "a", snn.StepCurrent(values[:1] if steered else values, [0.0] if steered else 5.0 * np.arange(6))
         )
+        net.input("later", "a", snn.StepCurrent([5.0], [50.0]))
         net.record("a", "v")
         sim = snn.Simulation(net, dt=0.5, backend=backend, threads=1, quiet=True)
         if not steered:
@@ -481,6 +482,7 @@ def test_set_current_is_a_series_given_ahead(backend):
         ("other", 1.0, "must be a StepCurrent of one amplitude"),
         ("given", [1.0, 2.0], "a number or of shape (3,)"),
         ("given", np.nan, "must be finite"),
+        ("later", 1.0, "'later'.source: injects from 50 ms on; it is 30 ms. Begin it at 0."),
     ):
         with pytest.raises((snn.ModelError, snn.ShapeError)) as error:
             sim.set_current(name, value)
