@@ -68,7 +68,8 @@ def _each(threads: int, n: int, work: Callable[[int, int], Any]) -> list[Any]:
         return list(pool.map(lambda part: work(*part), _parts(n, threads)))
 
 
-def _by_target(sources: np.ndarray, targets: np.ndarray, n_source: int, n_target: int) -> EdgeList:
+def by_target(sources: np.ndarray, targets: np.ndarray, n_source: int, n_target: int) -> EdgeList:
+    """Edges in any order, sorted by target, then source."""
     indptr = np.zeros(n_target + 1, np.int64)
     np.cumsum(np.bincount(targets, minlength=n_target), out=indptr[1:])
     order = np.lexsort((sources, targets))
@@ -432,7 +433,7 @@ class from_arrays(Rule):
         for name, ids, n in (("sources", self.sources, n_source), ("targets", self.targets, n_target)):
             if ids.size and ids.max() >= n:
                 raise ModelError(f"{pair.owner}.{name}: must be < {n}; got {ids.max()}.")
-        return _by_target(self.sources.astype(np.int64), self.targets.astype(np.int64), n_source, n_target)
+        return by_target(self.sources.astype(np.int64), self.targets.astype(np.int64), n_source, n_target)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""

@@ -11,6 +11,7 @@ from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
 from plasticity.static import Static
+from snn.among import among, chosen
 from snn.connect import Rule
 from snn.distributions import Distribution
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
@@ -39,8 +40,28 @@ class Population:
     def __len__(self) -> int:
         return self.n
 
+    def __getitem__(self, ids: Any) -> "Part":
+        """Some of its neurons, to be connected or recorded: by a slice, a mask or numbers."""
+        if isinstance(ids, (int, np.integer)) and not isinstance(ids, bool) and not 0 <= ids < self.n:
+            raise IndexError(f"Population {self.name!r}: neuron {ids} of {self.n}.")  # ends a loop over neurons
+        return Part(self, chosen(f"Population {self.name!r}[...]", ids, self.n))
+
     def __repr__(self) -> str:
         return f"Population({self.name!r}, {self.n}, {self.model!r})"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Neurons ``ids`` of a population. Made by indexing it, ``exc[:100]``."""
+
+    population: Population
+    ids: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __repr__(self) -> str:
+        return f"{self.population.name}[{len(self.ids)} of {self.population.n}]"
 
 
 @dataclass(eq=False)
@@ -278,7 +299,7 @@ class Network:
 
         Parameters
         ----------
-        source, target : Population or its name
+        source, target : Population, its name, or a part such as ``exc[:100]``
         rule : such as :class:`snn.fixed_indegree`
         weight : number, distribution, or array of the rule's shape, in the unit of the target's receptor. Without
             ``receptor`` the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
@@ -290,7 +311,7 @@ class Network:
         axonal_delay : axonal part of ``delay``, a number [ms]: a presynaptic spike meets the synapse this long after
             it, a postsynaptic one the rest of the delay after it, at least one step of the simulation
         """
-        pre, post = self._population(source), self._population(target)
+        pre, post = (self._population(x.population if isinstance(x, Part) else x) for x in (source, target))
         name = f"{pre.name}->{post.name}" if name is None else name
         owner = f"Projection {name!r}"
         _check_name("Network.connect", name)
@@ -298,6 +319,8 @@ class Network:
             raise ModelError(f"Network.connect: {name!r} exists already. Give this projection a name of its own.")
         if not isinstance(rule, Rule):
             raise ModelError(f"{owner}.rule: must be a rule such as snn.fixed_indegree(10); got {rule!r}.")
+        if isinstance(source, Part) or isinstance(target, Part):
+            rule = among(rule, *(x.ids if isinstance(x, Part) else None for x in (source, target)))
         if post.spec is None:
             raise ModelError(f"{owner}.target: {post.name!r} is a population of spike sources; it takes no input.")
         shape = rule.shape(pre.n, post.n)
@@ -376,11 +399,14 @@ class Network:
     def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
         """Record ``"spikes"`` or a state variable.
 
+        ``population``: also its name, or a part such as ``exc[:10]``, whose neurons are then the ``ids``.
         ``ids``: neurons, default all (spikes are always recorded of all). ``every``: interval in ms, default each step;
         samples are taken at multiples of it, the first after one interval.
         """
         if isinstance(population, Projection):
             raise ModelError(f"record({population.name!r}): use record_weights for a projection.")
+        if isinstance(population, Part) and ids is None:
+            population, ids = population.population, population.ids
         target = self._population(population)
         owner = f"record({target.name!r}, {variable!r})"
         if any(p.population is target and p.variable == variable for p in self.probes):
@@ -437,6 +463,11 @@ class Network:
         return f"Network(seed={self.seed})" + "".join(f"\n  {row!r}" for row in rows)
 
     def _population(self, population: Any) -> Population:
+        if isinstance(population, Part):
+            raise ModelError(
+                f"Network: must be a whole population here; got {population!r}. Parts are for connect and record; give "
+                "an input rates, amplitudes or weights of 0 for the others."
+            )
         if isinstance(population, Population):
             if self.populations.get(population.name) is not population:
                 raise ModelError(f"Population {population.name!r} belongs to another network.")

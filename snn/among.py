@@ -1,0 +1,90 @@
+"""A connection rule for some neurons of each population."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import ModelError, ShapeError
+from snn.connect import EdgeList, Pair, Rule, by_target
+
+
+def chosen(owner: str, given: Any, n: int) -> np.ndarray:
+    """Numbers of neurons, int64, in the order given: of a slice, a mask of shape (n,), numbers, or None for all."""
+    if given is None or isinstance(given, slice):
+        return np.arange(n)[slice(None) if given is None else given]
+    ids = np.atleast_1d(np.asarray(given))
+    if ids.dtype == bool:
+        if ids.shape != (n,):
+            raise ShapeError(f"{owner}: a mask must be of shape ({n},); got {ids.shape}.")
+        return np.flatnonzero(ids)
+    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+        raise ModelError(f"{owner}: must be a slice, a mask or integers of shape (k,); got {given!r}.")
+    outside = ids[(ids < 0) | (ids >= n)]
+    if outside.size:
+        raise ModelError(f"{owner}: must be >= 0 and < {n}; got {outside[0]}.")
+    if np.unique(ids).size < ids.size:
+        raise ModelError(f"{owner}: must differ; got {ids.tolist()!r}.")
+    return ids.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class among(Rule):
+    """``rule`` between some neurons of the source and some of the target population, as if there were no others.
+
+    The same as connecting parts of populations, ``net.connect(exc[:100], inh[50:], rule)``.
+
+    Parameters
+    ----------
+    rule : any rule; arrays of weights and delays have its shape for so many neurons
+    sources, targets : slice, mask or numbers of neurons, whose order counts for ``one_to_one`` and arrays; None: all
+    """
+
+    rule: Rule
+    sources: Any = None
+    targets: Any = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.rule, Rule):
+            raise ModelError(f"among.rule: must be a rule such as snn.fixed_indegree(10); got {self.rule!r}.")
+
+    def __repr__(self) -> str:
+        def text(ids: Any) -> str:
+            return repr(ids) if ids is None or isinstance(ids, slice) else f"{np.size(ids)} ids"
+
+        return f"among({self.rule!r}, {text(self.sources)}, {text(self.targets)})"
+
+    def _ids(self, n_source: int, n_target: int) -> tuple[np.ndarray, np.ndarray]:
+        return chosen("among.sources", self.sources, n_source), chosen("among.targets", self.targets, n_target)
+
+    def edges(self, pair: Pair) -> EdgeList:
+        """See :class:`Rule`."""
+        sources, targets = self._ids(pair.n_source, pair.n_target)
+        same = pair.same and np.array_equal(sources, targets)
+        shared = np.intersect1d(sources, targets).size if pair.same and not same else 0
+        if shared and not getattr(self.rule, "autapses", True):
+            raise ModelError(
+                f"{pair.owner}.rule: with autapses=False sources and targets must be the same neurons, or others; "
+                f"{shared} are in both of {self!r}. Connect those apart."
+            )
+        positions = [p if p is None else p[ids]
+                     for p, ids in ((pair.source_positions, sources), (pair.target_positions, targets))]  # fmt: skip
+        inner = dataclasses.replace(
+            pair, n_source=sources.size, n_target=targets.size, same=same, source_positions=positions[0],
+            target_positions=positions[1],
+        )  # fmt: skip
+        found = self.rule.edges(inner)
+        ends = np.repeat(targets, np.diff(found.indptr))
+        made = by_target(sources[found.sources], ends, pair.n_source, pair.n_target)
+        if found.order is not None:
+            made.order = found.order[made.order]
+        return made
+
+    def expected(self, n_source: int, n_target: int) -> float:
+        """See :class:`Rule`."""
+        return self.rule.expected(*(ids.size for ids in self._ids(n_source, n_target)))
+
+    def shape(self, n_source: int, n_target: int) -> tuple[int, ...] | None:
+        """That of the rule, for so many neurons."""
+        return self.rule.shape(*(ids.size for ids in self._ids(n_source, n_target)))

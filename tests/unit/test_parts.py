@@ -1,0 +1,123 @@
+"""Parts of populations: connected as if there were no other neurons, and recorded."""
+
+import numpy as np
+import pytest
+
+import snn
+from kernels.errors import ModelError, ShapeError
+
+RNG = np.random.default_rng(3)
+SOURCES, TARGETS = RNG.permutation(50)[:20], RNG.permutation(30)[:20]
+RULES = {
+    "all": (snn.all_to_all(), RNG.uniform(0.1, 0.5, (20, 20))),
+    "one": (snn.one_to_one(), RNG.uniform(0.1, 0.5, 20)),
+    "in": (snn.fixed_indegree(5), 0.3),
+    "out": (snn.fixed_outdegree(4, multapses=False), snn.uniform(0.1, 0.5)),
+    "number": (snn.fixed_total_number(70), 0.3),
+    "bernoulli": (snn.pairwise_bernoulli(0.3), 0.3),
+    "near": (snn.distance_dependent(lambda d: np.exp(-d / 0.3)), 0.3),
+    "given": (snn.from_arrays([0, 3, 3], [5, 1, 19]), [0.1, 0.2, 0.3]),
+}
+PLACES = {n: RNG.uniform(0.0, 1.0, (n, 2)) for n in (50, 30)}
+
+
+def network(whole, sources=SOURCES, targets=TARGETS):
+    """Parts of populations, or populations that are of the parts' size."""
+    net = snn.Network(seed=5)
+    at, to = (PLACES[50], PLACES[30]) if whole else (PLACES[50][SOURCES], PLACES[30][TARGETS])
+    a = net.population("a", len(at), snn.Poisson(rate=200.0), positions=at)
+    b = net.population("b", len(to), snn.LIFDelta(), positions=to)
+    for name, (rule, weight) in RULES.items():
+        pre, post = (a[sources], b[targets]) if whole else (a, b)
+        net.connect(pre, post, rule, weight=weight, delay=1.5, name=name)
+    net.record(b)
+    return net
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_connected_as_if_there_were_no_others(engine):
+    part, alone = (snn.Simulation(network(whole), engine=engine, quiet=True) for whole in (True, False))
+    for name, (_, weight) in RULES.items():
+        sources, targets, weights, delays = part.connections(name)
+        pre, post, given, _ = alone.connections(name)
+        wanted = sorted(zip(SOURCES[pre], TARGETS[post], strict=True))
+        assert sorted(zip(sources, targets, strict=True)) == wanted and len(wanted) > 2, name
+        assert np.all(np.diff(targets) >= 0) and np.all(delays == 1.5)
+        if isinstance(weight, (float, np.ndarray, list)):
+            pairs = dict(zip(zip(SOURCES[pre], TARGETS[post], strict=True), given, strict=True))
+            assert [pairs[e] for e in zip(sources, targets, strict=True)] == weights.tolist(), name
+        else:
+            assert len(np.unique(weights)) == len(weights) and 0.1 <= weights.min() and weights.max() <= 0.5
+    assert part.network_hash != alone.network_hash
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_runs_alike_on_all_backends(engine):
+    spikes = [
+        snn.Simulation(network(True), engine=engine, quiet=True, **options).run(60.0).spikes["b"]
+        for options in ({"backend": "reference"}, {"threads": 1}, {"threads": 2})
+    ]
+    assert len(spikes[0]) > 20 and set(spikes[0].ids) <= set(TARGETS.tolist())
+    for other in spikes[1:]:
+        np.testing.assert_array_equal(other.times, spikes[0].times)
+        np.testing.assert_array_equal(other.ids, spikes[0].ids)
+
+
+def test_ways_to_say_which():
+    net = snn.Network()
+    a = net.population("a", 10, snn.LIFDelta())
+    mask = np.zeros(10, bool)
+    mask[[2, 7]] = True
+    for name, part, ids in (
+        ("slice", a[6:], [6, 7, 8, 9]), ("step", a[::-4], [9, 5, 1]), ("list", a[[3, 1]], [3, 1]),
+        ("mask", a[mask], [2, 7]), ("one", a[4], [4]), ("none", a[5:5], []),
+    ):  # fmt: skip
+        assert part.ids.tolist() == ids and len(part) == len(ids)
+        net.connect(part, a, snn.all_to_all(), weight=np.ones((len(ids), 10)), name=name)
+    assert repr(a[:3]) == "a[3 of 10]" and "among(all_to_all" in repr(net.projections["list"])
+    net.record(a[:3], "v", every=1.0)
+    sim = snn.Simulation(net, quiet=True)
+    assert sim.run(5.0).states["a"].ids("v").tolist() == [0, 1, 2]
+    assert sim.connections("none")[0].size == 0 and sorted(set(sim.connections("step")[0])) == [1, 5, 9]
+    assert [part.ids[0] for part in a] == list(range(10))
+
+
+def test_autapses_are_those_of_neurons():
+    net = snn.Network(seed=2)
+    a = net.population("a", 20, snn.LIFDelta())
+    some = [4, 9, 11, 17, 2]
+    net.connect(a[some], a[some], snn.all_to_all(autapses=False), name="same")
+    net.connect(a[:10], a[10:], snn.pairwise_bernoulli(1.0, autapses=False), name="apart")
+    net.connect(a[:10], a[5:], snn.all_to_all(), name="over")
+    sim = snn.Simulation(net, quiet=True)
+    sources, targets, *_ = sim.connections("same")
+    assert sources.size == 20 and np.all(sources != targets) and set(sources) == set(some)
+    assert sim.connections("apart")[0].size == 100
+    sources, targets, *_ = sim.connections("over")
+    assert sources.size == 150 and np.sum(sources == targets) == 5
+    net.connect(a[:10], a[5:], snn.all_to_all(autapses=False), name="wrong")
+    with pytest.raises(ModelError, match="'wrong'.rule: with autapses=False .* 5 are in both"):
+        snn.Simulation(net, quiet=True)
+
+
+def test_bad_parts():
+    net = snn.Network()
+    a = net.population("a", 10, snn.LIFDelta())
+    other = snn.Network().population("a", 10, snn.LIFDelta())
+    for wrong, error, text in (
+        (lambda: a[[1, 10]], ModelError, r"'a'\[...\]: must be >= 0 and < 10; got 10"),
+        (lambda: a[[1, -1]], ModelError, "got -1"),
+        (lambda: a[[1, 1]], ModelError, "must differ"),
+        (lambda: a[[0.5]], ModelError, "must be a slice, a mask or integers"),
+        (lambda: a["v"], ModelError, "must be a slice, a mask or integers"),
+        (lambda: a[np.ones(9, bool)], ShapeError, r"a mask must be of shape \(10,\); got \(9,\)"),
+        (lambda: a[10], IndexError, "neuron 10 of 10"),
+        (lambda: net.connect(a[:3], a, snn.all_to_all(), weight=np.ones((10, 10))), ShapeError, r"shape \(3, 10\)"),
+        (lambda: net.connect(a[:3], a[:4], snn.one_to_one()) and snn.Simulation(net), ShapeError, "got 3 and 4"),
+        (lambda: net.connect(a, other[:4], snn.one_to_one()), ModelError, "belongs to another network"),
+        (lambda: net.input("i", a[:4], snn.StepCurrent(1.0)), ModelError, r"whole population here; got a\[4 of 10\]"),
+        (lambda: net.record(a[:4]), ModelError, "spikes are recorded of all neurons"),
+        (lambda: net.record(a[:0], "v"), ModelError, "ids: must be integers"),
+    ):
+        with pytest.raises(error, match=text):
+            wrong()
