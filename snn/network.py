@@ -12,7 +12,8 @@ from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
 from plasticity.static import Static
 from snn.among import among, chosen
-from snn.connect import Rule
+from snn.connect import Pair, Rule
+from snn.distance import by_distance
 from snn.distributions import Distribution
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
 from snn.neurons.base import NeuronModel
@@ -301,9 +302,11 @@ class Network:
         ----------
         source, target : Population, its name, or a part such as ``exc[:100]``
         rule : such as :class:`snn.fixed_indegree`
-        weight : number, distribution, or array of the rule's shape, in the unit of the target's receptor. Without
-            ``receptor`` the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
-        delay : number, distribution, or array, [ms], at least one step of the simulation; rounded to the grid
+        weight : number, distribution, array of the rule's shape, or function of the distance between the neurons'
+            ``positions``, such as ``lambda d: np.exp(-d)`` (the edges are then drawn at once), in the unit of the
+            target's receptor. Without ``receptor`` the sign chooses it, edge by edge: negative weights go to the
+            inhibitory one, as in NEST.
+        delay : number, distribution, array or function, [ms], at least one step of the simulation; rounded to the grid
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
         plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static
@@ -323,6 +326,11 @@ class Network:
             rule = among(rule, *(x.ids if isinstance(x, Part) else None for x in (source, target)))
         if post.spec is None:
             raise ModelError(f"{owner}.target: {post.name!r} is a population of spike sources; it takes no input.")
+        if callable(weight) or callable(delay):
+            key, same = self.stream("edges", name), pre is post
+            ends = Pair(owner, pre.n, post.n, same, key, 1, pre.positions, post.positions)
+            rule, given = by_distance(ends, rule, weight=weight, delay=delay)
+            weight, delay = given["weight"], given["delay"]
         shape = rule.shape(pre.n, post.n)
         weight = self.values(f"{owner}.weight", weight, post.spec.receptors[0].unit, shape, rule)
         delay = self.values(f"{owner}.delay", delay, "ms", shape, rule)
