@@ -88,7 +88,7 @@ def load(path: str | Path, overrides: Mapping[str, Any] | None = None, allow_cod
 def read_toml(path: Path) -> dict[str, Any]:
     """The document as it is in the file; ConfigError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file. Check the name.") from None
     except OSError as error:

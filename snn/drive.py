@@ -13,6 +13,7 @@ import numpy as np
 from kernels import connectivity
 from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import Edges
+from kernels.spec import NeuronSpec, nearest
 from snn import state_clock, state_event, state_ranks
 from snn.compile import check_whole, compile_network, rule_of
 from snn.compile_edges import draw_edges, edge_places, edge_values
@@ -313,7 +314,18 @@ class Clock:
             names = [s.name for s in spec.state if s.dtype == dtype] if spec else []
             if variable in names:
                 return kind, int(at[k]) + names.index(variable) * int(tables.pad[k])
-        raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
+        raise ModelError(f"Population {name!r}: no state variable {variable!r}.{_known(spec, variable)}")
+
+
+def _known(spec: NeuronSpec | None, variable: str) -> str:
+    """What to use in place of a name that is no state variable."""
+    if spec is None:
+        return " Spike sources have none."
+    if variable in [p.name for p in spec.params]:
+        return (
+            f" It is a parameter of {spec.name}, which a simulation keeps; currents change by Simulation.set_current."
+        )
+    return nearest(variable, [s.name for s in spec.state])
 
 
 def _delays(rows: Edges, places: np.ndarray) -> np.ndarray:
@@ -457,7 +469,7 @@ class Event:
                 )
         names = [s.name for s in spec.state if s.dtype == "float"] if spec else []
         if variable not in names:
-            raise ModelError(f"Population {name!r}: no state variable {variable!r}.")
+            raise ModelError(f"Population {name!r}: no state variable {variable!r}.{_known(spec, variable)}")
         return self.index[name], names.index(variable)
 
 

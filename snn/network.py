@@ -272,7 +272,9 @@ class Network:
             self.inputs[name] = Input(name, population, source, None, -1)
             return self.inputs[name]
         if not isinstance(source, SpikeInput):
-            raise ModelError(f"{owner}.source: must be an input such as snn.Poisson; got {source!r}.")
+            raise ModelError(
+                f"{owner}.source: must be an input such as snn.Poisson or snn.StepCurrent; got {source!r}."
+            )
         own = source.weights if isinstance(source, SpikeArray) else None
         if own is not None and weight is not None:
             raise ModelError(f"{owner}.weight: the spikes have weights of their own; leave it out. Got {weight!r}.")

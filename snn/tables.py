@@ -22,7 +22,7 @@ from plasticity.base import SHORT_TERM, PlasticityRule, ShortTerm
 from snn import connect, distributions, inputs, sliding
 from snn.distributions import Distribution
 from snn.network import SPIKES
-from snn.options import BACKENDS
+from snn.options import BACKENDS, MOST_THREADS
 
 T = TypeVar("T", bound="Table")
 V = TypeVar("V")
@@ -71,7 +71,8 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-_KINDS = {"float_type": "must be a number", "int_type": "must be an integer", "string_type": "must be a text",
+_KINDS = {
+    "too_short": "must not be empty","float_type": "must be a number", "int_type": "must be an integer", "string_type": "must be a text",
           "bool_type": "must be true or false", "list_type": "must be a list", "dict_type": "must be a table",
           "model_type": "must be a table", "finite_number": "must be finite"}  # fmt: skip
 _SIGNS = {"greater_than": "> {gt:g}", "greater_than_equal": ">= {ge:g}", "less_than_equal": "<= {le:g}"}
@@ -299,7 +300,9 @@ def _whole(table: type[Table]) -> PlainValidator:
     return PlainValidator(partial(check, table))
 
 
-Names = Annotated[list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value)]
+Names = Annotated[
+    list[str], BeforeValidator(lambda value: [value] if isinstance(value, str) else value), Field(min_length=1)
+]
 
 
 class SimulationTable(Table):
@@ -309,7 +312,7 @@ class SimulationTable(Table):
     dt: float = Field(0.1, gt=0, allow_inf_nan=False, description="ms")
     backend: Literal[BACKENDS] = "cpu"  # type: ignore[valid-type]
     engine: Literal["clock", "event"] = "clock"
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1, le=MOST_THREADS)
     precision: Literal["float64", "float32"] = "float64"
 
 

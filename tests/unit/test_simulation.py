@@ -197,7 +197,8 @@ def test_state(backend):
     np.testing.assert_array_equal(sim.state("inh", "v"), np.full(15, -80.0))  # held while refractory
     np.testing.assert_array_equal(sim.state("inh", "refractory"), np.full(15, 1.0))
     for args, error, text in (
-        (("exc", "w", 0.0), snn.ModelError, "no state variable 'w'"),
+        (("exc", "w", 0.0), snn.ModelError, "no state variable 'w'. Known: v, "),
+        (("exc", "tau_m", 1.0), snn.ModelError, "no state variable 'tau_m'. It is a parameter of LIF"),
         (("exk", "v", 0.0), snn.ModelError, "no population 'exk'"),
         (("exc", "v", [1.0, 2.0]), snn.ShapeError, "shape .60,."),
         (("exc", "v", math.nan), snn.ShapeError, "must be finite"),
