@@ -71,10 +71,10 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 
-_KINDS = {
-    "too_short": "must not be empty","float_type": "must be a number", "int_type": "must be an integer", "string_type": "must be a text",
+_KINDS = {"float_type": "must be a number", "int_type": "must be an integer", "string_type": "must be a text",
           "bool_type": "must be true or false", "list_type": "must be a list", "dict_type": "must be a table",
-          "model_type": "must be a table", "finite_number": "must be finite"}  # fmt: skip
+          "model_type": "must be a table", "finite_number": "must be finite",
+          "too_short": "has too few entries"}  # fmt: skip
 _SIGNS = {"greater_than": "> {gt:g}", "greater_than_equal": ">= {ge:g}", "less_than_equal": "<= {le:g}"}
 
 

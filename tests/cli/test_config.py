@@ -248,7 +248,7 @@ NEURONS = '[populations.x]\nn = 2\nmodel = "LIFExp"\n'
         (PROJECTION.replace("fixed_indegree", "from_arrays").replace("indegree = 4", "sources = [1]\ntargets = [7]"),
          "projections.0.targets: must be < 5; got 7."),
         (PROJECTION + PROJECTION, "projections.1: 'exc->inh' exists already. Give this projection a name of its own."),
-        ("[[record]]\npopulation = []", "record.0.population: must not be empty; got []."),
+        ("[[record]]\npopulation = []", "record.0.population: has too few entries; got []."),
         ('[[record]]\npopulation = "exd"', "record.0.population: no population 'exd'. Did you mean 'exc'?"),
         ('[[record]]\npopulation = "exc"\nvariable = "v"\nids = [10]',
          "record.0.ids: must be integers >= 0 and < 10; got"),
