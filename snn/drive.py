@@ -382,12 +382,12 @@ class Event:
             while not done:
                 done, times, ids = self.engine.advance(reached)
                 hand_on(recorder, self.net, self.compiled.net.gid, self.index, times, ids)
-            if to > stop:
+            if to > stop * (1 + 1e-12):  # multiples of ``every`` miss an end by an ulp: not due again after it
                 break
             for q, probe in enumerate(self.probes):
                 if at[q] == to:
                     k, j = self._place(probe.population.name, probe.variable)
-                    collected[q].append((to, self.engine.state(k, reached, probe.ids)[j]))
+                    collected[q].append((to, self.engine.state(k, math.nextafter(to, math.inf), probe.ids)[j]))
                     due[q] += 1
         for probe, rows in zip(self.probes, collected, strict=True):
             if rows:

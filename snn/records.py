@@ -310,6 +310,46 @@ class Result:
     path: Path | None = None
     complete: bool = True
 
+    @classmethod
+    def concatenate(cls, results: Sequence[Result]) -> Result:
+        """What one run over the whole time would have given: of runs of one simulation that follow each other.
+
+        The provenance is that of the first. Records of files are read into memory.
+
+        Raises
+        ------
+        ModelError
+            No result, or results that do not follow each other or did not record the same.
+        """
+        if not results:
+            raise ModelError("Result.concatenate: needs one result at least; got none.")
+        first, last = results[0], results[-1]
+        for one, following in zip(results[:-1], results[1:], strict=True):
+            if abs(one.t_stop - following.t_start) > TOLERANCE * max(1.0, abs(one.t_stop)) or not one.complete:
+                end = f"ends at {one.t_stop:g} ms" + ("" if one.complete else ", incomplete")
+                raise ModelError(
+                    f"Result.concatenate: runs must follow each other; one {end}, the next begins at "
+                    f"{following.t_start:g} ms."
+                )
+        recorded = [_recorded(result) for result in results]
+        if any(x != recorded[0] for x in recorded):
+            raise ModelError("Result.concatenate: all runs must have recorded the same; these have not.")
+        spikes, states, weights = {}, {}, {}
+        for name, record in first.spikes.items():
+            times, ids = (np.concatenate([getattr(r.spikes[name], x) for r in results]) for x in ("times", "ids"))
+            spikes[name] = SpikeRecord(name, times, ids, record.n_nodes, first.t_start, last.t_stop, record.dt)
+        for name, sampled in first.states.items():
+            traces = {v: [r.states[name].trace(v) for r in results] for v in sampled}
+            states[name] = StateRecord(name, {
+                v: Trace(np.concatenate([t.times for t in some]), some[0].ids, np.concatenate([t.values for t in some]),
+                         some[0].unit)
+                for v, some in traces.items()
+            })  # fmt: skip
+        for name in first.weights:
+            times, values = (np.concatenate([r.weights[name][k] for r in results]) for k in (0, 1))
+            weights[name] = times, values
+        return cls(spikes, states, weights, first.provenance, first.t_start, last.t_stop, None, last.complete)
+
     def sizes(self) -> dict[str, tuple[int, int]]:
         """(n_nodes, n_spikes) of every population, without reading the spikes."""
         if isinstance(self.spikes, Lazy):
@@ -349,6 +389,13 @@ class Result:
         from snn.io.nwb import write_nwb
 
         return write_nwb(self, path, **metadata)
+
+
+def _recorded(result: Result) -> Any:
+    """What a result holds: of which neurons and synapses."""
+    states = {(name, v): record.ids(v).tolist() for name, record in result.states.items() for v in record}
+    weights = {name: np.shape(values)[1:] for name, (_, values) in result.weights.items()}
+    return {name: n for name, (n, _) in result.sizes().items()}, states, weights
 
 
 class Report(NamedTuple):

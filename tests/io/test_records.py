@@ -1,5 +1,6 @@
 """Records in memory: statistics against plain loops and elephant, edge cases, errors."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plasticity
+import snn
 from kernels.errors import ConfigError, ModelError, ShapeError
 from snn.records import MemoryRecorder, Result, SpikeRecord, StateRecord, Trace
 
@@ -145,3 +148,46 @@ def test_light_import():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stderr.strip() == ""
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_runs_that_follow_each_other_make_one_result(engine, tmp_path):
+    def simulation():
+        net = snn.Network(seed=4)
+        a = net.population("a", 12, snn.LIFExp(i_e=400.0), init={"v": snn.uniform(-70.0, -56.0)})
+        b = net.population("b", 3, snn.Poisson(rate=30.0))
+        net.connect(b, a, snn.all_to_all(), weight=20.0, delay=1.5, plasticity=plasticity.STDPPair(), name="w")
+        net.record_weights("w", every=10.0)
+        for population in (a, b):
+            net.record(population)
+        net.record(a, "v", ids=[1, 4], every=2.0)
+        net.record(a, "i_ex")
+        return snn.Simulation(net, engine=engine, quiet=True)
+
+    whole, sim = simulation().run(100.0), simulation()
+    parts = [sim.run(30.0), sim.run(0.0), sim.run(27.3, to=tmp_path / "part.h5"), sim.run(42.7)]
+    joined = snn.Result.concatenate(parts)
+    assert (joined.t_start, joined.t_stop, joined.path, joined.complete) == (0.0, 100.0, None, True)
+    assert len(joined.spikes["a"]) > 20 and joined.sizes() == whole.sizes()
+    for name, record in whole.spikes.items():
+        np.testing.assert_array_equal(joined.spikes[name].times, record.times)
+        np.testing.assert_array_equal(joined.spikes[name].ids, record.ids)
+        assert joined.spikes[name].rate() == record.rate()
+    for variable in ("v", "i_ex"):
+        ours, theirs = joined.states["a"].trace(variable), whole.states["a"].trace(variable)
+        np.testing.assert_allclose(ours.times, theirs.times, rtol=1e-12)
+        np.testing.assert_array_equal(ours.ids, theirs.ids)
+        np.testing.assert_allclose(ours.values, theirs.values, rtol=1e-6)  # those of the file are float32
+        assert ours.unit == theirs.unit
+    times, values = joined.weights["w"]
+    ends = [30.0, 57.3, 100.0]  # weights are recorded at the end of every run as well
+    np.testing.assert_allclose(np.unique(np.round(times, 9)), sorted({*whole.weights["w"][0], *ends}))
+    np.testing.assert_array_equal(values[-1], whole.weights["w"][1][-1])
+    with pytest.raises(ModelError, match="one ends at 30 ms, the next begins at 57.3 ms"):
+        snn.Result.concatenate([parts[0], parts[3]])
+    with pytest.raises(ModelError, match="needs one result at least"):
+        snn.Result.concatenate([])
+    with pytest.raises(ModelError, match="must have recorded the same"):
+        snn.Result.concatenate([dataclasses.replace(parts[0], states={}), parts[1]])
+    with pytest.raises(ModelError, match="ends at 30 ms, incomplete"):
+        snn.Result.concatenate([dataclasses.replace(parts[0], complete=False), parts[1]])

@@ -164,3 +164,14 @@ def test_bad_weights():
         match=r"'a->b' is no projection with plasticity; there are a->a. Connect it with plasticity=plasticity.Static",
     ):
         sim.set_weights("a->b", 0.5)
+
+
+def test_weights_due_where_a_checkpoint_is_written(tmp_path):
+    """573 * 0.1 is not 57.3 in binary: what is due there must neither be lost nor come twice."""
+    net = snn.Network()
+    a = net.population("a", 2, snn.LIFDelta())
+    net.connect(a, a, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair(), name="w")
+    net.record_weights("w", every=0.1)
+    sim = snn.Simulation(net, engine="event", quiet=True)
+    times = sim.run(60.0, checkpoint=tmp_path / "s.h5", every=57.3).weights["w"][0]
+    np.testing.assert_allclose(times, 0.1 * np.arange(1, 601), atol=1e-9)
