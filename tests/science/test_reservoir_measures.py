@@ -179,6 +179,43 @@ def test_generalised_cross_validation_by_the_hat_matrix():
     assert readout.chosen > 1e-6 * np.linalg.eigvalsh(a.T @ a)[-1]  # and it is not the edge of the grid
 
 
+def exact_scores(x, y, penalties):
+    """Generalised cross-validation by a full singular value decomposition of the states themselves."""
+    a, b = x - x.mean(axis=0), y - y.mean(axis=0)
+    u, size, _ = np.linalg.svd(a)
+    size = np.append(size, np.zeros(max(len(x) - len(size), 0)))[: len(x)]
+    squares, found = np.where(size < 1e-6 * size[0], 0.0, size) ** 2, []
+    for penalty in penalties:
+        left = penalty / (squares + penalty)
+        found.append(np.sum((left[:, None] * (u.T @ b)) ** 2) / left[:-1].sum() ** 2)  # the last: the bias
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("steps", "n", "rank", "outputs"),
+    [
+        (40, 40, 40, 1), (50, 49, 49, 1), (51, 50, 50, 3), (50, 51, 51, 1), (60, 50, 50, 2), (20, 50, 50, 1),
+        (200, 500, 500, 1), (1000, 30, 30, 2), (100, 60, 20, 1), (40, 60, 20, 1),
+    ],
+)  # fmt: skip
+def test_generalised_cross_validation_for_as_many_states_as_steps(steps, n, rank, outputs):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(steps, rank))
+        w = rng.normal(size=(n, outputs)) / np.sqrt(n)
+        x = x @ rng.normal(size=(rank, n)) + 5.0 if rank < n else x + 5.0
+        y = x @ w + rng.normal(size=(steps, outputs))
+        readout = reservoir.Ridge()
+        for part in np.array_split(np.arange(steps), 3):
+            readout.partial_fit(x[part], y[part])
+        readout.solve()
+        grid = np.linalg.norm(x - x.mean(axis=0), 2) ** 2 * np.logspace(-12.0, 0.0, 121)
+        scores = exact_scores(x, y, grid)
+        chosen = np.argmin(np.abs(np.log(grid / readout.chosen)))
+        assert readout.chosen == pytest.approx(grid[chosen], rel=1e-9)
+        assert scores[chosen] <= scores.min() * (1.0 + 1e-6)
+
+
 @pytest.mark.parametrize("forgetting", [1.0, 0.98])
 def test_rls_is_weighted_ridge(forgetting):
     x, y = states_and_targets()
