@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.sparse
 
 import reservoir
 from reservoir import measures, tasks
@@ -121,6 +122,25 @@ def test_rank():
     assert measures.rank(x, energy=1.0) == 3
     assert measures.rank(np.diag([3.0, 4.0, 1.0]), energy=25 / 26) == 2
     assert measures.rank(np.zeros((3, 3))) == 0
+
+
+@pytest.mark.parametrize(("n", "density"), [(600, 0.1), (1100, 0.1), (1500, 0.01)])
+def test_spectral_radius_of_large_networks(n, density):
+    for seed in range(3):
+        w = reservoir.EchoStateNetwork.random(n, radius=0.9, density=density, seed=seed).w
+        assert np.abs(np.linalg.eigvals(w.toarray())).max() == pytest.approx(0.9, rel=1e-8)
+
+
+def test_spectral_radius_of_special_graphs():
+    n, rng = 1100, np.random.default_rng(1)
+    order = rng.permutation(n)
+    forward = scipy.sparse.csr_array(np.triu(rng.normal(size=(n, n)), 1)[order][:, order])
+    assert reservoir.spectral_radius(forward) == 0.0  # nothing comes back
+    assert reservoir.spectral_radius(scipy.sparse.csr_array((n, n))) == 0.0
+    assert reservoir.spectral_radius(scipy.sparse.diags_array(np.linspace(-3.0, 2.0, n))) == 3.0
+    turn = scipy.sparse.csr_array((np.ones(n), (np.arange(n), np.roll(np.arange(n), 1))), shape=(n, n))
+    # all eigenvalues of equal size, on which ARPACK does not converge
+    assert reservoir.spectral_radius(turn) == pytest.approx(1.0, rel=1e-9)
 
 
 def test_lyapunov_of_the_rest_state_is_the_log_of_the_spectral_radius():
