@@ -116,6 +116,27 @@ def test_capacities_add_up_to_the_number_of_units():
     assert sum(v for t, v in capacity.items() if sum(d for _, d in t) == 1) < 4.5  # not all of it is linear
 
 
+@pytest.mark.parametrize("n", [1, 3, 10, 50])
+def test_states_that_know_no_input_have_no_capacity(n):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        u, x = rng.uniform(-1.0, 1.0, 5000), rng.normal(size=(5000, n))
+        capacity = measures.information_processing_capacity(x, u, {1: 50, 2: 30, 3: 12, 4: 6})
+        assert len(capacity) == 1212 and sum(capacity.values()) < 0.01 * n
+
+
+@pytest.mark.parametrize(
+    ("n", "steps", "lags"), [(3, 3000, {1: 100, 2: 40, 3: 15, 4: 8}), (10, 5000, {1: 99, 2: 40, 3: 9})]
+)  # fmt: skip
+def test_total_capacity_is_at_most_the_rank(n, steps, lags):
+    net = reservoir.EchoStateNetwork.random(
+        n, density=min(1.0, 10 / n), radius=0.8, input_scale=0.3, bias_scale=0.3, seed=1
+    )
+    u = np.random.default_rng(0).uniform(-1.0, 1.0, steps)
+    capacity = measures.information_processing_capacity(net.states(u), u, lags)
+    assert 0.9 * n < sum(capacity.values()) < 1.05 * n
+
+
 def test_rank():
     rng = np.random.default_rng(4)
     x = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 40))
