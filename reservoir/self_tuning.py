@@ -85,19 +85,19 @@ class SelfTuningReservoir(SpikingReservoir):
         self.mean, self.std = u[0] + mean[-1], std[-1]
         return self
 
-    def fit(self, u: Any, y: Any, washout: int = 0) -> "SelfTuningReservoir":
+    def fit(self, u: Any, y: Any, washout: int = 0, draw: int = 0) -> "SelfTuningReservoir":
         """As :meth:`Reservoir.fit`, after :meth:`tune` on ``u`` where that was not called before."""
         if self.mean is None:
             self.tune(u)
-        super().fit(u, y, washout)
+        super().fit(u, y, washout, draw)
         return self
 
     def run(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""
         return super().run(self._seen(u))
 
-    def _respond(self, u: Any) -> Any:
-        return super()._respond(self._seen(u))
+    def _respond(self, u: Any, draw: tuple[int, int] = (0, 0)) -> Any:
+        return super()._respond(self._seen(u), draw)
 
     def _seen(self, u: Any) -> np.ndarray:
         """The input as the neurons get it."""
