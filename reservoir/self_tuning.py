@@ -80,7 +80,7 @@ class SelfTuningReservoir(SpikingReservoir):
         if not np.all(std[-1] > 0.0):
             raise ModelError(f"{owner}.u: each input must vary; got a constant.")
         seen = np.divide(shifted - mean, std, out=np.zeros_like(u), where=std > 0.0)
-        self.net = self.adapted(seen, self.targets).net
+        self.net = super().adapted(seen, self.targets).net
         self.reset()
         self.mean, self.std = u[0] + mean[-1], std[-1]
         return self
@@ -91,6 +91,10 @@ class SelfTuningReservoir(SpikingReservoir):
             self.tune(u)
         super().fit(u, y, washout, draw)
         return self
+
+    def adapted(self, u: Any, target: Any, eta: Any = (0.05, 0.01)) -> SpikingReservoir:
+        """See :class:`SpikingReservoir`; ``u`` is scaled as everywhere after :meth:`tune`."""
+        return super().adapted(self._seen(u), target, eta)
 
     def run(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""
