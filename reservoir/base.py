@@ -62,6 +62,9 @@ class Reservoir:
     """Base of reservoirs: :meth:`fit` and :meth:`predict` begin every sequence at rest, so that a prediction depends on
     its input alone; :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, where there is one.
     ``n`` states are read; there are ``n_inputs``.
+
+    Where there is noise, its numbers depend on ``draw`` and the sequence's place in its list: each sequence has its
+    own, :meth:`predict` by default others than :meth:`fit`, and the same call gives the same.
     """
 
     n: int
@@ -71,6 +74,10 @@ class Reservoir:
     def states(self, u: Any) -> np.ndarray:
         """States after each step of the input ``u``, shape (T, n_inputs), from rest: array of shape (T, n)."""
         raise NotImplementedError
+
+    def _drawn(self, u: Any, draw: tuple[int, int]) -> np.ndarray:
+        """:meth:`states` with the noise of ``draw``: the set, and the place in a list; without noise they are one."""
+        return self.states(u)
 
     def reset(self) -> None:
         """Return to rest."""
@@ -105,7 +112,7 @@ class Reservoir:
             out[t] = value
         return out
 
-    def fit(self, u: Any, y: Any, washout: int = 0) -> "Reservoir":
+    def fit(self, u: Any, y: Any, washout: int = 0, draw: int = 0) -> "Reservoir":
         """Train the readout.
 
         Parameters
@@ -113,6 +120,7 @@ class Reservoir:
         u : input series of shape (T, n_inputs), or a list of such; sequences may differ in length
         y : targets of shape (T, n_outputs), or a list of as many
         washout : steps at the begin of each sequence that the readout does not see
+        draw : >= 0, of the noise, where there is any
 
         Raises
         ------
@@ -127,7 +135,7 @@ class Reservoir:
         inputs, targets = (list(u), list(y)) if many else ([u], [y])
         if len(inputs) != len(targets):
             raise ShapeError(f"{owner}: needs one target sequence for each input; got {len(targets)}, {len(inputs)}.")
-        washout = whole(f"{owner}.washout", washout, 0)
+        washout, draw = whole(f"{owner}.washout", washout, 0), whole(f"{owner}.draw", draw, 0)
         pairs = []
         for k, (a, b) in enumerate(zip(inputs, targets, strict=True)):
             part = f"[{k}]" if many else ""
@@ -138,15 +146,19 @@ class Reservoir:
                 raise ShapeError(f"{owner}.u{part}: must be longer than washout = {washout}; got {len(a)} steps.")
             pairs.append((a, b))
         self.readout.reset()
-        for a, b in pairs:
-            self.readout.partial_fit(self.states(a)[washout:], b[washout:])
+        for k, (a, b) in enumerate(pairs):
+            self.readout.partial_fit(self._drawn(a, (draw, k))[washout:], b[washout:])
         self.readout.solve()
         return self
 
-    def predict(self, u: Any) -> Any:
-        """Output for the input ``u``, from rest: array of shape (T, n_outputs), or a list for a list."""
+    def predict(self, u: Any, draw: int = 1) -> Any:
+        """Output for the input ``u``, from rest: array of shape (T, n_outputs), or a list for a list.
+
+        ``draw`` : >= 0, of the noise, where there is any; 0 are the numbers of :meth:`fit`
+        """
         owner = f"{type(self).__name__}.predict"
         check_readout(owner, self.readout)
+        draw = whole(f"{owner}.draw", draw, 0)
         if is_list(f"{owner}.u", u):
-            return [self.predict(part) for part in u]
-        return self.readout.predict(self.states(u))
+            return [self.readout.predict(self._drawn(part, (draw, k))) for k, part in enumerate(u)]
+        return self.readout.predict(self._drawn(u, (draw, 0)))

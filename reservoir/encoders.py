@@ -1,5 +1,6 @@
 """How a series drives a spiking reservoir by spikes, and series made of others or of events."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,10 @@ class Encoder:
         """(times [ms] ascending, channels) of the spikes, where each sample lasts ``hold`` ms, on the grid ``dt``."""
         raise NotImplementedError
 
+    def redrawn(self, draw: tuple[int, int]) -> "Encoder":
+        """The encoder with random numbers of their own for each ``draw``; itself where it draws none."""
+        return self
+
 
 class Poisson(Encoder):
     """Spikes at random: of channel c, in each step of sample k, with probability rate u_c(k) dt.
@@ -29,7 +34,8 @@ class Poisson(Encoder):
     Parameters
     ----------
     rate : of an input of 1, [Hz], > 0
-    seed : fixes the numbers; the same series gives the same spikes
+    seed : fixes the numbers: the same series gives the same spikes. In a reservoir they depend on the series' place in
+        its list and on ``draw``, too; see :class:`reservoir.Reservoir`
 
     Raises
     ------
@@ -39,6 +45,13 @@ class Poisson(Encoder):
 
     def __init__(self, rate: float, seed: int = 0) -> None:
         self.rate, self.seed = bounded("Poisson.rate", rate, 0.0, open_low=True), whole("Poisson.seed", seed, 0)
+        self._draw: tuple[int, ...] = ()
+
+    def redrawn(self, draw: tuple[int, int]) -> "Poisson":
+        """See :class:`Encoder`."""
+        new = copy.copy(self)
+        new._draw = draw
+        return new
 
     def spikes(self, u: np.ndarray, hold: float, dt: float) -> tuple[np.ndarray, np.ndarray]:
         """See :class:`Encoder`."""
@@ -48,7 +61,7 @@ class Poisson(Encoder):
                 f"Poisson: rate u dt must be 0 to 1; got {p.min():g} to {p.max():g}. Scale the input or the rate."
             )
         steps = round(hold / dt)
-        rng = np.random.default_rng(self.seed)
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=self._draw))
         parts = [np.nonzero(rng.random((steps, len(row))) < row) for row in p]
         step = np.concatenate([k * steps + at for k, (at, _) in enumerate(parts)])
         return dt * step, np.concatenate([channel for _, channel in parts])

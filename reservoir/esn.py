@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
+import scipy.sparse.csgraph
 import scipy.sparse.linalg
 
 from kernels import scalar
@@ -19,6 +20,10 @@ from snn.units import whole
 
 _UNIT = 7  # weights that take the time of one unit
 _THREADED = 60_000  # weights, with those for units, below which a barrier a step costs more than a second thread gives
+
+DENSE = 1000  # rows up to which all eigenvalues are computed: about a second
+DENSE_AT_LAST = 5000  # .. where ARPACK fails: some minutes
+RESTARTS = 100  # of ARPACK; of random matrices it takes a few
 
 _decay = inlined(scalar.decay)
 
@@ -99,7 +104,7 @@ class EchoStateNetwork(Reservoir):
     def __init__(
         self, w: Any, w_in: Any, bias: Any = 0.0, leak: Any = 1.0, readout: Any = None, threads: int | None = None
     ) -> None:
-        self.w, self.w_in = _matrix("w", w), _matrix("w_in", w_in)
+        self.w, self.w_in = _matrix("EchoStateNetwork.w", w), _matrix("EchoStateNetwork.w_in", w_in)
         self.n, self.n_inputs = self.w_in.shape
         if self.w.shape != (self.n, self.n):
             raise ShapeError(
@@ -179,15 +184,15 @@ class EchoStateNetwork(Reservoir):
         return self.run(u)
 
 
-def _matrix(name: str, values: Any) -> scipy.sparse.csr_array:
+def _matrix(owner: str, values: Any) -> scipy.sparse.csr_array:
     try:
         matrix = scipy.sparse.csr_array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ShapeError(f"EchoStateNetwork.{name}: must be a matrix of numbers; got {values!r}.") from error
+        raise ShapeError(f"{owner}: must be a matrix of numbers; got {values!r}.") from error
     if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ShapeError(f"EchoStateNetwork.{name}: must be a matrix of numbers; got shape {matrix.shape}.")
+        raise ShapeError(f"{owner}: must be a matrix of numbers; got shape {matrix.shape}.")
     if not np.all(np.isfinite(matrix.data)):
-        raise ModelError(f"EchoStateNetwork.{name}: must be finite; got NaN or infinity.")
+        raise ModelError(f"{owner}: must be finite; got NaN or infinity.")
     return matrix
 
 
@@ -223,9 +228,53 @@ def _lanes(matrix: scipy.sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.n
 
 
 def spectral_radius(w: Any) -> float:
-    """Largest absolute eigenvalue of a square matrix, dense or sparse."""
-    matrix = scipy.sparse.csr_array(w, dtype=np.float64)
-    if matrix.shape[0] <= 500:
-        return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
-    start = np.ones(matrix.shape[0])
-    return float(np.abs(scipy.sparse.linalg.eigs(matrix, k=1, v0=start, return_eigenvectors=False, tol=1e-8))[0])
+    """Largest absolute eigenvalue of a square matrix, dense or sparse.
+
+    Numerics
+    --------
+    Up to 1,000 rows all eigenvalues. Beyond that, of each strongly connected part of the graph of ``w`` (others have
+    none but 0 and their diagonal), the six largest ones by ARPACK from a subspace of 80, because next to the largest
+    there may be many of almost its size; where that does not converge, all of them, for parts of up to 5,000 rows.
+
+    Raises
+    ------
+    ShapeError, ModelError
+        Where ``w`` is no square matrix of finite numbers; where a larger part does not converge.
+
+    Examples
+    --------
+    >>> round(spectral_radius([[0.0, 4.0], [1.0, 0.0]]), 9)
+    2.0
+    """
+    matrix = _matrix("spectral_radius.w", w)
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ShapeError(f"spectral_radius.w: must be (n, n); got {matrix.shape}.")
+    if matrix.shape[0] <= DENSE:
+        return _dense_radius(matrix)
+    radius = float(np.abs(matrix.diagonal()).max())
+    _, part = scipy.sparse.csgraph.connected_components(matrix, connection="strong")
+    for k in np.flatnonzero(np.bincount(part) > 1):
+        inside = np.flatnonzero(part == k)
+        block = matrix[inside][:, inside]
+        radius = max(radius, _dense_radius(block) if inside.size <= DENSE else _arpack_radius(block))
+    return radius
+
+
+def _dense_radius(matrix: scipy.sparse.csr_array) -> float:
+    return float(np.abs(np.linalg.eigvals(matrix.toarray())).max())
+
+
+def _arpack_radius(matrix: scipy.sparse.csr_array) -> float:
+    start = np.random.default_rng(0).normal(size=matrix.shape[0])
+    try:
+        found = scipy.sparse.linalg.eigs(
+            matrix, k=6, ncv=80, v0=start, maxiter=RESTARTS, tol=1e-8, return_eigenvectors=False
+        )
+    except scipy.sparse.linalg.ArpackError as error:
+        if matrix.shape[0] > DENSE_AT_LAST:
+            raise ModelError(
+                f"spectral_radius.w: ARPACK must find its largest eigenvalues, for more than {DENSE_AT_LAST:,} rows; "
+                f"got none of {matrix.shape[0]:,} rows: {error}. Scale w by another measure."
+            ) from error
+        return _dense_radius(matrix)
+    return float(np.abs(found).max())

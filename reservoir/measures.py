@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import check_readout, series
@@ -12,6 +13,8 @@ from reservoir.checks import bounded, generator
 from reservoir.esn import EchoStateNetwork
 from reservoir.readouts import Readout, Ridge
 from snn.units import whole
+
+CHANCE = 1e-4  # of a target unrelated to the states to count
 
 
 def nrmse(prediction: Any, target: Any) -> float:
@@ -75,7 +78,8 @@ def information_processing_capacity(
     u : independent input, uniform in [-1, 1], shape (T,)
     lags : for each total degree, the largest delay; delays k = 0 .. lags[degree]
     washout : None: the largest delay
-    threshold : smaller values are returned as 0; None: 2 n / T_eff, twice the mean of an unrelated target's
+    threshold : smaller values are returned as 0; None: as in the paper, 2 q / steps; chi-squared with as many degrees
+        of freedom as the states have dimensions exceeds q once in 10,000. Without the 2 that holds for unrelated series
 
     Returns
     -------
@@ -100,7 +104,8 @@ def information_processing_capacity(
     x = x[washout:]
     left, size, _ = np.linalg.svd(x - x.mean(axis=0), full_matrices=False)
     basis = left[:, size > 1e-10 * size[0]]
-    threshold = 2.0 * basis.shape[1] / len(x) if threshold is None else threshold
+    if threshold is None:
+        threshold = 2.0 * float(scipy.special.chdtri(basis.shape[1], CHANCE)) / len(x)
     steps = np.arange(washout, len(u))
     powers = {d: np.polynomial.legendre.Legendre.basis(d)(u) for d in range(1, max(lags) + 1)}
     out = {}

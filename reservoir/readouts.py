@@ -64,6 +64,7 @@ class Ridge(Readout):
 
     Without a penalty, it minimises generalised cross-validation, T |y - y'|^2 / (T - df)^2 summed over the outputs, on
     a grid of 121 values, 1e-12 to 1 of the largest eigenvalue of S_xx; df = 1 + sum d / (d + penalty), d eigenvalues.
+    With about as many states as steps that itself may be far too small: give a penalty, or more steps.
 
     Numerics
     --------
@@ -90,7 +91,7 @@ class Ridge(Readout):
 
     def __init__(self, penalty: float | None = None) -> None:
         if penalty is not None:
-            bounded("Ridge.penalty", penalty, 0.0)
+            penalty = bounded("Ridge.penalty", penalty, 0.0)
         self.penalty = penalty
         self.reset()
 
@@ -137,20 +138,20 @@ class Ridge(Readout):
         if d[-1] == 0.0:
             raise ModelError("Ridge.fit: all states are constant: the reservoir is silent or saturated. Drive it.")
         projected = v.T @ self._xy
-        self.chosen = self._cross_validated(d, projected) if self.penalty is None else float(self.penalty)
+        reached = d > floor
+        self.chosen = self.penalty if self.penalty is not None else self._chosen(d[reached], projected[reached])
         self.weights = v @ (projected / (d + self.chosen)[:, None])
         self.bias = self._mean_y - self._mean_x @ self.weights
         self._stale = False
 
-    def _cross_validated(self, d: np.ndarray, projected: np.ndarray) -> float:
+    def _chosen(self, d: np.ndarray, projected: np.ndarray) -> float:
+        """Penalty by cross-validation; ``d``: eigenvalues that are not 0, ``projected``: S_xy in their directions."""
+        part = np.sum(projected**2, axis=1) / d  # of the targets' squares, along each direction
+        beyond = max(self._count - 1 - len(d), 0)  # dimensions of the steps that no state reaches
+        rest = max(np.sum(self._yy) - np.sum(part), 0.0) if beyond else 0.0
         penalties = d[-1] * np.logspace(-12.0, 0.0, 121)
-        scores = np.full(penalties.size, np.inf)
-        for k, penalty in enumerate(penalties):
-            gain = 1.0 / (d + penalty)
-            left = self._count - 1.0 - np.sum(d * gain)
-            if left > 0.0:
-                error = np.sum(self._yy - np.sum((2.0 * gain - d * gain**2)[:, None] * projected**2, axis=0))
-                scores[k] = max(error, 0.0) / left**2
+        left = penalties[:, None] / (d + penalties[:, None])  # what is not fitted; as 1 - d / (d + penalty) it cancels
+        scores = (left**2 @ part + rest) / (left.sum(axis=1) + beyond) ** 2
         return float(penalties[int(np.argmin(scores))])
 
 

@@ -80,24 +80,28 @@ class SelfTuningReservoir(SpikingReservoir):
         if not np.all(std[-1] > 0.0):
             raise ModelError(f"{owner}.u: each input must vary; got a constant.")
         seen = np.divide(shifted - mean, std, out=np.zeros_like(u), where=std > 0.0)
-        self.net = self.adapted(seen, self.targets).net
+        self.net = super().adapted(seen, self.targets).net
         self.reset()
         self.mean, self.std = u[0] + mean[-1], std[-1]
         return self
 
-    def fit(self, u: Any, y: Any, washout: int = 0) -> "SelfTuningReservoir":
+    def fit(self, u: Any, y: Any, washout: int = 0, draw: int = 0) -> "SelfTuningReservoir":
         """As :meth:`Reservoir.fit`, after :meth:`tune` on ``u`` where that was not called before."""
         if self.mean is None:
             self.tune(u)
-        super().fit(u, y, washout)
+        super().fit(u, y, washout, draw)
         return self
+
+    def adapted(self, u: Any, target: Any, eta: Any = (0.05, 0.01)) -> SpikingReservoir:
+        """See :class:`SpikingReservoir`; ``u`` is scaled as everywhere after :meth:`tune`."""
+        return super().adapted(self._seen(u), target, eta)
 
     def run(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""
         return super().run(self._seen(u))
 
-    def _respond(self, u: Any) -> Any:
-        return super()._respond(self._seen(u))
+    def _respond(self, u: Any, draw: tuple[int, int] = (0, 0)) -> Any:
+        return super()._respond(self._seen(u), draw)
 
     def _seen(self, u: Any) -> np.ndarray:
         """The input as the neurons get it."""

@@ -15,6 +15,8 @@ import snn
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import Reservoir, series
 from reservoir.encoders import Encoder
+from snn.network import NOISE
+from snn.units import whole
 
 SILENT, SATURATED = 0.1, 200.0  # Hz
 STRONGEST = 20.0  # bound of an adapted weight, relative to the mean of those of its projection
@@ -33,8 +35,10 @@ class SpikingReservoir(Reservoir):
     Numerics
     --------
     Filters are exact. Every sequence is simulated from the network's initial state by :class:`snn.Simulation`, with its
-    inputs and plasticity; the description given is not changed. :meth:`run`, :meth:`step` and :meth:`generate` (closed
-    loop; currents only) go on from the present state, sample by sample: the same spikes, states equal but for rounding.
+    inputs and plasticity; the description given is not changed. Noise of an encoder and of the network (Poisson, white
+    and Ornstein-Uhlenbeck inputs, Poisson sources, escape noise) is as :class:`reservoir.Reservoir` says.
+    :meth:`run`, :meth:`step` and :meth:`generate` (closed loop; currents only) go on from the present state, sample by
+    sample: the same spikes as with draw = 0, states equal but for rounding.
 
     Parameters
     ----------
@@ -116,9 +120,11 @@ class SpikingReservoir(Reservoir):
         """Spikes of the populations read, by name, in response to the input ``u``, shape (T, n_inputs)."""
         return self._respond(u)[0]
 
-    def _respond(self, u: Any) -> tuple[dict[str, snn.SpikeRecord], Mapping[str, snn.StateRecord]]:
+    def _respond(
+        self, u: Any, draw: tuple[int, int] = (0, 0)
+    ) -> tuple[dict[str, snn.SpikeRecord], Mapping[str, snn.StateRecord]]:
         u = series("SpikingReservoir.u", u, self.n_inputs)
-        result = self._simulation(self.net, u).run(self.hold * len(u))
+        result = self._simulation(self.net, u, draw).run(self.hold * len(u))
         spikes = result.spikes
         rate = sum(len(spikes[k]) for k in self.read) * 1000.0 / (self.n * self.hold * len(u))
         if not SILENT <= rate <= SATURATED:
@@ -131,13 +137,14 @@ class SpikingReservoir(Reservoir):
             )
         return {name: spikes[name] for name in self.read}, result.states
 
-    def _simulation(self, net: snn.Network, u: np.ndarray) -> snn.Simulation:
-        """Of ``net``, driven by ``u``, the spikes of what is read recorded."""
-        net = copy.copy(net)
+    def _simulation(self, net: snn.Network, u: np.ndarray, draw: tuple[int, int] = (0, 0)) -> snn.Simulation:
+        """Of ``net``, driven by ``u``, the spikes of what is read recorded; noise of ``draw``, (0, 0) being its own."""
+        net = _Redrawn(net, draw) if any(draw) else copy.copy(net)
+        encoder = self.encoder.redrawn(draw) if self.encoder is not None and any(draw) else self.encoder
         net.inputs, net.probes, net.weight_probes = dict(net.inputs), [], []
-        if self.encoder is not None:
-            self._send(net, *self.encoder.spikes(u, self.hold, self.dt))
-        for name, w in self.w_in.items() if self.encoder is None else ():
+        if encoder is not None:
+            self._send(net, *encoder.spikes(u, self.hold, self.dt))
+        for name, w in self.w_in.items() if encoder is None else ():
             times = self.hold * np.arange(len(u))
             net.input(f"reservoir input of {name}", name, snn.StepCurrent(u @ w.T, times))
         for name in self.read:
@@ -269,9 +276,12 @@ class SpikingReservoir(Reservoir):
             state[:] = sums[0] - sums[1] if constants else self._states(result.spikes, result.states)[0]
         return states
 
-    def states(self, u: Any) -> np.ndarray:
-        """See :class:`Reservoir`."""
-        return self._states(*self._respond(u))
+    def states(self, u: Any, draw: int = 0) -> np.ndarray:
+        """See :class:`Reservoir`; ``draw`` : >= 0, of the noise of encoder and network; connectivity stays."""
+        return self._drawn(u, (whole("SpikingReservoir.states.draw", draw, 0), 0))
+
+    def _drawn(self, u: Any, draw: tuple[int, int]) -> np.ndarray:
+        return self._states(*self._respond(u, draw))
 
     def _states(
         self, spikes: Mapping[str, snn.SpikeRecord], recorded: Mapping[str, snn.StateRecord]
@@ -282,6 +292,18 @@ class SpikingReservoir(Reservoir):
         if self.state == "counts":
             return np.hstack([counts(spikes[k], self.hold) for k in self.read])
         return np.hstack([recorded[k][self.state] for k in self.read])
+
+
+class _Redrawn(snn.Network):
+    """``net`` with other noise and the same of everything else."""
+
+    def __init__(self, net: snn.Network, draw: tuple[int, int]) -> None:
+        self.__dict__.update(net.__dict__)
+        self._net, self._draw = net, draw
+
+    def stream(self, kind: str, name: str, *more: object) -> tuple[Any, Any]:
+        """See :class:`snn.Network`."""
+        return self._net.stream(kind, name, *more, *(self._draw if kind in NOISE else ()))
 
 
 def counts(record: snn.SpikeRecord, every: float) -> np.ndarray:

@@ -166,6 +166,9 @@ class WeightProbe:
     every: float | None
 
 
+NOISE = ("escape", "input", "noise", "source")  # kinds of streams that are drawn from while a network runs
+
+
 class Network:
     """A description of a network; nothing is computed until :class:`snn.Simulation` compiles it.
 

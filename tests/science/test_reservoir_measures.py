@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.linalg
+import scipy.sparse
 
 import reservoir
 from reservoir import measures, tasks
@@ -115,12 +116,52 @@ def test_capacities_add_up_to_the_number_of_units():
     assert sum(v for t, v in capacity.items() if sum(d for _, d in t) == 1) < 4.5  # not all of it is linear
 
 
+@pytest.mark.parametrize("n", [1, 3, 10, 50])
+def test_states_that_know_no_input_have_no_capacity(n):
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        u, x = rng.uniform(-1.0, 1.0, 5000), rng.normal(size=(5000, n))
+        capacity = measures.information_processing_capacity(x, u, {1: 50, 2: 30, 3: 12, 4: 6})
+        assert len(capacity) == 1212 and sum(capacity.values()) < 0.01 * n
+
+
+@pytest.mark.parametrize(
+    ("n", "steps", "lags"), [(3, 3000, {1: 100, 2: 40, 3: 15, 4: 8}), (10, 5000, {1: 99, 2: 40, 3: 9})]
+)  # fmt: skip
+def test_total_capacity_is_at_most_the_rank(n, steps, lags):
+    net = reservoir.EchoStateNetwork.random(
+        n, density=min(1.0, 10 / n), radius=0.8, input_scale=0.3, bias_scale=0.3, seed=1
+    )
+    u = np.random.default_rng(0).uniform(-1.0, 1.0, steps)
+    capacity = measures.information_processing_capacity(net.states(u), u, lags)
+    assert 0.9 * n < sum(capacity.values()) < 1.05 * n
+
+
 def test_rank():
     rng = np.random.default_rng(4)
     x = rng.normal(size=(60, 3)) @ rng.normal(size=(3, 40))
     assert measures.rank(x, energy=1.0) == 3
     assert measures.rank(np.diag([3.0, 4.0, 1.0]), energy=25 / 26) == 2
     assert measures.rank(np.zeros((3, 3))) == 0
+
+
+@pytest.mark.parametrize(("n", "density"), [(600, 0.1), (1100, 0.1), (1500, 0.01)])
+def test_spectral_radius_of_large_networks(n, density):
+    for seed in range(3):
+        w = reservoir.EchoStateNetwork.random(n, radius=0.9, density=density, seed=seed).w
+        assert np.abs(np.linalg.eigvals(w.toarray())).max() == pytest.approx(0.9, rel=1e-8)
+
+
+def test_spectral_radius_of_special_graphs():
+    n, rng = 1100, np.random.default_rng(1)
+    order = rng.permutation(n)
+    forward = scipy.sparse.csr_array(np.triu(rng.normal(size=(n, n)), 1)[order][:, order])
+    assert reservoir.spectral_radius(forward) == 0.0  # nothing comes back
+    assert reservoir.spectral_radius(scipy.sparse.csr_array((n, n))) == 0.0
+    assert reservoir.spectral_radius(scipy.sparse.diags_array(np.linspace(-3.0, 2.0, n))) == 3.0
+    turn = scipy.sparse.csr_array((np.ones(n), (np.arange(n), np.roll(np.arange(n), 1))), shape=(n, n))
+    # all eigenvalues of equal size, on which ARPACK does not converge
+    assert reservoir.spectral_radius(turn) == pytest.approx(1.0, rel=1e-9)
 
 
 def test_lyapunov_of_the_rest_state_is_the_log_of_the_spectral_radius():
@@ -177,6 +218,43 @@ def test_generalised_cross_validation_by_the_hat_matrix():
     near = readout.chosen * np.array([0.5, 1.0, 2.0])
     assert score(near[1]) <= min(score(near[0]), score(near[2]))
     assert readout.chosen > 1e-6 * np.linalg.eigvalsh(a.T @ a)[-1]  # and it is not the edge of the grid
+
+
+def exact_scores(x, y, penalties):
+    """Generalised cross-validation by a full singular value decomposition of the states themselves."""
+    a, b = x - x.mean(axis=0), y - y.mean(axis=0)
+    u, size, _ = np.linalg.svd(a)
+    size = np.append(size, np.zeros(max(len(x) - len(size), 0)))[: len(x)]
+    squares, found = np.where(size < 1e-6 * size[0], 0.0, size) ** 2, []
+    for penalty in penalties:
+        left = penalty / (squares + penalty)
+        found.append(np.sum((left[:, None] * (u.T @ b)) ** 2) / left[:-1].sum() ** 2)  # the last: the bias
+    return np.array(found)
+
+
+@pytest.mark.parametrize(
+    ("steps", "n", "rank", "outputs"),
+    [
+        (40, 40, 40, 1), (50, 49, 49, 1), (51, 50, 50, 3), (50, 51, 51, 1), (60, 50, 50, 2), (20, 50, 50, 1),
+        (200, 500, 500, 1), (1000, 30, 30, 2), (100, 60, 20, 1), (40, 60, 20, 1),
+    ],
+)  # fmt: skip
+def test_generalised_cross_validation_for_as_many_states_as_steps(steps, n, rank, outputs):
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(steps, rank))
+        w = rng.normal(size=(n, outputs)) / np.sqrt(n)
+        x = x @ rng.normal(size=(rank, n)) + 5.0 if rank < n else x + 5.0
+        y = x @ w + rng.normal(size=(steps, outputs))
+        readout = reservoir.Ridge()
+        for part in np.array_split(np.arange(steps), 3):
+            readout.partial_fit(x[part], y[part])
+        readout.solve()
+        grid = np.linalg.norm(x - x.mean(axis=0), 2) ** 2 * np.logspace(-12.0, 0.0, 121)
+        scores = exact_scores(x, y, grid)
+        chosen = np.argmin(np.abs(np.log(grid / readout.chosen)))
+        assert readout.chosen == pytest.approx(grid[chosen], rel=1e-9)
+        assert scores[chosen] <= scores.min() * (1.0 + 1e-6)
 
 
 @pytest.mark.parametrize("forgetting", [1.0, 0.98])

@@ -93,6 +93,8 @@ def test_doctests(name):
         (lambda: reservoir.EchoStateNetwork(np.eye(2), np.ones((2, 1)), bias=np.ones(3)), "bias: must be finite"),
         (lambda: reservoir.EchoStateNetwork(np.eye(2), np.ones((2, 1)), threads=0), "threads: must be"),
         (lambda: reservoir.EchoStateNetwork.random(20, density=0.0), "density: must be > 0"),
+        (lambda: reservoir.spectral_radius(np.ones((2, 3))), "spectral_radius.w: must be (n, n); got (2, 3)"),
+        (lambda: reservoir.spectral_radius([[np.nan]]), "spectral_radius.w: must be finite"),
         (lambda: reservoir.Ridge(penalty=-1.0), "penalty: must be >= 0"),
         (lambda: reservoir.Ridge(0.0).fit(np.ones((9, 2)) * np.arange(9)[:, None], np.arange(9)), "linearly dependent"),
         (lambda: reservoir.RLS(forgetting=1.5), "must be > 0 and <= 1"),

@@ -154,6 +154,16 @@ def test_self_tuning_knows_no_scale_of_its_input():
     assert np.allclose(net.run(u[:20]), states[:20], rtol=0, atol=1e-12)
 
 
+def test_a_self_tuning_reservoir_adapts_to_the_input_that_its_neurons_get():
+    u = np.random.default_rng(8).uniform(0.0, 0.02, 400)
+    net = reservoir.SelfTuningReservoir(n=100, seed=3).tune(u)
+    adapted = net.adapted(u, 10.0)
+    before, after = (np.abs(x.rates(u) - 10.0).mean() for x in (net, adapted))
+    assert after < 2.0 < before
+    with pytest.raises(snn.ModelError, match="knows no input yet"):
+        reservoir.SelfTuningReservoir(n=100).adapted(u, 10.0)
+
+
 def measured(net, u):
     """Correlation of what is said with the present input."""
     return np.corrcoef(net.predict(u)[20:, 0], u[20:])[0, 1]
