@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import scipy.special
+import snntorch
 import torch
 from torch import nn
 
@@ -51,7 +52,7 @@ class Unrolled(nn.Module):
             yield self.layers(x if self.static else x[:, k])
 
     def reset(self) -> None:
-        """Forget the state of all layers, and the graph of its gradients."""
+        """Forget the state of all layers."""
         for layer in self.layers.modules():
             for name in ("reset", "reset_mem"):  # ours; snnTorch's
                 if callable(getattr(layer, name, None)):
@@ -193,6 +194,8 @@ def _classes(model: nn.Module, sample: Any) -> int:
         raise ShapeError(
             f"train.x: must fit the model; it fails on a sample of shape {tuple(sample.shape[1:])}: {error}."
         ) from error
+    finally:
+        _forget(model)
     if len(shape) != 2:
         raise ShapeError(f"train.model: must give outputs of shape (n, classes); got {tuple(shape)}.")
     return int(shape[1])
@@ -244,7 +247,9 @@ def _descend(
 
 
 def _forget(model: nn.Module) -> None:
-    """Leave no state behind; its graph would keep memory, and the model could not be copied."""
+    """Leave no state of neurons behind; its graph would keep memory, and the model could not be copied."""
     for layer in model.modules():
         if isinstance(layer, (Unrolled, Neurons)):
             layer.reset()
+        elif isinstance(layer, snntorch.SpikingNeuron) and hasattr(layer, "reset_mem"):
+            layer.reset_mem()

@@ -132,6 +132,29 @@ def test_a_trained_network_can_be_copied_and_saved():
 # training ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Neurons(snn.Leaky()), lambda: snntorch.Leaky(beta=0.9, init_hidden=True)],
+    ids=["ours", "snnTorch's"],
+)
+def test_training_leaves_no_state_where_a_network_resets_itself(make):
+    """A module of one's own, with a last batch that is smaller and one sample looked at before."""
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(4, 3), make())
+
+        def forward(self, x):
+            out = sum(self.layers(x) for _ in range(3))
+            getattr(self.layers[1], "reset_mem", getattr(self.layers[1], "reset", None))()
+            return out
+
+    for model in (Own(), Unrolled(nn.Sequential(nn.Linear(4, 3), make()), 3)):
+        assert np.isfinite(train(model, torch.rand(50, 4), np.arange(50) % 3, epochs=1, batch=32)).all()
+        copy.deepcopy(model)
+
+
 def test_a_single_sample_left_over_joins_the_batch_before():
     x, y, losses = torch.rand(65, 4), np.arange(65) % 3, []
     for batch in (64, 65):
