@@ -69,8 +69,9 @@ def join(networks: Sequence[Network]) -> Joined:
     """One network that holds ``networks`` side by side, each with its own seed: one run, one launch on a GPU.
 
     Every part draws what it would draw alone, and nothing connects it with the others. On the cpu its spikes are those
-    of a run of its own, bit for bit, if all parts have projections of the same kinds in the same order; else sums may
-    be rounded in another order. With backend="cuda" and deterministic=True the unit of sums follows the largest weight.
+    of a run of its own, bit for bit, if all parts have projections of the same kinds in the same order and, on the
+    event engine, the same smallest delay, which its windows follow; else sums and times of spikes may be rounded
+    otherwise. With backend="cuda" and deterministic=True the unit of sums follows the largest weight.
 
     Parameters
     ----------

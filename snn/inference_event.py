@@ -1,6 +1,7 @@
-"""Classification on the event engine: the agent is asked when an output spike arrives, and at no other time."""
+"""Classification on the event engine: the agent is asked when output spikes arrive, and at no other time."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -18,9 +19,10 @@ from snn.simulation import Simulation
 class EventClassifier:
     """A network in continuous time that answers with one of C classes: the output neuron with most spikes.
 
-    What is a step elsewhere is an output spike here: S_k are the numbers of spikes of each output neuron after the k-th
-    spike of them all. Agents, traces and certificates are those of :class:`Classifier`; between output spikes nothing
-    that an agent looks at changes, and it is not asked. After the last spike of a sample S stays as it is.
+    What is a step elsewhere is an output spike here, or several at the same time: S_k are the numbers of spikes of each
+    output neuron after the k-th time at which any spikes. Agents, traces and certificates are those of
+    :class:`Classifier`; between output spikes nothing that an agent looks at changes, and it is not asked. After the
+    last spike of a sample S stays as it is.
 
     Parameters
     ----------
@@ -32,7 +34,7 @@ class EventClassifier:
     duration : float
         [ms] of a sample.
     t_max : int
-        Output spikes of a sample that count at most.
+        Times of output spikes of a sample that count at most.
     window : float
         [ms] The engine runs this far at a time, so at most this far beyond a stop; results do not depend on it.
     backend : "cpu" or "reference"
@@ -103,7 +105,7 @@ class EventClassifier:
         }  # fmt: skip
 
     def record(self, x: Sequence[Any], labels: Any = None, ids: Any = None) -> Trace:
-        """Run every sample for the whole duration and keep S after each output spike.
+        """Run every sample for the whole duration and keep S after each time of output spikes.
 
         Parameters
         ----------
@@ -116,17 +118,17 @@ class EventClassifier:
             ids = sample_ids(np.stack((s.times, s.ids.astype(float))) for s in samples)
         outputs = np.zeros((self.t_max, len(samples), self.output.n))
         for n, sample in enumerate(samples):
-            for k, (_, neuron) in enumerate(self._output_spikes(sample)):
+            for k, (_, spikes) in enumerate(self._output_spikes(sample)):
                 if k == self.t_max:
                     break
-                outputs[k, n, neuron] = 1.0
+                outputs[k, n] = spikes
         np.cumsum(outputs, axis=0, out=outputs)
         return Trace(outputs, np.asarray(ids), self.fingerprint(), None if labels is None else np.asarray(labels))
 
     def run(self, x: Sequence[Any], agent: EarlyExit) -> Decisions:
         """Run every sample until ``agent`` stops it; decisions are those of the agent on a recorded trace.
 
-        ``times`` of the result: the spike at which a sample stopped, ms; the duration where it ran to its end.
+        ``times`` of the result: that of the spike at which a sample stopped, ms; the duration where it ran to its end.
 
         Raises
         ------
@@ -139,15 +141,14 @@ class EventClassifier:
                 f"EventClassifier.run: the agent was fitted on another network or setting: {what}. Fit it on this."
             )
         samples = self._samples(x)
-        stream, unit = agent.stream(self.output.n, self.t_max), np.eye(self.output.n)
-        silence = np.zeros(self.output.n)
+        stream, silence = agent.stream(self.output.n, self.t_max), np.zeros(self.output.n)
         steps, labels, reasons = np.zeros((3, len(samples)), np.int64)
         times = np.full(len(samples), self.duration)
         for n, sample in enumerate(samples):
             stream.reset()
             stopped = False
-            for at, neuron in self._output_spikes(sample):
-                stopped = stream.update(unit[neuron])
+            for at, spikes in self._output_spikes(sample):
+                stopped = stream.update(spikes)
                 if stopped:
                     times[n] = at
                     break
@@ -156,12 +157,13 @@ class EventClassifier:
             steps[n], labels[n], reasons[n] = stream.t, stream.label, REASONS.index(stream.reason)
         return Decisions(steps, labels, reasons, times=times)
 
-    def _output_spikes(self, sample: SpikeArray) -> Iterator[tuple[float, int]]:
-        """Output spikes in order, simulated as they are asked for."""
+    def _output_spikes(self, sample: SpikeArray) -> Iterator[tuple[float, np.ndarray]]:
+        """(time, spikes of each output neuron) in order, simulated as they are asked for."""
         sim = self._simulation(sample)
         while sim.t < self.duration:
             found = sim.run(min(self.window, self.duration - sim.t)).spikes[self.output.name]
-            yield from zip(found.times.tolist(), found.ids.tolist(), strict=True)
+            for at, together in groupby(zip(found.times.tolist(), found.ids.tolist(), strict=True), lambda x: x[0]):
+                yield at, np.bincount([neuron for _, neuron in together], minlength=self.output.n).astype(float)
 
     def _simulation(self, sample: SpikeArray) -> Simulation:
         empty, self.source.model = self.source.model, sample

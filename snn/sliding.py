@@ -118,7 +118,7 @@ class conv2d(Rule):
 
     def most(self) -> int:
         """Most synapses of a target."""
-        return int(np.bincount(self.taps[1]).max()) * self.kernel[1]
+        return int(np.bincount(self.taps[1]).max(initial=0)) * self.kernel[1]
 
     def fan(self) -> np.ndarray:
         """Synapses of each source neuron, (n_source,) int64."""

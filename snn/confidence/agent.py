@@ -172,6 +172,7 @@ class EarlyExit:
         self.name = name or score
         self.certificate: Certificate | None = None
         self.fingerprint: dict[str, Any] | None = None  # of the traces that it was fitted on
+        self.n_classes: int | None = None  # of these traces
         self.scales: NDArray[np.float64] | None = None  # (T,) fitted
         self.gate: NDArray[np.float64] | None = None
         self.hope: NDArray[np.float64] | None = None
@@ -219,6 +220,8 @@ class EarlyExit:
             raise ModelError(
                 f"EarlyExit: was fitted on runs of {self.fingerprint['t_max']} steps; got {t_max}. Fit it anew."
             )
+        if self.n_classes not in (None, n_classes):
+            raise ShapeError(f"EarlyExit: was fitted on {self.n_classes} classes; got {n_classes}. Fit it anew.")
         bar = np.asarray(bar, np.float64)
         if bar.ndim and bar.shape != (t_max,):
             raise ShapeError(f"EarlyExit.bar: must be a number or one a step, ({t_max},); got {bar.shape}.")
@@ -333,6 +336,7 @@ class EarlyExit:
     def to_dict(self) -> dict[str, Any]:
         """Everything that :meth:`decide` and :meth:`stream` need, for JSON; see :meth:`from_dict`."""
         out: dict[str, Any] = {"arguments": dict(self._arguments), "fingerprint": self.fingerprint}
+        out["n_classes"] = self.n_classes
         for name in _STATE:
             out[name] = getattr(self, name)
         return dict(jsonable(out))
@@ -352,7 +356,7 @@ class EarlyExit:
             for name in _STATE:
                 value = given[name]
                 setattr(agent, name, np.array(value, np.float64) if isinstance(value, list) else value)
-            agent.fingerprint = given["fingerprint"]
+            agent.fingerprint, agent.n_classes = given["fingerprint"], given.get("n_classes")
         except (KeyError, TypeError, ValueError) as error:
             raise FormatError(f"EarlyExit.from_dict: is no agent as to_dict describes it: {error!r}.") from None
         agent._sealed = True
@@ -374,7 +378,7 @@ class EarlyExit:
             raise ModelError(
                 "EarlyExit.fit: the agent has a certificate, which new numbers would void. Make a new agent."
             )
-        self.fingerprint = None
+        self.fingerprint = self.n_classes = None
         if not trace.outputs.any():
             raise ModelError("EarlyExit.fit: all outputs of the trace are zero: the network is silent. Drive it.")
         base = EarlyExit(readout=self.readout, span=self.span, bar=math.inf)
@@ -410,7 +414,7 @@ class EarlyExit:
             self.bar = None
         if self.score != "setsize":
             self._grid = self._quantiles(self.follow(trace)[0])
-        self.fingerprint = trace.fingerprint
+        self.fingerprint, self.n_classes = trace.fingerprint, trace.n_classes
         self._used["fit"] = trace.ids
         self._fit = trace if self.give_up is not None else None
         return self
@@ -493,7 +497,7 @@ class EarlyExit:
         else:
             out = self._certify_bars(trace, risk, eps, delta, method)
         self._used["certify"] = np.concatenate([self._used["certify"], trace.ids])
-        self.fingerprint, self.certificate = trace.fingerprint, out
+        self.fingerprint, self.n_classes, self.certificate = trace.fingerprint, trace.n_classes, out
         if not out.ok:
             warnings.warn(f"EarlyExit.certify: {out.statement()}", stacklevel=2)
         return out

@@ -46,9 +46,12 @@ def as_bar(value: Any) -> float | NDArray[np.float64] | None:
     if value is None:
         return None
     try:
-        bar = np.array(value, np.float64)
-    except (TypeError, ValueError):
-        raise ModelError(f"EarlyExit.bar: must be a number or one a step; got {value!r}.") from None
+        given = np.asarray(value)
+    except (TypeError, ValueError):  # rows of unequal length
+        given = np.empty(0, object)
+    if given.dtype.kind not in "iuf":  # numbers in texts would be parsed, True would be 1
+        raise ModelError(f"EarlyExit.bar: must be a number or one a step; got {value!r}.")
+    bar = given.astype(np.float64)
     if bar.ndim > 1 or np.isnan(bar).any():
         raise ModelError(f"EarlyExit.bar: must be a number, or one a step, and not NaN; got {value!r}.")
     return bar if bar.ndim else float(bar)

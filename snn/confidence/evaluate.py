@@ -13,6 +13,7 @@ from kernels import decide as online
 from kernels.decide import Rule
 from kernels.errors import ModelError
 from snn.confidence.trace import Trace
+from snn.units import real
 
 Loss = Callable[[Trace, NDArray[np.int64]], ArrayLike]
 
@@ -48,7 +49,7 @@ def losses_of(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Losses of stopping at every step, (T, N), and of giving up, (N,)."""
     if callable(risk):
-        lost = np.asarray(risk(trace, labels), np.float64)
+        lost = real("EarlyExit.certify.risk, its losses", risk(trace, labels)).astype(np.float64)
         if lost.shape != labels.shape or not np.all((lost >= 0) & (lost <= 1)):
             raise ModelError(f"EarlyExit.certify.risk: must give losses {labels.shape} in [0, 1]; got {lost.shape}.")
         return lost, np.ones(trace.n)

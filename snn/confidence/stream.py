@@ -74,7 +74,10 @@ class Stream:
             )
         if np.shape(outputs) != self._total.shape:
             raise ShapeError(f"Stream.update: must be {self._total.shape}; got {np.shape(outputs)}.")
-        np.add(self._total, outputs, out=self._total)
+        try:
+            np.add(self._total, outputs, out=self._total)
+        except TypeError:
+            raise ModelError(f"Stream.update: outputs must be real numbers; got {outputs!r}.") from None
         if not math.isfinite(self._total.sum()):
             raise ModelError("Stream.update: outputs must be finite. The stream is void; call reset.")
         self._reason = int(decide.decide(self._rule, self._memory, self._total, self.t))

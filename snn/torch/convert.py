@@ -16,6 +16,9 @@ import snntorch
 import torch
 import torch.fx
 from torch import nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
 
 from kernels.errors import ModelError, ShapeError
 from snn.connect import all_to_all, from_sparse
@@ -29,6 +32,7 @@ from snn.sliding import conv2d
 from snn.torch.activations import QCFS, QFFS
 from snn.torch.affine import CONVERT, Affine, Convolution, affine, array
 from snn.torch.neurons import Neurons
+from snn.torch.train import Unrolled
 from snn.units import number, real
 
 Array = np.ndarray
@@ -70,8 +74,9 @@ def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, 
     model : an ``nn.Sequential`` or list of layers in order: snnTorch's ``Leaky``, ``Synaptic``, ``Alpha``, ``RLeaky``
         and ``RSynaptic`` or :class:`Neurons`, and between them ``nn.Linear``, ``Conv2d``, ``AvgPool2d``, ``BatchNorm``
         (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers after the last neurons become
-        an output that sums its input. ``MaxPool2d`` of spikes, straight after neurons, becomes neurons that spike where
-        one of theirs does, a step later
+        an output that sums its input; so does what the last neurons' spikes are worth, where that is not 1
+        (``graded_spikes_factor``). ``MaxPool2d`` of spikes, straight after neurons, becomes neurons that spike where
+        one of theirs does, a step later. :class:`Unrolled` stands for its layers
     input_shape : shape of a sample, e.g. (64,) or (1, 28, 28)
     encoder : None: a sample is the model's input in every step (:class:`snn.encode.Direct`). One of spikes, with
         target "input", such as ``snn.encode.Rate("input")``: the first layer gets the spikes of a population "input"
@@ -82,6 +87,9 @@ def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, 
     ModelError
         where a layer cannot be converted: names its path in the model and the nearest option
     """
+    if isinstance(model, Unrolled) and _forwards_as(model, Unrolled):
+        _settle_hooks("model", model)
+        model = model.layers
     layers = list(_chain(model))
     _one_state_each(layers)
     return _build(layers, input_shape, encoder, _spiking_unit, (*SPIKING, nn.MaxPool2d), options)
@@ -99,8 +107,8 @@ def from_torch(
     ----------
     ann : an ``nn.Sequential`` or list of layers in order: ``QCFS``, ``QFFS`` and ``nn.ReLU`` with the layers between
         them that :func:`from_snntorch` takes. QCFS and ReLU become :class:`snn.SoftResetIF`, QFFS pairs of
-        :class:`snn.SignedIF`. Layers after the last activation become an output that sums its input: v of ``output``,
-        divided by the number of steps, goes to the network's output
+        :class:`snn.SignedIF`. An output sums what comes after the last activation: v of ``output``, divided by the
+        number of steps, goes to the network's output
     input_shape : shape of a sample
     calibrate : samples, shape (n, *input_shape), from which the thresholds of ``nn.ReLU`` are taken
     percentile : of a layer's activations on ``calibrate``, the threshold
@@ -123,6 +131,8 @@ def from_torch(
 
 def _chain(model: Any, path: str = "") -> Iterator[tuple[str, nn.Module]]:
     """(path, layer) in order, a layer as often as it is used."""
+    if isinstance(model, nn.Module):
+        _settle_hooks(path or "model", model)
     if isinstance(model, nn.Sequential) and _forwards_as(model, nn.Sequential):
         for name, layer in model._modules.items():  # named_children leaves out what comes again
             yield from _chain(layer, f"{path}.{name}" if path else name)
@@ -133,6 +143,25 @@ def _chain(model: Any, path: str = "") -> Iterator[tuple[str, nn.Module]]:
         yield path or "model", model
     else:
         raise ModelError(f"{path or 'model'}: must be a torch module or a list of them; got {type(model).__name__}.")
+
+
+def _settle_hooks(path: str, layer: nn.Module) -> None:
+    """Let the hooks of pruning and of norms make the weights from the parameters as they are; refuse all others."""
+    inside = [] if isinstance(layer, (nn.Sequential, Unrolled)) else list(layer.named_modules())
+    for name, module in inside or [("", layer)]:
+        hooks = list(module._forward_pre_hooks.values())
+        other = [h for h in hooks if not isinstance(h, (BasePruningMethod, SpectralNorm, WeightNorm))]
+        if found := [*other, *module._forward_hooks.values()]:
+            raise ModelError(
+                f"{f'{path}.{name}' if name else path}: {type(module).__name__} cannot be converted: it has a hook, "
+                f"{getattr(found[0], '__qualname__', type(found[0]).__name__)}, which may change what it computes. "
+                "Remove it: handle.remove()."
+            )
+        training, module.training = module.training, False  # a spectral norm takes a step in training
+        with torch.no_grad():
+            for hook in hooks:
+                hook(module, ())
+        module.training = training
 
 
 def _forwards_as(layer: nn.Module, *kinds: Any) -> bool:
@@ -259,13 +288,15 @@ def _stages(
         plain = now.linear
     if not stages:
         raise ModelError("model: has no layer of neurons or activations that can be converted; add snn.torch.QCFS().")
-    if open_end:
+    if open_end or np.any(stages[-1][1].scale != 1.0):  # counts of spikes would leave out what each is worth
         stages.append((now, _Unit(Accumulator(), np.ones(now.offset.size), dt=stages[0][1].dt)))
     return stages
 
 
 def _refusal(layer: nn.Module, neurons: tuple[Any, ...], known: tuple[Any, ...]) -> str:
     name = type(layer).__name__
+    if isinstance(layer, Unrolled):
+        return "Unrolled cannot be converted here; give its layers, model.layers, to from_snntorch."
     hint = next((text for kind, text in NEAREST.items() if isinstance(layer, kind)), None)
     if hint is None and any(True for _ in layer.children()):
         hint = "give its layers in order, as a list or nn.Sequential"

@@ -1,16 +1,18 @@
 """Training: a loop over minibatches, a spiking network over time as one module, and a network with its gate."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import scipy.special
+import snntorch
 import torch
 from torch import nn
 
 from kernels.errors import ModelError, ShapeError, SimError
 from snn.confidence import EarlyExit, Trace
 from snn.confidence.learn import exit_mass
+from snn.torch.neurons import Neurons
 from snn.units import number, real, whole
 
 
@@ -21,24 +23,36 @@ class Unrolled(nn.Module):
     ----------
     layers : an ``nn.Sequential`` of layers that keep their state: :class:`snn.torch.Neurons`, or snnTorch's with
         ``init_hidden=True``
-    steps : integer >= 1; a sample is the input of each step
+    steps : integer >= 1
+    static : True: a sample is the input of each step. False: it has one for each, and x is of shape
+        (batch, steps, ...); of tensors with time first give ``x.transpose(0, 1)``
     """
 
-    def __init__(self, layers: nn.Module, steps: int) -> None:
+    def __init__(self, layers: nn.Module, steps: int, static: bool = True) -> None:
         super().__init__()
-        self.layers, self.steps = layers, whole("Unrolled.steps", steps, 1)
+        self.layers, self.steps, self.static = layers, whole("Unrolled.steps", steps, 1), static
+        if not isinstance(static, bool):
+            raise ModelError(f"Unrolled.static: must be True or False; got {static!r}.")
 
     def forward(self, x: Any) -> Any:
         """Sum over the steps, shape (batch, outputs)."""
-        self._reset()
-        return sum(self.layers(x) for _ in range(self.steps))
+        return sum(self._outputs(x))
 
     def accumulated(self, x: Any) -> Any:
         """Sums up to each step, S_t, shape (steps, batch, outputs)."""
-        self._reset()
-        return torch.cumsum(torch.stack([self.layers(x) for _ in range(self.steps)]), 0)
+        return torch.cumsum(torch.stack(list(self._outputs(x))), 0)
 
-    def _reset(self) -> None:
+    def _outputs(self, x: Any) -> Iterator[Any]:
+        if not self.static and (x.ndim < 3 or x.shape[1] != self.steps):
+            raise ShapeError(
+                f"Unrolled: input over time must be of shape (batch, {self.steps}, *sample); got {tuple(x.shape)}."
+            )
+        self.reset()
+        for k in range(self.steps):
+            yield self.layers(x if self.static else x[:, k])
+
+    def reset(self) -> None:
+        """Forget the state of all layers."""
         for layer in self.layers.modules():
             for name in ("reset", "reset_mem"):  # ours; snnTorch's
                 if callable(getattr(layer, name, None)):
@@ -52,17 +66,24 @@ def train(
     """Train a classifier with Adam and a cosine schedule on the cross entropy.
 
     It begins with the weights that ``model`` has; for QCFS, QFFS and ReLU give it those of ``nn.init.kaiming_normal_``.
-    ``seed`` gives the order of samples. For anything else write the loop: models here are ordinary torch modules.
+    ``seed`` gives the order of samples; a single one left over joins the batch before it, as batch norm needs two. For
+    anything else write the loop: models here are ordinary torch modules.
 
     Parameters
     ----------
     model : gives one output a class: an artificial network, or :class:`Unrolled`
-    x : samples, array or tensor of shape (n, *sample);  y : classes, integers of shape (n,)
+    x : samples, array or tensor of shape (n, *sample), (n, steps, *sample) for ``Unrolled(..., static=False)``
+    y : classes, integers of shape (n,)
 
     Returns
     -------
     list of float
         mean loss of each epoch
+
+    Raises
+    ------
+    ModelError
+        where an argument is wrong, or the loss is no longer finite
     """
     x, y = _samples(model, x, y)
 
@@ -173,6 +194,8 @@ def _classes(model: nn.Module, sample: Any) -> int:
         raise ShapeError(
             f"train.x: must fit the model; it fails on a sample of shape {tuple(sample.shape[1:])}: {error}."
         ) from error
+    finally:
+        _forget(model)
     if len(shape) != 2:
         raise ShapeError(f"train.model: must give outputs of shape (n, classes); got {tuple(shape)}.")
     return int(shape[1])
@@ -190,18 +213,43 @@ def _descend(
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, weight_decay=weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
     generator = torch.Generator().manual_seed(whole("train.seed", seed, 0))
+    parts = [batch] * (n // batch) + [n % batch] * (n % batch > 0)
+    if len(parts) > 1 and parts[-1] == 1:
+        parts[-2:] = [batch + 1]
     losses = []
     model.train()
-    for epoch in range(epochs):
-        begin(epoch)
-        total = 0.0
-        for chosen in torch.randperm(n, generator=generator).split(batch):
-            loss = loss_of(chosen)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            total += loss.item() * len(chosen)
-        schedule.step()
-        losses.append(total / n)
-    model.eval()
+    try:
+        for epoch in range(epochs):
+            begin(epoch)
+            total = 0.0
+            for chosen in torch.randperm(n, generator=generator).split(parts):
+                try:
+                    loss = loss_of(chosen)
+                except SimError:
+                    raise
+                except ValueError as error:
+                    raise ModelError(f"train.batch: the model fails on one of {len(chosen)}: {error}") from error
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                total += loss.item() * len(chosen)
+            if not np.isfinite(total) or not all(torch.isfinite(p).all() for p in model.parameters()):
+                raise ModelError(
+                    f"train.lr: training diverged: in epoch {epoch + 1} of {epochs} the mean loss is {total / n:g}, or "
+                    f"a parameter no longer finite; got lr={lr:g}. Begin anew with a smaller lr."
+                )
+            schedule.step()
+            losses.append(total / n)
+    finally:
+        model.eval()
+        _forget(model)
     return losses
+
+
+def _forget(model: nn.Module) -> None:
+    """Leave no state of neurons behind; its graph would keep memory, and the model could not be copied."""
+    for layer in model.modules():
+        if isinstance(layer, (Unrolled, Neurons)):
+            layer.reset()
+        elif isinstance(layer, snntorch.SpikingNeuron) and hasattr(layer, "reset_mem"):
+            layer.reset_mem()

@@ -196,6 +196,47 @@ def test_same_spikes_of_max_pooling():
     assert np.sum(kernels != theirs) == 0
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_outputs_are_what_the_last_spikes_are_worth(pooled):
+    """One factor a class changes which class is the largest; a pool passes on what the spikes before it are worth."""
+    torch.manual_seed(4)
+    if pooled:
+        layers = [nn.Conv2d(1, 3, 3), neuron("Leaky", (3, 1, 1), 0, graded_spikes_factor=2.5), nn.MaxPool2d(2)]
+    else:
+        factor = torch.tensor([0.1, 10.0, 1.0])
+        layers = [nn.Flatten(), nn.Linear(36, 3), neuron("Leaky", 3, 1, graded_spikes_factor=factor)]
+    nn.init.uniform_(layers[1 - pooled].weight, 0.0, 0.2 if pooled else 0.04)
+    x = np.random.default_rng(0).random((6, 1, 6, 6))
+    sums = Unrolled(nn.Sequential(*layers), 20)(torch.tensor(x)).detach().flatten(1).numpy()
+    found = from_snntorch(layers, (1, 6, 6)).record(x, 20).outputs[-1]
+    assert len(np.unique(sums)) > 6
+    np.testing.assert_allclose(found, sums, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["pruned", "weight norm", "spectral norm"])
+def test_weights_that_hooks_make_are_those_after_the_last_step_of_training(kind):
+    """A forward makes them anew from the parameters; a recurrent layer's, too."""
+    torch.manual_seed(1)
+    model, x = linear_model("RLeaky", 1), samples(1, 20)
+    for linear in (model[0], model[3].recurrent):
+        if kind == "pruned":
+            torch.nn.utils.prune.l1_unstructured(linear, "weight", 0.3)
+            torch.nn.utils.prune.l1_unstructured(linear, "weight", 0.3)
+        elif kind == "weight norm":
+            with pytest.warns(FutureWarning):
+                torch.nn.utils.weight_norm(linear)
+        else:
+            torch.nn.utils.spectral_norm(linear)
+    unroll(model, torch.tensor(x))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    kernels = simulate(from_snntorch(model, 20), x)
+    theirs, _ = unroll(model.eval(), torch.tensor(x))
+    assert 0.05 < theirs.mean() < 0.95
+    np.testing.assert_array_equal(kernels, theirs)
+
+
 def test_same_spikes_from_spikes():
     model = linear_model("Leaky", 5)
     x = (np.random.default_rng(1).random((STEPS, 20)) < 0.3).astype(float)

@@ -81,6 +81,21 @@ def test_decisions_are_those_on_the_trace(recorded, score):
     assert live.steps.min() < T
 
 
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_spikes_at_the_same_time_are_one_step(backend):
+    """A tie leaves the agent undecided; the first neuron is not ahead because it is counted first."""
+    net = snn.Network()
+    eyes = net.population("eyes", 2, snn.SpikeArray([]))
+    out = net.population("out", 3, snn.LIFDelta(e_l=0.0, v_reset=0.0, v_th=1.0, tau_m=20.0, t_ref=0.0))
+    net.connect(eyes, out, snn.all_to_all(), weight=np.array([[1.5, 0.0, 1.5], [0.0, 0.0, 1.5]]), delay=1.5)
+    net.record(out)
+    classifier = snn.EventClassifier(net, out, duration=20.0, t_max=4, backend=backend)
+    x = [([1.0, 5.0, 9.0], [0, 0, 1])]
+    np.testing.assert_array_equal(classifier.record(x).outputs[:, 0], [[1, 0, 1], [2, 0, 2], [2, 0, 3], [2, 0, 3]])
+    done = classifier.run(x, EarlyExit("margin", bar=0.5))
+    assert (done.labels[0], done.steps[0], done.times[0], done.count("confident")) == (2, 3, 10.5, 1)
+
+
 def test_a_stopped_sample_is_simulated_no_further(recorded, monkeypatch):
     classifier, x, _, _ = recorded
     ran, run = [], snn.Simulation.run

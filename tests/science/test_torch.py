@@ -1,7 +1,9 @@
 """snn.torch: modules against the step functions, training on digits, conversion against what the papers promise."""
 
 import copy
+import io
 import itertools
+import pickle
 import re
 from pathlib import Path
 
@@ -14,8 +16,9 @@ pytest.importorskip("sklearn", reason="needs scikit-learn for its digits")
 
 import snn  # noqa: E402
 from kernels.errors import ModelError  # noqa: E402
+from snn.confidence import JEIGate  # noqa: E402
 from snn.neurons.base import MODELS, Values  # noqa: E402
-from snn.torch import QCFS, QFFS, Neurons, Unrolled, from_snntorch, from_torch, train  # noqa: E402
+from snn.torch import QCFS, QFFS, Neurons, Unrolled, from_snntorch, from_torch, train, train_jointly  # noqa: E402
 
 nn = torch.nn
 
@@ -81,7 +84,130 @@ def test_learned_parameters_have_gradients_and_keep_their_bounds():
     np.testing.assert_array_equal(layer.params()["threshold"], [1.0, 0.5])
 
 
+@pytest.mark.parametrize("wide", ["i_stim", "parameter", "receptor", "init"])
+def test_state_has_the_shape_of_all_that_is_given(wide):
+    """Sums over five steps, where the first input alone is smaller than the state."""
+    shape, x, i_stim = (4, 1), torch.zeros(1, 1), torch.ones(4, 1)
+    layer, given = Neurons(snn.Leaky(beta=1.0, threshold=100.0)), x
+    if wide == "parameter":
+        layer = Neurons(snn.Leaky(beta=np.ones((4, 1)), threshold=100.0))
+        i_stim = 1.0
+    elif wide == "receptor":
+        layer = Neurons(snn.LIFExp(tau_m=1e9, c_m=1.0, e_l=0.0, v_th=100.0, v_reset=0.0))
+        given, i_stim = {"ex": x, "in": torch.zeros(4, 1)}, 1.0
+    elif wide == "init":
+        shape, i_stim = (1, 3), 1.0
+        layer = Neurons(snn.Leaky(beta=1.0, threshold=100.0), init={"v": np.arange(3.0)})
+    spikes = [layer(given, i_stim) for _ in range(5)]
+    assert {s.shape for s in spikes} == {shape}
+    v = next(iter(layer.state.values()))
+    wanted = np.full(shape, 5.0) + (np.arange(3.0) if wide == "init" else 0.0)
+    np.testing.assert_allclose(v.numpy(), wanted, rtol=1e-6)
+
+
+@pytest.mark.parametrize("model", [snn.SoftResetIF, snn.IF, snn.SignedIF, snn.ResonateAndFire, snn.ALIF])
+def test_learned_parameters_keep_off_strict_bounds(model):
+    """Below its bound a threshold would let neurons fire at rest."""
+    layer = Neurons(model(v_th=[2.0, 4.0], **({"v_reset": 0.0} if "v_reset" in model().params else {})), learn=["v_th"])
+    with torch.no_grad():
+        layer.v_th.copy_(torch.tensor([-0.5, 3.0]))
+    np.testing.assert_allclose(layer.model.params["v_th"], [0.002, 3.0], rtol=1e-6)
+    assert not any(layer(torch.zeros(1, 2)).any() for _ in range(3))
+
+
+def test_a_trained_network_can_be_copied_and_saved():
+    model = Unrolled(nn.Sequential(nn.Linear(4, 5), Neurons(snn.Leaky(), learn=["beta"]), nn.Linear(5, 3)), 4)
+    x, y = torch.rand(30, 4), np.arange(30) % 3
+    train(model, x, y, epochs=2)
+    assert model.layers[1].state == {}
+    wanted = model(x)  # leaves a state with a graph
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    for again in (copy.deepcopy(model), pickle.loads(pickle.dumps(model)), torch.load(file, weights_only=False)):
+        assert torch.equal(again.layers[1].state["v"], model.layers[1].state["v"])
+        assert torch.equal(again(x), wanted) and str(again) == str(model)
+
+
 # training ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: Neurons(snn.Leaky()), lambda: snntorch.Leaky(beta=0.9, init_hidden=True)],
+    ids=["ours", "snnTorch's"],
+)
+def test_training_leaves_no_state_where_a_network_resets_itself(make):
+    """A module of one's own, with a last batch that is smaller and one sample looked at before."""
+
+    class Own(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(4, 3), make())
+
+        def forward(self, x):
+            out = sum(self.layers(x) for _ in range(3))
+            getattr(self.layers[1], "reset_mem", getattr(self.layers[1], "reset", None))()
+            return out
+
+    for model in (Own(), Unrolled(nn.Sequential(nn.Linear(4, 3), make()), 3)):
+        assert np.isfinite(train(model, torch.rand(50, 4), np.arange(50) % 3, epochs=1, batch=32)).all()
+        copy.deepcopy(model)
+
+
+def test_a_single_sample_left_over_joins_the_batch_before():
+    x, y, losses = torch.rand(65, 4), np.arange(65) % 3, []
+    for batch in (64, 65):
+        torch.manual_seed(0)
+        losses.append(train(nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), x, y, epochs=3, batch=batch))
+    assert losses[0] == losses[1]
+
+
+def test_training_that_diverges_says_so():
+    x, y = torch.rand(60, 4), np.arange(60) % 3
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+    with pytest.raises(ModelError, match=r"train.lr: training diverged: in epoch \d of 9 .* got lr=1e\+20. Begin anew"):
+        train(model, x, y, epochs=9, lr=1e20)
+    spiking = Unrolled(nn.Sequential(nn.Linear(4, 3), Neurons(snn.Leaky()), nn.Linear(3, 3)), 3)
+    with torch.no_grad():
+        spiking.layers[2].weight.fill_(float("inf"))
+    with pytest.raises(ModelError, match="train.lr: training diverged: in epoch 1 of 3 the mean loss is nan"):
+        train_jointly(spiking, x, y, JEIGate(), epochs=3, warm_up=1)
+    assert spiking.layers[1].state == {} and not spiking.training
+
+
+def test_input_over_time_from_training_to_the_kernels():
+    """Which half of the sources spikes first is the class, so that sums over time do not tell it."""
+    rng, steps = np.random.default_rng(0), 10
+    y = rng.integers(0, 2, 300)
+    early = (np.arange(12) // 6 == y[:, None])[:, None] == (np.arange(steps) < steps // 2)[:, None]
+    x = (rng.random((300, steps, 12)) < np.where(early, 0.5, 0.05)).astype(np.float32)
+    layers = [
+        nn.Linear(12, 30, bias=False),
+        Neurons(snn.Leaky(beta=0.8)),
+        nn.Linear(30, 2),
+        Neurons(snn.Leaky(beta=0.8)),
+    ]
+    model = Unrolled(nn.Sequential(*layers), steps, static=False)
+    train(model, x[:200], y[:200], epochs=15, lr=1e-2)
+    with torch.no_grad():
+        sums = model(torch.tensor(x[200:]))
+        assert torch.equal(model.accumulated(torch.tensor(x[200:]))[-1], sums)
+        by_hand = [layers[0](torch.tensor(x[200:, k])) for k in range(steps)]
+        for k in (1, 2, 3):
+            layers[k].reset() if k % 2 else None
+            by_hand = [layers[k](step) for step in by_hand]
+    assert torch.equal(sum(by_hand), sums)
+    classifier = from_snntorch(model, 12, encoder=snn.encode.Events("input"))
+    events = [np.nonzero(sample) for sample in x[200:]]
+    np.testing.assert_array_equal(classifier.record(events, steps).outputs[-1], sums.numpy())
+    assert np.mean(classifier.predict(events, steps) == y[200:]) > 0.9
+
+
+def test_a_sample_over_time_that_never_changes_is_a_static_one():
+    layers, x = nn.Sequential(nn.Linear(4, 3), Neurons(snn.Leaky(threshold=0.2))), torch.randn(7, 4)
+    still, moving = Unrolled(layers, 6), Unrolled(layers, 6, static=False)
+    assert torch.equal(still(x), moving(x[:, None].expand(7, 6, 4))) and still(x).sum() > 0
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +236,8 @@ def test_training_of_our_modules_and_snntorchs(digits):
             right = model(torch.tensor(x_test, dtype=torch.float32)).argmax(1).numpy() == y_test
         assert right.mean() >= 0.95
     np.testing.assert_allclose(*losses, rtol=1e-4)
-    made = from_snntorch(model.layers, 64)
+    made = from_snntorch(model, 64)
+    assert made.network_hash == from_snntorch(model.layers, 64).network_hash
     assert np.mean(made.predict(x_test, 8) == y_test) >= 0.95  # float32 in torch, so a spike may differ
 
 
@@ -228,6 +355,17 @@ def test_qffs_neurons_take_spikes_back():
     np.testing.assert_allclose(run.states["output"]["v"][-1], 0.0, atol=1e-12)
 
 
+@pytest.mark.parametrize("activation", [QCFS(3, 0.7), QFFS(2, 0.4)], ids=["QCFS", "QFFS"])
+def test_an_activation_at_the_end_gives_its_own_outputs(activation):
+    """One output a unit, of what its spikes are worth; a unit of QFFS is two neurons."""
+    ann = nn.Sequential(nn.Linear(6, 5), activation).double()
+    x = np.random.default_rng(0).normal(size=(20, 6)) * 2.0
+    expected = ann(torch.tensor(x)).detach().numpy()
+    found = from_torch(ann, 6).record(x, 3).outputs[-1] / 3.0
+    assert len(np.unique(expected.round(6))) == 4
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
 def test_qffs_network_equals_its_definition():
     """Three layers and input that changes, against the neuron written with signed spikes, one array a layer."""
     ann = rate_network(lambda: QFFS(bits=2, step=0.5), (12, 20, 15, 4), seed=3).double()
@@ -270,6 +408,10 @@ def test_thresholds_of_relus_are_percentiles():
 
 def test_example_of_the_documentation(capsys):
     text = (Path(__file__).resolve().parents[2] / "docs" / "torch.md").read_text()
-    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), {})
+    names = {}
+    first, over_time = re.findall(r"```python\n(.*?)```", text, re.S)
+    exec(first, names)
     network, early, late = (float(x) for x in re.findall(r"0\.\d+", capsys.readouterr().out))
     assert late >= network - 0.01 and late >= 0.95 and early > 0.9
+    exec(over_time, names)
+    assert float(capsys.readouterr().out.split()[0]) > 0.9

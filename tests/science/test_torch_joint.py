@@ -62,6 +62,16 @@ def test_a_gate_and_its_network_take_turns():
     assert not torch.equal(other.layers[0].weight, model.layers[0].weight)
 
 
+def test_samples_over_time_that_never_change_train_alike():
+    x, y = problem()
+    found = []
+    for static in (True, False):
+        model, given = network(), x if static else np.repeat(x[:, None], 6, axis=1)
+        model.static = static
+        found.append(train_jointly(model, given, y, JEIGate(1.0), epochs=4, warm_up=2, every=1, lr=2e-2))
+    np.testing.assert_allclose(*found, rtol=1e-6)
+
+
 def test_bad_input():
     x, y = problem()
     with pytest.raises(ModelError, match="train_jointly.model: must be Unrolled"):

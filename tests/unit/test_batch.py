@@ -51,6 +51,28 @@ def test_each_gives_what_it_gives_alone():
     assert len(set(found)) == 2 and min(map(len, found)) > 30, "they must differ"
 
 
+@pytest.mark.parametrize("delays", [(1.5, 1.5), (1.5, 0.4)])
+def test_on_the_event_engine_it_depends_on_the_smallest_delay(delays):
+    """Windows follow the smallest of all; where it is the same, so is every bit, else times agree to rounding."""
+    nets = []
+    for seed, delay in zip((1, 2), delays, strict=True):
+        net = snn.Network(seed=seed)
+        a = net.population("a", 20, snn.LIFExp(i_e=snn.normal(400.0, 50.0)))
+        net.input("noise", a, snn.Poisson(rate=800.0), receptor="ex", weight=40.0)
+        net.connect(a, a, snn.fixed_indegree(3), weight=-20.0, delay=delay)
+        net.record(a)
+        nets.append(net)
+    joined = snn.join(nets)
+    results = joined.split(snn.Simulation(joined, engine="event", threads=1, quiet=True).run(200.0))
+    for net, result in zip(nets, results, strict=True):
+        alone = snn.Simulation(net, engine="event", threads=1, quiet=True).run(200.0).spikes["a"]
+        assert len(alone) > 100
+        np.testing.assert_array_equal(result.spikes["a"].ids, alone.ids)
+        if delays[0] == delays[1]:
+            np.testing.assert_array_equal(result.spikes["a"].times, alone.times)
+        np.testing.assert_allclose(result.spikes["a"].times, alone.times, rtol=0, atol=1e-9)
+
+
 def test_its_hash_names_the_seeds_of_all():
     joined = [snn.join([network(1, 3000.0, 0.2), network(seed, 3000.0, 0.2)]) for seed in (1, 2, 2)]
     hashes = {digest(compile_network(net, 0.1, "float64", 1).parts) for net in joined}

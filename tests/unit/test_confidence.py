@@ -441,6 +441,8 @@ REFUSED = {
     "split: empty": (lambda: made().split([0.001, 0.5]), "a part is empty"),
     "bar: NaN": (lambda: EarlyExit(bar=math.nan), "EarlyExit.bar: must be a number, or one a step, and not NaN"),
     "bar: text": (lambda: EarlyExit(bar="high"), "EarlyExit.bar: must be a number or one a step"),
+    "bar: number as text": (lambda: EarlyExit(bar="1.5"), "EarlyExit.bar: must be a number or one a step; got '1.5'."),
+    "bar: flag": (lambda: EarlyExit(bar=True), "EarlyExit.bar: must be a number or one a step; got True."),
     "bar: steps": (lambda: EarlyExit(bar=[1.0, 2.0]).decide(made()), "one a step, (12,); got (2,)"),
     "bar: none": (lambda: EarlyExit().decide(made()), "Call certify or for_budget, or give a bar"),
     "score": (lambda: EarlyExit("max"), "EarlyExit.score: must be one of margin, maxprob"),
@@ -460,6 +462,13 @@ REFUSED = {
     "not fitted": (lambda: confidence.DynamicConfidence(0.6).decide(made()), "has seen none. Call fit"),
     "not fitted: bars a step": (lambda: confidence.TopK().decide(made()), "'Top-K' learns from data and has seen none"),
     "not fitted: gate": (lambda: EarlyExit("gate").follow(made()), "has seen none. Call fit"),
+    "other classes": (
+        lambda: fitted().certify(made(2, outputs=made(2).outputs[..., :3], labels=made(2).labels % 3)),
+        "EarlyExit: was fitted on 4 classes; got 3. Fit it anew.",
+    ),
+    "other classes after JSON": (
+        lambda: EarlyExit.from_dict(fitted(bar=1.0).to_dict()).stream(3, T), "was fitted on 4 classes; got 3",
+    ),
     "other steps": (lambda: fitted(bar=1.0, scale="auto").rule(5, C), "was fitted on runs of 12 steps; got 5"),
     "no labels to fit": (lambda: EarlyExit(scale="auto").fit(made(labels=None)), "needs labels, and the trace"),
     "one label": (lambda: EarlyExit(scale="auto").fit(made(labels=np.ones(N, int))), "all samples have the label"),
@@ -482,6 +491,9 @@ REFUSED = {
     "risk": (lambda: fitted().certify(made(2), risk="loss"), "certify.risk: must be one of accuracy_gap"),
     "risk of sets": (lambda: fitted().certify(made(2), risk="miscoverage"), 'belongs to the score "setsize"'),
     "own risk": (lambda: fitted().certify(made(2), risk=lambda t, y: 2.0 * (y == y)), "must give losses (12, 90)"),
+    "own risk: text": (
+        lambda: fitted().certify(made(2), risk=lambda t, y: "x"), "certify.risk, its losses: must be real numbers; got",
+    ),
     "conditional": (
         lambda: EarlyExit(bar=1.0).certify(made(2), method="conditional-ltt"), '"conditional-ltt" needs fit, a named',
     ),
@@ -500,6 +512,10 @@ REFUSED = {
     "compare on fit": (lambda: compare(made(1), [fitted(bar=1.0)]), "fitted or certified on samples of it"),
     "stream: shape": (lambda: EarlyExit(bar=1.0).stream(C, T).update(np.ones(3)), "must be (4,); got (3,)"),
     "stream: NaN": (lambda: EarlyExit(bar=1.0).stream(C, T).update([np.nan] * C), "outputs must be finite"),
+    "stream: text": (
+        lambda: EarlyExit(bar=1.0).stream(2, T).update(["1", "2"]),
+        "Stream.update: outputs must be real numbers; got ['1', '2'].",
+    ),
     "calibration": (lambda: confidence.calibration([2.0], [True]), "must lie in [0, 1]"),
     "replay": (lambda: confidence.replay([1.0, 3.0], [0.5, 0.6]), "must begin at 1 and grow by 0 to 1"),
 }  # fmt: skip

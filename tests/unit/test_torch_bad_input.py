@@ -53,6 +53,16 @@ def leaky(**options):
 
 LINEAR = nn.Linear(4, 3)
 LEAKY, NEURONS = leaky(), Neurons(snn.Leaky())
+HOOKED, HOOKED_BEFORE, HOOKED_ALL = nn.Linear(4, 3), nn.Linear(4, 3), nn.Sequential(nn.Linear(4, 3))
+
+
+def observe(*_):
+    """A hook."""
+
+
+HOOKED.register_forward_hook(observe)
+HOOKED_BEFORE.register_forward_pre_hook(observe)
+HOOKED_ALL.register_forward_hook(observe)
 CONVERSIONS = {
     "max pool": (from_torch, [nn.Conv2d(1, 2, 3), QCFS(), nn.MaxPool2d(2)], (1, 8, 8),
                  "[2]: MaxPool2d cannot be converted; use nn.AvgPool2d."),
@@ -105,6 +115,20 @@ CONVERSIONS = {
     "statistics": (from_torch, [LINEAR, nn.BatchNorm1d(3, track_running_stats=False), QCFS()], 4, "[1]: BatchNorm1d"),
     "features": (from_torch, [LINEAR, nn.BatchNorm1d(4), QCFS()], 4, "[1]: BatchNorm1d takes 4 channels, but gets"),
     "relu": (from_torch, [LINEAR, nn.ReLU()], 4, "[1]: ReLU has no threshold of its own; give calibrate=<samples>"),
+    "hook": (
+        from_snntorch, [HOOKED, leaky()], 4,
+        "[0]: Linear cannot be converted: it has a hook, observe, which may change what it computes. Remove it: handle",
+    ),
+    "hook before a forward": (
+        from_torch, nn.Sequential(HOOKED_BEFORE, QCFS()), 4, "0: Linear cannot be converted: it has a hook, observe,",
+    ),
+    "hook of a container": (
+        from_torch, [HOOKED_ALL, QCFS()], 4, "[0]: Sequential cannot be converted: it has a hook, observe,",
+    ),
+    "unrolled": (
+        from_torch, Unrolled(nn.Sequential(LINEAR, NEURONS), 3), 4,
+        "model: Unrolled cannot be converted here; give its layers, model.layers, to from_snntorch.",
+    ),
     "inhibition": (from_snntorch, [LINEAR, leaky(inhibition=True)], 4, "[1]: Leaky has inhibition=True"),
     "quantised": (from_snntorch, [LINEAR, leaky(state_quant=lambda x: x)], 4, "[1]: Leaky has state_quant"),
     "reset of RSynaptic": (
@@ -178,13 +202,53 @@ def test_modules():
     text = "Neurons(Alpha).learn: 'alpha' enters derived constants, so it cannot be trained."
     refused(snn.ModelError, text, Neurons, snn.Alpha(), learn=["alpha"])
     refused(snn.ModelError, "Neurons(Leaky).init: no state variable 'u'", Neurons, snn.Leaky(), init={"u": 0.0})
+    for dt in (-1, 0):
+        refused(snn.ModelError, f"Neurons(Leaky).dt: must be > 0 ms; got {dt}.", Neurons, snn.Leaky(), dt=dt)
+    refused(snn.ModelError, "Neurons.dt: must be a finite number; got nan.", Neurons, snn.Leaky(), dt=float("nan"))
+    for value, text in (
+        (float("nan"), "must be finite; got nan."), (snn.uniform(0.0, 1.0), "must be a number or an array in 1; got"),
+        ("bogus", "must be a number or an array in 1; got 'bogus'."),
+    ):  # fmt: skip
+        refused(snn.ModelError, f"Neurons(Leaky).init['v']: {text}", Neurons, snn.Leaky(), init={"v": value})
+    refused(snn.ModelError, "Neurons(Leaky).init: must be a dictionary", Neurons, snn.Leaky(), init="v")
+    whole = next(s.name for s in snn.LIFDelta.spec.state if s.dtype == "int")
+    text = f"Neurons(LIFDelta).init[{whole!r}]: must be integers >= 0 and < 2**31; got 0.5."
+    refused(snn.ModelError, text, Neurons, snn.LIFDelta(), init={whole: 0.5})
+    text = "Neurons(Leaky).surrogate: must be a function x -> (x > 0), or None; got 'atan'."
+    refused(snn.ModelError, text, Neurons, snn.Leaky(), "atan")
+    text = "Neurons(Leaky).learn: must be a list of names; got 'beta'. Write ['beta']."
+    refused(snn.ModelError, text, Neurons, snn.Leaky(), learn="beta")
     text = "Neurons(LIFExp): needs one input for each receptor: ex, in; got one tensor."
     refused(snn.ShapeError, text, Neurons(snn.LIFExp()), torch.zeros(1, 3))
     text = "Neurons(Leaky): needs tensors of floating dtype; got Tensor."
     refused(snn.ShapeError, text, Neurons(snn.Leaky()), torch.zeros(1, 3, dtype=torch.int64))
 
 
+def test_calls():
+    layer = Neurons(snn.Leaky(threshold=np.ones(3)))
+    layer(torch.zeros(4, 3))
+    text = "Neurons(Leaky): inputs must have the shape of the last call, (4, 3); got (2, 3). Call reset() before other"
+    refused(snn.ShapeError, text, layer, torch.zeros(2, 3))
+    layer.reset()
+    assert layer(torch.zeros(2, 3)).shape == (2, 3)
+    text = "Neurons(Leaky): inputs and arrays must broadcast; got arrive_syn (2, 4), threshold (3,)."
+    refused(snn.ShapeError, text, layer, torch.zeros(2, 4))
+    for model in (snn.LIFDelta(), snn.NIRCubaLIF(), snn.CubaLIF()):
+        layer = Neurons(model, learn=["v_th"])
+        with torch.no_grad():
+            layer.v_th.fill_(model.params["v_reset"] - 1.0)
+        name = type(model).__name__
+        text = f"Neurons({name}).learn: training has broken a rule. {name}.v_reset: must"
+        refused(snn.ModelError, text, layer, torch.zeros(1, 1))
+
+
 def test_training():
+    text = "Unrolled: input over time must be of shape (batch, 5, *sample); got (2, 4, 3)."
+    refused(snn.ShapeError, text, Unrolled(LINEAR, 5, static=False), torch.zeros(2, 4, 3))
+    refused(snn.ModelError, "Unrolled.static: must be True or False; got 'no'.", Unrolled, LINEAR, 5, "no")
+    text = "train.batch: the model fails on one of 1: Expected more than 1 value per channel when training"
+    refused(snn.ModelError, text, train, nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)), np.ones((4, 4)),
+            [0, 1, 2, 0], epochs=1, batch=1)  # fmt: skip
     refused(snn.ModelError, "Unrolled.steps: must be an integer >= 1; got 0.", Unrolled, LINEAR, 0)
     refused(snn.ModelError, "train.model: has no parameters.", train, nn.ReLU(), np.ones((2, 4)), [0, 1], epochs=1)
     text = "train.y: must be of shape (2,), one class a sample; got (3,)."

@@ -75,6 +75,18 @@ def test_projections(activation):
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
+def test_a_kernel_that_sees_padding_alone():
+    """It gives its bias, as in torch; no synapse is left of it."""
+    torch.manual_seed(0)
+    layers = [nn.Conv2d(1, 2, 1), QCFS(4, 0.5), nn.Conv2d(2, 3, 1, padding=1, stride=3)]
+    model = nn.Sequential(*layers).double()
+    made, x = from_torch(model, (1, 1, 1)), np.random.default_rng(0).random((5, 1, 1, 1))
+    assert isinstance(made.network.projections["layer1->output"].rule, snn.conv2d)
+    expected = model(torch.from_numpy(x)).detach().numpy().reshape(5, 3)
+    np.testing.assert_allclose(made.record(x, 4).outputs[-1] / 4.0, expected, rtol=1e-12)
+    assert np.all(np.abs(expected) > 0.01)
+
+
 def test_kernel_that_does_not_fit():
     with pytest.raises(
         snn.ModelError, match=r"^\[0\]: Conv2d does not fit: conv2d.kernel: must fit an image of \(4, 4\)"
