@@ -265,8 +265,8 @@ class SpikeArray(SpikeInput):
     @classmethod
     def from_spiketrains(cls, spiketrains: Sequence[Any]) -> "SpikeArray":
         """One sequence of times for each target."""
-        ids = np.repeat(np.arange(len(spiketrains)), [len(s) for s in spiketrains])
-        return cls(np.concatenate([np.asarray(s, float) for s in spiketrains] or [np.empty(0)]), ids)
+        trains = [np.atleast_1d(plain(s, "ms", "SpikeArray.from_spiketrains")) for s in spiketrains]
+        return cls(np.concatenate(trains or [np.empty(0)]), np.repeat(np.arange(len(trains)), [len(s) for s in trains]))
 
     @classmethod
     def from_sonata(cls, path: str | Path, population: str) -> "SpikeArray":
