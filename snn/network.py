@@ -300,6 +300,7 @@ class Network:
             raise ModelError(f"{owner}.rule: must be a rule such as snn.fixed_indegree(10); got {rule!r}.")
         if post.spec is None:
             raise ModelError(f"{owner}.target: {post.name!r} is a population of spike sources; it takes no input.")
+        rule.check(owner, pre.n, post.n)
         shape = rule.shape(pre.n, post.n)
         weight = self.values(f"{owner}.weight", weight, post.spec.receptors[0].unit, shape, rule)
         delay = self.values(f"{owner}.delay", delay, "ms", shape, rule)
