@@ -135,7 +135,7 @@ def update_source(variant: Variant, precision: str) -> str:
     for var in spec.state:
         lines.append(f"{call[var.name]} = new_{var.name}")
     lines += [f"ring[at_arrive_{r.name} + i] = F(0.0)" for r in spec.receptors]
-    lines.append("flags[i] = fired")
+    lines.append("flags[i] = fired != 0")  # flags are added up
     indent = "\n" + " " * 4
     update = (
         f"@inner\ndef update({_UPDATE}):{indent}"

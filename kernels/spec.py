@@ -7,9 +7,10 @@ A :class:`NeuronSpec` is one definition for every backend. The step function's a
 - ``i_stim``: injected current during this step, in the unit of ``NeuronSpec.current_unit``;
 - ``u``: a uniform random number in (0, 1), a new one for each neuron and step.
 
-It returns the new state variables in their declared order, then whether the neuron fired. Integer state variables are
-int32. It may use arithmetic, comparisons, conditional expressions, ``math`` and functions of ``kernels.scalar``;
-``&`` and ``|`` on comparisons vectorise, ``and`` and ``or`` do not.
+It returns the new state variables in their declared order, then whether the neuron fired (any number but 0 is yes).
+Integer state variables are int32 and wrap around; they take whole numbers alone. The function may use arithmetic,
+comparisons, conditional expressions, ``math`` and functions of ``kernels.scalar``; ``&`` and ``|`` on comparisons
+vectorise, ``and`` and ``or`` do not.
 """
 
 import ast
@@ -24,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import scalar
+from kernels import dtypes, scalar
 from kernels.errors import ModelError
 
 
@@ -171,6 +172,8 @@ class ClosedForm:
                 if argument not in known:
                     raise ModelError(f"{owner}.{name}: unknown argument {argument!r}.{nearest(argument, known)}")
             check_body(function, owner)
+            if name == "arrive":
+                _check_taken(f"{owner}.arrive", spec.receptors, inspect.signature(function).parameters)
             if name in ("earliest", "crossing"):
                 continue
             for node in ast.walk(source_tree(function)):
@@ -193,7 +196,7 @@ class NeuronSpec:
     derived: tuple[Derived, ...]
     receptors: tuple[Receptor, ...]
     step: Callable[..., Any]
-    references: tuple[str, ...]
+    references: tuple[str, ...] = ("own model",)
     checks: tuple[Check, ...] = ()
     current_unit: str = "pA"
     refractory: str | None = None  # the int state variable that counts refractory steps down, if there is one
@@ -232,6 +235,14 @@ class NeuronSpec:
                         f"{self.name}.step: must return {', '.join(v.name for v in self.state)} and whether the neuron "
                         f"fired; got {ast.unparse(node)!r}."
                     )
+        for results in dtypes.returned(source_tree(self.step), self.argument_dtypes):
+            for var, dtype in zip(self.state, results, strict=False):
+                if var.dtype == "int" and dtype == "float":
+                    raise ModelError(
+                        f"{self.name}.step: the int state {var.name!r} must stay a whole number; got one that may be "
+                        "a float. Return int(...) of it, or make its dtype 'float'."
+                    )
+        _check_taken(f"{self.name}.step", self.receptors, self.arguments)
         if self.closed_form is not None:
             self.closed_form.check(self)
 
@@ -245,6 +256,13 @@ class NeuronSpec:
         """Every name that a step function of this model may take."""
         groups: Iterable[Any] = (*self.state, *self.params, *self.derived)
         return (*(x.name for x in groups), *(f"arrive_{r.name}" for r in self.receptors), "i_stim", "u")
+
+    @cached_property
+    def argument_dtypes(self) -> dict[str, str]:
+        """What the step function's arguments are, "int" or "float", by name."""
+        groups: Iterable[Any] = (*self.state, *self.derived)
+        ints = {x.name for x in groups if x.dtype == "int"}
+        return {name: "int" if name in ints else "float" for name in self.arguments}
 
 
 @dataclass(frozen=True)
@@ -449,6 +467,16 @@ class ShortTermSpec:
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The function by name."""
         return {"on_spike": self.on_spike}
+
+
+def _check_taken(owner: str, receptors: tuple[Receptor, ...], arguments: Iterable[str]) -> None:
+    taken = set(arguments)
+    for name in (r.name for r in receptors):
+        if f"arrive_{name}" not in taken:
+            raise ModelError(
+                f"{owner}: must take arrive_{name}, or spikes at receptor {name!r} have no effect. Take it, or leave "
+                "the receptor out."
+            )
 
 
 def _check_names(owner: str, names: list[str]) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels.errors import ModelError
 from kernels.spec import RuleSpec, ShortTermSpec, nearest
+from kernels.units import plain
 
 RULES: dict[str, type["PlasticityRule"]] = {}
 SHORT_TERM: dict[str, type["ShortTerm"]] = {}
@@ -24,6 +25,7 @@ class _Rule:
         for name, value in params.items():
             if name not in known:
                 raise ModelError(f"{self.spec.name}.{name}: no such parameter.{nearest(name, known)}")
+            value = plain(value, known[name].unit, f"{self.spec.name}.{name}")
             if np.ndim(value):
                 raise ModelError(f"{self.spec.name}.{name}: must be one number a projection; got {value!r}.")
             known[name].check(self.spec.name, value)
@@ -58,7 +60,10 @@ class ShortTerm(_Rule):
 
 
 def define(spec: RuleSpec | ShortTermSpec) -> Any:
-    """Register ``spec`` and return its class: ``STDPPair = define(RuleSpec(...))``."""
+    """Register ``spec`` and return its class: ``STDPPair = define(RuleSpec(...))``.
+
+    Names of rules that come with the package are taken, because files name rules.
+    """
     rows = "\n".join(
         f"    {p.name} : float, [{p.unit}], default {p.default:g} {p.bounds()}\n        {p.doc}" for p in spec.params
     )
@@ -69,6 +74,9 @@ def define(spec: RuleSpec | ShortTermSpec) -> Any:
     text += f"References\n----------\n{references}\n"
     base, known = (PlasticityRule, RULES) if isinstance(spec, RuleSpec) else (ShortTerm, SHORT_TERM)
     module = next(iter(spec.functions().values())).__module__
+    before = known.get(spec.name)
+    if before is not None and before.__module__.startswith("plasticity.") and before.__module__ != module:
+        raise ModelError(f"define: {spec.name!r} is a rule of the package. Give yours another name.")
     rule = type(spec.name, (base,), {"spec": spec, "__doc__": text, "__module__": module})
     known[spec.name] = rule
     return rule

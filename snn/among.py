@@ -85,6 +85,10 @@ class among(Rule):
         """See :class:`Rule`."""
         return self.rule.expected(*(ids.size for ids in self._ids(n_source, n_target)))
 
+    def check(self, owner: str, n_source: int, n_target: int) -> None:
+        """See :class:`Rule`."""
+        self.rule.check(owner, *(ids.size for ids in self._ids(n_source, n_target)))
+
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...] | None:
         """That of the rule, for so many neurons."""
         return self.rule.shape(*(ids.size for ids in self._ids(n_source, n_target)))

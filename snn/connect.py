@@ -12,6 +12,7 @@ from kernels import connectivity
 from kernels.connectivity import Recipe
 from kernels.errors import ModelError, ShapeError
 from kernels.philox import stream_key
+from snn.units import real
 
 Key = tuple[Any, Any]
 
@@ -94,6 +95,9 @@ class Rule:
     def shape(self, n_source: int, n_target: int) -> tuple[int, ...] | None:
         """Shape of an array of weights or delays, None where the rule takes none."""
         return None
+
+    def check(self, owner: str, n_source: int, n_target: int) -> None:
+        """Refuse populations of sizes that the rule is not made for; an error names ``owner``."""
 
     def recipe(self, pair: Pair) -> Recipe | None:
         """What an engine needs to draw the same edges itself; None where it cannot."""
@@ -320,7 +324,13 @@ class distance_dependent(Rule):
             delta = np.abs(here - there[t])
             if box is not None:
                 delta = np.minimum(delta % box, box - delta % box)
-            p = np.asarray(self.p(np.sqrt(np.sum(delta * delta, axis=1))), float)
+            try:
+                p = np.asarray(self.p(np.sqrt(np.sum(delta * delta, axis=1))), float)
+            except (TypeError, ValueError) as error:
+                raise ModelError(
+                    f"{owner}.p: must be a function of an array of distances, such as lambda d: np.where(d < 0.3, 1.0, "
+                    f"0.0); got {type(error).__name__}: {error}"
+                ) from error
             if p.shape != (n_source,) or not np.all((p >= 0) & (p <= 1)):
                 raise ModelError(f"{owner}.p: must give one probability in [0, 1] a distance; got {p!r}.")
             u = _uniforms(t, n_source, pair.key)
@@ -409,6 +419,8 @@ class one_to_one(Rule):
 class from_arrays(Rule):
     """Given edges: ``sources[k]`` to ``targets[k]``. Weights and delays may be arrays of shape (k,)."""
 
+    sizes: tuple[int, int] | None = None  # of the two populations, where known: those of a matrix
+
     def __init__(self, sources: Any, targets: Any) -> None:
         try:
             self.sources, self.targets = np.array(sources), np.array(targets)
@@ -426,6 +438,15 @@ class from_arrays(Rule):
 
     def __repr__(self) -> str:
         return f"from_arrays({self.sources.size} edges)"
+
+    def check(self, owner: str, n_source: int, n_target: int) -> None:
+        """See :class:`Rule`."""
+        if self.sizes not in (None, (n_source, n_target)):
+            hint = " Transpose it?" if self.sizes == (n_target, n_source) else ""
+            raise ShapeError(
+                f"{owner}.rule: the matrix must have shape ({n_source}, {n_target}) = (source, target); "
+                f"got {self.sizes}.{hint}"
+            )
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
@@ -445,13 +466,22 @@ class from_arrays(Rule):
 
 
 def from_sparse(matrix: Any) -> tuple[from_arrays, np.ndarray]:
-    """(rule, weights) of a ``scipy.sparse`` matrix of shape (n_source, n_target):
+    """(rule, weights) of a ``scipy.sparse`` matrix, or of a dense one's entries != 0, of shape (n_source, n_target):
 
     >>> import scipy.sparse
     >>> rule, weights = from_sparse(scipy.sparse.coo_array(([0.5], ([0], [1])), shape=(2, 2)))
     """
+    from scipy import sparse
+
+    if not sparse.issparse(matrix):
+        matrix = real("from_sparse.matrix", matrix)
+        matrix = sparse.coo_array(matrix) if matrix.ndim == 2 else matrix
+    if matrix.ndim != 2:
+        raise ShapeError(f"from_sparse.matrix: must have shape (n_source, n_target); got {matrix.shape}.")
     coo = matrix.tocoo()
-    return from_arrays(coo.row, coo.col), np.asarray(coo.data, float)
+    rule = from_arrays(coo.row, coo.col)
+    rule.sizes = int(coo.shape[0]), int(coo.shape[1])
+    return rule, real("from_sparse.matrix", coo.data).astype(float)
 
 
 def from_sonata(

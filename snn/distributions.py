@@ -77,7 +77,9 @@ class Distribution:
 
 def _number(owner: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not math.isfinite(value):
-        raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
+        raise ModelError(
+            f"{owner}: must be a finite number, without unit: it is in the unit of what is drawn; got {value!r}."
+        )
     return float(value)
 
 

@@ -84,6 +84,18 @@ def _first_step(time: float, dt: float) -> int:
     return 2**62 if math.isinf(time) else math.ceil(time / dt - 1e-6)
 
 
+def _starts(owner: str, times: Sequence[float], dt: float) -> list[int]:
+    """First steps of segments that begin at ``times``; refused are two in one step: the first would be lost."""
+    steps = [_first_step(t, dt) for t in times]
+    for k in range(1, len(steps)):
+        if steps[k] == steps[k - 1] < 2**62:
+            raise ModelError(
+                f"{owner}: what begins at {times[k - 1]:g} ms ends at {times[k]:g} ms, before a step of dt = {dt:g} ms "
+                "begins: it would be lost. Use a smaller dt, or merge them."
+            )
+    return steps
+
+
 def _segments(owner: str, given: Any, values: np.ndarray) -> np.ndarray:
     times: np.ndarray = np.atleast_1d(_finite(f"{owner}.times", given, "ms", 0.0))
     if times.ndim != 1 or len(times) != len(values) or len(times) == 0:
@@ -137,6 +149,8 @@ class Poisson(SpikeInput):
     times : start times of the k segments, [ms], ascending; the rate is 0 before the first
     shared : one train for all targets
     start, stop : active interval, [ms]
+
+    On a grid, starts and stop move to the next step's begin; no two may begin in one step.
     """
 
     def __init__(
@@ -173,16 +187,18 @@ class Poisson(SpikeInput):
                 "Merge fewer trains into one."
             )
         times = np.zeros(1) if self.times is None else self.times
+        firsts = [_first_step(max(t, self.start), dt) for t in times]
+        begins = sorted({max(float(t), self.start) for t in times if t < self.stop})
+        _starts(f"{owner}.times", [*begins, self.stop], dt)
         if self.each:
             self._check_each(n, owner)
             code = Encoded(kinds.POISSON_EACH, values=np.ravel(self.rate) * dt * 1e-3)
-            code.segments = [(_first_step(max(t, self.start), dt), k * n, 0, n) for k, t in enumerate(times)]
+            code.segments = [(first, k * n, 0, n) for k, first in enumerate(firsts)]
             code.max_count = int(np.max(code.values) + 12 * math.sqrt(np.max(code.values)) + 30)
         else:
             code = Encoded(kinds.POISSON_SHARED if self.shared else kinds.POISSON)
-            for time, rate in zip(times, np.atleast_1d(self.rate), strict=True):
+            for first, rate in zip(firsts, np.atleast_1d(self.rate), strict=True):
                 low, table = poisson_thresholds(float(rate) * dt * 1e-3)
-                first = _first_step(max(time, self.start), dt)
                 code.segments.append((first, len(code.thresholds), low, len(table)))
                 code.thresholds = np.concatenate((code.thresholds, table))
                 code.max_count = max(code.max_count, low + len(table))
@@ -265,8 +281,8 @@ class SpikeArray(SpikeInput):
     @classmethod
     def from_spiketrains(cls, spiketrains: Sequence[Any]) -> "SpikeArray":
         """One sequence of times for each target."""
-        ids = np.repeat(np.arange(len(spiketrains)), [len(s) for s in spiketrains])
-        return cls(np.concatenate([np.asarray(s, float) for s in spiketrains] or [np.empty(0)]), ids)
+        trains = [np.atleast_1d(plain(s, "ms", "SpikeArray.from_spiketrains")) for s in spiketrains]
+        return cls(np.concatenate(trains or [np.empty(0)]), np.repeat(np.arange(len(trains)), [len(s) for s in trains]))
 
     @classmethod
     def from_sonata(cls, path: str | Path, population: str) -> "SpikeArray":
@@ -314,7 +330,8 @@ class StepCurrent(CurrentInput):
     Parameters
     ----------
     amplitudes : array of shape (k,) or (k, n), [pA]
-    times : array of shape (k,), [ms], ascending; default 0
+    times : array of shape (k,), [ms], ascending; default 0. On a grid, they move to the next step's begin; no two may
+        begin in one step
     """
 
     def __init__(self, amplitudes: Any, times: Any = 0.0) -> None:
@@ -329,7 +346,8 @@ class StepCurrent(CurrentInput):
         if self.amplitudes.ndim == 2 and width != n:
             raise ShapeError(f"{owner}.amplitudes: must have shape (k, {n}); got {self.amplitudes.shape}.")
         code = Encoded(kinds.STEP, values=self.amplitudes.ravel())
-        code.segments = [(_first_step(t, dt), k * width, 0, width) for k, t in enumerate(self.times)]
+        starts = _starts(f"{owner}.times", self.times.tolist(), dt)
+        code.segments = [(first, k * width, 0, width) for k, first in enumerate(starts)]
         return code
 
     def continuous(self, n: int, owner: str) -> Continuous:
@@ -361,7 +379,8 @@ class ACCurrent(CurrentInput):
         """Values (offset, amplitude, phase a step, phase)."""
         step = 2.0 * math.pi * self.frequency * dt * 1e-3
         code = Encoded(kinds.AC, values=np.array([self.offset, self.amplitude, step, self.phase]))
-        code.segments = [(_first_step(self.start, dt), 0, 0, 4), (_first_step(self.stop, dt), 0, 0, 0)]
+        start, stop = _starts(f"{owner}.stop", (self.start, self.stop), dt)
+        code.segments = [(start, 0, 0, 4), (stop, 0, 0, 0)]
         return code
 
 
@@ -387,7 +406,8 @@ class NoiseCurrent(CurrentInput):
         if every < 1 or abs(every * dt - self.dt) > 1e-6 * dt:
             raise ModelError(f"{owner}.dt: must be a multiple of the simulation's dt = {dt} ms; got {self.dt}.")
         code = Encoded(kinds.NOISE, values=np.array([self.mean, self.std, every]))
-        code.segments = [(_first_step(self.start, dt), 0, 0, 3), (_first_step(self.stop, dt), 0, 0, 0)]
+        start, stop = _starts(f"{owner}.stop", (self.start, self.stop), dt)
+        code.segments = [(start, 0, 0, 3), (stop, 0, 0, 0)]
         code.initial = (0.0, 0.0)
         return code
 

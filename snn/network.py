@@ -331,6 +331,7 @@ class Network:
             rule = among(rule, *(x.ids if isinstance(x, Part) else None for x in (source, target)))
         if post.spec is None:
             raise ModelError(f"{owner}.target: {post.name!r} is a population of spike sources; it takes no input.")
+        rule.check(owner, pre.n, post.n)
         if callable(weight) or callable(delay):
             key, same = self.stream("edges", name), pre is post
             ends = Pair(owner, pre.n, post.n, same, key, 1, pre.positions, post.positions)

@@ -20,7 +20,7 @@ def check_options(
     """Refuse what :class:`snn.Simulation` does not take, and what does not go together."""
     if not isinstance(net, Network):
         raise ModelError(f"Simulation.net: must be a snn.Network; got {net!r}.")
-    if isinstance(dt, bool) or not isinstance(dt, (int, float, np.number)) or not LEAST_DT <= dt < math.inf:
+    if np.ndim(dt) or not LEAST_DT <= dt < math.inf:
         raise ModelError(f"Simulation.dt: must be a number >= {LEAST_DT:g} ms; got {dt!r}.")
     if engine not in ENGINES:
         known = " or ".join(f'"{e}"' for e in ENGINES)

@@ -73,8 +73,9 @@ class Simulation:
         precision: str = "float64", quiet: bool = False, comm: Any = None, device: int = 0,
         deterministic: bool = False,
     ) -> None:  # fmt: skip
+        dt = plain(dt, "ms", "Simulation.dt")
         check_options(net, dt, engine, backend, threads, precision, device, deterministic)
-        self.net, self.dt, self.engine, self.backend, self.precision = net, float(dt), engine, backend, precision
+        self.net, self.dt, self.engine, self.backend, self.precision = net, dt, engine, backend, precision
         self.deterministic = deterministic
         self._ranks = Ranks(comm)
         if self._ranks.size > 1 and (engine, backend) != ("clock", "cpu"):
@@ -144,13 +145,10 @@ class Simulation:
         OutputError
             Record or checkpoint cannot be written. What was flushed, and the checkpoint before, stay.
         """
-        if (
-            isinstance(duration, bool)
-            or not isinstance(duration, (int, float, np.number))
-            or not 0 <= duration < math.inf
-        ):
+        duration = plain(duration, "ms", "Simulation.run")
+        if np.ndim(duration) or not 0 <= duration < math.inf:
             raise ModelError(f"Simulation.run: the duration must be >= 0 ms; got {duration!r}.")
-        stop = self._drive.after(float(duration))
+        stop = self._drive.after(duration)
         if duration > 0 and stop == self._drive.at:
             raise ModelError(
                 f"Simulation.run: the duration must be 0 or more than half a step of {self.dt:g} ms; got {duration!r}."
@@ -255,11 +253,10 @@ class Simulation:
 
         if path is None:
             raise ModelError(f"Simulation.run.every: needs checkpoint=, the file to write; got {every!r} ms alone.")
-        known = isinstance(every, (int, float, np.number)) and not isinstance(every, bool)
-        if every is not None and not (known and 0 < every < math.inf):
+        interval = None if every is None else plain(every, "ms", "Simulation.run.every")
+        if interval is not None and (np.ndim(interval) or not 0 < interval < math.inf):
             raise ModelError(f"Simulation.run.every: must be > 0 ms; got {every!r}.")
         self._check_saving("run.checkpoint")
-        interval = None if every is None else float(every)
         saves = Saves(Path(path), interval, until, None if record is None else Path(record))
         check_target(self._ranks.file(saves.path), saves.record and self._ranks.file(saves.record))
         return saves
@@ -386,6 +383,7 @@ class Simulation:
         owner = f"Projection {found.name!r}.modulator"
         if found.modulation is None or found.plasticity is None:
             raise ModelError(f"{owner}: there is none; got {value!r}. Use net.modulate with a three-factor rule.")
+        value = plain(value, found.plasticity.spec.modulator.unit, owner)  # type: ignore[union-attr]
         self._drive.set_modulator(found, check_modulator(owner, found, found.modulation.source, value))
 
     def set_current(self, name: str, values: Any) -> None:

@@ -7,8 +7,9 @@ import numpy as np
 from kernels.cpu import inputs as cpu
 from kernels.cpu.inputs import AC, EVENTS, NOISE, POISSON_EACH, POISSON_SHARED, STEP
 from kernels.cuda.jit import device, inner
-from kernels.draw import _central, _tail, normal_quantile_scalar
+from kernels.draw import normal_quantile_scalar
 from kernels.philox import philox_scalar, step_word_scalar
+from kernels.scalar import _central, _tail
 
 _LOW, _32, _ZERO = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0)
 philox = device(philox_scalar)

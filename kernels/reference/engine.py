@@ -202,7 +202,7 @@ class Engine:
             *new, spiked = spec.step(*(given[a] for a in spec.arguments))
             for var, value in zip(spec.state, new, strict=True):
                 array, index = place[var.name]
-                array[index] = value
+                array[index] = value if var.dtype == "float" else (value + 2**31) % 2**32 - 2**31  # as int32 wraps
             if spiked:
                 fired.append(i)
         return fired

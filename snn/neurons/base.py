@@ -60,8 +60,13 @@ def check_rules(spec: NeuronSpec, params: dict[str, Any]) -> None:
 def define(spec: NeuronSpec) -> type[NeuronModel]:
     """Register ``spec`` and return its class: ``LIFDelta = define(NeuronSpec(...))``.
 
-    Defining a name again replaces it, so that a file can be run twice in a notebook.
+    Defining a name of one's own again replaces it, so that a file can be run twice in a notebook; names of models that
+    come with the package are taken, because files name models.
     """
+    known = MODELS.get(spec.name)
+    ours = known is not None and known.__module__.startswith("snn.") and known.__module__ != spec.step.__module__
+    if ours or spec.name in ("Poisson", "SpikeArray"):
+        raise ModelError(f"define: {spec.name!r} is a model of the package. Give yours another name.")
     rows = "\n".join(
         f"    {p.name} : float or array or distribution, [{p.unit}], default {p.default:g}"
         f"{', ' + p.bounds() if p.bounds() else ''}\n        {p.doc}"

@@ -329,6 +329,36 @@ def test_current_intervals():
         np.testing.assert_allclose(i, expected, atol=1e-9, err_msg=name)
 
 
+@pytest.mark.parametrize(
+    ("source", "first", "second"),
+    [
+        (snn.StepCurrent([10.0, 20.0, 30.0, 0.0], [0.0, 0.03, 0.06, 0.96]), 0.03, 0.06),
+        (snn.StepCurrent([[10.0], [20.0]], [0.41, 0.5]), 0.41, 0.5),
+        (snn.Poisson([0.0, 4000.0, 0.0], times=[0.0, 0.25, 0.28]), 0.25, 0.28),
+        (snn.Poisson([[40.0], [0.0]], times=[0.01, 0.05], start=0.02), 0.02, 0.05),
+        (snn.Poisson([4000.0, 50.0], times=[0.0, 0.55], stop=0.6), 0.55, 0.6),
+        (snn.Poisson(4000.0, start=0.51, stop=0.6), 0.51, 0.6),
+        (snn.ACCurrent(1.0, 1.0, start=0.51, stop=0.59), 0.51, 0.59),
+        (snn.NoiseCurrent(0.0, 1.0, dt=0.1, start=0.51, stop=0.59), 0.51, 0.59),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_what_is_shorter_than_a_step_is_refused(source, first, second):
+    """It was lost silently. A grid that resolves it takes it."""
+    text = f"what begins at {first} ms ends at {second} ms, before a step of dt = 0.1 ms begins"
+    with pytest.raises(snn.ModelError, match=f"Input 'a'.*: {text}"):
+        potentials({"a": source}, 1, 1.0)
+    if not isinstance(source, snn.NoiseCurrent):
+        assert potentials({"a": source}, 1, 1.0, dt=0.01)["a"].shape == (100, 1)
+
+
+def test_segments_before_the_start_or_after_the_stop_do_not_count():
+    """Of those before the start the last acts, on any grid."""
+    times = [0.0, 0.01, 0.02, 0.5, 0.61, 0.62]
+    found = counts({"a": snn.Poisson([0.0, 0.0, 1e6, 0.0, 1e6, 1e6], times=times, start=0.1, stop=0.6)}, 50, 1.0)["a"]
+    assert found[1:5].min() > 50 and found[0].max() == found[5:].max() == 0
+
+
 @pytest.mark.parametrize("every", [1, 5])
 def test_noise_current(every):
     """Held for ``dt``; normal (KS), neurons and intervals uncorrelated: three tests a case, alpha 0.001 / 6 each."""

@@ -282,6 +282,8 @@ def test_simulation_options(net, options, error, text):
 def test_duration(net, duration, tmp_path):
     simulation = snn.Simulation(net, backend="reference")
     text = f"Simulation.run: the duration must be >= 0 ms; got {duration!r}."
+    if isinstance(duration, (str, bool)):
+        text = "Simulation.run: must be a number"
     refused(ModelError, text, simulation.run, duration, to=tmp_path / "a.h5")
     assert not list(tmp_path.iterdir())
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import plasticity
 import snn
@@ -120,6 +121,49 @@ def test_numpy_integers_and_flags_are_numbers_and_flags():
     net.connect(a, a, snn.all_to_all(autapses=np.bool_(False)), weight=1.0)
     sim = snn.Simulation(net, threads=np.int64(2), quiet=True)
     assert sim.threads == 2 and sim.connections("a->a")[0].size == 6
+
+
+def sized(n_source, n_target):
+    net = snn.Network()
+    model = snn.LIFDelta()
+    return net, net.population("a", n_source, model), net.population("b", n_target, model)
+
+
+@pytest.mark.parametrize("kind", [sparse.coo_matrix, sparse.csr_array, sparse.csc_matrix, np.asarray])
+def test_matrices_keep_their_shape(kind):
+    """Also where no edge shows it: a matrix of another shape was taken as long as its indices fit."""
+    dense = np.zeros((20, 30))
+    dense[[0, 1, 7], [5, 19, 29]] = [0.5, -1.0, 2.0]
+    rule, weights = snn.from_sparse(kind(dense))
+    net, a, b = sized(20, 30)
+    net.connect(a, b, rule, weight=weights)
+    sources, targets, found, _ = snn.Simulation(net, backend="reference", quiet=True).connections("a->b")
+    back = np.zeros((20, 30))
+    back[sources, targets] = found
+    np.testing.assert_array_equal(back, dense)
+    for n_source, n_target, hint in ((30, 20, " Transpose it?"), (30, 30, ""), (50, 40, "")):
+        net, a, b = sized(n_source, n_target)
+        text = rf"'a->b'.rule: the matrix must have shape \({n_source}, {n_target}\) = \(source, target\); got "
+        with pytest.raises(ShapeError, match=text + rf"\(20, 30\)\.{hint.replace('?', '.')}$"):
+            net.connect(a, b, rule, weight=weights)
+
+
+def test_what_is_no_matrix():
+    for given, text in (
+        (np.ones(3), r"must have shape \(n_source, n_target\); got \(3,\)"),
+        ("x", "must be real numbers"),
+    ):
+        with pytest.raises((ModelError, ShapeError), match=f"from_sparse.matrix: {text}"):
+            snn.from_sparse(given)
+
+
+@pytest.mark.parametrize("p", [lambda d: 1.0 if d < 0.3 else 0.0, lambda d: d + "a", lambda: 1.0])
+def test_probabilities_of_single_distances(p):
+    net = snn.Network()
+    a = net.population("a", 3, snn.LIFExp(), positions=[[0.0], [0.1], [0.2]])
+    net.connect(a, a, snn.distance_dependent(p))
+    with pytest.raises(ModelError, match="'a->a'.p: must be a function of an array of distances, such as lambda d: np"):
+        snn.Simulation(net, quiet=True)
 
 
 def test_periodic_distances_of_positions_outside_the_box():

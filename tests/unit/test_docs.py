@@ -15,13 +15,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_model_of_your_own(tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs" / "adding_a_model.md").read_text()
-    code = re.search(r"```python\n(.*?)```", text, re.S).group(1)
-    (tmp_path / "my_model.py").write_text(code)
+    code = re.findall(r"```python\n(.*?)```", text, re.S)
+    (tmp_path / "my_model.py").write_text("".join(code))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))  # no other test shall find it there
     module = importlib.import_module("my_model")
     assert "cells" in capsys.readouterr().out
-    assert module.cells.spec.name == "Membrane"
+    assert module.Membrane.spec.name == "Membrane" and module.cells.spec.name == "NoisyMembrane"
+    assert abs(module.v.std() - 0.5) < 4 * 0.5 / (2 * module.v.size) ** 0.5  # 5 time constants apart
 
 
 def test_rule_of_your_own(tmp_path, monkeypatch, capsys):

@@ -164,7 +164,7 @@ def test_modulators_of_neurons():
     sim = snn.Simulation(net, backend="reference")
     with pytest.raises(ShapeError, match=r"'a->b'.modulator: must be a number or of shape \(2,\)"):
         sim.set_modulator("a->b", np.ones((2, 2)))
-    with pytest.raises(ModelError, match="'a->b'.modulator: must be a finite number; got True"):
+    with pytest.raises(ModelError, match="'a->b'.modulator: must be a number in 1; got True"):
         sim.set_modulator("a->b", True)
     with pytest.raises(ModelError, match="must be one number where spikes of 'a' change it; got 2 of them"):
         network(plasticity.DopamineSTDP()).modulate("a->b", "a", value=[1.0, 2.0])

@@ -1,5 +1,6 @@
 """Registering models, what a step function may hold, and the module that is generated from it."""
 
+import dataclasses
 import importlib.util
 import math
 import os
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
+import plasticity
 import snn
-from kernels import codegen
+from kernels import codegen, scalar
 from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar, check_body
 from snn.neurons.base import MODELS
 
@@ -318,6 +321,181 @@ def test_redefinition(tmp_path, clean):
         for x, y in zip(one, other, strict=True):
             np.testing.assert_array_equal(x, y)
     assert np.abs(both[0][2] - both[1][2]).max() > 0.1
+
+
+def fires_float(v, i_stim):
+    v = v + i_stim
+    return v, v - 3.5
+
+
+def fires_far(v, i_stim):
+    v = v + i_stim
+    return v, v - 1e9
+
+
+def fires_many(v, i_stim):
+    v = v + i_stim
+    return v, 256 * (v > 3.5)
+
+
+def fires_half(v, i_stim):
+    v = v + i_stim
+    return v, (v > 3.5) * 0.5
+
+
+def fires_never(v, i_stim):
+    v = v + i_stim
+    return v, 0.0 * v
+
+
+@pytest.mark.parametrize("precision", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("step", "first"), [(fires_float, 1), (fires_far, 1), (fires_many, 4), (fires_half, 4), (fires_never, 21)]
+)
+def test_any_number_but_zero_is_a_spike(clean, step, first, precision):
+    """One spike a neuron and step, however large: a byte of it was added to the number of spikes."""
+    model = snn.define(spec(step, name="Numbers", params=(), derived=(), receptors=()))
+    out = []
+    for backend in ("cpu", "reference") if precision == "float64" else ("cpu",):
+        net = snn.Network()
+        pop = net.population("p", 70, model)
+        net.input("drive", pop, snn.StepCurrent(1.0))
+        net.record(pop)
+        spikes = snn.Simulation(net, 1.0, backend=backend, precision=precision, quiet=True).run(20.0).spikes["p"]
+        out.append((spikes.times.tolist(), spikes.ids.tolist()))
+    steps = np.arange(first, 21)
+    assert out == [(np.repeat(steps, 70).tolist(), np.tile(np.arange(70), steps.size).tolist())] * len(out)
+
+
+COUNTER = (StateVar("k", "1", "count", dtype="int"),)
+
+
+def whole_half(k):
+    return k + 0.5, False
+
+
+def whole_mixed(k, tau):
+    m = k + 1
+    if k > 3:
+        m = tau
+    return m, False
+
+
+def whole_divided(k):
+    return (k / 2 if k > 2 else k), False
+
+
+def whole_least(k):
+    return min(k, 3.0), False
+
+
+def whole_scalar(k):
+    return scalar.exprel(k), False
+
+
+@pytest.mark.parametrize("step", [whole_half, whole_mixed, whole_divided, whole_least, whole_scalar])
+def test_int_states_take_whole_numbers_alone(step):
+    with pytest.raises(snn.ModelError, match=r"Tried.step: the int state 'k' must stay a whole number.*Return int\("):
+        spec(step, state=COUNTER, receptors=())
+
+
+def wraps(k, n_ref):
+    n = k
+    for j in range(3):
+        n += int(0.4 * j) + (j > 0)
+    k = n * 100003 + n_ref if n != 7 else -n // 2
+    k = k % 1000000007 * 5 + abs(math.floor(0.5)) - 2**30
+    return k, k % 2 == 0
+
+
+def test_int_states_wrap_alike(clean):
+    """As int32 on both backends; the reference one ended with an OverflowError."""
+    steps = (Derived("n_ref", "step", lambda p, dt: np.rint(p.tau / dt), dtype="int"),)
+    model = snn.define(spec(wraps, name="Wraps", state=COUNTER, derived=steps, receptors=()))
+    out = []
+    for backend in ("cpu", "reference"):
+        net = snn.Network()
+        pop = net.population("p", 3, model)
+        net.record(pop, "k")
+        net.record(pop)
+        result = snn.Simulation(net, backend=backend, quiet=True).run(20.0)
+        out.append((result.states["p"]["k"], result.spikes["p"].times))
+    np.testing.assert_array_equal(out[0][0], out[1][0])
+    np.testing.assert_array_equal(out[0][1], out[1][1])
+    k, wrapped, n_ref = 0, 0, 100
+    for value in out[0][0][:, 0]:
+        n = k + 2
+        k = n * 100003 + n_ref if n != 7 else -n // 2
+        k = k % 1000000007 * 5 - 2**30
+        wrapped += not -(2**31) <= k < 2**31
+        k = (k + 2**31) % 2**32 - 2**31
+        assert value == k
+    assert wrapped > 3
+
+
+def takes_none(v):
+    return v, False
+
+
+def test_receptors_must_be_taken():
+    with pytest.raises(snn.ModelError, match="Tried.step: must take arrive_syn, or spikes at receptor 'syn' have no"):
+        spec(takes_none)
+    form = snn.LIFDelta.spec.closed_form
+    with pytest.raises(snn.ModelError, match="LIFDelta.closed_form.arrive: must take arrive_syn"):
+        dataclasses.replace(snn.LIFDelta.spec, closed_form=dataclasses.replace(form, arrive=form.fire))
+
+
+def test_references_may_be_left_out():
+    fields = {f.name: getattr(spec(), f.name) for f in dataclasses.fields(NeuronSpec) if f.name != "references"}
+    assert NeuronSpec(**fields).references == ("own model",)
+
+
+def test_names_of_the_package_are_taken(clean):
+    for name in ("LIFExp", "Poisson"):
+        with pytest.raises(snn.ModelError, match=f"define: '{name}' is a model of the package. Give yours another"):
+            snn.define(spec(name=name))
+    assert MODELS["LIFExp"] is snn.LIFExp
+    rule = dataclasses.replace(plasticity.STDPPair.spec, on_pre=own_on_pre)
+    with pytest.raises(snn.ModelError, match="define: 'STDPPair' is a rule of the package. Give yours another name"):
+        plasticity.define(rule)
+
+
+def own_on_pre(w):
+    return w
+
+
+def noisy(x, u, decay, kick):
+    return x * decay + kick * scalar.normal(u), False
+
+
+def test_normal_numbers(clean):
+    """An Ornstein-Uhlenbeck process: reference and cpu bit for bit; mean, variance, law and memory of the stationary
+    state within 4 standard errors; the quantile is SciPy's."""
+    u = np.concatenate([(np.array([0, 1, 2, 2**32 - 1]) + 0.5) * 2.0**-32, np.linspace(1e-9, 1.0 - 1e-9, 4001)])
+    np.testing.assert_allclose([scalar.normal(x) for x in u], stats.norm.ppf(u), rtol=1e-14, atol=1e-15)
+    model = snn.define(
+        spec(
+            noisy, name="Noisy", state=(StateVar("x", "mV", "noise"),), receptors=(),
+            derived=(
+                Derived("decay", "1", lambda p, dt: np.exp(-dt / p.tau)),
+                Derived("kick", "1", lambda p, dt: np.sqrt(-np.expm1(-2 * dt / p.tau))),
+            ),
+        )
+    )  # fmt: skip
+
+    def run(n, duration, every, **options):
+        net = snn.Network(seed=3)
+        pop = net.population("p", n, model(tau=5.0), init={"x": snn.normal(0.0, 1.0)})
+        net.record(pop, "x", every=every)
+        return snn.Simulation(net, 0.5, quiet=True, **options).run(duration).states["p"]["x"]
+
+    np.testing.assert_array_equal(run(50, 20.0, 0.5), run(50, 20.0, 0.5, backend="reference"))
+    for precision in ("float64", "float32"):
+        x = run(4000, 500.0, 50.0, precision=precision).astype(float)  # 10 time constants: as good as independent
+        assert x.shape == (10, 4000) and stats.kstest(x.ravel(), "norm").pvalue > 1e-3
+        assert abs(x.mean()) < 4 / np.sqrt(x.size) and abs(x.var() - 1.0) < 4 * np.sqrt(2 / x.size)
+    y = run(4000, 100.0, 2.5)
+    assert abs(np.mean(y[20:-1] * y[21:]) - np.exp(-0.5)) < 4 * np.sqrt(2.0 / (4000 * 10))
 
 
 # generated modules --------------------------------------------------------------------------------------------------

@@ -1,0 +1,111 @@
+"""Quantities of other libraries become plain floats; what would lose its unit is refused by name."""
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+from kernels.units import plain, refuse_units
+
+BRIAN2 = {"ms": "msecond", "s": "second", "mV": "mvolt", "V": "volt", "pF": "pfarad", "pA": "pamp",
+          "kHz": "khertz"}  # fmt: skip
+
+
+def library_of(name):
+    """A function (value, unit) -> the library's quantity."""
+    module = pytest.importorskip(name)
+    if name == "brian2":
+        return lambda value, unit: np.asarray(value) * getattr(module, BRIAN2[unit])
+    if name == "quantities":
+        return lambda value, unit: np.asarray(value) * module.Quantity(1.0, unit)
+    if name == "unyt":
+        return lambda value, unit: module.unyt_array(value, unit)
+    return (module.UnitRegistry() if name == "pint" else pytest.importorskip("astropy.units")).Quantity
+
+
+LIBRARIES = ("brian2", "quantities", "pint", "astropy", "unyt")
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_quantities_are_converted(library):
+    """The same numbers as given plainly, and wrong dimensions refused; astropy, pint and unyt where installed."""
+    of = library_of(library)
+    for given, wanted, target in (
+        (of(20.0, "ms"), 20.0, "ms"), (of(0.02, "s"), 20.0, "ms"), (of([0.1, 7.5], "s"), [100.0, 7500.0], "ms"),
+        (of(-50.0, "mV"), -50.0, "mV"), (of(-0.05, "V"), -50.0, "mV"), (of(2.5, "kHz"), 2500.0, "Hz"),
+        (of(3.0, "pA"), 3.0, "pA"), (of(250.0, "pF"), 250.0, "pF"), (of(2.0, "mV") / of(0.5, "ms"), 4.0, "mV/ms"),
+        (of(4.0, "mV") * of(1.0, "V"), 4000.0, "mV^2"), (1 / of(5.0, "ms"), 0.2, "1/ms"),
+    ):  # fmt: skip
+        found = plain(given, target, "x")
+        assert type(found) is (np.ndarray if np.ndim(wanted) else float)
+        np.testing.assert_allclose(found, wanted, rtol=1e-14)
+    assert plain([of(20.0, "ms"), of(0.03, "s")], "ms", "x").tolist() == pytest.approx([20.0, 30.0])
+    for wrong, unit in ((of(20.0, "mV"), "ms"), (of(20.0, "ms"), "1"), (of(1.0, "ms"), "mV/ms"), (of(1.0, "ms"), "w")):
+        with pytest.raises(snn.UnitError, match=r"^x: must be in "):
+            plain(wrong, unit, "x")
+
+
+@pytest.mark.parametrize("library", LIBRARIES[:2])
+def test_quantities_wherever_numbers_go(library):
+    of = library_of(library)
+    net = snn.Network()
+    model = snn.LIFExp(tau_m=of(0.02, "s"), v_th=of(-50.0, "mV"))
+    assert model.params["tau_m"] == 20.0 and model.params["v_th"] == -50.0
+    pop = net.population("p", 2, model, init={"v": of(-0.06, "V")})
+    assert pop.init == {"v": -60.0}
+    rule = plasticity.STDPPair(tau_plus=of(0.015, "s"), w_max=500.0)
+    assert rule.params["tau_plus"] == 15.0
+    made = net.connect(pop, pop, snn.all_to_all(), weight=of(1.0, "pA"), delay=of(0.0015, "s"), plasticity=rule)
+    assert (made.weight, made.delay) == (1.0, 1.5)
+    assert net.record(pop, "v", every=of(0.001, "s")).every == 1.0
+    assert snn.Poisson(of(1.0, "kHz")).rate == 1000.0
+    assert snn.SpikeArray.from_spiketrains([of([0.001, 0.002], "s"), [3.0]]).times.tolist() == [1.0, 2.0, 3.0]
+    sim = snn.Simulation(net, dt=of(0.0001, "s"), backend="reference", quiet=True)
+    assert sim.dt == 0.1 and sim.run(of(0.002, "s")).t_stop == pytest.approx(2.0)
+    for call in (
+        lambda: snn.LIFExp(tau_m=of(20.0, "mV")), lambda: plasticity.STDPPair(tau_plus=of(20.0, "mV")),
+        lambda: snn.Simulation(net, dt=of(1.0, "mV")), lambda: sim.run(of(1.0, "mV")),
+        lambda: net.connect(pop, pop, snn.all_to_all(), delay=of(1.0, "mV"), name="b"),
+    ):  # fmt: skip
+        with pytest.raises(snn.UnitError, match="must be in"):
+            call()
+    with pytest.raises(snn.ModelError, match="uniform.low: must be a finite number, without unit"):
+        snn.uniform(of(1.0, "ms"), of(2.0, "ms"))
+
+
+class Strange(np.ndarray):
+    """An array of a library nobody knows."""
+
+
+class HasUnit:
+    unit = "mV"
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array([1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "text"),
+    [
+        (np.ones(2).view(Strange), snn.UnitError, "Strange, which may carry units. Give its numbers in ms"),
+        (HasUnit(), snn.UnitError, "HasUnit, with 'unit'"),
+        ([HasUnit(), 1.0], snn.UnitError, "HasUnit, with 'unit'"),
+        (np.ma.masked_array([1.0, 2.0], [False, True]), snn.ModelError, "must have no masked entries; got 1"),
+        (np.timedelta64(20, "ms"), snn.ModelError, "must be a number or an array in ms; got"),
+        (np.array([20], "m8[ms]"), snn.ModelError, "must be a number or an array in ms; got"),
+    ],
+)  # fmt: skip
+def test_what_would_lose_its_unit_is_refused(value, error, text):
+    with pytest.raises(error, match=f"^x: .*{text}"):
+        plain(value, "ms", "x")
+
+
+def test_arrays_of_plain_numbers_pass():
+    torch = pytest.importorskip("torch")
+    for value in (
+        np.ma.masked_array([1.0, 2.0]), torch.tensor([1.0, 2.0]), (1, 2.0), [np.float32(1), np.int8(2)],
+        np.array([1, 2], np.uint8),
+    ):  # fmt: skip
+        assert plain(value, "ms", "x").tolist() == [1.0, 2.0]
+        refuse_units("x", value)
+    assert plain([[1, 2], (3.0, 4)], "1", "x").tolist() == [[1.0, 2.0], [3.0, 4.0]]
