@@ -9,7 +9,7 @@ import scipy.special
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
 from reservoir.checks import bounded, generator
-from reservoir.esn import EchoStateNetwork
+from reservoir.esn import EchoStateNetwork, frozen
 from snn.units import whole
 
 
@@ -61,6 +61,8 @@ class DaleNetwork(EchoStateNetwork):
     True
     """
 
+    _fixed = (*EchoStateNetwork._fixed, "excitatory", "inhibitory", "inputs", "slope", "threshold")
+
     def __init__(
         self, excitatory: Any, inhibitory: Any, w_in: Any, slope: float = 10.0, threshold: Any = 0.0, leak: Any = 1.0,
         readout: Any = None, threads: int | None = None,
@@ -78,7 +80,8 @@ class DaleNetwork(EchoStateNetwork):
         both = np.intersect1d(self.excitatory.indices, self.inhibitory.indices)
         if both.size:
             raise ModelError(f"DaleNetwork: a unit is excitatory or inhibitory; got both of unit {both[0]}.")
-        self.inputs, self.slope, self.threshold = np.asarray(w_in, np.float64), float(slope), threshold
+        self.inputs, self.slope, self.threshold = np.array(w_in, np.float64), float(slope), np.array(threshold, float)
+        self.inputs.flags.writeable = self.threshold.flags.writeable = False
         w = self.excitatory - self.inhibitory
         bias = 0.25 * slope * np.asarray(w.sum(axis=1)).ravel() - 0.5 * slope * np.asarray(threshold, np.float64)
         super().__init__(0.25 * slope * w, 0.5 * slope * self.inputs, bias, leak, readout, threads)
@@ -132,14 +135,14 @@ class DaleNetwork(EchoStateNetwork):
 
     def reset(self) -> None:
         """Return to r = 1/2."""
-        self.x = np.full(self.n, 0.5)
+        self._x = np.full(self.n, 0.5)
 
     def run(self, u: Any) -> np.ndarray:
         """Rates after each step of the input ``u``, shape (T, n_inputs), from the present state: shape (T, n)."""
         u = series("DaleNetwork.run.u", u, self.n_inputs)
-        self.x = 2.0 * self.x - 1.0
+        self._x = 2.0 * self._x - 1.0
         rates = 0.5 * (super().run(u) + 1.0)
-        self.x = rates[-1].copy()
+        self._x = rates[-1].copy()
         return rates
 
     @property
@@ -215,9 +218,9 @@ class DaleNetwork(EchoStateNetwork):
 
 def _side(name: str, values: Any) -> scipy.sparse.csr_array:
     try:
-        matrix = scipy.sparse.csr_array(values, dtype=np.float64)
+        matrix = scipy.sparse.csr_array(values, dtype=np.float64, copy=True)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"DaleNetwork.{name}: must be a matrix of numbers; got {values!r}.") from error
     if not np.all(np.isfinite(matrix.data)) or np.any(matrix.data < 0):
         raise ModelError(f"DaleNetwork.{name}: must be finite and >= 0.")
-    return matrix
+    return frozen(matrix)

@@ -79,7 +79,9 @@ class EchoStateNetwork(Reservoir):
     readout : such as :class:`reservoir.Ridge`; None: states only
     threads : None: one for each core, or one where a step takes less than some 10 us
 
-    :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, ``x``; :meth:`reset` returns to rest.
+    ``w``, ``w_in``, ``bias`` and ``leak`` are copies and stay as they are: another network is a new one.
+    :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, ``x``, which may be set; :meth:`reset`
+    returns to rest.
 
     Raises
     ------
@@ -100,6 +102,8 @@ class EchoStateNetwork(Reservoir):
     >>> bool(reservoir.measures.nrmse(prediction[2000:], y[2000:]) < 0.4)
     True
     """
+
+    _fixed: tuple[str, ...] = ("w", "w_in", "bias", "leak", "n", "n_inputs")
 
     def __init__(
         self, w: Any, w_in: Any, bias: Any = 0.0, leak: Any = 1.0, readout: Any = None, threads: int | None = None
@@ -151,16 +155,34 @@ class EchoStateNetwork(Reservoir):
         w_in = rng.uniform(-input_scale, input_scale, (n, n_inputs))
         return cls(w, w_in, rng.uniform(-bias_scale, bias_scale, n), leak, readout, threads)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._fixed and name in self.__dict__:
+            owner = type(self).__name__
+            raise ModelError(f"{owner}.{name}: cannot be changed, for the network runs on a copy. Make a new {owner}.")
+        super().__setattr__(name, value)
+
+    @property
+    def x(self) -> np.ndarray:
+        """Present state, shape (n,)."""
+        return self._x
+
+    @x.setter
+    def x(self, values: Any) -> None:
+        array = np.array(values, np.float64)
+        if array.shape != (self.n,) or not np.all(np.isfinite(array)):
+            raise ShapeError(f"{type(self).__name__}.x: must be finite, of shape ({self.n},); got {values!r}.")
+        self._x = array
+
     def reset(self) -> None:
         """Return to x = 0."""
-        self.x = np.zeros(self.n)
+        self._x = np.zeros(self.n)
 
     def run(self, u: Any) -> np.ndarray:
         """States after each step of the input ``u``, shape (T, n_inputs), from the present state: shape (T, n)."""
         u = series("EchoStateNetwork.run.u", u, self.n_inputs)
         states = np.empty((len(u), self.n))
         z = np.ones((2, len(self._leak) + self.n_inputs + 1))
-        z[0, : self.n], z[0, len(self._leak) : -1] = self.x[self._rows], u[0]
+        z[0, : self.n], z[0, len(self._leak) : -1] = self._x[self._rows], u[0]
         groups = len(self._begin) - 1
         share = np.linspace(0, self._begin[-1], self.threads + 1)
         bounds = np.searchsorted(self._begin, share[:-1]).tolist() + [groups]
@@ -175,7 +197,7 @@ class EchoStateNetwork(Reservoir):
         else:
             with ThreadPoolExecutor(self.threads) as pool:
                 list(pool.map(work, range(self.threads)))
-        self.x = states[-1].copy()
+        self._x = states[-1].copy()
         return states
 
     def states(self, u: Any) -> np.ndarray:
@@ -186,13 +208,20 @@ class EchoStateNetwork(Reservoir):
 
 def _matrix(owner: str, values: Any) -> scipy.sparse.csr_array:
     try:
-        matrix = scipy.sparse.csr_array(values, dtype=np.float64)
+        matrix = scipy.sparse.csr_array(values, dtype=np.float64, copy=True)
     except (TypeError, ValueError) as error:
         raise ShapeError(f"{owner}: must be a matrix of numbers; got {values!r}.") from error
     if matrix.ndim != 2 or 0 in matrix.shape:
         raise ShapeError(f"{owner}: must be a matrix of numbers; got shape {matrix.shape}.")
     if not np.all(np.isfinite(matrix.data)):
         raise ModelError(f"{owner}: must be finite; got NaN or infinity.")
+    return frozen(matrix)
+
+
+def frozen(matrix: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
+    """``matrix``, which nobody can write into any more."""
+    for part in (matrix.data, matrix.indices, matrix.indptr):
+        part.flags.writeable = False
     return matrix
 
 
@@ -200,7 +229,9 @@ def _units(name: str, values: Any, n: int) -> np.ndarray:
     array = np.asarray(values, np.float64)
     if array.shape not in ((), (n,)) or not np.all(np.isfinite(array)):
         raise ShapeError(f"EchoStateNetwork.{name}: must be finite, a number or of shape ({n},); got {values!r}.")
-    return np.array(np.broadcast_to(array, (n,)))
+    array = np.array(np.broadcast_to(array, (n,)))
+    array.flags.writeable = False
+    return array
 
 
 def _lanes(matrix: scipy.sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

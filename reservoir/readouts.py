@@ -300,8 +300,8 @@ class Softmax(Readout):
 
     Numerics
     --------
-    Keeps all states that it was given. L-BFGS on standardised states until no element of the gradient of the mean loss
-    exceeds 1e-6; refused where one stays above 1e-4.
+    Keeps all states that it was given. L-BFGS on centred states over the root of variance + penalty / T, T the steps,
+    until no element of the gradient of the mean loss exceeds 1e-6; refused where one stays above 1e-4.
 
     Parameters
     ----------
@@ -344,8 +344,8 @@ class Softmax(Readout):
             self._fitted("Softmax.solve")
         x, y = (np.vstack(part) for part in zip(*self._parts, strict=True))
         n, k, steps = x.shape[1], y.shape[1], len(x)
-        mean, size = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-12)
-        a = np.where(x.std(axis=0) > 0, (x - mean) / size, 0.0)  # one scale for all, so that few iterations are needed
+        mean, size = x.mean(axis=0), np.sqrt(x.var(axis=0) + self.penalty / steps)
+        a = (x - mean) / size  # the loss is about as steep along all, so that few iterations are needed
         shrink = self.penalty / (steps * size**2)[:, None]
 
         def loss(flat: np.ndarray) -> tuple[float, np.ndarray]:

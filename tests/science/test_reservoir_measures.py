@@ -366,3 +366,18 @@ def test_softmax_solves_a_delayed_match():
     last = np.array([net.states(trial)[-1] for trial in u])
     readout = reservoir.Softmax(0.1).fit(last[:300], np.eye(2)[match[:300]])
     assert (readout.predict(last[300:]).argmax(axis=1) == match[300:]).mean() > 0.95
+
+
+@pytest.mark.parametrize("penalty", [1e-2, 1.0, 1000.0])
+@pytest.mark.parametrize("scale", [1e-9, 1.0])
+def test_softmax_finds_the_minimum_beside_units_that_hardly_move(penalty, scale):
+    linear = pytest.importorskip("sklearn.linear_model", reason="needs scikit-learn (extra dev)")
+    net = reservoir.Parallel([reservoir.EchoStateNetwork.random(n, seed=seed) for n, seed in ((20, 1), (10, 3))])
+    u, y = tasks.narma(300, 5, seed=1)
+    x, labels = net.states(u)[20:], (y[20:, 0] > y.mean()).astype(int)
+    assert 0.0 < x.std(axis=0).min() < 1e-6
+    x = np.hstack([x * scale, x[:, 5:]])
+    readout = reservoir.Softmax(penalty).fit(x, np.eye(2)[labels])
+    # of two classes one has the other's weights with the opposite sign: their penalty is that of half the difference
+    theirs = linear.LogisticRegression(C=2.0 / penalty, tol=1e-12, max_iter=100_000).fit(x, labels)
+    assert np.allclose(readout.predict(x), theirs.predict_proba(x), rtol=0, atol=1e-4)

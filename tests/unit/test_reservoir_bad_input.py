@@ -1,10 +1,12 @@
 """Mistakes in reservoirs, readouts, tasks and measures are named."""
 
+import copy
 import doctest
 import importlib
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 import reservoir
 from kernels.errors import ModelError, ShapeError, SimError
@@ -93,6 +95,13 @@ def test_doctests(name):
         (lambda: reservoir.EchoStateNetwork(np.eye(2), np.ones((2, 1)), bias=np.ones(3)), "bias: must be finite"),
         (lambda: reservoir.EchoStateNetwork(np.eye(2), np.ones((2, 1)), threads=0), "threads: must be"),
         (lambda: reservoir.EchoStateNetwork.random(20, density=0.0), "density: must be > 0"),
+        (lambda: setattr(network(), "w", np.eye(20)), "EchoStateNetwork.w: cannot be changed"),
+        (lambda: setattr(network(), "leak", 0.5), "EchoStateNetwork.leak: cannot be changed"),
+        (lambda: setattr(network(), "x", np.zeros(5)), "EchoStateNetwork.x: must be finite, of shape (20,)"),
+        (lambda: setattr(network(), "x", np.zeros(50)), "EchoStateNetwork.x: must be finite, of shape (20,)"),
+        (lambda: setattr(network(), "x", np.full(20, np.nan)), "EchoStateNetwork.x: must be finite, of shape (20,)"),
+        (lambda: measures.lyapunov(reservoir.Deep([network()]), np.ones(9)), "lyapunov.net: must be an EchoStateNetwork"),
+        (lambda: measures.echo_state_distance(None, np.ones(9), np.ones((2, 20))), "distance.net: must be an EchoState"),
         (lambda: reservoir.spectral_radius(np.ones((2, 3))), "spectral_radius.w: must be (n, n); got (2, 3)"),
         (lambda: reservoir.spectral_radius([[np.nan]]), "spectral_radius.w: must be finite"),
         (lambda: reservoir.Ridge(penalty=-1.0), "penalty: must be >= 0"),
@@ -176,3 +185,35 @@ def test_generate_needs_as_many_outputs_as_inputs():
     net.fit(u, np.hstack([u, u]))
     with pytest.raises(ShapeError, match="as many outputs as inputs"):
         net.generate(2, [0.5])
+
+
+@pytest.mark.parametrize("kind", ["echo state", "Dale"])
+def test_what_a_rate_network_runs_on_cannot_be_changed(kind):
+    rng = np.random.default_rng(1)
+    given = {"w_in": rng.normal(size=(9, 2)), "leak": np.full(9, 0.5)}
+    if kind == "Dale":
+        sides = {"excitatory": np.zeros((9, 9)), "inhibitory": np.zeros((9, 9))}
+        sides["excitatory"][:, :6], sides["inhibitory"][:, 6:] = rng.uniform(size=(9, 6)), rng.uniform(size=(9, 3))
+        given |= {k: scipy.sparse.csr_array(v) for k, v in sides.items()} | {"threshold": np.zeros(9)}
+        net = reservoir.DaleNetwork(**given)
+        held = {"w_in": net.inputs} | {k: getattr(net, k) for k in ("leak", "excitatory", "inhibitory", "threshold")}
+        whole = ["excitatory", "inhibitory", "inputs", "slope", "threshold", "w"]
+    else:
+        given |= {"w": scipy.sparse.csr_array(rng.normal(size=(9, 9))), "bias": rng.normal(size=9)}
+        net = reservoir.EchoStateNetwork(**given)
+        held, whole = {k: getattr(net, k) for k in ("w", "w_in", "bias", "leak")}, ["w", "w_in", "bias", "leak"]
+    u = rng.normal(size=(5, 2))
+    states = net.states(u)
+    for name, array in held.items():
+        before = array.copy()
+        inside, outside = (a.data if scipy.sparse.issparse(a) else a for a in (array, given[name]))
+        with pytest.raises(ValueError, match="read-only"):
+            inside[:] = 7.0
+        outside[:] = 7.0  # what the caller gave is the caller's
+        assert abs(array - before).sum() == 0.0
+    for name in whole:
+        with pytest.raises(ModelError, match="cannot be changed"):
+            setattr(net, name, getattr(net, name))
+    assert np.array_equal(net.states(u), states)
+    again = copy.deepcopy(net)
+    assert np.array_equal(again.states(u), states)
