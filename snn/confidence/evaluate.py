@@ -51,7 +51,8 @@ def losses_of(
     if callable(risk):
         lost = real("EarlyExit.certify.risk, its losses", risk(trace, labels)).astype(np.float64)
         if lost.shape != labels.shape or not np.all((lost >= 0) & (lost <= 1)):
-            raise ModelError(f"EarlyExit.certify.risk: must give losses {labels.shape} in [0, 1]; got {lost.shape}.")
+            got = lost.shape if lost.shape != labels.shape else f"{lost.min():g} to {lost.max():g}"
+            raise ModelError(f"EarlyExit.certify.risk: must give losses {labels.shape} in [0, 1]; got {got}.")
         return lost, np.ones(trace.n)
     if risk == "disagreement":
         return (labels != labels[-1]).astype(np.float64), np.ones(trace.n)

@@ -490,7 +490,7 @@ REFUSED = {
     "method": (lambda: fitted().certify(made(2), method="tune"), "certify.method: must be one of ltt, crc"),
     "risk": (lambda: fitted().certify(made(2), risk="loss"), "certify.risk: must be one of accuracy_gap"),
     "risk of sets": (lambda: fitted().certify(made(2), risk="miscoverage"), 'belongs to the score "setsize"'),
-    "own risk": (lambda: fitted().certify(made(2), risk=lambda t, y: 2.0 * (y == y)), "must give losses (12, 90)"),
+    "own risk": (lambda: fitted().certify(made(2), risk=lambda t, y: 2.0 * (y == y)), "in [0, 1]; got 2 to 2."),
     "own risk: text": (
         lambda: fitted().certify(made(2), risk=lambda t, y: "x"), "certify.risk, its losses: must be real numbers; got",
     ),
