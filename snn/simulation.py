@@ -380,7 +380,8 @@ class Simulation:
 
         ``value``: a number, or an array of the target population's size: each neuron's own value, for the synapses that
         end there. With engine="event": a number, from just after :attr:`t` on. With engine="clock" it is the value at
-        the end of the next step: a rule that integrates the modulator counts it from there.
+        the end of the next step: a rule that integrates the modulator counts it from there. A spike of its source that
+        arrives in that step (with engine="event": after now) adds its jump to it.
         """
         found = self._plastic(projection)
         owner = f"Projection {found.name!r}.modulator"

@@ -278,4 +278,4 @@ class Learner:
             self.sweep(step - 1, settle=False)  # what has been before the step takes the old value
             x.signal_each[0] = value if np.ndim(value) else 1.0
             x.signal_set[0] = step
-        self.signal_now[0], self.jumps[step] = 1.0 if np.ndim(value) else float(value), 0
+        self.signal_now[0] = 1.0 if np.ndim(value) else float(value)
