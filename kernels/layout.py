@@ -227,7 +227,7 @@ class Plastic(NamedTuple):
     constants: Array  # of the rule, by the order of RuleSpec.constants
     decay: Array  # (presynaptic traces, then those between, L) factor after k steps; 0 from L - 1 on
     factor: Array  # (postsynaptic traces,) factor of a step
-    learning: Array  # (1,) int64: 1 where the rule is applied, else 0
+    learning: Array  # (1,) int64: 1 where weights change, else 0
     settled: Array  # (B,) step up to which all synapses were last settled
     pre: Array  # (rows, presynaptic traces) just after the source's last spike
     last: Array  # (rows,) step of that spike

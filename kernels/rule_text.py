@@ -3,7 +3,7 @@
 They name what the code around them has at hand: ``plastic`` and the arrays ``decay`` (last entry ``last_entry``) and
 ``history``; ``block``, synapse ``k``, its target ``j``, its dendritic delay ``d``; ``last`` and ``last_<trace>`` of its
 source; of a postsynaptic spike its number ``c``, its step ``h`` and that of the one before, ``g``; ``now``, as of when
-the synapse is; ``until``, up to when it is brought.
+the synapse is; ``until``, up to when it is brought; ``learns``, whether its weight changes.
 """
 
 import inspect
@@ -90,6 +90,26 @@ def gathered(spec: RuleSpec) -> list[tuple[str, str]]:
     return [(at, name) for at, names in calls.items() for name in names]
 
 
+def applied(spec: RuleSpec) -> str:
+    """Condition under which the rule's functions are called: state variables go on while learning is off."""
+    return "True" if spec.state else "plastic.learning[0] > 0"
+
+
+def learns(spec: RuleSpec) -> list[str]:
+    """The line that tells :func:`assign` whether weights change."""
+    return ["learns = plastic.learning[0]"] if spec.state else []
+
+
+def assign(spec: RuleSpec, to: list[str], call: str, before: str) -> list[str]:
+    """Lines that put what a call gives in ``to``; while learning is off, the weight stays as it was in ``before``.
+
+    A choice, not a branch, so that loops are vectorised. Rules without state variables are not called then.
+    """
+    if not spec.state:
+        return [f"{', '.join(to)} = {call}"]
+    return [f"{', '.join(['weight', *to[1:]])} = {call}", f"{to[0]} = weight if learns > 0 else {before}"]
+
+
 class RuleText:
     """Pieces of code for a rule whose functions are called on_pre, on_post and flow, each with ``suffix``."""
 
@@ -118,11 +138,12 @@ class RuleText:
             "on_pre": at_pre,
         }  # fmt: skip
 
-    def call(self, name: str, places: list[str]) -> str:
-        """Arguments of a function, the weight and the state variables being in ``places``."""
+    def call(self, name: str, places: list[str], to: list[str] | None = None) -> list[str]:
+        """Lines that call a function, weight and state variables being in ``places``; the new ones go ``to`` there."""
         known = dict(zip(["w", *(v.name for v in self.spec.state)], places, strict=True))
         function: Callable[..., Any] = self.spec.functions()[name]
-        return ", ".join(known.get(a, f"rule_{a}") for a in inspect.signature(function).parameters)
+        arguments = ", ".join(known.get(a, f"rule_{a}") for a in inspect.signature(function).parameters)
+        return assign(self.spec, to or places, f"{name}{self.suffix}({arguments})", places[0])
 
     def decayed(self, number: int, steps: str) -> str:
         """The factor of trace ``number`` after some steps."""
@@ -161,8 +182,7 @@ class RuleText:
             if function in self.spec.functions():
                 text += ["now = max(before, g + d)"] if function == "flow" else []
                 text += self.arguments(at)
-                values = ", ".join(self.values)
-                text.append(f"{values} = {function}{self.suffix}({self.call(function, self.values)})")
+                text += self.call(function, self.values)
         return text
 
     def replay(self) -> list[str]:
@@ -179,10 +199,10 @@ class RuleText:
         ]
 
     def hoist(self) -> list[str]:
-        """The sums of the modulator, before synapses are walked."""
+        """What is read before synapses are walked: whether they learn, the sums of the modulator."""
         if not self.spec.modulator:
-            return []
-        return ["sums, signal_mask = plastic.signal_sum[block], plastic.signal_sum.shape[1] - 1"]
+            return learns(self.spec)
+        return [*learns(self.spec), "sums, signal_mask = plastic.signal_sum[block], plastic.signal_sum.shape[1] - 1"]
 
     def at_arrival(self) -> list[str]:
         """Presynaptic traces that on_pre takes."""

@@ -250,10 +250,11 @@ class Clock:
         return [p.name for p in self.net.projections.values() if p.plastic].index(projection.name)
 
     def learning(self, projection: Projection, on: bool) -> None:
-        """Apply the projection's rule from now on, or not."""
+        """Let the projection's weights change from now on, or not."""
         number = self.plastic_number(projection)
-        self.engine.sweep(number, self.at - 1, settle=True)
-        self.compiled.plastic[number].learning[:] = on
+        if self.compiled.plastic[number].learning[0] != on:
+            self.engine.sweep(number, self.at - 1, settle=True)
+            self.compiled.plastic[number].learning[:] = on
 
     def set_modulator(self, projection: Projection, value: float | np.ndarray) -> None:
         """Set the modulator of the projection's rule from the next step on."""
@@ -451,7 +452,7 @@ class Event:
         return [rule.projection for rule in self.compiled.rules].index(projection.name)
 
     def learning(self, projection: Projection, on: bool) -> None:
-        """Apply the projection's rule from now on, or not."""
+        """Let the projection's weights change from now on, or not."""
         self.engine.learning(self.plastic_number(projection), self.at, on)
 
     def set_modulator(self, projection: Projection, value: float | np.ndarray) -> None:

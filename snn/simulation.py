@@ -366,7 +366,12 @@ class Simulation:
         return int(removed.size)
 
     def learning(self, projection: Projection | str, on: bool) -> None:
-        """Switch the plasticity of ``projection`` on or off from now on; while off, weights stay as they are."""
+        """Switch the learning of ``projection`` on or off from now on.
+
+        While it is off only the weights stay as they are: traces, and the state variables of its rule (such as
+        eligibilities), go on with each spike as if it were on, so what it learns later depends on nothing older than
+        their time constants. To what it is already, switching does nothing.
+        """
         found = self._plastic(projection)
         if not isinstance(on, (bool, np.bool_)):
             raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
@@ -377,7 +382,8 @@ class Simulation:
 
         ``value``: a number, or an array of the target population's size: each neuron's own value, for the synapses that
         end there. With engine="event": a number, from just after :attr:`t` on. With engine="clock" it is the value at
-        the end of the next step: a rule that integrates the modulator counts it from there.
+        the end of the next step: a rule that integrates the modulator counts it from there. A spike of its source that
+        arrives in that step (with engine="event": after now) adds its jump to it.
         """
         found = self._plastic(projection)
         owner = f"Projection {found.name!r}.modulator"

@@ -230,7 +230,6 @@ class Engine:
             x.signal_each[0] = value[x.first : x.first + x.n] if isinstance(value, np.ndarray) else 1.0
             x.signal_set[:] = step, int(each and np.any(value != 1.0))
         x.signal_now[:, 0] = 1.0 if each else value
-        x.signal_jumps[:, step & (x.signal_jumps.shape[1] - 1)] = 0
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``.

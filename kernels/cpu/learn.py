@@ -22,7 +22,7 @@ because what is noted is kept for some time only.
 
 import inspect
 
-from kernels.rule_text import TRACE_END, RuleText, observe_source
+from kernels.rule_text import TRACE_END, RuleText, applied, observe_source
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _NOTE = '''
@@ -132,7 +132,7 @@ def bring_up(plastic, edges, row, block, first, n, until, fire, settle):
             k = first + x
             {new} = {values}
 {noted}
-            {changed} = on_pre({on_pre})
+{on_pre}
             {values} = {kept}
             bad |= {bad_there}
     else:
@@ -211,7 +211,7 @@ _SETTLE = """
             k = first + x
             {new} = {values}
 {noted}
-            {values} = flow({flow})
+{flow}
 """
 _GATHER = """
         n_target, offset = plastic.n, plastic.slots - 1
@@ -255,7 +255,7 @@ def visit(tables, learned, projection, ring, block, first, end, step, fire, sett
         lo, hi = np.uint64(edges.rows[at + i]), np.uint64(edges.rows[at + i + 1])
         while lo < hi:
             size = min(piece, hi - lo)
-            if plastic.learning[0] > 0:
+            if {applied}:
                 bring_up(plastic, edges, row, own, lo, size, step, fire, settle)
             if fire > 0:
                 for k in range(lo, lo + size):
@@ -383,8 +383,8 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         if t.name in kept
     ]
     hoist = [f"last_{t.name} = plastic.pre[row, {k}]" for k, t in enumerate(pre)] + text.hoist()
-    newest = [*noted("to newest"), f"{', '.join(local)} = flow({call('flow', local)})"] if spec.flow else []
-    newest += [*noted("on_post"), f"{', '.join(local)} = on_post({call('on_post', local)})"] if spec.on_post else []
+    newest = [*noted("to newest"), *call("flow", local)] if spec.flow else []
+    newest += [*noted("on_post"), *call("on_post", local)] if spec.on_post else []
     first = ["now = max(before, g + d)", *note("to newest")] if spec.flow else []
     first += ["c = plastic.seen[j] - 1"] if kept else []
     first += note("on_post")
@@ -413,7 +413,9 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         newest=lines(8, newest),
         chosen=", ".join(f"{new} if newer[x] > 0 else {old}" for new, old in zip(local, values, strict=True)),
     )  # fmt: skip
-    settle = _SETTLE.format(**texts, noted=lines(12, noted("settle")), flow=call("flow", local)) if spec.flow else ""
+    settle = ""
+    if spec.flow:
+        settle = _SETTLE.format(**texts, noted=lines(12, noted("settle")), flow=lines(12, call("flow", local, values)))
     gather = _GATHER.format(**texts, note=lines(12, note("on_pre"))) if note("on_pre") else ""
     template = _NOTE + "{observe}" + _BRING_UP + _REST + (_OBSERVE if observer else "")
     return template.format(
@@ -433,11 +435,11 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         at_arrival=lines(8, text.at_arrival()),
         gather=gather,
         noted=lines(12, noted("on_pre")),
-        on_pre=call("on_pre", local),
-        changed=", ".join(f"changed_{m}" for m in range(len(values))),
+        on_pre=lines(12, call("on_pre", local, [f"changed_{m}" for m in range(len(values))])),
         # a value that was no finite number before stays one: on_pre might hide it by a bound
         kept=", ".join(f"changed_{m} if {fine} else new_{m}" for m in range(len(values))),
         bad_there=" or ".join(f"not abs({value}) < np.inf" for value in values),
+        applied=applied(spec),
         short=lines(8, short),
         prefetch_delays=" " * 12 + "prefetch_row(delays, lo, hi, np.uint64(64 // delays.itemsize))" if drawn else "",
         delivered="weights[k] * scale" if short_term else "weights[k]",

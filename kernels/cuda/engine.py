@@ -200,11 +200,9 @@ class Engine:
             host.signal_set[0] = step
             self.put(x.signal_each, host.signal_each)
             self.put(x.signal_set, host.signal_set)
-        now, jumps = fetch(x.signal_now), fetch(x.signal_jumps)
+        now = fetch(x.signal_now)
         now[:, 0] = 1.0 if np.ndim(value) else value
-        jumps[:, step & (jumps.shape[1] - 1)] = 0
         self.put(x.signal_now, now)
-        self.put(x.signal_jumps, jumps)
 
     def _upload(self, n: int) -> None:
         """Take what the host may have changed in plastic projection ``n``."""

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from kernels import codegen, packed
 from kernels.cuda.layout import Learned, Synapses
-from kernels.rule_text import TRACE_END, RuleText, observe_source
+from kernels.rule_text import TRACE_END, RuleText, applied, observe_source
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _RULE = '''
@@ -54,7 +54,7 @@ def arrive_{n}(plan, tables, n, ring, b, i, k, step, number):
     for _ in range(number):
         since = step - last
 {short}
-        if plastic.learning[0] > 0:
+        if {applied}:
             bring_up_{n}(plan.learned, n, k, j, d, done, last, plastic.settled[0], step, 1, 1{lasts})
         add(ring, at, {delivered}, plan.unit)
 {jump}
@@ -119,7 +119,7 @@ def sweep_{n}(thread, threads, plan, tables, n, until, settle, epoch):
     """
     plastic, edges = plastic_{n}(plan.learned, n), synapses_{n}(plan.learned, n)
     blocks, rows, lane = tables.lo.shape[0], edges.n_source, thread % plan.width
-    for y in range(thread // plan.width, rows * blocks if plastic.learning[0] > 0 else 0, threads // plan.width):
+    for y in range(thread // plan.width, rows * blocks if {applied} else 0, threads // plan.width):
         b, i = y // rows, y % rows
         r = edges.at + b * (rows + 1) + i
         done, last = plastic.done[i], plastic.last[i]
@@ -243,16 +243,15 @@ def source(n: int, rule: Rule) -> str:
 def _body(n: int, rule: Rule) -> str:
     spec, short_term, drawn = rule[:3]
     text = RuleText(spec, f"_{n}")
-    values, lasts = ", ".join(text.values), [f"last_{t.name}" for t in text.pre]
+    lasts = [f"last_{t.name}" for t in text.pre]
     replay, settle = [], []
     if spec.on_post or spec.flow:
         replay = text.replay()
     if spec.flow:
         settle = ["if settle > 0:", "    now = max(before, g + d)"]
         settle += [f"    {line}" for line in text.arguments("settle")]
-        settle += [f"    {values} = flow_{n}({text.call('flow', text.values)})"]
-    arrival = [*text.at_arrival(), *text.arguments("on_pre")]
-    arrival.append(f"{values} = on_pre_{n}({text.call('on_pre', text.values)})")
+        settle += [f"    {line}" for line in text.call("flow", text.values)]
+    arrival = [*text.at_arrival(), *text.arguments("on_pre"), *text.call("on_pre", text.values)]
     jump = [
         f"last_{t.name} = " + ("1.0" if t.nearest else f"last_{t.name} * {text.decayed(k, 'since')} + 1.0")
         for k, t in enumerate(text.pre)
@@ -299,6 +298,7 @@ def _body(n: int, rule: Rule) -> str:
     written = _RULE.format(
         n=n,
         flags=FLAGS,
+        applied=applied(spec),
         lasts="".join(f", {name}" for name in lasts),
         pres=_lines(8, [f"{name} = plastic.pre[i, {k}]" for k, name in enumerate(lasts)]),
         came_pres=_lines(12, [f"{name} = plastic.came_pre[i, {k}]" for k, name in enumerate(lasts)]),

@@ -274,11 +274,11 @@ class Engine:
         return found
 
     def learning(self, number: int, t: float, on: bool) -> None:
-        """Apply the rule of plastic projection ``number`` from ``t`` on, or not."""
+        """Let the weights of plastic projection ``number`` change from ``t`` on, or not."""
         for b, row in enumerate(self.plastic):
             if row[number].learning[0] == on:
                 continue
-            if on:
+            if on and not self.compiled.rules[number].spec.state:
                 row[number].at[:] = t  # what came before is not seen
                 row[number].reached[:], row[number].total[:] = t, 0.0
             else:

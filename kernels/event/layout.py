@@ -170,7 +170,7 @@ class Plastic(NamedTuple):
     tau_pre: Array  # by presynaptic trace
     tau_post: Array
     tau_between: Array  # of the traces that flow takes
-    learning: Array  # (1,) int64: 1 where the rule is applied, else 0
+    learning: Array  # (1,) int64: 1 where weights change, else 0
     weights: Array  # (S,)
     variables: Array  # (state variables, S)
     at: Array  # (S,) time of the last event applied

@@ -13,6 +13,7 @@ from kernels.codegen import HEADER, _function, _scalars, fixed_exponents
 from kernels.event.generate import readers
 from kernels.event.layout import Plastic
 from kernels.jit import inner
+from kernels.rule_text import applied, assign, learns
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _SIGNAL = '''
@@ -89,7 +90,7 @@ def sweep(net, block, edges, plastic, until, settle):
     """Bring all synapses up to date at ``until``, and forget what none needs any more."""
     g, first = np.uint64(plastic.group), block.first[plastic.target]
     start, shift, code_mask = edges.rows[np.uint64(edges.at[g])], edges.delay_shift[g], (1 << net.bits) - 1
-    for i in range(np.uint64(plastic.last.size) if plastic.learning[0] > 0 else np.uint64(0)):
+    for i in range(np.uint64(plastic.last.size) if {applied} else np.uint64(0)):
         r = np.uint64(edges.at[g]) + i
         for x in range(edges.rows[r], edges.rows[r + np.uint64(1)]):
             j = np.uint64((np.int64(edges.targets[np.uint64(x)]) & code_mask) - first)
@@ -126,12 +127,12 @@ def learn(words, learned, number, t, spike, population, window):
         for x in range(edges.rows[r], edges.rows[r + np.uint64(1)]):
             code, k = edges.targets[np.uint64(x)], np.uint64(x - start)
             d = edges.delay[g] if shift == NEVER else edges.delays[np.uint64(x + shift)]
-            if plastic.learning[0] > 0:
+            if {applied}:
                 j = np.uint64((np.int64(code) & code_mask) - first)
                 bring_up(plastic, i, k, j, d, t, True)
 {traces}
                 if {fine}:  # else on_pre might hide it by a bound
-                    {changed} = on_pre({on_pre})
+{on_pre}
                 plastic.at[k] = t
                 if ({bad}) and plastic.fault[0] == np.inf:
                     plastic.fault[0], plastic.fault[1] = t, k
@@ -217,14 +218,15 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
     takes = {name: inspect.signature(f).parameters for name, f in spec.functions().items()}
     values = ["plastic.weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
     places = dict(zip(["w", *(v.name for v in spec.state)], values, strict=True))
-    changed, modulator = ", ".join(values), spec.modulator.name if spec.modulator else ""
+    modulator = spec.modulator.name if spec.modulator else ""
     summed = bool(modulator and modulator in takes.get("flow", ()))
 
     def lines(indent: int, text: list[str]) -> str:
         return "\n".join(" " * indent + line for line in text or ["pass"])
 
-    def call(name: str) -> str:
-        return ", ".join(places.get(a, f"rule_{a}") for a in takes[name])
+    def call(name: str) -> list[str]:
+        given = ", ".join(places.get(a, f"rule_{a}") for a in takes[name])
+        return assign(spec, values, f"{name}({given})", values[0])
 
     def used(traces: list, name: str) -> list[tuple[int, str]]:  # type: ignore[type-arg]
         return [(m, t.name) for m, t in enumerate(traces) if t.name in takes.get(name, ())]
@@ -244,13 +246,13 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         text += [f"rule_{t.name} = math.exp(-rule_h / plastic.tau_between[{m}])" for m, t in enumerate(between)]
         if summed:
             text += [f"rule_{modulator} = integrate(plastic, now, reached, {to}, total)", f"total, reached = 0.0, {to}"]
-        return [*text, f"{changed} = flow({call('flow')})"] if spec.flow else []
+        return [*text, *call("flow")] if spec.flow else []
 
     at_post = signal("on_post", "signals_until(plastic, then) - 1", "then")
     at_post += [f"rule_{name} = {pre_at(m, 'then').format(row='row')}" for m, name in used(pre, "on_post")]
     at_post += [f"rule_{name} = plastic.post[j, np.uint64(c & mask), {m}]" for m, name in used(post, "on_post")]
     if spec.on_post:
-        at_post.append(f"{changed} = on_post({call('on_post')})")
+        at_post += call("on_post")
     hoist = [f"rule_{name} = {pre_at(m, 't').format(row='i')}" for m, name in used(pre, "on_pre")]
     hoist += signal("on_pre", "signals_until(plastic, t) - 1", "t")
     if short_term:
@@ -291,12 +293,12 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
             "        reached = plastic.signal_time[e]",
             "plastic.total[k], plastic.reached[k] = total, reached",
         ]
-    constants = [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.constants)]
+    constants = [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.constants)] + learns(spec)
     text = (_SIGNAL if modulator else "") + (_BRING_UP if replays(spec) else _NO_BRING_UP) + _REST
     return text.format(
         constants=lines(4, constants),
         constants_of_learn=lines(8, constants),
-        changed=changed,
+        applied=applied(spec),
         bad=" or ".join(f"not abs({value}) < np.inf" for value in values),
         fine=" and ".join(f"abs({value}) < np.inf" for value in values),
         signals=lines(4, ["total, reached = plastic.total[k], plastic.reached[k]"] if summed else []),
@@ -308,7 +310,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         ),
         hoist=lines(8, hoist),
         traces=lines(16, traces),
-        on_pre=call("on_pre"),
+        on_pre=lines(20, call("on_pre")),
         delivered="plastic.weights[k] * scale" if short_term else "plastic.weights[k]",
         jump=lines(8, jump),
         note=lines(8, note),

@@ -356,7 +356,7 @@ class Engine:
         return self.compiled.plastic[b][number]
 
     def learning(self, number: int, t: float, on: bool) -> None:
-        """Apply the rule of plastic projection ``number`` from ``t`` on, or not."""
+        """Let the weights of plastic projection ``number`` change from ``t`` on, or not."""
         self.learners[number].learning(t, on)
 
     def set_signal(self, number: int, t: float, value: float) -> None:

@@ -40,7 +40,7 @@ class Learner:
         x = self.plastic
         factor = self.short_factor(i, t)
         for place, k, j, d in self.synapses(i):
-            if x.learning[0]:
+            if x.learning[0] or self.rule.state:  # state variables go on while learning is off
                 values = self.bring_up(i, k, j, d, t, settle=True)
                 if np.isfinite(values).all():  # else on_pre might hide it by a bound
                     values = self.call(self.rule.on_pre, values, self.pre_at(i, t) | self.post_at(j, d, t), t)
@@ -122,7 +122,8 @@ class Learner:
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator:
             given.setdefault(self.rule.modulator.name, self.signal_at(self.until(t) - 1, t))
-        return called(function, given, 1 + len(self.rule.state))
+        values = called(function, given, 1 + len(self.rule.state))
+        return values if self.plastic.learning[0] else [before[0], *values[1:]]
 
     def write(self, k: int, t: float, values: list[float]) -> None:
         """Store weight and state variables of synapse ``k`` as of ``t``."""
@@ -161,7 +162,7 @@ class Learner:
     def settle(self, t: float) -> None:
         """Bring all synapses up to date at ``t``."""
         for i in range(len(self.plastic.last)):
-            for _, k, j, d in self.synapses(i) if self.plastic.learning[0] else ():
+            for _, k, j, d in self.synapses(i) if self.plastic.learning[0] or self.rule.state else ():
                 self.bring_up(i, k, j, d, t, settle=True)
 
     def weights(self, t: float) -> np.ndarray:
@@ -176,10 +177,10 @@ class Learner:
         return weights
 
     def learning(self, t: float, on: bool) -> None:
-        """Apply the rule from ``t`` on, or not."""
+        """Let weights change from ``t`` on, or not."""
         if self.plastic.learning[0] == on:
             return
-        if on:
+        if on and not self.rule.state:
             self.plastic.at[:] = t  # what came before is not seen
         else:
             self.settle(t)

@@ -123,7 +123,7 @@ class Learner:
         x = self.plastic
         factor = self.short_factor(i, s)
         for b, k, j, d in self.synapses(i):
-            if x.learning[0]:
+            if x.learning[0] or self.rule.state:  # state variables go on while learning is off
                 values = self.bring_up(i, j, d, self.read(k), s, settle=True)
                 if np.isfinite(values).all():  # else on_pre might hide it by a bound
                     values = self.call(self.rule.on_pre, values, self.seen(i, j, s, d), s, j)
@@ -199,7 +199,8 @@ class Learner:
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator and self.rule.modulator.name not in given:
             given[self.rule.modulator.name] = self.signal[step] * float(self.plastic.signal_each[0, j])
-        return called(function, given, 1 + len(self.rule.state))
+        values = called(function, given, 1 + len(self.rule.state))
+        return values if self.plastic.learning[0] else [before[0], *values[1:]]
 
     def read(self, k: int) -> list[float]:
         """Weight and state variables of synapse ``k``."""
@@ -257,7 +258,7 @@ class Learner:
         """Bring all synapses up to date at step ``until``."""
         for i in range(len(self.last)):
             for b, k, j, d in self.synapses(i):
-                if self.plastic.learning[0]:
+                if self.plastic.learning[0] or self.rule.state:
                     self.write(b, k, until, self.bring_up(i, j, d, self.read(k), until, settle))
             self.done[i] = until
         if settle:
@@ -278,4 +279,4 @@ class Learner:
             self.sweep(step - 1, settle=False)  # what has been before the step takes the old value
             x.signal_each[0] = value if np.ndim(value) else 1.0
             x.signal_set[0] = step
-        self.signal_now[0], self.jumps[step] = 1.0 if np.ndim(value) else float(value), 0
+        self.signal_now[0] = 1.0 if np.ndim(value) else float(value)

@@ -384,14 +384,18 @@ def test_every_rule(names):
         if "RewardSTDP" in names:
             sim.set_modulator("to RewardSTDP", [0.05, 0.1, 0.3])
         sim.set_weights(f"to {names[0]}", 0.3)
-        sim.learning(f"to {names[-2]}", False)
-        results.append(sim.run(10.0))
-        return results, weights + [sim.connections(f"to {name}")[2] for name in names]
+        for on in (False, True):  # while it is off, state variables go on
+            for name in names:
+                if name == names[-2] or RULES[name].spec.state:
+                    sim.learning(f"to {name}", on)
+            results.append(sim.run(10.0))
+            weights += [sim.connections(f"to {name}")[2] for name in names]
+        return results, weights
 
     reference, expected = go(backend="reference")
     results, weights = go(backend="cuda", threads=2)
     for k, (x, y) in enumerate(zip(expected, weights, strict=True)):
-        np.testing.assert_allclose(y, x, rtol=RTOL, atol=1e-3 * RTOL, err_msg=(2 * names)[k])
+        np.testing.assert_allclose(y, x, rtol=RTOL, atol=1e-3 * RTOL, err_msg=(3 * names)[k])
         assert k >= len(names) or np.ptp(x) > 0.02, f"weights of {names[k]} must have moved apart"
     for x, y in zip(reference, results, strict=True):
         for name in x.spikes:
@@ -399,6 +403,28 @@ def test_every_rule(names):
             np.testing.assert_array_equal(y.spikes[name].ids, x.spikes[name].ids, err_msg=name)
         np.testing.assert_allclose(y.states["short"]["v"], x.states["short"]["v"], rtol=RTOL)
     assert sum(len(x) for x in reference[0].spikes.values()) > 60
+
+
+@here
+def test_modulator_set_just_before_a_spike_of_its_source():
+    """The spike counts."""
+
+    def go(**options):
+        net = snn.Network(seed=3)
+        a, d = net.population("a", 1, snn.SpikeArray([2.0])), net.population("d", 1, snn.SpikeArray([9.25]))
+        b = net.population("b", 1, snn.LIFDelta(v_th=1e6))
+        net.input("force", b, snn.SpikeArray([4.0]), weight=1e9)
+        net.connect(a, b, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.DopamineSTDP(), name="c")
+        net.modulate("c", d, delay=1.0, value=0.0)
+        sim = snn.Simulation(net, dt=0.25, quiet=True, **options)
+        sim.run(10.0)
+        sim.set_modulator("c", 1e-3)
+        sim.run(10.0)
+        return sim.connections("c")[2]
+
+    expected = go(backend="reference")
+    assert expected > 1.03
+    np.testing.assert_allclose(go(backend="cuda"), expected, rtol=RTOL)
 
 
 @here

@@ -69,6 +69,32 @@ def test_reward_long_after_the_pair():
     assert wrong_order < -0.2 * got
 
 
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_dopamine_set_just_before_a_spike_of_its_source(engine, backend):
+    """The spike of the next step adds to the value that was set: both parts decay, integrated in closed form."""
+    net = snn.Network()
+    a, release = net.population("a", 1, snn.SpikeArray([100.0])), net.population("dopamine", 1, snn.SpikeArray([200.0]))
+    b = net.population("b", 1, snn.LIFDelta(**POST))
+    net.input("drive", b, snn.SpikeArray([104.0]), weight=1e9)
+    net.connect(a, b, snn.one_to_one(), weight=0.0, delay=1.0, plasticity=plasticity.DopamineSTDP(**PARAMS), name="p")
+    net.modulate("p", release, delay=0.5)
+    sim = snn.Simulation(net, dt=0.125, engine=engine, backend=backend, threads=1, quiet=True)
+    sim.run(200.375)
+    sim.set_modulator("p", 0.25)
+    sim.run(2000.125 - 200.375)
+    c = [math.exp(-5.0 / 20.0) * math.exp(-(t - 105.0) / 1000.0) for t in (200.375, 200.5)]
+    rate = 1 / 1000.0 + 1 / 200.0
+
+    def integral(h):
+        return (1.0 - math.exp(-rate * h)) / rate
+
+    # the clock engine takes a value that was set to be that at the end of the next step
+    start, left = (0.125, c[1]) if engine == "clock" else (0.0, c[0])
+    expected = 0.25 * left * integral(1799.75 - start) + c[1] / 200.0 * integral(1799.625)
+    assert sim.connections("p")[2][0] == pytest.approx(expected, rel=1e-9)
+
+
 def test_no_dopamine_no_change():
     train = np.arange(10.0, 500.0, 7.0)
     assert weight_after(train, train + 3.0, np.array([]), 600.0, start=0.5) == 0.5
