@@ -114,7 +114,7 @@ def test_bad_parts():
         (lambda: a[10], IndexError, "neuron 10 of 10"),
         (lambda: net.connect(a[:3], a, snn.all_to_all(), weight=np.ones((10, 10))), ShapeError, r"shape \(3, 10\)"),
         (lambda: net.connect(a[:3], a[:4], snn.one_to_one()) and snn.Simulation(net), ShapeError, "got 3 and 4"),
-        (lambda: net.connect(a[:3], a, snn.from_sparse(np.ones((10, 3)))), ShapeError, "Transpose it"),
+        (lambda: net.connect(a[:3], a, snn.from_sparse(np.ones((10, 3)))[0], name="s"), ShapeError, "Transpose it"),
         (lambda: net.connect(a, other[:4], snn.one_to_one()), ModelError, "belongs to another network"),
         (lambda: net.input("i", a[:4], snn.StepCurrent(1.0)), ModelError, r"whole population here; got a\[4 of 10\]"),
         (lambda: net.record(a[:4]), ModelError, "spikes are recorded of all neurons"),

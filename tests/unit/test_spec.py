@@ -217,6 +217,7 @@ def test_parameters_of_an_instance():
 
 # models of users ----------------------------------------------------------------------------------------------------
 
+
 def test_a_spec_is_pickled_by_its_name(tmp_path):
     assert pickle.loads(pickle.dumps(snn.LIFExp.spec)) is snn.LIFExp.spec
     script = """
