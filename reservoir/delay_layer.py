@@ -205,7 +205,7 @@ class DelayLayer:
 
     def score(self, events: Sequence[Events], labels: Any) -> float:
         """Share of the samples whose class is told; ``labels`` as in :meth:`fit`, one class a sample."""
-        labels = np.asarray(labels)
+        labels = self._classes("score", labels, len(events))
         labels = labels if labels.ndim == 1 else labels[:, -1]
         return float(np.mean(self.predict(events) == labels))
 
@@ -398,16 +398,23 @@ class DelayLayer:
             raise ShapeError(f"DelayLayer.{owner}.events: must hold at least one sample; got none.")
         return films
 
+    def _classes(self, owner: str, labels: Any, samples: int) -> np.ndarray:
+        found = np.asarray(labels)
+        if found.ndim not in (1, 2) or len(found) != samples or not found.size:
+            raise ShapeError(
+                f"DelayLayer.{owner}.labels: must be (samples,) or (samples, steps), of {samples} samples; "
+                f"got shape {found.shape}."
+            )
+        if found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= self.n_classes:
+            raise ModelError(
+                f"DelayLayer.{owner}.labels: must be integers from 0 to {self.n_classes - 1}; got {found.dtype}"
+                + (f", {found.min()} to {found.max()}." if found.dtype.kind in "iu" else ".")
+            )
+        return found
+
     def _labels(self, owner: str, labels: Any, films: list[np.ndarray]) -> np.ndarray:
         """Class of each step of all films, one after the other."""
-        labels = np.asarray(labels)
-        if labels.ndim not in (1, 2) or len(labels) != len(films):
-            raise ShapeError(
-                f"DelayLayer.{owner}.labels: must be (samples,) or (samples, steps), of {len(films)} samples; "
-                f"got shape {labels.shape}."
-            )
-        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.n_classes:
-            raise ModelError(f"DelayLayer.{owner}.labels: must be integers from 0 to {self.n_classes - 1}.")
+        labels = self._classes(owner, labels, len(films))
         longest = max(len(film) for film in films)
         if labels.ndim == 2 and labels.shape[1] < longest:
             raise ShapeError(f"DelayLayer.{owner}.labels: must have a class for each of {longest} steps.")

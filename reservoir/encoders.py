@@ -10,6 +10,8 @@ from reservoir.base import series
 from reservoir.checks import bounded
 from snn.units import whole
 
+ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
+
 
 class Encoder:
     """Base of encoders: a series of shape (T, n_inputs) becomes spikes of channels. Those of a sample depend on the
@@ -90,7 +92,8 @@ class Delta(Encoder):
         counts = np.zeros((len(u), 2 * u.shape[1]), np.int64)
         sent = np.zeros(u.shape[1])  # in thresholds: what the spikes so far add up to
         for row, now in zip(counts, u / self.threshold, strict=True):
-            change = np.trunc(now - sent)
+            change = now - sent
+            change = np.trunc(change + np.copysign(ROUNDING, change))
             row[:] = np.concatenate([np.maximum(change, 0), np.maximum(-change, 0)])
             sent += change
         return Events().spikes(counts, hold, dt)
@@ -138,10 +141,10 @@ def binned(times: Any, channels: Any, n_channels: int, every: float, duration: f
         raise ModelError(
             f"binned.channels: must be integers 0 to {n_channels - 1}; got {channel.min()} to {channel.max()}."
         )
-    bins = np.floor(at / every + 1e-9).astype(np.int64)
+    bins = np.floor(at / every + ROUNDING).astype(np.int64)
     if duration is None and not at.size:
         raise ModelError("binned.duration: must be given where there are no events; got None.")
-    steps = int(bins.max()) + 1 if duration is None else max(1, int(np.ceil(duration / every - 1e-9)))
+    steps = int(bins.max()) + 1 if duration is None else max(1, int(np.ceil(duration / every - ROUNDING)))
     keep = bins < steps
     cell = bins[keep] * n_channels + channel[keep].astype(np.int64)
     return np.bincount(cell, minlength=steps * n_channels).reshape(steps, n_channels).astype(np.float64)

@@ -231,6 +231,7 @@ def lyapunov(net: EchoStateNetwork, u: Any, distance: float = 1e-8, washout: int
     ----------
     Benettin et al. 1976, doi:10.1103/PhysRevA.14.2338
     """
+    _rate("lyapunov", net)
     u = series("lyapunov.u", u, net.n_inputs)
     washout = whole("lyapunov.washout", washout, 0)
     bounded("lyapunov.distance", distance, 0.0, open_low=True)
@@ -261,6 +262,7 @@ def echo_state_distance(net: EchoStateNetwork, u: Any, starts: Any) -> np.ndarra
 
     The reservoir has echo states for this input where the distance goes to 0. Its state is put back afterwards.
     """
+    _rate("echo_state_distance", net)
     starts = series("echo_state_distance.starts", starts, net.n)
     if len(starts) != 2:
         raise ShapeError(f"echo_state_distance.starts: must have shape (2, {net.n}); got {starts.shape}.")
@@ -271,6 +273,15 @@ def echo_state_distance(net: EchoStateNetwork, u: Any, starts: Any) -> np.ndarra
         runs.append(net.run(u))
     net.x = kept
     return separation(*runs)
+
+
+def _rate(owner: str, net: Any) -> None:
+    """Refuse what has no state ``x`` to begin from."""
+    if not isinstance(net, EchoStateNetwork):
+        raise ModelError(
+            f"{owner}.net: must be an EchoStateNetwork or DaleNetwork; got {type(net).__name__}. Give one part of a "
+            "composition, or of a spiking reservoir reservoir.tuning.exponent."
+        )
 
 
 def _driven(owner: str, states: Any, u: Any) -> tuple[np.ndarray, np.ndarray]:

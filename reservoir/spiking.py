@@ -171,7 +171,6 @@ class SpikingReservoir(Reservoir):
         if not 0 < factor < np.inf:
             raise ModelError(f"SpikingReservoir.scaled.factor: must be > 0; got {factor!r}.")
         new, sim = copy.copy(self), None
-        new.reset()
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
         for name, projection in self.net.projections.items():
@@ -216,7 +215,6 @@ class SpikingReservoir(Reservoir):
         sizes = [self.net.populations[k].n for k in self.read]
         goals = dict(zip(self.read, np.split(np.broadcast_to(goal, (self.n,)), np.cumsum(sizes)[:-1]), strict=True))
         new = copy.copy(self)
-        new.reset()
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
         sim = snn.Simulation(self.net, dt=self.dt, threads=self.threads, quiet=True)
@@ -250,6 +248,21 @@ class SpikingReservoir(Reservoir):
                     new.net.projections[name], weight=sim.connections(name)[2]
                 )
         return new
+
+    def __copy__(self) -> Any:
+        new = object.__new__(type(self))
+        new.__dict__.update(self.__dict__)
+        new.reset()  # a state of its own, at rest
+        return new
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For pickle and deepcopy."""
+        if self._live is not None:
+            raise ModelError(
+                f"{type(self).__name__}: is running, by run() or step(), and a simulation on its way cannot be "
+                "pickled or copied. Call reset() before."
+            )
+        return self.__dict__
 
     def reset(self) -> None:
         """See :class:`Reservoir`."""

@@ -1,5 +1,7 @@
 """A neuron model as users see it: a class made from its spec; an instance holds parameter values."""
 
+import copyreg
+import importlib
 import inspect
 from typing import Any, ClassVar
 
@@ -85,3 +87,22 @@ def define(spec: NeuronSpec) -> type[NeuronModel]:
     )
     MODELS[spec.name] = model
     return model
+
+
+def _reduced(spec: NeuronSpec) -> Any:
+    """A registered spec is pickled by its name: its functions may be lambdas."""
+    known = MODELS.get(spec.name)
+    if known is not None and known.spec is spec:
+        return _spec, (spec.step.__module__, spec.name)
+    return object.__reduce_ex__(spec, 2)
+
+
+def _spec(module: str, name: str) -> NeuronSpec:
+    if name not in MODELS:
+        importlib.import_module(module)
+    if name not in MODELS:
+        raise ModelError(f"{name}: is no model that is defined, nor by module {module}. Import what defines it before.")
+    return MODELS[name].spec
+
+
+copyreg.pickle(NeuronSpec, _reduced)

@@ -1,7 +1,9 @@
 """FORCE networks: against the equations in plain Python, cut anywhere, saved, and given bad input."""
 
+import copy
 import doctest
 import importlib
+import pickle
 import re
 from pathlib import Path
 
@@ -183,6 +185,16 @@ def test_bad_series():
     ):
         with pytest.raises(error, match=message):
             call()
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+def test_copies_go_on_bit_for_bit(again):
+    net = reservoir.FORCE.lif(60, seed=1).fit(np.sin(0.01 * np.arange(2000)))
+    other = again(net)
+    assert other._variant.spec is snn.LIFDelta.spec
+    target = np.sin(0.01 * np.arange(2000, 2500))
+    np.testing.assert_array_equal(other.partial_fit(target).decoders, net.partial_fit(target).decoders)
+    np.testing.assert_array_equal(other.generate(20.0), net.generate(20.0))
 
 
 def test_a_network_that_cannot_learn_says_so():

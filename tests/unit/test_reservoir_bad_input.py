@@ -100,6 +100,8 @@ def test_doctests(name):
         (lambda: setattr(network(), "x", np.zeros(5)), "EchoStateNetwork.x: must be finite, of shape (20,)"),
         (lambda: setattr(network(), "x", np.zeros(50)), "EchoStateNetwork.x: must be finite, of shape (20,)"),
         (lambda: setattr(network(), "x", np.full(20, np.nan)), "EchoStateNetwork.x: must be finite, of shape (20,)"),
+        (lambda: measures.lyapunov(reservoir.Deep([network()]), np.ones(9)), "lyapunov.net: must be an EchoState"),
+        (lambda: measures.echo_state_distance(None, np.ones(9), np.ones((2, 20))), "distance.net: must be an Echo"),
         (lambda: reservoir.spectral_radius(np.ones((2, 3))), "spectral_radius.w: must be (n, n); got (2, 3)"),
         (lambda: reservoir.spectral_radius([[np.nan]]), "spectral_radius.w: must be finite"),
         (lambda: reservoir.Ridge(penalty=-1.0), "penalty: must be >= 0"),

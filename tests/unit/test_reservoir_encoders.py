@@ -37,6 +37,16 @@ def test_delta_spikes_follow_the_series_to_a_threshold():
     assert encoders.Delta(0.25).inputs(4) == 2
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.7])
+def test_delta_makes_one_spike_for_each_threshold_of_a_ramp(threshold):
+    for up in (1.0, -1.0):
+        ramp = up * threshold * np.arange(1, 2001)[:, None]  # its values are rounded
+        for u in (ramp, np.cumsum(np.full((500, 1), up * threshold), axis=0)):
+            times, channels = encoders.Delta(threshold).spikes(u, 1.0, 1.0)
+            assert np.array_equal(times, np.arange(len(u))) and np.all(channels == (up < 0))
+    assert not len(encoders.Delta(threshold).spikes(np.full((9, 1), 0.99999 * threshold), 1.0, 1.0)[0])
+
+
 def test_poisson_spikes_have_the_rate_and_depend_on_the_past_alone():
     u = np.column_stack([np.full(2000, 0.2), np.full(2000, 1.0), np.zeros(2000)])
     times, channels = encoders.Poisson(50.0, seed=4).spikes(u, 10.0, 1.0)

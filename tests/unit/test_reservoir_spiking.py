@@ -1,5 +1,7 @@
 """Spiking networks as reservoirs: what is built, what is read, what is refused."""
 
+import copy
+import pickle
 import re
 from pathlib import Path
 
@@ -101,6 +103,21 @@ def test_sample_by_sample_is_the_whole_series():
     alone = net.generate(10, u[20])  # closed loop: its outputs, given as a series, lead to the same outputs
     series = np.concatenate([u[:21], alone[:-1]])
     assert np.allclose(net.predict(series)[20:], alone, rtol=0, atol=1e-9) and np.ptp(alone) > 0.01
+
+
+@pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])
+def test_copies(again):
+    u = np.random.default_rng(9).uniform(-1.0, 1.0, (10, 1))
+    net = liquid()
+    states = net.states(u)
+    assert np.array_equal(again(net).states(u), states)
+    net.run(u[:4])
+    with pytest.raises(snn.ModelError, match=r"SpikingReservoir: is running, .* Call reset\(\) before"):
+        again(net)
+    shallow = copy.copy(net)  # has a state of its own, at rest
+    assert np.array_equal(shallow.run(u), states) and np.allclose(net.run(u[4:]), states[4:], rtol=0, atol=1e-12)
+    net.reset()
+    assert np.array_equal(again(net).run(u), states)
 
 
 def test_states_of_counts_and_membranes():

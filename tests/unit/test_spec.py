@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import os
+import pickle
 import re
 import subprocess
 import sys
@@ -212,6 +213,41 @@ def test_parameters_of_an_instance():
 
 
 # models of users ----------------------------------------------------------------------------------------------------
+
+
+def test_a_spec_is_pickled_by_its_name(tmp_path):
+    assert pickle.loads(pickle.dumps(snn.LIFExp.spec)) is snn.LIFExp.spec
+    script = """
+import pickle, sys
+import snn, reservoir
+from kernels.spec import NeuronSpec, Param, Receptor, StateVar
+
+def step(v, arrive_syn, i_stim, v_th):
+    v = 0.5 * v + arrive_syn + i_stim
+    fired = v >= v_th
+    return (0.0 if fired else v), fired
+
+if sys.argv[1] == "write":
+    Other = snn.define(NeuronSpec(
+        name="Of main", doc="", state=(StateVar("v", "1", "", init="v_th"),), params=(Param("v_th", "1", 1.0, ""),),
+        derived=(), receptors=(Receptor("syn", "1", ""),), step=step, references=("",),
+    ))
+    net = reservoir.FORCE(Other(), 10, seed=1)
+    data = pickle.dumps(net)
+    assert pickle.loads(data)._variant.spec is Other.spec
+    open("net.pickle", "wb").write(data)
+else:
+    pickle.load(open("net.pickle", "rb"))
+"""
+    (tmp_path / "main.py").write_text(script)
+    path = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    first, second = (
+        subprocess.run([sys.executable, "main.py", what], cwd=tmp_path, env=path, capture_output=True, text=True)
+        for what in ("write", "read")
+    )
+    assert first.returncode == 0, first.stderr
+    assert "ModelError: Of main: is no model that is defined, nor by module __main__. Import what" in second.stderr
+
 
 USER_MODEL = '''
 """A model of a user, in a file of its own."""

@@ -2,6 +2,7 @@
 
 import doctest
 import importlib
+import pickle
 import re
 from pathlib import Path
 
@@ -255,6 +256,16 @@ def test_subspaces():
         reservoir.measures.subspaces(a, np.ones((2, 5)))
     with pytest.raises(ModelError, match="subspaces.energy: must be > 0 and <= 1; got 0."):
         reservoir.measures.subspaces(a, b, energy=0.0)
+
+
+@pytest.mark.parametrize("rule", ["three_factor", "rls"])
+def test_pickled_it_goes_on_bit_for_bit(rule):
+    net = reservoir.WhatWhen(**OPTIONS, rule=rule, noise=1.0, restart=False).fit(BLOCK, BLOCK.events(4, seed=1))
+    other = pickle.loads(pickle.dumps(net))
+    for x in (net, other):
+        x.partial_fit(BLOCK, BLOCK.events(3, seed=2))
+    np.testing.assert_array_equal(other.when, net.when)
+    np.testing.assert_array_equal(other.predict(BLOCK).joint, net.predict(BLOCK).joint)
 
 
 @pytest.mark.parametrize("name", ["meet", "what_when"])
