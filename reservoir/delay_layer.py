@@ -399,18 +399,18 @@ class DelayLayer:
         return films
 
     def _classes(self, owner: str, labels: Any, samples: int) -> np.ndarray:
-        labels = np.asarray(labels)
-        if labels.ndim not in (1, 2) or len(labels) != samples or not labels.size:
+        found = np.asarray(labels)
+        if found.ndim not in (1, 2) or len(found) != samples or not found.size:
             raise ShapeError(
                 f"DelayLayer.{owner}.labels: must be (samples,) or (samples, steps), of {samples} samples; "
-                f"got shape {labels.shape}."
+                f"got shape {found.shape}."
             )
-        if labels.dtype.kind not in "iu" or labels.min() < 0 or labels.max() >= self.n_classes:
+        if found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= self.n_classes:
             raise ModelError(
-                f"DelayLayer.{owner}.labels: must be integers from 0 to {self.n_classes - 1}; got {labels.dtype}"
-                + (f", {labels.min()} to {labels.max()}." if labels.dtype.kind in "iu" else ".")
+                f"DelayLayer.{owner}.labels: must be integers from 0 to {self.n_classes - 1}; got {found.dtype}"
+                + (f", {found.min()} to {found.max()}." if found.dtype.kind in "iu" else ".")
             )
-        return labels
+        return found
 
     def _labels(self, owner: str, labels: Any, films: list[np.ndarray]) -> np.ndarray:
         """Class of each step of all films, one after the other."""

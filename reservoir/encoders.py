@@ -10,6 +10,8 @@ from reservoir.base import series
 from reservoir.checks import bounded
 from snn.units import whole
 
+ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
+
 
 ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
 

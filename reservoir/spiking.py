@@ -133,7 +133,7 @@ class SpikingReservoir(Reservoir):
                 f"SpikingReservoir: {', '.join(self.read)} fire at {rate:.3g} Hz: {state}. "
                 f"{change} w_in, the neurons' i_e or the excitatory weights.",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,  # who calls states or predict
             )
         return {name: spikes[name] for name in self.read}, result.states
 

@@ -66,6 +66,20 @@ def test_each_sequence_has_noise_of_its_own_that_can_be_repeated(noise):
         assert np.array_equal(np.vstack([net.run(TRIAL[:4]), net.run(TRIAL[4:])]), learned[0])
 
 
+@pytest.mark.parametrize("noise", ["escape", "source"])
+def test_noise_of_neurons_and_sources(noise):
+    net = snn.Network(seed=1)
+    net.population("a", 20, snn.GIF(i_e=300.0) if noise == "escape" else snn.LIFExp())
+    if noise == "source":
+        net.population("from", 50, snn.Poisson(1000.0))
+        net.connect("from", "a", snn.fixed_indegree(30), weight=25.0)
+    driven = reservoir.SpikingReservoir(net, {"a": np.zeros((20, 1))}, state="counts", readout=Seen(), hold=20.0)
+    u = np.zeros((20, 1))
+    first, second = driven.predict([u, u])
+    assert first.sum() > 20 and not np.array_equal(first, second)
+    assert np.array_equal(driven.predict(u), first) and np.array_equal(driven.predict([u, u])[1], second)
+
+
 def test_only_noise_is_drawn_anew():
     net = liquid(snn.Poisson(300.0))
     first, other = (net._simulation(net.net, TRIAL, draw) for draw in ((0, 0), (1, 3)))
