@@ -13,9 +13,6 @@ from snn.units import whole
 ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
 
 
-ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
-
-
 class Encoder:
     """Base of encoders: a series of shape (T, n_inputs) becomes spikes of channels. Those of a sample depend on the
     samples up to it alone."""
