@@ -51,7 +51,7 @@ def counting(monkeypatch):
     )()  # fmt: skip
 
 
-def forced(**rules):
+def forced(rate=60.0, **rules):
     """Each rule between populations whose spikes are given, drawn delays and one for all by turns.
 
     A rule that observes its targets has some of its own, whose potential moves.
@@ -65,7 +65,7 @@ def forced(**rules):
     net = snn.Network(seed=6)
     pre = net.population("pre", 5, spikes(5, 60.0))
     post = net.population("post", 4, snn.LIFDelta(v_th=1e6, t_ref=0.0))
-    net.input("force", post, spikes(4, 60.0), weight=1e9)
+    net.input("force", post, spikes(4, rate), weight=1e9)
     reward = net.population("reward", 2, spikes(2, 20.0))
     for k, (name, rule) in enumerate(rules.items()):
         target = post
@@ -137,9 +137,9 @@ def test_any_number_of_threads_and_cuts(engine):
 
 @pytest.mark.parametrize("engine", ["clock", "event"])
 def test_small_notes(engine, monkeypatch):
-    """Sweeps while learning is off change no state variable."""
+    """Notes that run full while learning is off, so that synapses are swept, change no state variable."""
     rules = {name: rule for name, rule in rules_of(engine).items() if not rule.spec.observer}
-    net = forced(**rules)
+    net = forced(rate=500.0, **rules)
     expected = parts(net, list(rules), True, engine=engine, backend="reference")
     if engine == "event":
         monkeypatch.setattr("snn.compile_event_plastic.HISTORY", 1)
@@ -147,6 +147,10 @@ def test_small_notes(engine, monkeypatch):
     else:
         monkeypatch.setattr("snn.compile.HISTORY", 1)
     np.testing.assert_array_equal(parts(net, list(rules), True, engine=engine), expected)
+    sim = snn.Simulation(net, dt=DT, quiet=True, engine=engine)
+    sim.run(SPAN)
+    found = sim.compiled.plastic if engine == "clock" else sim.compiled.plastic[0]
+    assert all((x.swept if engine == "clock" else x.oldest).min() > 0 for x in found), "no longer than a part"
 
 
 @pytest.mark.parametrize("engine", ["clock", "event"])
