@@ -48,11 +48,11 @@ def run_volley(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Spikes of this simulator; ``factor`` multiplies all inhibitory weights."""
     net = _network(name, seed)
-    for projection in net.projections.values():
+    for label, projection in list(net.projections.items()):
         if factor != 1.0 and projection.source.name in INHIBITORY:
             w = projection.weight
             scaled = factor * w if isinstance(w, float) else dataclasses.replace(w, a=factor * w.a, b=factor * w.b)
-            projection.weight = scaled
+            net.projections[label] = dataclasses.replace(projection, weight=scaled)
     return flat(snn.Simulation(net, dt=DT, threads=threads, quiet=True).run(duration))
 
 

@@ -166,11 +166,13 @@ class EventClassifier:
                 yield at, np.bincount([neuron for _, neuron in together], minlength=self.output.n).astype(float)
 
     def _simulation(self, sample: SpikeArray) -> Simulation:
-        empty, self.source.model = self.source.model, sample
+        empty, self.source.model = self.source.model, sample  # type: ignore[misc]
         try:
-            return Simulation(self.network, engine="event", backend=self.backend, threads=1)
+            sim = Simulation(self.network, engine="event", backend=self.backend, threads=1)
         finally:
-            self.source.model = empty
+            self.source.model = empty  # type: ignore[misc]
+        sim._described = self.network.members()  # the sample's place is empty again, and that is meant
+        return sim
 
     def _samples(self, x: Sequence[Any]) -> list[SpikeArray]:
         samples = []

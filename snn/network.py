@@ -1,8 +1,9 @@
 """What the user describes: populations, inputs, projections, probes. Objects only, no arrays, nothing compiled."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -21,11 +22,57 @@ from snn.units import plain
 
 SPIKES = "spikes"
 MOST_NEURONS = 2**31 - 1  # of a population
+T = TypeVar("T", bound=type)
 
 
-@dataclass(eq=False)
+def _settled(advice: str, swap: str = "") -> Callable[[T], T]:
+    """Class decorator: attributes cannot be assigned, which would pass by all checks; the error gives ``advice``.
+
+    ``swap``: the attribute that holds a source of spikes or current, which another of its kind may replace.
+    """
+
+    def settled(cls: T) -> T:
+        def assign(self: Any, name: str, value: Any = None) -> None:
+            before = getattr(self, name, None)
+            if name != swap or not _replaces(before, value):
+                raise ModelError(f"{cls.__name__} {self.name!r}.{name}: cannot be assigned or deleted. {advice}")
+            object.__setattr__(self, name, value)
+
+        cls.__setattr__ = cls.__delattr__ = assign  # type: ignore[assignment,method-assign]
+        return cls
+
+    return settled
+
+
+def _replaces(before: Any, source: Any) -> bool:
+    for kind in (CurrentInput, SpikeInput):
+        if isinstance(before, kind) and isinstance(source, kind):
+            return getattr(before, "weights", None) is None and getattr(source, "weights", None) is None
+    return False
+
+
+class Settled(dict[str, Any]):
+    """A dictionary that cannot be changed."""
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ModelError("Population.init: cannot be changed. Give init= to net.population, or use sim.set_state.")
+
+    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
+
+    def __reduce__(self) -> Any:
+        return Settled, (dict(self),)
+
+
+@_settled(
+    "Give parameters to its model and initial values to net.population(init=); sim.set_state changes states.",
+    swap="model",
+)
+@dataclass(frozen=True, eq=False)
 class Population:
-    """``n`` neurons of one model, or ``n`` spike sources. Made by :meth:`Network.population`."""
+    """``n`` neurons of one model, or ``n`` spike sources. Made by :meth:`Network.population`.
+
+    Cannot be changed, but that ``model``, where it is a spike source, may be replaced by another.
+    """
 
     name: str
     n: int
@@ -65,7 +112,11 @@ class Part:
         return f"{self.population.name}[{len(self.ids)} of {self.population.n}]"
 
 
-@dataclass(eq=False)
+@_settled(
+    "Give rule, weights, delays and plasticity to net.connect; sim.set_weights changes weights between runs, also of "
+    "plasticity.Static()."
+)
+@dataclass(frozen=True, eq=False)
 class Projection:
     """Edges from ``source`` to ``target``. Made by :meth:`Network.connect`.
 
@@ -126,9 +177,13 @@ class Modulation:
         return f"the user, {value} at first"
 
 
-@dataclass(eq=False)
+@_settled("Give source, weight and receptor to net.input; sim.set_current changes a StepCurrent.", swap="source")
+@dataclass(frozen=True, eq=False)
 class Input:
-    """A source of spikes or current for every neuron of ``target``. Made by :meth:`Network.input`."""
+    """A source of spikes or current for every neuron of ``target``. Made by :meth:`Network.input`.
+
+    Cannot be changed, but that ``source`` may be replaced by another of its kind: of spikes, or of current.
+    """
 
     name: str
     target: Population
@@ -137,7 +192,8 @@ class Input:
     receptor: int  # -1 for a current
 
 
-@dataclass(eq=False)
+@_settled("Give what to record to net.record.")
+@dataclass(frozen=True, eq=False)
 class Probe:
     """What is recorded of a population. Made by :meth:`Network.record`."""
 
@@ -234,24 +290,24 @@ class Network:
             positions = np.asarray(plain(positions, "1", f"{owner}.positions"))
             if positions.ndim != 2 or len(positions) != n or not np.all(np.isfinite(positions)):
                 raise ShapeError(f"{owner}.positions: must be finite, of shape ({n}, d); got {positions.shape}.")
-        population = Population(name, int(n), model, {}, positions)
-        states = {s.name: s for s in population.spec.state} if population.spec else {}
+        spec: NeuronSpec | None = getattr(model, "spec", None)
+        states = {s.name: s for s in spec.state} if spec else {}
         if not isinstance(init, (dict, type(None))):
             raise ModelError(f"{owner}.init: must be a dictionary of state variables; got {init!r}.")
+        start: dict[str, Any] = {}
         for variable, value in (init or {}).items():
             if variable not in states:
                 raise ModelError(f"{owner}.init: no state variable {variable!r}.{nearest(variable, states)}")
-            population.init[variable] = self.values(f"{owner}.init[{variable!r}]", value, states[variable].unit, (n,))
-        if population.spec:
-            for parameter in population.spec.params:
-                value = population.model.params[parameter.name]  # type: ignore[union-attr]
-                if np.ndim(value) and np.shape(value) != (n,) and not isinstance(value, Distribution):
-                    raise ShapeError(
-                        f"{population.spec.name}.{parameter.name}: must be a number or of shape ({n},), the size of "
-                        f"population {name!r}; got {np.shape(value)}."
-                    )
-        self.populations[name] = population
-        return population
+            start[variable] = self.values(f"{owner}.init[{variable!r}]", value, states[variable].unit, (n,))
+        for parameter in spec.params if spec else ():
+            value = model.params[parameter.name]  # type: ignore[union-attr]
+            if np.ndim(value) and np.shape(value) != (n,) and not isinstance(value, Distribution):
+                raise ShapeError(
+                    f"{type(model).__name__}.{parameter.name}: must be a number or of shape ({n},), the size of "
+                    f"population {name!r}; got {np.shape(value)}."
+                )
+        self.populations[name] = Population(name, int(n), model, Settled(start), positions)
+        return self.populations[name]
 
     def input(self, name: str, target: Any, source: Any, weight: Any = None, receptor: str | None = None) -> Input:
         """Drive every neuron of ``target`` by ``source``: a spike input with a ``weight``, or a current.
@@ -408,7 +464,7 @@ class Network:
         value = check_modulator(f"{owner}.value", found, population, plain(value, signal.unit, f"{owner}.value"))
         if np.ndim(delay) or not 0 < delay < np.inf:
             raise ModelError(f"{owner}.delay: must be a number > 0 ms; got {delay!r}.")
-        found.modulation = Modulation(population, float(delay), value)
+        object.__setattr__(found, "modulation", Modulation(population, float(delay), value))
 
     def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
         """Record ``"spikes"`` or a state variable.
@@ -469,6 +525,7 @@ class Network:
     def members(self) -> list[Any]:
         """All that it consists of now."""
         rows = [*self.populations.values(), *self.projections.values(), *self.inputs.values()]
+        rows += [p.model for p in self.populations.values()] + [i.source for i in self.inputs.values()]
         signals = [p.modulation for p in self.projections.values() if p.modulation]
         return [*rows, *signals, *self.probes, *self.weight_probes]
 
@@ -539,8 +596,8 @@ class Network:
 
 def _check_name(owner: str, name: Any) -> None:
     """Names give streams of random numbers and fields of files: texts, each its own."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise ModelError(f"{owner}: the name must be a non-empty text; got {name!r}.")
+    if not isinstance(name, str) or not name or "\0" in name or name != name.strip():
+        raise ModelError(f"{owner}: the name must be a non-empty text without outer spaces; got {name!r}.")
 
 
 def check_modulator(owner: str, projection: Projection, source: Population | None, value: Any) -> float | np.ndarray:

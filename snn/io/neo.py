@@ -26,12 +26,13 @@ def _neo() -> ModuleType:
 def spiketrains(record: SpikeRecord) -> list[neo.SpikeTrain]:
     """One train in ms for every neuron, empty ones too, annotated with population and node_id."""
     module = _neo()
+    first, last = (record.times[0], record.times[-1]) if len(record) else (record.t_start, record.t_stop)
     return [
         module.SpikeTrain(
             times,
             units="ms",
-            t_start=record.t_start,
-            t_stop=record.t_stop,
+            t_start=min(record.t_start, first),  # neo refuses a spike that is outside by an ulp
+            t_stop=max(record.t_stop, last),
             name=f"{record.population} {node}",
             population=record.population,
             node_id=node,

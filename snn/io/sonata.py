@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -105,7 +106,7 @@ class SonataWriter:
     path : str or Path
         Final name of the file.
     populations, reports, t_start, dt, provenance, weights
-        As for `snn.records.MemoryRecorder`. Reports are float32 in the file, as SONATA wants.
+        As for `snn.records.MemoryRecorder`. Reports are float32 in the file, as SONATA wants; in memory float64.
     overwrite : bool
         Replace a finished file and a ``.part`` of that name.
     compress : bool
@@ -146,6 +147,7 @@ class SonataWriter:
         names = _report_names(self._reports)
         for name in [*populations, *names.values(), *(weights or {})]:
             check_name(name)
+        self._beyond = set[tuple[str, str]]()  # reports with values that float32 does not hold
         self._spikes: dict[str, tuple[_Column, _Column]] = {}
         self._states: dict[tuple[str, str], _Column] = {}
         self._first: dict[tuple[str, str], float] = {}
@@ -290,7 +292,17 @@ class SonataWriter:
         t, v = samples(times, values, self._reports[key])
         if t.size:
             self._first.setdefault(key, float(t[0]))
-            self._states[key].waiting.append(v.astype(np.float32))
+            with np.errstate(over="ignore"):
+                narrow = v.astype(np.float32)
+            if key not in self._beyond and np.any(np.isinf(narrow) & np.isfinite(v)):
+                self._beyond.add(key)
+                warnings.warn(
+                    f"{population}.{variable}: values beyond 3.4e38 become inf in {self.path}, whose states are "
+                    "float32. Record in memory to keep them.",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
+            self._states[key].waiting.append(narrow)
             self._count(v.nbytes // 2)
 
     def weights(self, projection: str, time: float, values: ArrayLike) -> None:
@@ -436,7 +448,13 @@ class SonataWriter:
 def _report_names(reports: Mapping[tuple[str, str], Report]) -> dict[tuple[str, str], str]:
     """Group of every report: the population, or population.variable where it has several."""
     populations = [population for population, _ in reports]
-    return {key: key[0] if populations.count(key[0]) == 1 else ".".join(key) for key in reports}
+    names = {key: key[0] if populations.count(key[0]) == 1 else ".".join(key) for key in reports}
+    owners: dict[str, tuple[str, str]] = {}
+    for key, name in names.items():
+        if owners.setdefault(name, key) != key:
+            one, other = (f"{variable!r} of {population!r}" for population, variable in (owners[name], key))
+            raise ModelError(f"{one} and {other}: would both be the report {name!r} in a file. Rename a population.")
+    return names
 
 
 def _stop(start: float, every: float, n: int) -> float:

@@ -84,8 +84,11 @@ def claim_space(path: Path, nbytes: int) -> None:
 
 def check_name(name: str) -> None:
     """Refuse a name that cannot name a group."""
-    if not name or "/" in name or name in (".", ".."):
-        raise ModelError(f"name {name!r}: must not be empty or hold '/': it names a group in a file. Rename it.")
+    if not name or "/" in name or name in (".", "..") or name != name.strip():
+        raise ModelError(
+            f"name {name!r}: must not be empty, hold '/' or begin or end with a space: it names a group in a file. "
+            "Rename it."
+        )
 
 
 def write_root(root: Any) -> None:
@@ -196,8 +199,9 @@ def reading(path: Path, checked: bool = False) -> Iterator[Any]:
 
 
 def text_of(value: Any) -> str:
-    """A string attribute or dataset, however it is stored."""
-    return value.decode("utf-8", "replace").strip() if isinstance(value, bytes) else str(value)
+    """A string attribute or dataset, however it is stored; a single space stands for an empty one."""
+    text = value.decode("utf-8", "replace").rstrip("\0") if isinstance(value, bytes) else str(value)
+    return "" if text == " " else text
 
 
 def dataset(group: Any, name: str, ndim: int = 1) -> Any:

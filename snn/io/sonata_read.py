@@ -45,7 +45,7 @@ def _rows(group: Any, data: Any, file: Any) -> int:
 def _to_ms(data: Any) -> float:
     if _is_ours(data.file):
         return 1.0
-    unit = text_of(data.attrs.get("units", "ms")).lower()
+    unit = text_of(data.attrs.get("units", "ms")).strip().lower()
     if unit not in MS:
         raise FormatError(f"{data.file.filename}: {data.name}.units: must be one of {', '.join(MS)}; got {unit!r}.")
     return MS[unit]

@@ -33,6 +33,14 @@ class NeuronModel:
         if not any(isinstance(v, Distribution) for v in self.params.values()):
             check_rules(self.spec, self.params)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "params" or "params" in vars(self):
+            raise ModelError(
+                f"{self.spec.name}.{name}: cannot be assigned. Give parameters when the model is made, such as "
+                f"{self.spec.name}({self.spec.params[0].name if self.spec.params else ''}=..)."
+            )
+        object.__setattr__(self, name, value)
+
     def __repr__(self) -> str:
         changed = {p.name: self.params[p.name] for p in self.spec.params}
         text = ", ".join(f"{k}={v!r}" for k, v in changed.items() if not _is_default(self.spec, k, v))

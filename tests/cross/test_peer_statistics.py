@@ -68,9 +68,10 @@ def ours(name, factor=1.0):
     out = []
     for seed in SEEDS:
         net = build(seed)
-        for projection in net.projections.values():
+        for label, projection in list(net.projections.items()):
             if projection.source.name in INHIBITORY:
-                projection.weight = stronger(projection.weight, factor)
+                weight = stronger(projection.weight, factor)
+                net.projections[label] = dataclasses.replace(projection, weight=weight)
         spikes = snn.Simulation(net, dt=DT, threads=1, quiet=True).run(SPANS[name][1]).spikes
         first = np.concatenate(([0], np.cumsum([r.n_nodes for r in spikes.values()])))
         times = np.concatenate([r.times for r in spikes.values()])

@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from hypothesis import strategies as st
 import plasticity
 import snn
 from kernels.errors import ConfigError, ModelError, ShapeError
+from snn.io.sonata import SonataWriter
+from snn.io.sonata_file import text_of
 from snn.records import MemoryRecorder, Result, SpikeRecord, StateRecord, Trace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +105,73 @@ def test_wrong_records_are_refused(times, ids, error):
 def test_wrong_bins_are_refused(bin_size):
     with pytest.raises(ModelError, match="bin_size"):
         record([1.0], [0]).counts(bin_size)
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.3, 0.7])
+def test_slices_meet_the_grid(dt):
+    """Ends written in decimals, times that are multiples of dt: which of them are an ulp apart is chance."""
+    k = np.arange(1, 400)
+    record = SpikeRecord("p", k * dt, k % 3, 3, 0.0, 400 * dt, dt)
+    for a in range(0, 400, 7):
+        low, high = round(a * dt, 1), round((a + 20) * dt, 1)
+        if a + 20 > 400:
+            continue
+        part = record.slice(low, high)
+        assert np.rint(part.times / dt).tolist() == list(range(max(a, 1), a + 20))
+        assert sum(map(len, part.to_neo())) == len(part)  # neo refuses spikes outside by an ulp
+    assert len(record.slice(round(390 * dt, 1), round(400 * dt, 1))) == 10
+    whole = [record.slice(round(a * dt, 1), round((a + 10) * dt, 1)) for a in range(0, 400, 10)]
+    assert sum(map(len, whole)) == len(record)
+    with pytest.raises(ModelError, match="SpikeRecord.slice: must lie within"):
+        record.slice(0.0, 400.01 * dt)
+    off = SpikeRecord("p", [1.0, 2.0], [0, 0], 1, 0.0, 3.0, np.nan)
+    assert len(off.slice(0.0, 2.0)) == 1 and len(off.slice(0.0, np.nextafter(2.0, 3.0))) == 2
+
+
+def recorded(names, variables, path, value=1.0):
+    net = snn.Network()
+    for name, recorded in zip(names, variables, strict=True):
+        pop = net.population(name, 2, snn.LIFExp(e_l=0.0, v_reset=0.0, v_th=1e300), init={"v": value})
+        for variable in recorded:
+            net.record(pop, variable)
+    return snn.Simulation(net, backend="reference", quiet=True).run(1.0, to=path)
+
+
+@pytest.mark.parametrize("name", ["a ", " a", "\ta", " "])
+def test_names_have_no_outer_spaces(name, tmp_path):
+    """They were lost when a file was read, so that two populations became one."""
+    for add in (lambda net: net.population(name, 1, snn.LIFExp()), lambda net: net.connect("b", "b", None, name=name)):
+        net = snn.Network()
+        net.population("b", 1, snn.LIFExp())
+        with pytest.raises(ModelError, match="the name must be a non-empty text without outer spaces"):
+            add(net)
+    with pytest.raises(ModelError, match="must not be empty, hold '/' or begin or end with a space"):
+        SonataWriter(tmp_path / "x.h5", {name: 1})
+    assert text_of(b"a \0\0") == "a " and text_of(b" ") == "" and text_of("a ") == "a "
+
+
+def test_reports_of_one_name_are_refused(tmp_path):
+    """Two variables of p lie beside each other as p.v and p.i_ex."""
+    with pytest.raises(ModelError, match="'i_ex' of 'p' and 'v' of 'p.i_ex': would both be the report 'p.i_ex' in a"):
+        recorded(["p", "p.i_ex"], [["v", "i_ex"], ["v"]], tmp_path / "x.h5")
+    assert not list(tmp_path.iterdir())
+    fine = recorded(["p", "p.i_ex"], [["v"], ["v"]], tmp_path / "x.h5")
+    assert list(fine.states) == ["p", "p.i_ex"]
+
+
+def test_states_in_files_are_float32(tmp_path):
+    """Told where a finite value does not fit, once a variable; infinite ones are as they were."""
+    memory = recorded(["p"], [["v"]], None, value=1.1).states["p"]["v"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        file = recorded(["p"], [["v"]], tmp_path / "x.h5", value=1.1).states["p"]["v"]
+    np.testing.assert_array_equal(file, memory.astype(np.float32))
+    assert np.any(file != memory)
+    with pytest.warns(RuntimeWarning, match=r"p.v: values beyond 3.4e38 become inf in .*y.h5") as told:
+        file = recorded(["p"], [["v"]], tmp_path / "y.h5", value=1e39).states["p"]["v"]
+    assert len(told) == 1 and np.all(np.isinf(file))
+    memory = recorded(["p"], [["v"]], None, value=1e39).states["p"]["v"]
+    assert np.all(np.isfinite(memory)) and memory.max() > 9e38
 
 
 def test_states():

@@ -531,7 +531,7 @@ def test_resumed_from_a_checkpoint(tmp_path, rules):
 
 
 def changed(net):
-    net.populations["a"].init = {"v": -60.0}
+    object.__setattr__(net.populations["a"], "init", {"v": -60.0})
     return net
 
 

@@ -1,5 +1,8 @@
 """What a user describes stays as he gave it, and what cannot be meant is refused by name."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -184,3 +187,58 @@ def test_weights_of_no_synapses_are_recorded(tmp_path, engine, streamed):
     times, weights = result.weights["a->a"]
     assert times.tolist() == list(range(1, 11)) and weights.shape == (10, 0)
     assert len(result.spikes["a"])
+
+
+def everything():
+    net, a = pair()
+    src = net.population("src", 3, snn.SpikeArray([1.0]))
+    made = net.connect(src, a, snn.one_to_one(), weight=1.0)
+    return net, a, src, made, net.input("x", a, snn.SpikeArray([1.0]), weight=1.0), net.record(a, "v")
+
+
+@pytest.mark.parametrize(
+    ("assign", "text"),
+    [
+        (lambda x: setattr(x[1], "i_e", 3.0), r"Population 'a'.i_e: cannot be assigned.*parameters to its model"),
+        (lambda x: setattr(x[1], "v", -60.0), "Population 'a'.v: cannot be assigned.*sim.set_state"),
+        (lambda x: setattr(x[1], "n", 7), "Population 'a'.n: cannot be assigned"),
+        (lambda x: setattr(x[1], "model", snn.LIFDelta()), "Population 'a'.model: cannot be assigned"),
+        (lambda x: setattr(x[2], "model", snn.SpikeArray([1.0], weights=[2.0])), "Population 'src'.model: cannot be"),
+        (lambda x: x[1].init.update(v=-60.0), "Population.init: cannot be changed. Give init="),
+        (lambda x: x[1].init.__setitem__("v", -60.0), "Population.init: cannot be changed"),
+        (lambda x: setattr(x[1].model, "i_e", 7.0), r"LIFExp.i_e: cannot be assigned. Give .* LIFExp\("),
+        (lambda x: setattr(x[1].model, "params", {}), "LIFExp.params: cannot be assigned"),
+        (lambda x: setattr(x[3], "weight", -500.0), "Projection 'src->a'.weight: cannot be assigned.*sim.set_weights"),
+        (lambda x: setattr(x[3], "plasticity", plasticity.STDPPair()), "Projection 'src->a'.plasticity: cannot be"),
+        (lambda x: delattr(x[3], "delay"), "Projection 'src->a'.delay: cannot be assigned or deleted"),
+        (lambda x: setattr(x[4], "weight", 5.0), "Input 'x'.weight: cannot be assigned.*net.input; sim.set_current"),
+        (lambda x: setattr(x[4], "source", snn.StepCurrent(1.0)), "Input 'x'.source: cannot be assigned"),
+        (lambda x: setattr(x[5], "every", 5.0), "Probe 'a.v'.every: cannot be assigned"),
+    ],
+)  # fmt: skip
+def test_what_is_described_cannot_be_assigned(assign, text):
+    """It was ignored, or taken without a check."""
+    with pytest.raises(ModelError, match=text):
+        assign(everything())
+
+
+def test_sources_may_be_replaced_before_a_simulation_is_made():
+    net, a, src, _, given, _ = everything()
+    net.record(src)
+    src.model, given.source = snn.SpikeArray([2.0, 3.0]), snn.Poisson(0.0)
+    sim = snn.Simulation(net, backend="reference", quiet=True)
+    assert sim.run(5.0).spikes["src"].times.tolist() == pytest.approx([2.0, 3.0])
+    src.model = snn.SpikeArray([2.0])
+    with pytest.raises(ModelError, match="the network was changed after this simulation was made: SpikeArray"):
+        sim.run(5.0)
+
+
+def test_networks_are_copied_and_pickled():
+    net, *_ = everything()
+    net.population("c", 2, snn.LIFExp(), init={"v": -61.0})
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert repr(other) == repr(net) and other.populations["c"].init == {"v": -61.0}
+        with pytest.raises(ModelError, match="cannot be changed"):
+            other.populations["c"].init["v"] = 0.0
+        with pytest.raises(ModelError, match="cannot be assigned"):
+            other.populations["c"].n = 3

@@ -1,5 +1,7 @@
 """Converted classifiers as integers, each sample stopped: against the float network, an agent, a tight bound."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -157,7 +159,7 @@ def test_what_cannot_be_is_refused(quantized, samples):
     )
     refused(lambda: IntegerReadout("output", 0), "IntegerReadout.steps: must be an integer >= 1; got 0", ModelError)
     late = description()
-    late.projections["layer1->output"].delay = 2.0
+    late.projections["layer1->output"] = dataclasses.replace(late.projections["layer1->output"], delay=2.0)
     late = quantize(late, 1.0, steps=5).network
     refused(lambda: record(late, ENCODER, samples, "output", 5), "'layer1->output': delays must be 0, .* got 1")
     below = description()
