@@ -78,7 +78,7 @@ def information_processing_capacity(
     u : independent input, uniform in [-1, 1], shape (T,)
     lags : for each total degree, the largest delay; delays k = 0 .. lags[degree]
     washout : None: the largest delay
-    threshold : smaller values are returned as 0; None: as in the paper, 2 q / steps; chi-squared with as many degrees
+    threshold : smaller values are returned as 0; None: 2 q / steps; chi-squared with as many degrees
         of freedom as the states have dimensions exceeds q once in 10,000. Without the 2 that holds for unrelated series
 
     Returns

@@ -361,7 +361,7 @@ class Softmax(Readout):
             loss, np.zeros((n + 1) * k), jac=True, method="L-BFGS-B",
             options={"maxiter": 10_000, "maxfun": 20_000, "gtol": 1e-6, "ftol": 0.0},
         )  # fmt: skip
-        if np.abs(done.jac).max() > 1e-4:
+        if np.abs(loss(done.x)[1]).max() > 1e-4:
             raise ModelError(f"Softmax.fit: the minimum was not reached ({done.message}). Raise the penalty.")
         theta = done.x.reshape(n + 1, k)
         self.weights = theta[:n] / size[:, None]
