@@ -154,7 +154,7 @@ def test_a_folder_that_is_not_empty_and_a_name_that_is_none(tmp_path):
         export_sonata(one(), tmp_path, DT, 10.0)
     net = one()
     net.connect("in", "p", snn.all_to_all(), name="a/b")
-    with pytest.raises(ModelError, match="must not be empty or hold '/'"):
+    with pytest.raises(ModelError, match="must not be empty, hold '/'"):
         export_sonata(net, tmp_path / "y", DT, 10.0)
 
 
