@@ -52,6 +52,24 @@ class Pair:
     target_positions: np.ndarray | None = None
 
 
+def positions(pair: Pair, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Positions of source and target, both of shape (n, d); an error says ``what`` needs them."""
+    here, there = pair.source_positions, pair.target_positions
+    if here is None or there is None:
+        raise ModelError(f"{what} needs positions; give positions= to both populations.")
+    if here.shape[1] != there.shape[1]:
+        raise ShapeError(f"{pair.owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
+    return here, there
+
+
+def distances(here: np.ndarray, there: np.ndarray, box: Any) -> np.ndarray:
+    """Distances of shape (k,) between positions of shape (k, d); ``box``: lengths of a periodic box, or None."""
+    delta = np.abs(here - there)
+    if box is not None:
+        delta = np.minimum(delta % box, box - delta % box)
+    return np.asarray(np.sqrt(np.sum(delta * delta, axis=1)))
+
+
 def _ids(n: int) -> type[np.unsignedinteger[Any]]:
     return np.uint16 if n <= 2**16 else np.uint32
 
@@ -313,19 +331,12 @@ class distance_dependent(Rule):
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`; needs positions."""
         owner, n_source, n_target = pair.owner, pair.n_source, pair.n_target
-        here, there = pair.source_positions, pair.target_positions
-        if here is None or there is None:
-            raise ModelError(f"{owner}: distance_dependent needs positions; give positions= to both populations.")
-        if here.shape[1] != there.shape[1]:
-            raise ShapeError(f"{owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
+        here, there = positions(pair, f"{owner}: distance_dependent")
         lists, ids = [], np.arange(n_source)
         box = None if self.wrap is None else self._box(owner, here.shape[1])
         for t in range(n_target):
-            delta = np.abs(here - there[t])
-            if box is not None:
-                delta = np.minimum(delta % box, box - delta % box)
             try:
-                p = np.asarray(self.p(np.sqrt(np.sum(delta * delta, axis=1))), float)
+                p = np.asarray(self.p(distances(here, there[t], box)), float)
             except (TypeError, ValueError) as error:
                 raise ModelError(
                     f"{owner}.p: must be a function of an array of distances, such as lambda d: np.where(d < 0.3, 1.0, "

@@ -160,7 +160,7 @@ def test_bad_functions_of_distance():
     a = net.population("a", 4, snn.LIFDelta(), positions=PLACES[50][:4])
     b = net.population("b", 4, snn.LIFDelta())
     for target, given, text in (
-        (b, {"weight": lambda d: d}, "'x'.weight: a function of distance needs positions= of both"),
+        (b, {"weight": lambda d: d}, "'x'.weight: a function of distance needs positions; give"),
         (
             a,
             {"delay": lambda d: 1.0 if d > 0.1 else 2.0},
