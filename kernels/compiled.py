@@ -45,6 +45,7 @@ class CompiledNetwork:
     probes: Probes
     n_edges: int  # about, where the engine draws some
     parts: dict[str, str]  # hash of each part of the network
+    room: np.ndarray  # (P,) spikes of an element in one step that there is room for
     drawn: dict[int, list[Drawn]] = field(default_factory=dict)  # what belongs to edges[k], which has none yet
 
     def nbytes(self) -> dict[str, int]:

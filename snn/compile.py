@@ -1,7 +1,7 @@
 """Network -> flat arrays: parameters resolved, propagators derived in float64, edges drawn and laid out in blocks."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, la
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.fingerprint import network_parts
-from snn.inputs import Encoded
+from snn.inputs import Encoded, Source
 from snn.memory import memory
 from snn.network import SPIKES, Input, Network, Population, Projection
 from snn.neurons.base import NeuronModel, Values, check_rules
@@ -98,16 +98,7 @@ def compile_network(
 
     values = {p.name: resolve_parameters(net, p, dt) for p in pops if p.spec}
     currents = {i.target.name for i in net.inputs.values() if i.receptor < 0}
-    variants: list[Variant] = []
-    kind = np.full(len(pops), -1, np.int64)
-    for k, p in enumerate(pops):
-        if p.spec:
-            varying = frozenset(a for a in p.spec.arguments if np.ndim(values[p.name].get(a, 0.0)))
-            variant = Variant(p.spec, varying, p.name in currents and "i_stim" in p.spec.arguments)
-            if variant not in variants:
-                variants.append(variant)
-            kind[k] = variants.index(variant)
-
+    variants, kind = _variants(pops, values, currents)
     constants, offsets = _constants(pops, values, variants, kind, float_type)
     state_f, state_i, at_f, at_i = _initial_state(net, pops, values, float_type)
     words = 0
@@ -117,7 +108,7 @@ def compile_network(
         keys[k] = net.stream("escape", p.name)
         if p.spec and "u" in p.spec.arguments:
             uniform[k], words = words, words + 4 * padded(p.n)
-    inputs, words, noise, most = _inputs(net, pops, index, dt, float_type, words)
+    inputs, words, noise, most = _inputs(net, encoded(net, dt), float_type, words)
 
     capacity = (hi - lo) * window * most[None, :]
     capacity[:, -1] = padded(capacity.sum(axis=1)) - capacity[:, :-1].sum(axis=1)
@@ -153,8 +144,59 @@ def compile_network(
         drawn={len(edges) + k: drawn for k, (_, _, drawn) in enumerate(later)}, probes=_probes(net, index, tables, dt),
         learned=learned, plastic=plastic,
         rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
-        n_edges=n_edges, parts=parts,
+        n_edges=n_edges, parts=parts, room=most,
     )  # fmt: skip
+
+
+def set_parameters(compiled: CompiledNetwork, net: Network) -> None:
+    """Take the neurons' parameters from ``net``; what was an array stays one, so that little need be compiled."""
+    pops, before = list(net.populations.values()), compiled.tables.kind
+    values = {p.name: resolve_parameters(net, p, compiled.dt) for p in pops if p.spec}
+    old = [compiled.variants[k] if k >= 0 else None for k in before]
+    arrays = {p.name: v.varying for p, v in zip(pops, old, strict=True) if v}
+    currents = {p.name for p, v in zip(pops, old, strict=True) if v and v.current}
+    compiled.variants, kind = _variants(pops, values, currents, arrays)
+    compiled.constants, offsets = _constants(pops, values, compiled.variants, kind, compiled.state.f.dtype.type)
+    compiled.tables = compiled.tables._replace(kind=kind, **offsets)  # type: ignore[arg-type]
+
+
+def set_sources(compiled: CompiledNetwork, net: Network, codes: "Codes") -> None:
+    """Take the sources of inputs from ``net``; ``codes`` as :func:`encoded` gives them.
+
+    Raises
+    ------
+    ModelError
+        A source may emit more spikes in a step than there is room for.
+    """
+    inputs, *_, most = _inputs(net, codes, compiled.state.f.dtype.type, 0)
+    for p, n, room in zip(net.populations.values(), most.tolist(), compiled.room.tolist(), strict=True):
+        if n > room:
+            raise ModelError(
+                f"Population {p.name!r}.model: {p.model!r} may emit {n} spikes of an element in one step; this "
+                f"simulation has room for {room}. Begin with the busiest, or use a smaller dt."
+            )
+    compiled.inputs = inputs._replace(words=compiled.inputs.words)
+
+
+def _variants(
+    pops: list[Population], values: dict[str, dict[str, Any]], currents: set[str],
+    arrays: dict[str, frozenset[str]] | None = None,
+) -> tuple[list[Variant], np.ndarray]:  # fmt: skip
+    """The different functions of models, and the number of each population's, -1 for spike sources.
+
+    ``currents``: names of populations with injected currents; ``arrays``: constants that are arrays in any case.
+    """
+    variants: list[Variant] = []
+    kind = np.full(len(pops), -1, np.int64)
+    for k, p in enumerate(pops):
+        if p.spec:
+            varying = frozenset(a for a in p.spec.arguments if np.ndim(values[p.name].get(a, 0.0)))
+            varying |= (arrays or {}).get(p.name, frozenset())
+            variant = Variant(p.spec, varying, p.name in currents and "i_stim" in p.spec.arguments)
+            if variant not in variants:
+                variants.append(variant)
+            kind[k] = variants.index(variant)
+    return variants, kind
 
 
 def _slices(sizes: np.ndarray, blocks: int) -> tuple[np.ndarray, np.ndarray]:
@@ -283,8 +325,9 @@ def _constants(
         for store, names in variants[kind[k]].constants().items() if kind[k] >= 0 else ():
             offsets[store][k] = sizes[store]
             for name in names:
-                array = np.atleast_1d(np.asarray(values[p.name][name], float))
-                parts[store].append(_pad(array) if store.startswith("het") else array)
+                array = np.asarray(values[p.name][name], float)
+                each = store.startswith("het")
+                parts[store].append(_pad(np.broadcast_to(array, (p.n,))) if each else array.reshape(1))
                 sizes[store] += parts[store][-1].size
     types = {"f": float_type, "i": np.int32}
     flat = {s: aligned(np.concatenate([*x, np.empty(0)]).astype(types[s[-1]])) for s, x in parts.items()}
@@ -332,29 +375,53 @@ def _pad(array: np.ndarray) -> np.ndarray:
     return np.pad(array, (0, padded(array.size) - array.size))
 
 
-def _inputs(
-    net: Network, pops: list[Population], index: dict[str, int], dt: float, float_type: Any, words: int
-) -> tuple[Inputs, int, np.ndarray, np.ndarray]:
+class Code(NamedTuple):
+    """A source as kernels read it."""
+
+    population: int
+    name: str
+    source: Source
+    code: Encoded
+    entry: Input | None  # None: it is the population's
+
+
+Codes = list[Code]
+
+
+def encoded(net: Network, dt: float, known: Codes | None = None) -> Codes:
+    """The sources of ``net`` by population; of ``known`` ones those that are the same."""
+    had = {(c.name, c.entry is None): c for c in known or ()}
+    pops = list(net.populations.values())
+    index = {p.name: k for k, p in enumerate(pops)}
+    wanted: list[tuple[int, str, Source, Input | None]] = []
+    wanted += [(index[e.target.name], e.name, e.source, e) for e in net.inputs.values()]
+    wanted += [(index[p.name], p.name, p.model, None) for p in pops if isinstance(p.model, Source)]
+    codes = []
+    for k, name, source, entry in wanted:
+        old = had.get((name, entry is None))
+        if old is not None and old.source is source:
+            codes.append(old._replace(entry=entry))
+            continue
+        owner = f"Population {name!r}" if entry is None else f"Input {name!r}"
+        codes.append(Code(k, name, source, source.encode(dt, pops[k].n, owner), entry))
+    return sorted(codes, key=lambda c: c.population)
+
+
+def _inputs(net: Network, codes: Codes, float_type: Any, words: int) -> tuple[Inputs, int, np.ndarray, np.ndarray]:
     """Inputs, number of random words, initial noise state, and most spikes a step of an element by population."""
-    entries: list[tuple[int, str, Encoded, Input | None]] = []
-    most = np.ones(len(pops), np.int64)
-    for entry in net.inputs.values():
-        code = entry.source.encode(dt, entry.target.n, f"Input {entry.name!r}")
-        entries.append((index[entry.target.name], entry.name, code, entry))
+    pops = list(net.populations.values())
+    entries, most = codes, np.ones(len(pops), np.int64)
     source = np.full(len(pops), -1, np.int64)
-    for k, p in enumerate(pops):
-        if not isinstance(p.model, NeuronModel):
-            code = p.model.encode(dt, p.n, f"Population {p.name!r}")
-            most[k] = code.max_count
-            entries.append((k, p.name, code, None))
-    entries.sort(key=lambda e: e[0])
+    for x in entries:
+        if x.entry is None:
+            most[x.population] = x.code.max_count
     first = np.searchsorted([e[0] for e in entries], np.arange(len(pops) + 1))
     rows, thresholds, values, steps, ids, weights = [], [], [], [], [], []
     n_thresholds = n_values = 0
     out: dict[str, list[Any]] = {n: [] for n in ("kind", "receptor", "key", "words", "weight", "weights", "noise")}
     segment, event_first, noise = [0], [0], []
     n_noise = 0
-    for k, name, code, entry_ in entries:
+    for k, name, _, code, entry_ in entries:
         if entry_ is None:
             source[k] = len(out["kind"])
         weight = 0.0 if entry_ is None or entry_.weight is None else entry_.weight

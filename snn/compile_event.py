@@ -58,21 +58,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
             "Raise the smallest delay."
         )
 
-    forms: list[Form] = []
-    kind = np.full(len(pops), -1, np.int64)
-    for k, p in enumerate(pops):
-        if p.spec:
-            form = Form(p.spec, frozenset(n for n, v in values[p.name].items() if np.ndim(v)))
-            form = Form(p.spec, frozenset(form.constants()[1]))
-            if form not in forms:
-                forms.append(form)
-            kind[k] = forms.index(form)
-    par: list[float] = []
-    par_at = np.zeros(len(pops), np.int64)
-    for k, p in enumerate(pops):
-        par_at[k] = len(par)
-        par += [float(values[p.name][n]) for n in forms[kind[k]].constants()[0]] if p.spec else []
-
+    forms, kind, par, par_at = _parameters(pops, values)
     recorded = np.zeros(len(pops), np.int64)
     for probe in net.probes:
         if probe.variable == SPIKES:
@@ -83,7 +69,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     local = int(((hi - lo) * neurons).sum(axis=1).max())
     table = Net(
         width=width, bits=max(local - 1, 1).bit_length(), slots=slots, kind=kind, n=sizes, gid=gid, recorded=recorded,
-        par=np.array([*par, 0.0]), par_at=par_at,
+        par=par, par_at=par_at,
         record=-(-(layout.STATE + max((len(f.states) for f in forms), default=0)) // 8) * 8,
     )  # fmt: skip
     streams = [_streams(made, inputs, sizes, lo[b], hi[b]) for b in range(threads)]
@@ -105,6 +91,62 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
         table, forms, blocks, list(edges), rules, plastic, inputs, streams, capacity,
         [p.name for p in pops], network_parts(net, {"engine": "event"}, values, lists, threads),
     )  # fmt: skip
+
+
+def set_parameters(compiled: EventNetwork, net: Network) -> None:
+    """Take the neurons' parameters from ``net``; what was an array stays one, so that little need be compiled."""
+    pops, _, axons = with_relays(net)
+    table = compiled.net
+    values = {p.name: _constants(net, p) for p in pops if p.spec}
+    arrays = {p.name: compiled.forms[k].varying for p, k in zip(pops, table.kind, strict=True) if k >= 0}
+    forms, kind, par, par_at = _parameters(pops, values, arrays)
+    _, made = _inputs(net, pops)
+    compiled.capacity = max(
+        [compiled.capacity] + [_capacity(pops, values, table.width, axons, made, b.lo, b.hi) for b in compiled.blocks]
+    )
+    compiled.forms, compiled.net = forms, table._replace(kind=kind, par=par, par_at=par_at)
+    for b, block in enumerate(compiled.blocks):
+        het, het_at = _varying(pops, forms, kind, values, block.lo, block.hi)
+        compiled.blocks[b] = block._replace(het=het, het_at=het_at)
+
+
+def _parameters(
+    pops: list[Population], values: dict[str, dict[str, Any]], arrays: dict[str, frozenset[str]] | None = None
+) -> tuple[list[Form], np.ndarray, np.ndarray, np.ndarray]:
+    """Forms, the number of each population's, and constants shared by populations with where each one's begin.
+
+    ``arrays``: constants that are arrays in any case.
+    """
+    forms: list[Form] = []
+    kind = np.full(len(pops), -1, np.int64)
+    for k, p in enumerate(pops):
+        if p.spec:
+            given = frozenset(n for n, v in values[p.name].items() if np.ndim(v))
+            form = Form(p.spec, given | (arrays or {}).get(p.name, frozenset()))
+            form = Form(p.spec, frozenset(form.constants()[1]))
+            if form not in forms:
+                forms.append(form)
+            kind[k] = forms.index(form)
+    par: list[float] = []
+    par_at = np.zeros(len(pops), np.int64)
+    for k, p in enumerate(pops):
+        par_at[k] = len(par)
+        par += [float(values[p.name][n]) for n in forms[kind[k]].constants()[0]] if p.spec else []
+    return forms, kind, np.array([*par, 0.0]), par_at
+
+
+def _varying(
+    pops: list[Population], forms: list[Form], kind: np.ndarray, values: dict[str, dict[str, Any]], lo: np.ndarray,
+    hi: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
+    """Constants of a block that differ from neuron to neuron, and where each population's begin."""
+    het: list[np.ndarray] = [np.zeros(0)]
+    at = np.zeros(len(pops), np.int64)
+    for k, p in enumerate(pops):
+        at[k] = sum(x.size for x in het)
+        for name in forms[kind[k]].constants()[1] if p.spec else ():
+            het.append(np.broadcast_to(np.asarray(values[p.name][name], float), (p.n,))[lo[k] : hi[k]])
+    return aligned(np.concatenate([*het, np.zeros(1)])), at
 
 
 def _constants(net: Network, population: Population) -> dict[str, Any]:
@@ -155,22 +197,20 @@ def _block(
     net: Network, pops: list[Population], forms: list[Form], kind: np.ndarray, values: dict[str, dict[str, Any]],
     lo: np.ndarray, hi: np.ndarray, n_streams: int, threads: int, record: int,
 ) -> Block:  # fmt: skip
-    het: list[np.ndarray] = []
+    het, het_at = _varying(pops, forms, kind, values, lo, hi)
     sizes = np.array([h - a if p.spec else 0 for p, a, h in zip(pops, lo, hi, strict=True)])
     first = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
-    het_at, records = np.zeros(len(pops), np.int64), np.zeros((int(first[-1]), record))
+    records = np.zeros((int(first[-1]), record))
     for k, p in enumerate(pops):
-        het_at[k] = sum(x.size for x in het)
         if p.spec:
             part = slice(lo[k], hi[k])
             state = [initial_values(net, p, v, values[p.name])[part] for v in p.spec.state if v.dtype == "float"]
             records[first[k] : first[k + 1], layout.STATE : layout.STATE + len(state)] = np.transpose(state)
-            het += [np.asarray(values[p.name][name], float)[part] for name in forms[kind[k]].constants()[1]]
     n = int(first[-1])
     items = n + n_streams
     return Block(
         lo=lo.copy(), hi=hi.copy(), first=first, population=np.repeat(np.arange(len(pops)), sizes).astype(np.int32),
-        het_at=het_at, f=aligned(records.ravel()), het=aligned(np.concatenate([*het, np.zeros(1)])),
+        het_at=het_at, f=aligned(records.ravel()), het=het,
         counted=zeros(n, np.int32), end=zeros(n, np.int64),
         touched=zeros(n, np.int32), n_touched=zeros(len(pops), np.int64), order=zeros(n, np.int32),
         bins=zeros(layout.BINS + 1, np.int64), key=zeros(items, np.int64), item=zeros(items, np.int32),

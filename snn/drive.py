@@ -6,6 +6,7 @@ engine.
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from kernels import connectivity
 from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import Edges
 from kernels.spec import NeuronSpec, nearest
-from snn import state_clock, state_event, state_ranks
-from snn.compile import check_whole, compile_network, rule_of
+from snn import compile_event, state_clock, state_event, state_ranks
+from snn.compile import Codes, check_whole, compile_network, encoded, rule_of, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
-from snn.compile_event import compile_event
 from snn.compile_event_plastic import one_modulator
 from snn.fingerprint import digest
 from snn.network import SPIKES, Network, Projection
+from snn.neurons.base import NeuronModel
 from snn.ranks import Ranks
 from snn.records import Recorder
 
@@ -44,12 +45,13 @@ class Clock:
         self, net: Network, dt: float, backend: str, threads: int, precision: str, ranks: Ranks, device: int,
         deterministic: bool,
     ) -> None:  # fmt: skip
-        self.net, self.dt, self.threads, self.precision, self.ranks = net, dt, threads, precision, ranks
+        self.net, self.dt, self.threads, self.precision, self.ranks = net.copied(), dt, threads, precision, ranks
         self.device, self.deterministic = device, deterministic
         if backend == "cuda":  # before the work of compiling
             require_cuda(device)
         self.unit, self.resolution = dt, dt
         self.compiled = compile_network(net, dt, precision, threads, ranks, on_device=backend == "cuda")
+        self.codes: Codes | None = None
         self.hash = ranks.one_hash(digest(self.compiled.parts))
         self.index = {name: k for k, name in enumerate(net.populations)}
         self.models = [v.spec.name for v in self.compiled.variants]
@@ -262,14 +264,50 @@ class Clock:
 
     def set_current(self, name: str, values: np.ndarray) -> None:
         """Set the amplitude of an input that is a current of one segment."""
-        inputs = self.compiled.inputs
-        entries = [(self.index[e.target.name], key) for key, e in self.net.inputs.items()]
-        entries += [(k, "") for k, p in enumerate(self.net.populations.values()) if p.spec is None]
-        number = [key for _, key in sorted(entries, key=lambda e: e[0])].index(name)  # in the order of compile
+        inputs, codes = self.compiled.inputs, self._encoded()
+        number, code = next((k, c.code) for k, c in enumerate(codes) if c.name == name and c.entry)
         row = inputs.segment[number]
         inputs.values[inputs.at[row] : inputs.at[row] + inputs.size[row]] = values
+        now = np.broadcast_to(values, code.values.shape).astype(float)  # for when sources are laid out anew
+        codes[number] = codes[number]._replace(code=replace(code, values=now))
         if self.backend == "cuda":
             self.engine.put(self.engine.arrays.inputs.values, inputs.values)
+
+    def _encoded(self) -> Codes:
+        if self.codes is None:
+            self.codes = encoded(self.net, self.dt)
+        return self.codes
+
+    def set_model(self, name: str, model: NeuronModel) -> None:
+        """Give the neurons of a population other parameters."""
+        c, net = self.compiled, self.net.copied()
+        before = c.variants, c.constants, c.tables
+        net.populations[name] = replace(net.populations[name], model=model)
+        try:
+            set_parameters(c, net)
+            self.engine.renew(c.variants != before[0])
+        except SimError:
+            c.variants, c.constants, c.tables = before
+            raise
+        self.net = net
+
+    def set_source(self, name: str, source: Any, own: bool) -> None:
+        """Let another source drive a population: that of input ``name``, or (``own``) of the population ``name``."""
+        if self.backend == "cuda":
+            raise BackendUnavailable(
+                'Simulation.set_source: backend="cuda" takes none. Use Simulation.set_current, or backend="cpu".'
+            )
+        codes, net = self._encoded(), self.net.copied()
+        if own:
+            net.populations[name] = replace(net.populations[name], model=source)
+        else:
+            weights = getattr(source, "weights", None)
+            entry = net.inputs[name]
+            net.inputs[name] = replace(entry, source=source, weight=entry.weight if weights is None else weights)
+        codes = encoded(net, self.dt, codes)
+        set_sources(self.compiled, net, codes)
+        self.net, self.codes = net, codes
+        self.engine.renew(False)
 
     def _check_weights(self) -> None:
         for number, p in enumerate(p for p in self.net.projections.values() if p.plastic):
@@ -323,9 +361,7 @@ def _known(spec: NeuronSpec | None, variable: str) -> str:
     if spec is None:
         return " Spike sources have none."
     if variable in [p.name for p in spec.params]:
-        return (
-            f" It is a parameter of {spec.name}, which a simulation keeps; currents change by Simulation.set_current."
-        )
+        return f" It is a parameter of {spec.name}: Simulation.set_parameters changes it."
     return nearest(variable, [s.name for s in spec.state])
 
 
@@ -338,9 +374,9 @@ class Event:
     """The event engine: continuous time, from event to event."""
 
     def __init__(self, net: Network, dt: float, backend: str, threads: int) -> None:
-        self.net, self.backend, self.threads = net, backend, threads
+        self.net, self.backend, self.threads = net.copied(), backend, threads
         self.unit, self.resolution = 1.0, math.nan
-        self.compiled = compile_event(net, threads)
+        self.compiled = compile_event.compile_event(net, threads)
         self.hash = digest(self.compiled.parts)
         self.index = {name: k for k, name in enumerate(net.populations)}
         self.models = [f.spec.name for f in self.compiled.forms]
@@ -416,6 +452,24 @@ class Event:
         all_ = self.engine.state(k, self.at, np.arange(self.net.populations[name].n))
         all_[j] = values
         self.engine.set_state(k, self.at, all_)
+
+    def set_model(self, name: str, model: NeuronModel) -> None:
+        """Give the neurons of a population other parameters, from just after now."""
+        net, k = self.net.copied(), self.index[name]
+        net.populations[name] = replace(net.populations[name], model=model)
+        state = self.engine.state(k, self.at, np.arange(net.populations[name].n))
+        before = list(self.compiled.forms)
+        compile_event.set_parameters(self.compiled, net)
+        self.net = net
+        self.engine.renew(self.compiled.forms != before)
+        self.engine.set_state(k, self.at, state)
+
+    def set_source(self, name: str, source: Any, own: bool) -> None:
+        """Refused: what a source brings in a window may be drawn already."""
+        raise BackendUnavailable(
+            'Simulation.set_source: engine="event" takes none. Give segments, such as snn.Poisson(rate, times), or use '
+            'engine="clock".'
+        )
 
     def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays)."""

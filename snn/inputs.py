@@ -20,6 +20,7 @@ from snn.units import plain
 MAX_MEAN = 1.0e4
 MAX_RATE = 1.0e7  # Hz of one train in continuous time: as many on a grid of 1 ms
 MAX_MEAN_EACH = 700.0  # the inversion of one rate a neuron begins at exp(-mean)
+LEAST_ROOM = 8  # spikes of a Poisson source in one step, so that its rate can be raised between runs
 
 
 @dataclass
@@ -196,7 +197,7 @@ class Poisson(SpikeInput):
             code.segments = [(first, k * n, 0, n) for k, first in enumerate(firsts)]
             code.max_count = int(np.max(code.values) + 12 * math.sqrt(np.max(code.values)) + 30)
         else:
-            code = Encoded(kinds.POISSON_SHARED if self.shared else kinds.POISSON)
+            code = Encoded(kinds.POISSON_SHARED if self.shared else kinds.POISSON, max_count=LEAST_ROOM)
             for first, rate in zip(firsts, np.atleast_1d(self.rate), strict=True):
                 low, table = poisson_thresholds(float(rate) * dt * 1e-3)
                 code.segments.append((first, len(code.thresholds), low, len(table)))

@@ -1,5 +1,6 @@
 """What the user describes: populations, inputs, projections, probes. Objects only, no arrays, nothing compiled."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -64,7 +65,8 @@ class Settled(dict[str, Any]):
 
 
 @_settled(
-    "Give parameters to its model and initial values to net.population(init=); sim.set_state changes states.",
+    "Give parameters to its model and initial values to net.population(init=); sim.set_parameters, sim.set_source and "
+    "sim.set_state change them between runs.",
     swap="model",
 )
 @dataclass(frozen=True, eq=False)
@@ -177,7 +179,9 @@ class Modulation:
         return f"the user, {value} at first"
 
 
-@_settled("Give source, weight and receptor to net.input; sim.set_current changes a StepCurrent.", swap="source")
+@_settled(
+    "Give source, weight and receptor to net.input; sim.set_source changes the source between runs.", swap="source"
+)
 @dataclass(frozen=True, eq=False)
 class Input:
     """A source of spikes or current for every neuron of ``target``. Made by :meth:`Network.input`.
@@ -521,6 +525,12 @@ class Network:
             if np.ndim(every) or not 0 < every < np.inf:
                 raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
         self.weight_probes.append(WeightProbe(self.projections[name], every))
+
+    def copied(self) -> "Network":
+        """Another network of the same parts; replacing one there changes nothing here."""
+        other = copy.copy(self)
+        other.populations, other.inputs = dict(self.populations), dict(self.inputs)
+        return other
 
     def members(self) -> list[Any]:
         """All that it consists of now."""

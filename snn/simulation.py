@@ -10,26 +10,25 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import BackendUnavailable, FormatError, ModelError, ShapeError
-from kernels.spec import nearest
-from plasticity.structural import checked_rewiring
+from kernels.errors import BackendUnavailable, FormatError, ModelError, SimError
+from snn import changes
 from snn.drive import Clock, Event
 from snn.fingerprint import describe
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
-from snn.inputs import StepCurrent
 from snn.io.saves import Saves
 from snn.memory import check_memory
-from snn.network import SPIKES, Network, Population, Probe, Projection, WeightProbe, check_modulator, check_plastic
+from snn.network import SPIKES, Network, Probe, WeightProbe
 from snn.options import check_options
 from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result
+from snn.steering import Steering
 from snn.units import plain
 
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
 
 
-class Simulation:
+class Simulation(Steering):
     """A compiled network, ready to run.
 
     Parameters
@@ -101,7 +100,7 @@ class Simulation:
             self._network = describe(net)  # here: it takes milliseconds, and runs may be many and short
             self._described = net.members()
             self._drive.start(self._compiling, self._say)
-        self._steered = False  # by set_current
+        self._changes: changes.Changes = {}
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
         self._ranks_before = self._ranks.size  # how many wrote it
 
@@ -109,11 +108,6 @@ class Simulation:
         if not cached:
             models = ", ".join(sorted(set(names))) or "spike sources"
             self._say(f"compiling kernels for {models} ({self.precision}); kept for later runs")
-
-    @property
-    def t(self) -> float:
-        """Time reached, ms."""
-        return float(self._drive.at * self._drive.unit)
 
     @property
     def kernel_sources(self) -> list[str]:
@@ -203,17 +197,6 @@ class Simulation:
             recorder = self._recorder(saves.record, resume_at=self.t)
             return self._advance_to(saves.until, recorder, progress, saves, taken=self._drive.at == saves.until)
 
-    def _check_described(self, what: str) -> None:
-        """Refuse a network that was changed since it was compiled: the change would be lost."""
-        now = self.net.members()
-        if now != self._described:
-            new = next((x for x in now if x not in self._described), None)
-            said = "something was taken away" if new is None else f"{type(new).__name__} {getattr(new, 'name', '')!r}"
-            raise ModelError(
-                f"Simulation.{what}: the network was changed after this simulation was made: {said}. Make a Simulation "
-                "of what it is now."
-            )
-
     def _whole(self, result: Result) -> Result:
         """What all ranks recorded in memory; asked of all."""
         results = self._ranks.gather(result if result.path is None else None)
@@ -265,158 +248,6 @@ class Simulation:
         recorder.flush(self.t, durable=True)  # first: a record must reach as far as its checkpoint
         self._write_checkpoint(saves.path, saves.table())
 
-    def state(self, population: Population | str, variable: str) -> np.ndarray:
-        """Present values of a state variable, shape (n,), float64; a copy."""
-        return np.asarray(self._drive.state(self._name(population), variable))
-
-    def set_state(self, population: Population | str, variable: str, values: Any) -> None:
-        """Set a state variable to a number or an array of shape (n,)."""
-        name = self._name(population)
-        shape, spec = (self.net.populations[name].n,), self.net.populations[name].spec
-        unit = next((v.unit for v in (spec.state if spec else ()) if v.name == variable), "1")
-        array = np.asarray(plain(values, unit, f"set_state({variable!r})"))
-        if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
-            raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
-        self._drive.set_state(name, variable, array)
-
-    def device_state(self, population: Population | str, variable: str) -> Any:
-        """Present values of a state variable where they lie on the GPU, shape (n,): nothing is copied.
-
-        A view with ``__dlpack__`` and ``__cuda_array_interface__``, for ``torch.from_dlpack`` and ``cupy.from_dlpack``,
-        valid as long as this simulation. To be read: what is written there is lost with the next step (use
-        :meth:`set_state`). ``copy_to_host()`` gives a NumPy array.
-        """
-        self._on_device("device_state")
-        return self._drive.device_state(self._name(population), variable)
-
-    def device_spikes(self) -> tuple[int, Any, Any]:
-        """Spikes that the last launch recorded, where they lie on the GPU, in no order: (step at which it began, steps
-        since then, ids over all populations, in their order). As for :meth:`device_state`; valid until the next run.
-
-        A run is cut into launches; one of a single step is one launch.
-        """
-        self._on_device("device_spikes")
-        found: tuple[int, Any, Any] = self._drive.device_spikes()
-        return found
-
-    def _on_device(self, what: str) -> None:
-        if self.backend != "cuda":
-            raise BackendUnavailable(f'Simulation.{what}: needs backend="cuda"; got backend="{self.backend}".')
-
-    def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """(sources, targets, weights, delays in ms) of a projection by target, drawn again from the seed.
-
-        Weights of a plastic projection are as of now: every spike that its synapses have seen is applied.
-        """
-        self._check_described("connections")
-        name = getattr(projection, "name", projection)
-        if not isinstance(name, str) or name not in self.net.projections:
-            raise ModelError(
-                f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}."
-            )
-        sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
-        return sources, targets, weights, delays
-
-    def set_weights(self, projection: Projection | str, weights: Any) -> None:
-        """Set the weights of a projection with plasticity from now on.
-
-        ``weights``: a number, or an array in the order of :meth:`connections`, within the bounds of the rule. Spikes
-        that have passed the synapse (the axonal part of the delay) are delivered as they were; traces and eligibilities
-        stay. Weights that do not learn can be set with the rule :class:`plasticity.Static`.
-        """
-        found = self._plastic(projection)
-        sources, *_ = self.connections(found)
-        owner, unit = f"Projection {found.name!r}", found.target.spec.receptors[0].unit if found.target.spec else "1"
-        array = np.asarray(plain(weights, unit, f"{owner}.weight"))
-        if array.shape not in ((), sources.shape):
-            raise ShapeError(f"{owner}.weight: must be a number or of shape {sources.shape}; got {array.shape}.")
-        if not np.all(np.isfinite(array)):
-            raise ModelError(f"{owner}.weight: must be finite; got {float(array[~np.isfinite(array)].flat[0])}.")
-        check_plastic(owner, found.plasticity, array)
-        self._drive.set_weights(found, array)
-
-    def rewire(self, projection: Projection | str, rule: Any) -> int:
-        """Prune synapses of a projection with plasticity and join as many other pairs; returns how many.
-
-        ``rule``: :class:`plasticity.SET`, :class:`plasticity.DeepR`, or a function of (sources, targets, weights,
-        (n_source, n_target), same, rng) that gives (numbers of the synapses to prune, sources, targets, weights of what
-        takes their places); ``same`` where source and target are one population, ``rng`` a NumPy generator that
-        depends on seed, projection and time alone (all ranks call ``rule``, with the same). A new synapse has the delay
-        of the one whose place it takes, and state variables as at the start; traces of its source and target go on.
-        :meth:`connections` gives them by target, then source, from then on.
-
-        Raises
-        ------
-        ModelError
-            What the rule gives is not of one length, names no synapse or neuron, or breaks the bounds of the weights.
-        """
-        found = self._plastic(projection)
-        owner, n = f"Projection {found.name!r}", (found.source.n, found.target.n)
-        if self.engine == "event":
-            raise ModelError(f"{owner}: rewire: the event engine has fixed connections. Use engine='clock'.")
-        if not callable(rule):
-            raise ModelError(f"{owner}: rewire: the rule must be a function, such as plasticity.SET(); got {rule!r}.")
-        sources, targets, weights, _ = self.connections(found)
-        key = self.net.stream("rewire", found.name, round(self.t / self.dt))
-        rng = np.random.Generator(np.random.Philox(key=np.array(key)))
-        given = rule(sources, targets, weights, n, found.source is found.target, rng)
-        removed, new_sources, new_targets, new_weights = checked_rewiring(owner, rule, given, sources.size, n)
-        check_plastic(owner, found.plasticity, new_weights)
-        self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
-        return int(removed.size)
-
-    def learning(self, projection: Projection | str, on: bool) -> None:
-        """Switch the learning of ``projection`` on or off from now on.
-
-        While it is off only the weights stay as they are: traces, and the state variables of its rule (such as
-        eligibilities), go on with each spike as if it were on, so what it learns later depends on nothing older than
-        their time constants. To what it is already, switching does nothing.
-        """
-        found = self._plastic(projection)
-        if not isinstance(on, (bool, np.bool_)):
-            raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
-        self._drive.learning(found, bool(on))
-
-    def set_modulator(self, projection: Projection | str, value: Any) -> None:
-        """Set the modulator of the rule of ``projection`` to ``value``, from the next step on.
-
-        ``value``: a number, or an array of the target population's size: each neuron's own value, for the synapses that
-        end there. With engine="event": a number, from just after :attr:`t` on. With engine="clock" it is the value at
-        the end of the next step: a rule that integrates the modulator counts it from there. A spike of its source that
-        arrives in that step (with engine="event": after now) adds its jump to it.
-        """
-        found = self._plastic(projection)
-        owner = f"Projection {found.name!r}.modulator"
-        if found.modulation is None or found.plasticity is None:
-            raise ModelError(f"{owner}: there is none; got {value!r}. Use net.modulate with a three-factor rule.")
-        value = plain(value, found.plasticity.spec.modulator.unit, owner)  # type: ignore[union-attr]
-        self._drive.set_modulator(found, check_modulator(owner, found, found.modulation.source, value))
-
-    def set_current(self, name: str, values: Any) -> None:
-        """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
-
-        ``values``: a number, or an array of as many as its amplitude has, [pA]. For closed loops; clock engine only.
-        Checkpoints do not hold it, so none can be written afterwards.
-        """
-        owner = f"Input {name!r}"
-        if name not in self.net.inputs:
-            raise ModelError(f"Simulation.set_current: no input {name!r}.{nearest(name, self.net.inputs)}")
-        if self.engine != "clock":
-            raise BackendUnavailable('Simulation.set_current: engine="event" takes none. Use engine="clock".')
-        source = self.net.inputs[name].source
-        if not isinstance(source, StepCurrent) or len(source.amplitudes) != 1:
-            raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")
-        if source.times[0] > self.t + 0.5 * self.dt:
-            raise ModelError(
-                f"{owner}.source: injects from {source.times[0]:g} ms on; it is {self.t:g} ms. Begin it at 0."
-            )
-        amplitude = np.asarray(plain(values, "pA", owner))
-        if amplitude.shape not in ((), source.amplitudes.shape[1:]) or not np.all(np.isfinite(amplitude)):
-            shape = source.amplitudes.shape[1:]
-            raise ShapeError(f"{owner}: must be finite, a number or of shape {shape}; got {values!r}.")
-        self._steered = True
-        self._drive.set_current(name, amplitude)
-
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
 
@@ -425,7 +256,7 @@ class Simulation:
         Raises
         ------
         BackendUnavailable
-            With backend="reference", and after :meth:`set_current`.
+            With backend="reference".
         OutputError
             ``path`` is there and no checkpoint, or cannot be written.
         """
@@ -439,8 +270,6 @@ class Simulation:
     def _check_saving(self, what: str) -> None:
         if self.backend == "reference":
             raise BackendUnavailable(f'Simulation.{what}: backend="reference" has none; use backend="cpu".')
-        if self._steered:
-            raise BackendUnavailable(f"Simulation.{what}: has none after set_current, whose currents it does not hold.")
 
     def _write_checkpoint(self, path: Any, run: dict[str, Any] | None) -> None:
         from snn.io import checkpoint
@@ -451,9 +280,10 @@ class Simulation:
             "at": self._drive.at, "seed": self.net.seed, "network": self._network,
             "parts": self.compiled.parts | {"kernels": self._drive.engine.code},
         }  # fmt: skip
+        about["changes"], arrays = changes.packed(self._changes)
         if self._ranks.size > 1:
             about |= {"ranks": self._ranks.size, "own": self._drive.owned()}
-        checkpoint.write(path, about, self._drive.save(), self._ranks)
+        checkpoint.write(path, about, arrays | self._drive.save(), self._ranks)
 
     @classmethod
     def resume(
@@ -498,8 +328,9 @@ class Simulation:
             parts = sim.compiled.parts | {"kernels": sim._drive.engine.code}
             checkpoint.refuse_other(path, about, parts, sim._network, net.seed, ranks.size == len(file.files))
             try:
+                sim._change(file.changes())
                 sim._drive.load(file, about["at"])
-            except FormatError as error:
+            except (SimError, TypeError) as error:
                 raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
             sim._unfinished = Saves.of(Path(path), about["run"])
         sim._ranks_before = len(file.files)
@@ -631,24 +462,6 @@ class Simulation:
         if self._ranks.rank == 0:
             recorder.weights(probe.projection.name, self.t, weights)
         self._weights_at[probe.projection.name] = self._drive.at
-
-    def _plastic(self, projection: Projection | str) -> Projection:
-        name = getattr(projection, "name", projection)
-        found = self.net.projections.get(str(name))
-        if found is None or found.plasticity is None:
-            plastic = [p.name for p in self.net.projections.values() if p.plasticity]
-            raise ModelError(
-                f"Simulation: {name!r} is no projection with plasticity; there are {', '.join(plastic) or 'none'}. "
-                "Connect it with plasticity=plasticity.Static() to set its weights or rewire it."
-            )
-        return found
-
-    def _name(self, population: Population | str) -> str:
-        name = getattr(population, "name", population)
-        known = [x.name for x in self._described if isinstance(x, Population)]  # not those that came later
-        if not isinstance(name, str) or name not in known:
-            raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(known)}.")
-        return name
 
 
 def choose_threads(net: Network) -> int:

@@ -115,6 +115,13 @@ class Engine:
             watch=each(self.learners, "watch", self.learned, 0, 0, state.f, flags, 0, 0, 0),
         )
 
+    def renew(self, models: bool) -> None:
+        """Take what was replaced in the network: constants and inputs, and (``models``) functions of models."""
+        self.tables = self.net.tables
+        if models:
+            self.updates = [codegen.load(codegen.update_source(v, self.net.precision)) for v in self.net.variants]
+            del self.entries
+
     def pack(self, net: CompiledNetwork) -> None:
         """Tell the compiled loop where the plastic projections of ``net`` lie; after arrays of theirs were replaced."""
         self.learned = packed.pack([(0, *row) for row in zip(net.learned, net.plastic, strict=True)])

@@ -58,6 +58,17 @@ class Engine:
             self.advance(0, 0)  # compiles
         self.blocks = launch[0] if launch else self._blocks()
 
+    def renew(self, models: bool) -> None:
+        """As kernels.cpu.engine, of constants alone."""
+        if models:
+            raise BackendUnavailable(
+                'backend="cuda": a parameter that is one number for a population cannot become an array. Make it an '
+                'array when the network is described, or use backend="cpu".'
+            )
+        self.tables = self.net.tables
+        for to, array in zip(self.arrays.constants, self.net.constants, strict=True):
+            self.put(to, array)
+
     def _sent(self, host: Arrays) -> Arrays:
         """The arrays on the device, and what is drawn there."""
         net, drawn = self.net, self.net.drawn

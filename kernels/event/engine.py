@@ -39,16 +39,8 @@ class Engine:
         self.compiled, self.plastic = compiled, compiled.plastic
         self.net, self.forms, self.blocks, self.edges = net, forms, blocks, edges
         self.inputs, self.streams, self.names = inputs, streams, names
-        n, variables = len(blocks), max((len(f.states) for f in forms), default=1)
-        constants = max((len(f.constants()[1]) for f in forms), default=0)
-        row = layout.LANE_ROW
-        self.lanes = [
-            Lanes(
-                x=zeros((layout.VALUES + variables + constants) * row, float), number=zeros(row, np.int64),
-                mark=zeros(3 * row, np.uint8), first=zeros(1, np.int64),
-            )
-            for _ in blocks
-        ]  # fmt: skip
+        n = len(blocks)
+        self.lanes = self._new_lanes()
         self.scratch = [self.new_scratch(1024, 1024 + int(max(b.hi - b.lo))) for b in blocks]
         self.queues = [self.queue(e) for e in edges]
         self.sync = Sync(
@@ -62,10 +54,10 @@ class Engine:
             record_size=zeros(1, np.int64),
         )  # fmt: skip
         self._packed: list[Any] = [((), None, None)] * n  # of each thread, what is packed, and the tables
-        layouts = {name: packed.form(x) for name, x in zip(_WORDS, self._words(0), strict=True)}
+        self.layouts = {name: packed.form(x) for name, x in zip(_WORDS, self._words(0), strict=True)}
         rules = [(r.spec, r.short_term, x) for r, x in zip(compiled.rules, compiled.plastic[0], strict=True)]
-        self.models = [load(model_source(form, layouts)) for form in forms]
-        self.learners = [load(learn.source(*rule, layouts)) for rule in rules]
+        self.models = [load(model_source(form, self.layouts)) for form in forms]
+        self.learners = [load(learn.source(*rule, self.layouts)) for rule in rules]
         self.modules = list(dict.fromkeys([*self.models, *self.learners]))
         # what is computed, whatever the types of edges
         self.code = name_of("\n".join([*(m.__name__ for m in self.models), *(learn.source(*r, {}) for r in rules)]))
@@ -77,6 +69,38 @@ class Engine:
             start_streams(net, block, scratch, inputs, stream)
         for p in range(len(names)):
             self.restart(p, 0.0)
+
+    def _new_lanes(self) -> list[Lanes]:
+        """Of each thread."""
+        variables = max((len(f.states) for f in self.forms), default=1)
+        constants = max((len(f.constants()[1]) for f in self.forms), default=0)
+        row = layout.LANE_ROW
+        return [
+            Lanes(
+                x=zeros((layout.VALUES + variables + constants) * row, float), number=zeros(row, np.int64),
+                mark=zeros(3 * row, np.uint8), first=zeros(1, np.int64),
+            )
+            for _ in self.blocks
+        ]  # fmt: skip
+
+    def renew(self, models: bool) -> None:
+        """Take the constants of the network, which were replaced, and (``models``) functions of models.
+
+        Then the state of the populations that they concern has to be set.
+        """
+        self.net, self.forms = self.compiled.net, self.compiled.forms
+        if self.compiled.capacity > self.sync.spare_time.shape[1]:
+            longer = {}
+            for name in ("spike_time", "spike_id", "spare_time", "spare_id"):
+                old = getattr(self.sync, name)
+                longer[name] = np.zeros((*old.shape[:-1], self.compiled.capacity), old.dtype)
+                longer[name][..., : old.shape[-1]] = old
+            room = 2 * len(self.blocks) * self.compiled.capacity + SPACE
+            self.sync = self.sync._replace(**longer, record_time=np.zeros(room), record_id=np.zeros(room, np.int64))
+        if models:
+            self.lanes = self._new_lanes()
+            self.models = [load(model_source(form, self.layouts)) for form in self.forms]
+            del self.entries
 
     @staticmethod
     def new_scratch(events: int, inbox: int) -> Scratch:

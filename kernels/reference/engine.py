@@ -38,9 +38,9 @@ class Engine:
     """Advance a compiled network step by step in plain Python, float64."""
 
     def __init__(self, net: CompiledNetwork) -> None:
-        self.dt = net.dt
-        self.tables, self.constants, self.state, self.inputs = net.tables, net.constants, net.state, net.inputs
-        self.kinds, self.edges, self.probes, self.variants = net.kinds, net.edges, net.probes, net.variants
+        self.net, self.dt = net, net.dt
+        self.state, self.kinds, self.edges, self.probes = net.state, net.kinds, net.edges, net.probes
+        self.renew()
         tables, state = net.tables, net.state
         self.learners = [Learner(tables, e, x, *r) for e, x, r in zip(net.learned, net.plastic, net.rules, strict=True)]
         self.slots = tables.ring_mask + 1
@@ -54,6 +54,11 @@ class Engine:
         self.block_of = [
             np.searchsorted(tables.hi[:, p], np.arange(tables.n[p]), side="right") for p in range(populations)
         ]
+
+    def renew(self, models: bool = False) -> None:
+        """As kernels.cpu.engine."""
+        net = self.net
+        self.tables, self.constants, self.inputs, self.variants = net.tables, net.constants, net.inputs, net.variants
 
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run steps start .. stop-1; returns as kernels.cpu.engine does."""

@@ -74,13 +74,22 @@ class Engine:
 
     def _neuron(self, p: int, i: int) -> Neuron:
         form, block = self.compiled.forms[self.net.kind[p]], self.block
-        m = int(block.hi[p] - block.lo[p])
-        shared, varying = form.constants()
-        values = {name: float(self.net.par[self.net.par_at[p] + j]) for j, name in enumerate(shared)}
-        values |= {name: float(block.het[block.het_at[p] + j * m + i]) for j, name in enumerate(varying)}
         record = block.f.reshape(-1, self.net.record)[block.first[p] + i, layout.STATE :]
         x = tuple(record[: len(form.states)].tolist())
-        return Neuron(p, i, x, values | {"i_stim": 0.0})
+        return Neuron(p, i, x, self._values(p, i) | {"i_stim": 0.0})
+
+    def _values(self, p: int, i: int) -> dict[str, float]:
+        """Constants of neuron ``i`` of population ``p``."""
+        block, (shared, varying) = self.block, self.compiled.forms[self.net.kind[p]].constants()
+        m = int(block.hi[p] - block.lo[p])
+        values = {name: float(self.net.par[self.net.par_at[p] + j]) for j, name in enumerate(shared)}
+        return values | {name: float(block.het[block.het_at[p] + j * m + i]) for j, name in enumerate(varying)}
+
+    def renew(self, models: bool) -> None:
+        """As kernels.event.engine."""
+        self.net, self.block = self.compiled.net, self.compiled.blocks[0]
+        for neuron in self.neurons:
+            neuron.values = self._values(neuron.population, neuron.number) | {"i_stim": neuron.values["i_stim"]}
 
     def _window(self, t: float) -> int:
         k = np.floor(np.float64(t) / self.net.width)

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import FormatError
+from snn.changes import Changes, unpacked
 from snn.fingerprint import differences
 from snn.io import own
 from snn.io.sonata_file import OutputError, PathLike, check_destination, part_path, reading, text_of
 from snn.ranks import Ranks, rank_file
 
-FORMAT, VERSION = "volley checkpoint", 2
+FORMAT, VERSION = "volley checkpoint", 3
 OPTIONS = ("dt", "engine", "backend", "threads", "precision", "deterministic")  # of Simulation
 
 
@@ -111,9 +112,14 @@ class Saved:
         self.files, self.abouts = [times[at][0] for times in found], [times[at][1] for times in found]
 
     def parts(self) -> Iterator[dict[str, np.ndarray]]:
-        """The arrays of each file, read now."""
+        """The arrays of each file that are state, read now."""
         for file in self.files:
-            yield read(file)[1]
+            yield {name: array for name, array in read(file)[1].items() if not name.startswith("changes/")}
+
+    def changes(self) -> Changes:
+        """What was changed since the network was described."""
+        about, arrays = read(self.files[0])
+        return unpacked(about["changes"], arrays)
 
 
 def _both(file: Path) -> tuple[Path, Path]:
@@ -129,6 +135,7 @@ def check_about(path: Any, about: dict[str, Any]) -> None:
         "network": dict,
         "parts": dict,
         "seed": int,
+        "changes": list,
     }
     for name, kind in kinds.items():
         if not isinstance(about.get(name), kind) or isinstance(about[name], bool):

@@ -68,6 +68,9 @@ def outcome(threads, comm):
         sim.set_weights("ee", np.linspace(30.0, 70.0, 4800))
         assert sim.rewire("ei", plasticity.SET(fraction=0.3, weight=55.0)) > 150
         sim.set_modulator("ei", np.where(np.arange(57) < 30, 1.0, 0.5) if k == 0 else 0.3)
+        sim.set_parameters("i", v_th=np.linspace(-58.0, -54.0, 57))
+        sim.set_source("to e", snn.Poisson(rate=np.linspace(7000.0, 9000.0, 240)))
+        sim.set_source("d", snn.Poisson(rate=90.0))
     for name in sim.net.projections:
         found |= {f"{name} {k}": part for k, part in enumerate(sim.connections(name))}
     found["v"] = sim.state("i", "v")
@@ -220,6 +223,8 @@ if action == "begin":
     sim = snn.Simulation(network(), threads=int(threads), comm=comm, quiet=True)
     sim.run(33.3)
     sim.set_modulator("ee", 0.3)
+    sim.set_parameters("e", tau_m=np.linspace(8.0, 12.0, 240))
+    sim.set_source("to i", snn.Poisson(rate=7000.0))
 else:
     sim = snn.Simulation.resume("state.h5", network(), threads=int(threads), comm=comm, quiet=True)
     found = proceed(sim)
@@ -250,6 +255,8 @@ def test_checkpoints_of_any_number_of_ranks(tmp_path, monkeypatch):
     straight = names["snn"].Simulation(network(), threads=1, quiet=True)
     straight.run(33.3)
     straight.set_modulator("ee", 0.3)
+    straight.set_parameters("e", tau_m=np.linspace(8.0, 12.0, 240))
+    straight.set_source("to i", names["snn"].Poisson(rate=7000.0))
     ranks(2, "begin", 1)
     ranks(3, "three", 2)
     expected = proceed(straight)

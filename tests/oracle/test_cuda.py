@@ -738,8 +738,17 @@ def test_set_state_and_current_between_runs():
         for k in range(3):
             sim.set_current("given", [300.0 * k, 0.0, 50.0, -400.0])
             steered.append(sim.run(1.0).states["a"]["v"])
+        sim.set_parameters("a", tau_m=30.0, e_l=-60.0)
+        steered.append(sim.run(1.0).states["a"]["v"])
         return np.concatenate(steered)
 
     found = go("cuda")
+    sim = snn.Simulation(network(), dt=DT, backend="cuda", quiet=True)
+    with pytest.raises(snn.BackendUnavailable, match="one number for a population cannot become an array"):
+        sim.set_parameters("a", tau_m=[1.0, 2.0, 3.0, 4.0])
+    with pytest.raises(snn.BackendUnavailable, match='set_source: backend="cuda" takes none'):
+        sim.set_source("other", snn.StepCurrent([1.0]))
+    start = sim.run(1.0).states["a"]["v"]
+    np.testing.assert_allclose(start, snn.Simulation(network(), dt=DT, quiet=True).run(1.0).states["a"]["v"], rtol=RTOL)
     np.testing.assert_allclose(found, go("reference"), rtol=RTOL)
     assert found[-1, 0] > found[9, 0] + 0.5, "the current must have told"

@@ -1,0 +1,117 @@
+"""What changes between the runs of a simulation besides its state: parameters of neurons, sources, currents."""
+
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import FormatError, ModelError, ShapeError
+from kernels.spec import nearest
+from snn.distributions import Distribution
+from snn.inputs import Source, SpikeArray, StepCurrent
+from snn.network import Input, Network, Population
+from snn.neurons.base import NeuronModel
+from snn.units import plain
+
+PARAMETERS, INPUT, POPULATION, CURRENT = "parameters", "input", "population", "current"  # kinds of changes
+Changes = dict[tuple[str, str], dict[str, Any]]  # (kind, name): values, or arguments of a source
+
+
+def drawn(net: Network, population: Population, values: dict[str, Any]) -> dict[str, Any]:
+    """``values`` of parameters as numbers or arrays of the population's size."""
+    model, n = population.model, population.n
+    if not isinstance(model, NeuronModel):
+        raise ModelError(
+            f"Simulation.set_parameters: {population.name!r} is a population of spike sources. Use set_source."
+        )
+    found = {}
+    for name, value in values.items():
+        parameter = next((p for p in model.spec.params if p.name == name), None)
+        if parameter is None:
+            known = [p.name for p in model.spec.params]
+            state = name in [v.name for v in model.spec.state]
+            advice = f" {name!r} is a state variable: use set_state." if state else nearest(name, known)
+            raise ModelError(f"{model.spec.name}.{name}: no such parameter.{advice}")
+        owner = f"{model.spec.name}.{name}"
+        if isinstance(value, Distribution):
+            value = value.draw(n, net.stream("parameter", population.name, name))
+        value = plain(value, parameter.unit, owner)
+        if np.shape(value) not in ((), (n,)):
+            raise ShapeError(f"{owner}: must be a number or of shape ({n},); got {np.shape(value)}.")
+        found[name] = value
+    return found
+
+
+def find_source(net: Network, of: Any) -> tuple[Input | Population, Source]:
+    """The input or population of sources that is meant, and its source."""
+    if isinstance(of, (Input, Population)):
+        known = net.inputs if isinstance(of, Input) else net.populations
+        found = [known[of.name]] if of.name in known else []
+    else:
+        found = [x[of] for x in (net.inputs, net.populations) if isinstance(of, str) and of in x]
+    found = [x for x in found if isinstance(x, Input) or x.spec is None]
+    if len(found) == 1:
+        one: Any = found[0]
+        return one, one.source if isinstance(one, Input) else one.model
+    if found:
+        raise ModelError(f"Simulation.set_source: {of!r} is an input and a population. Give the object, not its name.")
+    names = [*net.inputs, *(p.name for p in net.populations.values() if p.spec is None)]
+    raise ModelError(
+        f"Simulation.set_source: no input and no population of spike sources {of!r}; there are "
+        f"{', '.join(names) or 'none'}."
+    )
+
+
+def check_source(what: Input | Population, before: Source, source: Any) -> None:
+    """Refuse a source that cannot take the place of ``before``."""
+    owner = f"{type(what).__name__} {what.name!r}.{'source' if isinstance(what, Input) else 'model'}"
+    if type(source) is not type(before):
+        raise ModelError(f"{owner}: must stay a {type(before).__name__}; got {source!r}.")
+    if getattr(source, "shared", None) != getattr(before, "shared", None):
+        raise ModelError(f"{owner}.shared: cannot change between runs; got {source!r}.")
+    if not isinstance(source, SpikeArray) or not isinstance(before, SpikeArray):
+        return
+    if (source.weights is None) != (before.weights is None):
+        raise ModelError(f"{owner}.weights: spikes keep weights of their own, or have none; got {source!r}.")
+    signs = [np.any(s.weights < 0) for s in (source, before) if s.weights is not None]
+    if len(set(signs)) > 1:
+        raise ModelError(f"{owner}.weights: must keep their sign, which chose the receptor; got {source!r}.")
+
+
+def check_current(net: Network, name: str, values: Any, latest: float) -> np.ndarray:
+    """Amplitudes for the input ``name``, a current of one amplitude that begins at ``latest`` ms or before."""
+    owner = f"Input {name!r}"
+    if name not in net.inputs:
+        raise ModelError(f"Simulation.set_current: no input {name!r}.{nearest(name, net.inputs)}")
+    source = net.inputs[name].source
+    if not isinstance(source, StepCurrent) or len(source.amplitudes) != 1:
+        raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")
+    if source.times[0] > latest:
+        raise ModelError(f"{owner}.source: injects from {source.times[0]:g} ms on, later than now. Begin it at 0.")
+    amplitude, shape = np.asarray(plain(values, "pA", owner)), source.amplitudes.shape[1:]
+    if amplitude.shape not in ((), shape) or not np.all(np.isfinite(amplitude)):
+        raise ShapeError(f"{owner}: must be finite, a number or of shape {shape}; got {values!r}.")
+    return amplitude
+
+
+def packed(changes: Changes) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """``changes`` as a JSON list and arrays, for a checkpoint."""
+    about, arrays = [], dict[str, np.ndarray]()
+    for k, ((kind, name), values) in enumerate(changes.items()):
+        given = {key: value for key, value in values.items() if value is not None}
+        about.append({"kind": kind, "name": name, "values": list(given)})
+        arrays |= {f"changes/{k}/{key}": np.asarray(value) for key, value in given.items()}
+    return about, arrays
+
+
+def unpacked(about: Any, arrays: dict[str, np.ndarray]) -> Changes:
+    """What :func:`packed` was given."""
+    changes: Changes = {}
+    try:
+        for k, row in enumerate(about):
+            values = {key: arrays[f"changes/{k}/{key}"] for key in row["values"]}
+            changes[str(row["kind"]), str(row["name"])] = {
+                key: value.item() if value.ndim == 0 else value for key, value in values.items()
+            }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"/about.changes: is no list of changes ({error!r}).") from None
+    return changes

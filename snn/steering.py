@@ -1,0 +1,261 @@
+"""What one asks of a simulation and sets in it between runs: states, weights, parameters, sources, modulators."""
+
+import copy
+import math
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import BackendUnavailable, ModelError, ShapeError
+from plasticity.structural import checked_rewiring
+from snn import changes
+from snn.network import Network, Population, Projection, check_modulator, check_plastic
+from snn.ranks import Ranks
+from snn.units import plain
+
+
+class Steering:
+    """The part of :class:`snn.Simulation` that reads and sets what a network has between two runs."""
+
+    net: Network
+    dt: float
+    engine: str
+    backend: str
+    _drive: Any
+    _ranks: Ranks
+    _described: list[Any]  # members of ``net`` when it was compiled
+    _changes: changes.Changes  # by set_parameters, set_source and set_current
+
+    @property
+    def t(self) -> float:
+        """Time reached, ms."""
+        return float(self._drive.at * self._drive.unit)
+
+    def state(self, population: Population | str, variable: str) -> np.ndarray:
+        """Present values of a state variable, shape (n,), float64; a copy."""
+        return np.asarray(self._drive.state(self._name(population), variable))
+
+    def set_state(self, population: Population | str, variable: str, values: Any) -> None:
+        """Set a state variable to a number or an array of shape (n,)."""
+        name = self._name(population)
+        shape, spec = (self.net.populations[name].n,), self.net.populations[name].spec
+        unit = next((v.unit for v in (spec.state if spec else ()) if v.name == variable), "1")
+        array = np.asarray(plain(values, unit, f"set_state({variable!r})"))
+        if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
+            raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
+        self._drive.set_state(name, variable, array)
+
+    def device_state(self, population: Population | str, variable: str) -> Any:
+        """Present values of a state variable where they lie on the GPU, shape (n,): nothing is copied.
+
+        A view with ``__dlpack__`` and ``__cuda_array_interface__``, for ``torch.from_dlpack`` and ``cupy.from_dlpack``,
+        valid as long as this simulation. To be read: what is written there is lost with the next step (use
+        :meth:`set_state`). ``copy_to_host()`` gives a NumPy array.
+        """
+        self._on_device("device_state")
+        return self._drive.device_state(self._name(population), variable)
+
+    def device_spikes(self) -> tuple[int, Any, Any]:
+        """Spikes that the last launch recorded, where they lie on the GPU, in no order: (step at which it began, steps
+        since then, ids over all populations, in their order). As for :meth:`device_state`; valid until the next run.
+
+        A run is cut into launches; one of a single step is one launch.
+        """
+        self._on_device("device_spikes")
+        found: tuple[int, Any, Any] = self._drive.device_spikes()
+        return found
+
+    def _on_device(self, what: str) -> None:
+        if self.backend != "cuda":
+            raise BackendUnavailable(f'Simulation.{what}: needs backend="cuda"; got backend="{self.backend}".')
+
+    def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """(sources, targets, weights, delays in ms) of a projection by target, drawn again from the seed.
+
+        Weights of a plastic projection are as of now: every spike that its synapses have seen is applied.
+        """
+        self._check_described("connections")
+        name = getattr(projection, "name", projection)
+        if not isinstance(name, str) or name not in self.net.projections:
+            raise ModelError(
+                f"Simulation.connections: no projection {name!r}; there are {', '.join(self.net.projections)}."
+            )
+        sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
+        return sources, targets, weights, delays
+
+    def set_weights(self, projection: Projection | str, weights: Any) -> None:
+        """Set the weights of a projection with plasticity from now on.
+
+        ``weights``: a number, or an array in the order of :meth:`connections`, within the bounds of the rule. Spikes
+        that have passed the synapse (the axonal part of the delay) are delivered as they were; traces and eligibilities
+        stay. Weights that do not learn can be set with the rule :class:`plasticity.Static`.
+        """
+        found = self._plastic(projection)
+        sources, *_ = self.connections(found)
+        owner, unit = f"Projection {found.name!r}", found.target.spec.receptors[0].unit if found.target.spec else "1"
+        array = np.asarray(plain(weights, unit, f"{owner}.weight"))
+        if array.shape not in ((), sources.shape):
+            raise ShapeError(f"{owner}.weight: must be a number or of shape {sources.shape}; got {array.shape}.")
+        if not np.all(np.isfinite(array)):
+            raise ModelError(f"{owner}.weight: must be finite; got {float(array[~np.isfinite(array)].flat[0])}.")
+        check_plastic(owner, found.plasticity, array)
+        self._drive.set_weights(found, array)
+
+    def rewire(self, projection: Projection | str, rule: Any) -> int:
+        """Prune synapses of a projection with plasticity and join as many other pairs; returns how many.
+
+        ``rule``: :class:`plasticity.SET`, :class:`plasticity.DeepR`, or a function of (sources, targets, weights,
+        (n_source, n_target), same, rng) that gives (numbers of the synapses to prune, sources, targets, weights of what
+        takes their places); ``same`` where source and target are one population, ``rng`` a NumPy generator that
+        depends on seed, projection and time alone (all ranks call ``rule``, with the same). A new synapse has the delay
+        of the one whose place it takes, and state variables as at the start; traces of its source and target go on.
+        :meth:`connections` gives them by target, then source, from then on.
+
+        Raises
+        ------
+        ModelError
+            What the rule gives is not of one length, names no synapse or neuron, or breaks the bounds of the weights.
+        """
+        found = self._plastic(projection)
+        owner, n = f"Projection {found.name!r}", (found.source.n, found.target.n)
+        if self.engine == "event":
+            raise ModelError(f"{owner}: rewire: the event engine has fixed connections. Use engine='clock'.")
+        if not callable(rule):
+            raise ModelError(f"{owner}: rewire: the rule must be a function, such as plasticity.SET(); got {rule!r}.")
+        sources, targets, weights, _ = self.connections(found)
+        key = self.net.stream("rewire", found.name, round(self.t / self.dt))
+        rng = np.random.Generator(np.random.Philox(key=np.array(key)))
+        given = rule(sources, targets, weights, n, found.source is found.target, rng)
+        removed, new_sources, new_targets, new_weights = checked_rewiring(owner, rule, given, sources.size, n)
+        check_plastic(owner, found.plasticity, new_weights)
+        self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
+        return int(removed.size)
+
+    def learning(self, projection: Projection | str, on: bool) -> None:
+        """Switch the learning of ``projection`` on or off from now on.
+
+        While it is off only the weights stay as they are: traces, and the state variables of its rule (such as
+        eligibilities), go on with each spike as if it were on, so what it learns later depends on nothing older than
+        their time constants. To what it is already, switching does nothing.
+        """
+        found = self._plastic(projection)
+        if not isinstance(on, (bool, np.bool_)):
+            raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
+        self._drive.learning(found, bool(on))
+
+    def set_modulator(self, projection: Projection | str, value: Any) -> None:
+        """Set the modulator of the rule of ``projection`` to ``value``, from the next step on.
+
+        ``value``: a number, or an array of the target population's size: each neuron's own value, for the synapses that
+        end there. With engine="event": a number, from just after :attr:`t` on. With engine="clock" it is the value at
+        the end of the next step: a rule that integrates the modulator counts it from there. A spike of its source that
+        arrives in that step (with engine="event": after now) adds its jump to it.
+        """
+        found = self._plastic(projection)
+        owner = f"Projection {found.name!r}.modulator"
+        if found.modulation is None or found.plasticity is None:
+            raise ModelError(f"{owner}: there is none; got {value!r}. Use net.modulate with a three-factor rule.")
+        value = plain(value, found.plasticity.spec.modulator.unit, owner)  # type: ignore[union-attr]
+        self._drive.set_modulator(found, check_modulator(owner, found, found.modulation.source, value))
+
+    def set_parameters(self, population: Population | str, **values: Any) -> None:
+        """Set parameters of the neurons of ``population`` from now on, such as ``v_th=-52.0``.
+
+        ``values``: numbers, arrays of shape (n,) or distributions. Other parameters, state variables and spikes under
+        way stay; a neuron that is refractory is so for as long as it was to be. The network's description stays as it
+        is: another simulation of it begins with its parameters. Checkpoints hold the change. Where a number becomes an
+        array for the first time, the model is compiled once more (with backend="cuda" that is refused).
+
+        Raises
+        ------
+        ModelError, ShapeError
+            What the model would refuse; nothing is changed then.
+        """
+        name = self._name(population)
+        known = self._drive.net.populations[name]
+        given = changes.drawn(self.net, known, values)
+        with self._ranks.together():
+            self._drive.set_model(name, type(known.model)(**{**known.model.params, **given}))
+        self._changes.setdefault((changes.PARAMETERS, name), {}).update(given)
+
+    def set_source(self, of: Any, source: Any) -> None:
+        """Let another source drive an input, or be a population of spike sources, from now on.
+
+        Parameters
+        ----------
+        of : input or population of sources, or its name
+        source : of the same class: ``snn.Poisson(rate=50.0)`` for a :class:`snn.Poisson`. Times in it are times of the
+            simulation; what lies before now is past. Random numbers go on: no train is repeated
+
+        The network's description stays as it is. Checkpoints hold the change. Clock engine; not with backend="cuda".
+
+        Raises
+        ------
+        ModelError, ShapeError
+            Where the source is of another kind, or does not fit; nothing is changed then.
+        """
+        found, before = changes.find_source(self._drive.net, of)
+        changes.check_source(found, before, source)
+        source = copy.deepcopy(source)  # what is done to the user's later changes nothing here
+        own = isinstance(found, Population)
+        with self._ranks.together():
+            self._drive.set_source(found.name, source, own)
+        kind = changes.POPULATION if own else changes.INPUT
+        self._changes.pop((changes.CURRENT, found.name), None)
+        self._changes[kind, found.name] = vars(source)
+
+    def set_current(self, name: str, values: Any) -> None:
+        """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
+
+        ``values``: a number, or an array of as many as its amplitude has, [pA]. For closed loops: quicker than
+        :meth:`set_source`, which see. Clock engine, any backend.
+        """
+        self._set_current(name, values, self.t + 0.5 * self.dt)
+
+    def _set_current(self, name: str, values: Any, latest: float) -> None:
+        if self.engine != "clock":
+            raise BackendUnavailable('Simulation.set_current: engine="event" takes none. Use engine="clock".')
+        amplitude = changes.check_current(self._drive.net, name, values, latest)
+        self._drive.set_current(name, amplitude)
+        self._changes[changes.CURRENT, name] = {"values": amplitude}
+
+    def _change(self, given: changes.Changes) -> None:
+        """Make the changes that a checkpoint holds."""
+        for (kind, name), values in given.items():
+            if kind == changes.PARAMETERS:
+                self.set_parameters(name, **values)
+            elif kind == changes.CURRENT:
+                self._set_current(name, **values, latest=math.inf)
+            else:
+                known: dict[str, Any] = dict(self.net.inputs if kind == changes.INPUT else self.net.populations)
+                found, before = changes.find_source(self.net, known.get(name, name))
+                self.set_source(found, type(before)(**values))
+
+    def _plastic(self, projection: Projection | str) -> Projection:
+        name = getattr(projection, "name", projection)
+        found = self.net.projections.get(str(name))
+        if found is None or found.plasticity is None:
+            plastic = [p.name for p in self.net.projections.values() if p.plasticity]
+            raise ModelError(
+                f"Simulation: {name!r} is no projection with plasticity; there are {', '.join(plastic) or 'none'}. "
+                "Connect it with plasticity=plasticity.Static() to set its weights or rewire it."
+            )
+        return found
+
+    def _name(self, population: Population | str) -> str:
+        name = getattr(population, "name", population)
+        known = [x.name for x in self._described if isinstance(x, Population)]  # not those that came later
+        if not isinstance(name, str) or name not in known:
+            raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(known)}.")
+        return name
+
+    def _check_described(self, what: str) -> None:
+        """Refuse a network that was changed since it was compiled: the change would be lost."""
+        now = self.net.members()
+        if now != self._described:
+            new = next((x for x in now if x not in self._described), None)
+            said = "something was taken away" if new is None else f"{type(new).__name__} {getattr(new, 'name', '')!r}"
+            raise ModelError(
+                f"Simulation.{what}: the network was changed after this simulation was made: {said}. Make a Simulation "
+                "of what it is now."
+            )

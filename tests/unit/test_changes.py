@@ -1,0 +1,265 @@
+"""Parameters and sources that change between runs, against closed forms and networks described so from the start."""
+
+import math
+import os
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+
+ENGINES = [("clock", "cpu"), ("clock", "reference"), ("event", "cpu"), ("event", "reference")]
+CLOCK = ENGINES[:2]
+
+
+def simulation(net, engine="clock", backend="cpu", threads=1, **more):
+    return snn.Simulation(net, dt=0.1, engine=engine, backend=backend, threads=threads, quiet=True, **more)
+
+
+def relaxing(n=3, **params):
+    net = snn.Network(seed=2)
+    net.population("a", n, snn.LIFExp(e_l=-70.0, v_th=0.0, **params), init={"v": -60.0})
+    net.record("a", "v")
+    return net
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_parameters_from_now_on(engine, backend):
+    """V relaxes to E_L with the time constant of the time: a number, then an array, then a number again."""
+    sim = simulation(relaxing(), engine, backend)
+    v, taus = np.full(3, 10.0), [10.0, 25.0, np.array([5.0, 10.0, 40.0]), 8.0]
+    for k, tau in enumerate(taus):
+        if k:
+            sim.set_parameters("a", tau_m=tau)
+        sim.run(7.0)
+        v = v * np.exp(-7.0 / np.asarray(tau))
+        assert sim.state("a", "v") + 70.0 == pytest.approx(v, rel=1e-12)
+    assert simulation(sim.net, engine, backend).net.populations["a"].model.params["tau_m"] == 10.0
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_threshold_and_refractory_period(engine, backend):
+    """Spikes at constant current: T = t_ref + tau ln((RI - v_r) / (RI - th)), with the parameters of the time."""
+    net = snn.Network(seed=1)
+    net.population("a", 2, snn.LIFExp(tau_m=10.0, c_m=250.0, e_l=0.0, v_reset=0.0, v_th=15.0, i_e=500.0, t_ref=2.0),
+                   init={"v": 0.0})  # fmt: skip
+    net.record("a")
+    sim = simulation(net, engine, backend)
+    assert len(sim.run(100.0).spikes["a"].times) == 2 * int(100.0 / (2.0 + 10.0 * math.log(20.0 / 5.0)) + 2.0 / 15.9)
+    sim.set_parameters("a", v_th=np.array([5.0, 15.0]), t_ref=0.1)
+    for _ in range(2):  # the second begins with the new parameters alone
+        sim.set_state("a", "v", 0.0)
+        found = sim.run(200.0).spikes["a"]
+    for neuron, threshold in enumerate((5.0, 15.0)):
+        intervals = np.diff(found.times[found.ids == neuron])
+        wanted = 0.1 + 10.0 * math.log(20.0 / (20.0 - threshold))
+        assert intervals.mean() == pytest.approx(wanted, abs=1e-9 if engine == "event" else 0.1)
+
+
+@pytest.mark.parametrize(("engine", "backend"), [("event", "cpu"), ("event", "reference")])
+def test_room_for_more_spikes(engine, backend):
+    """A neuron without refractory period may fire far more often in a window than there was room for."""
+    net = snn.Network(seed=1)
+    net.population("a", 100, snn.LIFExp(tau_m=10.0, c_m=250.0, e_l=0.0, v_reset=0.0, v_th=15.0, t_ref=50.0),
+                   init={"v": 0.0})  # fmt: skip
+    net.connect("a", "a", snn.one_to_one(), weight=0.0, delay=20.0)
+    net.record("a")
+    sim = simulation(net, engine, backend)
+    sim.run(30.0)
+    sim.set_parameters("a", t_ref=0.0, i_e=25.0 * 15.0 / -math.expm1(-0.5 / 10.0))  # fires every 0.5 ms
+    assert len(sim.run(20.25).spikes["a"]) == 100 * 40
+
+
+def network(rate=0.0, seed=5):
+    net = snn.Network(seed=seed)
+    a = net.population("a", 30, snn.LIFExp(t_ref=1.0), init={"v": snn.uniform(-70.0, -55.0)})
+    s = net.population("s", 10, snn.Poisson(rate=rate))
+    net.input("n", a, snn.Poisson(rate=4000.0), weight=45.0)
+    net.input("i", a, snn.StepCurrent([100.0]))
+    net.connect(s, a, snn.fixed_indegree(4), weight=50.0, delay=1.5, plasticity=plasticity.STDPPair(w_max=200.0))
+    net.connect(a, a, snn.fixed_indegree(4), weight=20.0, delay=snn.uniform(1.0, 3.0))
+    net.record(a)
+    net.record(s)
+    net.record(a, "v")
+    return net
+
+
+def same(one, other):
+    assert np.array_equal(one.spikes["a"].times, other.spikes["a"].times)
+    assert np.array_equal(one.spikes["a"].ids, other.spikes["a"].ids)
+    assert np.array_equal(one.states["a"]["v"], other.states["a"]["v"])
+    assert len(one.spikes["a"]) > 0
+
+
+SOURCES = {
+    "rate": ([snn.Poisson(500.0), snn.Poisson(4000.0)], snn.Poisson([500.0, 4000.0], times=[0.0, 33.3])),
+    "rate of each": ([snn.Poisson(np.full(4, 9e3)), snn.Poisson(np.arange(4) * 5e3)],
+                     snn.Poisson([np.full(4, 9e3), np.arange(4) * 5e3], times=[0.0, 33.3])),
+    "shared": ([snn.Poisson(500.0, shared=True), snn.Poisson(4e3, shared=True)],
+               snn.Poisson([500.0, 4e3], times=[0.0, 33.3], shared=True)),
+    "spikes": ([snn.SpikeArray([3.0, 50.0], [0, 1]), snn.SpikeArray([10.0, 34.0, 60.0, 60.0], [1, 2, 3, 3])],
+               snn.SpikeArray([3.0, 34.0, 60.0, 60.0], [0, 2, 3, 3])),
+    "weights": ([snn.SpikeArray([3.0], [0], [900.0]), snn.SpikeArray([34.0, 60.0], [3, 1], [700.0, 950.0])],
+                snn.SpikeArray([3.0, 34.0, 60.0], [0, 3, 1], [900.0, 700.0, 950.0])),
+    "steps": ([snn.StepCurrent([600.0, 0.0], [0.0, 50.0]), snn.StepCurrent([[9e2, 1e2, 5e2, 7e2], [0, 0, 9e2, 0]],
+                                                                           [10.0, 60.0])],
+              snn.StepCurrent([[6e2] * 4, [9e2, 1e2, 5e2, 7e2], [0, 0, 9e2, 0]], [0.0, 33.3, 60.0])),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.parametrize(("engine", "backend"), CLOCK)
+def test_sources_as_described_ahead(engine, backend, name):
+    """What is set at 33.3 ms gives the spikes of a source that was described with that change."""
+    (first, second), whole = SOURCES[name]
+
+    def driven(source):
+        net = snn.Network(seed=4)
+        net.population("a", 4, snn.LIFExp(t_ref=1.0), init={"v": -56.0})
+        net.input("other", "a", snn.Poisson(3000.0), weight=20.0)
+        weight = None if name in ("weights", "steps") else 900.0 if name == "spikes" else 120.0
+        net.input("x", "a", source, weight)
+        net.input("last", "a", snn.Poisson(1000.0), weight=30.0)
+        net.record("a")
+        net.record("a", "v")
+        return net
+
+    sim = simulation(driven(first), engine, backend)
+    parts = [sim.run(33.3)]
+    sim.set_source("x", second)
+    parts.append(sim.run(50.0))
+    same(snn.Result.concatenate(parts), simulation(driven(whole), engine, backend).run(83.3))
+    assert sim.net.inputs["x"].source is first
+
+
+@pytest.mark.parametrize(("engine", "backend"), CLOCK)
+def test_populations_of_sources(engine, backend):
+    def run(model, later):
+        net = snn.Network(seed=4)
+        net.population("s", 20, model)
+        net.record("s")
+        sim = simulation(net, engine, backend)
+        parts = [sim.run(50.0)]
+        if later:
+            sim.set_source("s", later)
+        return snn.Result.concatenate([*parts, sim.run(50.0)]).spikes["s"]
+
+    one = run(snn.Poisson(0.0), snn.Poisson(400.0))
+    other = run(snn.Poisson([0.0, 400.0], times=[0.0, 50.0]), None)
+    assert np.array_equal(one.times, other.times) and np.array_equal(one.ids, other.ids) and len(one) > 200
+    spikes = run(snn.SpikeArray([1.0]), snn.SpikeArray([20.0, 70.0, 71.0], [0, 19, 3]))
+    assert spikes.times == pytest.approx([1.0, 70.0, 71.0])
+    with pytest.raises(snn.ModelError, match="may emit .* spikes of an element in one step; this simulation has room"):
+        run(snn.Poisson(10.0), snn.Poisson(1e6))
+
+
+def test_noise_goes_on():
+    """Given the parameters that it has, a noise current is as if nothing was set; else its scale changes alone."""
+
+    def run(source, later=None):
+        net = snn.Network(seed=6)
+        net.population("a", 5, snn.IF(v_th=1e9, r=1.0))
+        net.input("x", "a", source)
+        net.record("a", "v")
+        sim = simulation(net)
+        parts = [sim.run(20.0)]
+        if later:
+            sim.set_source("x", later)
+        return np.diff(snn.Result.concatenate([*parts, sim.run(20.0)]).states["a"]["v"], axis=0)
+
+    for make in (lambda s: snn.NoiseCurrent(0.0, s, dt=0.5), lambda s: snn.OrnsteinUhlenbeck(0.0, s, 3.0)):
+        plain = run(make(2.0))
+        assert np.array_equal(run(make(2.0), make(2.0)), plain)
+    louder = run(snn.NoiseCurrent(0.0, 2.0, dt=0.5), snn.NoiseCurrent(0.0, 6.0, dt=0.5))
+    assert louder[202:] == pytest.approx(3.0 * run(snn.NoiseCurrent(0.0, 2.0, dt=0.5))[202:], rel=1e-9)
+    silent = run(snn.OrnsteinUhlenbeck(0.0, 2.0, 3.0), snn.OrnsteinUhlenbeck(0.0, 0.0, 3.0))[202:]
+    assert silent[1:] == pytest.approx(math.exp(-0.1 / 3.0) * silent[:-1], rel=1e-6)
+
+
+def steered(sim, engine):
+    """Runs with changes between them; what follows is to be the same wherever a checkpoint lies."""
+    sim.run(20.0)
+    sim.set_parameters("a", v_th=-57.0, tau_m=np.linspace(8.0, 20.0, 30))
+    sim.set_parameters("a", i_e=snn.uniform(0.0, 100.0))
+    if engine == "clock":
+        sim.set_source("s", snn.Poisson(rate=200.0))
+        sim.set_source("n", snn.Poisson(np.linspace(1e3, 8e3, 30)))
+        sim.set_current("i", 250.0)
+    sim.run(20.0)
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_checkpoints_hold_changes(engine, tmp_path):
+    net = network()
+    sim = simulation(net, engine)
+    steered(sim, engine)
+    sim.checkpoint(tmp_path / "c.h5")
+    rest = sim.run(30.0)
+    for threads in (1, 2):
+        again = snn.Simulation.resume(tmp_path / "c.h5", network(), threads=threads, quiet=True)
+        same(again.run(30.0), rest)
+    if engine == "clock":  # nor do other changes forget those before
+        for x in (sim, again):
+            x.set_parameters("a", v_th=-56.0)
+            x.set_source(x.net.inputs["n"], snn.Poisson(2000.0))
+        again.checkpoint(tmp_path / "d.h5")
+        same(snn.Simulation.resume(tmp_path / "d.h5", network(), quiet=True).run(30.0), sim.run(30.0))
+    os.remove(tmp_path / "c.h5")
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_threads_and_backends(engine):
+    found = []
+    for threads, backend in ((1, "cpu"), (2, "cpu"), (1, "reference")):
+        sim = simulation(network(), engine, backend, threads)
+        steered(sim, engine)
+        found.append(sim.run(30.0))
+    same(found[0], found[1])
+    same(found[0], found[2])
+
+
+def test_what_is_refused():
+    net = network()
+    net.population("n", 2, snn.SpikeArray([1.0]))
+    net.input("w", "a", snn.SpikeArray([1.0], [0], [5.0]))
+    sim, event = simulation(net), simulation(network(), "event")
+    before = sim.run(5.0), sim.state("a", "v")
+    for call, text in (
+        (lambda: sim.set_parameters("b", v_th=1.0), "no population 'b'"),
+        (lambda: sim.set_parameters("s", rate=1.0), "'s' is a population of spike sources. Use set_source."),
+        (lambda: sim.set_parameters("a", v_thh=1.0), "LIFExp.v_thh: no such parameter. Did you mean 'v_th'?"),
+        (lambda: sim.set_parameters("a", v=1.0), "'v' is a state variable: use set_state."),
+        (lambda: sim.set_parameters("a", tau_m=-1.0), "LIFExp.tau_m: must be > 0"),
+        (lambda: sim.set_parameters("a", tau_m=[1.0, 2.0]), "LIFExp.tau_m: must be a number or of shape (30,)"),
+        (lambda: sim.set_parameters("a", v_reset=-20.0), "must"),
+        (lambda: event.set_parameters("a", v_reset=-20.0), "must"),
+        (lambda: sim.set_source("x", snn.Poisson(1.0)), "no population of spike sources 'x'; there are n, i, w, s, n"),
+        (lambda: sim.set_source("a", snn.Poisson(1.0)), "no population of spike sources 'a'"),
+        (lambda: sim.set_source("n", snn.Poisson(1.0)), "'n' is an input and a population. Give the object"),
+        (lambda: sim.set_source("s", snn.SpikeArray([1.0])), "Population 's'.model: must stay a Poisson"),
+        (lambda: sim.set_source("s", 10.0), "Population 's'.model: must stay a Poisson; got 10.0"),
+        (lambda: sim.set_source("s", snn.Poisson(1.0, shared=True)), "shared: cannot change"),
+        (lambda: sim.set_source("s", snn.Poisson([1.0, 2.0])), "must have shape (10,)"),
+        (lambda: sim.set_source("w", snn.SpikeArray([1.0])), "keep weights of their own, or have none"),
+        (lambda: sim.set_source("w", snn.SpikeArray([1.0], [0], [-1.0])), "must keep their sign"),
+        (lambda: sim.set_source(net.populations["n"], snn.SpikeArray([9.0], [2])), "must be < 2, the number of"),
+        (lambda: event.set_source("s", snn.Poisson(1.0)), 'engine="event" takes none'),
+    ):
+        with pytest.raises((snn.ModelError, snn.ShapeError, snn.BackendUnavailable)) as error:
+            call()
+        assert text in str(error.value), error.value
+    whole = simulation(net)
+    assert np.array_equal(whole.run(5.0).states["a"]["v"], before[0].states["a"]["v"])
+    same(sim.run(40.0), whole.run(40.0))  # nothing was changed
+
+
+def test_a_source_used_again():
+    """One object, changed and set again, counts as it is now."""
+    net, source = network(), snn.Poisson(rate=0.0)
+    sim = simulation(net)
+    sim.set_source("s", source)
+    assert len(sim.run(50.0).spikes["s"]) == 0
+    source.rate = 400.0
+    sim.set_source("s", source)
+    assert len(sim.run(50.0).spikes["s"]) > 100
