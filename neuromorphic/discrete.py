@@ -12,7 +12,8 @@ import numpy as np
 
 from kernels.errors import ExportError, ModelError
 from snn.compile import initial_values, resolve_parameters
-from snn.network import Network, Population
+from snn.elements import Population
+from snn.network import Network
 
 NEVER = 1e300  # a threshold from here on is none: the unit is read by its potential
 MODELS = ("Accumulator", "CubaLIF", "LIFDelta", "LIFExp", "Leaky", "SoftResetIF", "Synaptic")

@@ -25,8 +25,9 @@ from neuromorphic.nir_import import bias_neuron, from_nir, nir_package
 from snn import drawn
 from snn.compile import delay_steps
 from snn.distributions import Distribution
+from snn.elements import Input, Population
 from snn.inputs import Poisson, SpikeArray, StepCurrent
-from snn.network import Input, Network, Population
+from snn.network import Network
 from snn.simulation import Simulation
 
 DISCRETISATION = "forward Euler with step dt; spikes are 1 in a step; v > v_threshold; reset in the same step"

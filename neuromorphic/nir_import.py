@@ -34,9 +34,10 @@ from neuromorphic.discrete import step_length
 from neuromorphic.levels import levels
 from neuromorphic.nir_maps import FLATTEN, Affine, linear_map
 from snn.connect import all_to_all, from_arrays
+from snn.elements import Population
 from snn.inputs import SpikeArray
 from snn.io.damage import check_bytes, check_content, check_sizes
-from snn.network import Network, Population
+from snn.network import Network
 from snn.neurons import CubaLIF
 from snn.neurons.base import NeuronModel
 from snn.units import real

@@ -36,8 +36,9 @@ from neuromorphic.fixed_point import (
 )
 from neuromorphic.on_chip import TOP, LearningReport, dopamine, on_chip, same_grid, scaled
 from snn import drawn
+from snn.elements import Input, Population
 from snn.inputs import SpikeArray, StepCurrent
-from snn.network import Input, Network, Population
+from snn.network import Network
 
 TOP_VTH = 2**17 - 1
 TOP_BIAS = 4095 << 7

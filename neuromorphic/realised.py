@@ -14,8 +14,9 @@ import numpy as np
 from kernels.errors import ExportError, ModelError
 from snn import drawn
 from snn.compile import initial_values
+from snn.elements import Input, Population, Projection
 from snn.inputs import Poisson, SpikeArray
-from snn.network import Input, Network, Population, Projection
+from snn.network import Network
 from snn.simulation import Simulation
 
 

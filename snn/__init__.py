@@ -32,10 +32,11 @@ from snn.connect import (
     pairwise_bernoulli,
 )
 from snn.distributions import exponential, lognormal, normal, uniform
+from snn.elements import Population, Projection
 from snn.inference import Classifier
 from snn.inference_event import EventClassifier
 from snn.inputs import ACCurrent, NoiseCurrent, OrnsteinUhlenbeck, Poisson, SpikeArray, StepCurrent
-from snn.network import Network, Population, Projection
+from snn.network import Network
 from snn.neurons import *  # noqa: F403
 from snn.neurons import __all__ as _models
 from snn.neurons.base import NeuronModel, define

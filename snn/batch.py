@@ -6,7 +6,8 @@ from typing import Any
 
 from kernels.errors import ModelError
 from kernels.philox import stream_key
-from snn.network import Network, Population
+from snn.elements import Population
+from snn.network import Network
 from snn.records import Result
 
 

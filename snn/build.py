@@ -20,7 +20,8 @@ from kernels.philox import stream_key
 from kernels.spec import nearest
 from snn import connect, inputs
 from snn.compile import delay_steps, reaction_steps, resolve_parameters
-from snn.network import SPIKES, Network, Population, Projection
+from snn.elements import SPIKES, Population, Projection
+from snn.network import Network
 from snn.neurons.base import MODELS
 from snn.tables import (
     CURRENTS,

@@ -7,8 +7,9 @@ import numpy as np
 from kernels.errors import FormatError, ModelError, ShapeError
 from kernels.spec import nearest
 from snn.distributions import Distribution
+from snn.elements import Input, Population
 from snn.inputs import Source, SpikeArray, StepCurrent
-from snn.network import Input, Network, Population
+from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.units import plain
 

@@ -31,10 +31,11 @@ from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
 from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, lay_out_drawn, pair, recipe_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
+from snn.elements import SPIKES, Input, Population, Projection
 from snn.fingerprint import network_parts
 from snn.inputs import Encoded, Source
 from snn.memory import memory
-from snn.network import SPIKES, Input, Network, Population, Projection
+from snn.network import Network
 from snn.neurons.base import NeuronModel, Values, check_rules
 from snn.ranks import Ranks
 from snn.sliding import conv2d

@@ -14,7 +14,8 @@ from kernels.draw import CONSTANT
 from kernels.layout import Convolutions, Edges, Tables, aligned, padded, zeros
 from snn.connect import EdgeList, Pair, all_to_all
 from snn.distributions import Distribution
-from snn.network import Network, Projection
+from snn.elements import Projection
+from snn.network import Network
 from snn.sliding import conv2d
 
 _U16 = 2**16

@@ -18,9 +18,10 @@ from snn.compile_event_axons import dendritic, with_relays
 from snn.compile_event_plastic import plastic_projection, rule_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
+from snn.elements import SPIKES, Population, Projection
 from snn.fingerprint import network_parts
 from snn.inputs import Continuous
-from snn.network import SPIKES, Network, Population, Projection
+from snn.network import Network
 from snn.neurons.base import MODELS, NeuronModel
 
 NO_PROJECTION = 1.0  # ms, width of a window where there is no delay to choose it by

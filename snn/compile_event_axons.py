@@ -10,7 +10,8 @@ import numpy as np
 
 from kernels.errors import ModelError
 from snn.connect import one_to_one
-from snn.network import Network, Population, Projection
+from snn.elements import Population, Projection
+from snn.network import Network
 from snn.neurons.integrate_and_fire import IF
 
 

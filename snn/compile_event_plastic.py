@@ -10,7 +10,7 @@ from kernels.event.compiled import Rule
 from kernels.event.layout import LONG_AGO, Block, Plastic
 from kernels.layout import aligned
 from kernels.spec import RuleSpec
-from snn.network import Projection
+from snn.elements import Projection
 
 HISTORY = 64  # spikes of a target that are noted before all its synapses are brought up to date
 SIGNALS = 512  # events of a modulator, likewise

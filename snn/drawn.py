@@ -7,7 +7,8 @@ import numpy as np
 from snn.compile import resolve_parameters
 from snn.compile_edges import draw_edges, edge_values
 from snn.distributions import Distribution
-from snn.network import Input, Network, Population, Projection
+from snn.elements import Input, Population, Projection
+from snn.network import Network
 
 
 class Synapses(NamedTuple):

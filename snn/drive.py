@@ -19,8 +19,9 @@ from snn import compile_event, state_clock, state_event, state_ranks
 from snn.compile import Codes, check_whole, compile_network, encoded, rule_of, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event_plastic import one_modulator
+from snn.elements import SPIKES, Projection
 from snn.fingerprint import digest
-from snn.network import SPIKES, Network, Projection
+from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.ranks import Ranks
 from snn.records import Recorder

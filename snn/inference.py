@@ -14,11 +14,12 @@ from snn.compile_edges import draw_edges
 from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
 from snn.confidence.trace import LATENCIES, different
 from snn.drive import require_cuda
+from snn.elements import Population
 from snn.encode import Direct, Encoder
 from snn.fingerprint import digest
 from snn.host import cores, to_stderr
 from snn.inputs import Poisson, SpikeArray, StepCurrent
-from snn.network import Network, Population
+from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.sliding import conv2d
 

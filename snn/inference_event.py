@@ -10,9 +10,10 @@ from kernels.errors import ModelError, ShapeError
 from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
 from snn.confidence.stream import REASONS
 from snn.confidence.trace import different
+from snn.elements import SPIKES, Population
 from snn.inference import refuse
 from snn.inputs import SpikeArray
-from snn.network import SPIKES, Network, Population
+from snn.network import Network
 from snn.simulation import Simulation
 
 

@@ -120,6 +120,13 @@ class Source:
             'StepCurrent. Use engine="clock".'
         )
 
+    def among(self, owner: str, ids: np.ndarray, n: int) -> "Source":
+        """The input for neurons ``ids`` of ``n`` targets, as one for all of them."""
+        raise ModelError(
+            f"{owner}: {type(self).__name__} drives whole populations; got {ids.size} neurons of {n}. Make them a "
+            "population, or use Poisson, SpikeArray or StepCurrent."
+        )
+
     def __repr__(self) -> str:
         texts = {k: _short(v) for k, v in vars(self).items() if v is not None}
         return f"{type(self).__name__}({', '.join(f'{k}={v}' for k, v in texts.items())})"
@@ -230,6 +237,17 @@ class Poisson(SpikeInput):
         return Continuous(np.array(sorted(at)), rates=np.array([rate for rate, _ in found]), each=each,
                           shared=self.shared)  # fmt: skip
 
+    def among(self, owner: str, ids: np.ndarray, n: int) -> "Poisson":
+        """Trains of rate 0 for the others; one that is shared comes to all, and needs weights of 0 for them."""
+        if self.shared:
+            return self
+        if self.each:
+            self._check_each(ids.size, owner)
+        rate = np.asarray(self.rate, float)
+        one = rate.reshape(-1, ids.size if self.each else 1)
+        rates = spread(np.broadcast_to(one, (len(one), ids.size)), ids, n)
+        return Poisson(rates[0] if self.times is None else rates, self.times, False, self.start, self.stop)
+
     def _check_each(self, n: int, owner: str) -> None:
         if np.shape(self.rate)[-1] != n:
             wanted = f"({n},)" if self.times is None else f"({len(self.times)}, {n})"
@@ -324,6 +342,19 @@ class SpikeArray(SpikeInput):
         weights = None if self.weights is None else np.asarray(self.weights, float)[order]
         return Continuous(np.asarray(self.times, float)[order], ids=self.ids[order], weights=weights)
 
+    def among(self, owner: str, ids: np.ndarray, n: int) -> "SpikeArray":
+        """Spikes of the neurons that are meant."""
+        if self.ids.size and self.ids.max() >= ids.size:
+            raise ModelError(f"{owner}.ids: must be < {ids.size}, the number of targets; got {self.ids.max()}.")
+        return SpikeArray(self.times, ids[self.ids], self.weights)
+
+
+def spread(values: np.ndarray, ids: np.ndarray, n: int) -> np.ndarray:
+    """Values of neurons ``ids``, shape (..., k), as values of ``n`` neurons: 0 of the others."""
+    out = np.zeros((*values.shape[:-1], n))
+    out[..., ids] = values
+    return out
+
 
 class StepCurrent(CurrentInput):
     """Piecewise constant current: ``amplitudes[k]`` from ``times[k]`` on; 0 before the first.
@@ -356,6 +387,13 @@ class StepCurrent(CurrentInput):
         if self.amplitudes.ndim == 2 and self.amplitudes.shape[1] != n:
             raise ShapeError(f"{owner}.amplitudes: must have shape (k, {n}); got {self.amplitudes.shape}.")
         return Continuous(np.asarray(self.times, float), values=np.asarray(self.amplitudes, float))
+
+    def among(self, owner: str, ids: np.ndarray, n: int) -> "StepCurrent":
+        """No current for the others."""
+        each = self.amplitudes.reshape(len(self.amplitudes), -1)
+        if self.amplitudes.ndim == 2 and each.shape[1] != ids.size:
+            raise ShapeError(f"{owner}.amplitudes: must have shape (k, {ids.size}); got {self.amplitudes.shape}.")
+        return StepCurrent(spread(np.broadcast_to(each, (len(each), ids.size)), ids, n), self.times)
 
 
 class ACCurrent(CurrentInput):

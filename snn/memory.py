@@ -9,7 +9,8 @@ from kernels.errors import ModelError
 from snn.compile_edges import is_convolution, is_number, recipe_of, weight_type
 from snn.connect import distance_dependent
 from snn.distributions import Distribution
-from snn.network import Network, Projection
+from snn.elements import Projection
+from snn.network import Network
 
 NEURON_COPIES = 3  # of states and constants: resolved, as the engine has them, padding
 

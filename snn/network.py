@@ -1,231 +1,25 @@
-"""What the user describes: populations, inputs, projections, probes. Objects only, no arrays, nothing compiled."""
+"""What the user describes, piece by piece. Objects only, no arrays, nothing compiled."""
 
 import copy
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import SimpleNamespace
-from typing import Any, NoReturn, TypeVar
+from typing import Any
 
 import numpy as np
 
-from kernels.errors import ModelError, ShapeError
+from kernels.errors import ModelError, ShapeError, SimError
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
-from plasticity.static import Static
-from snn.among import among, chosen
+from snn.among import among
 from snn.connect import Pair, Rule
 from snn.distance import by_distance
 from snn.distributions import Distribution
-from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
+from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, Settled, WeightProbe
+from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput, spread
 from snn.neurons.base import NeuronModel
 from snn.units import plain
 
-SPIKES = "spikes"
 MOST_NEURONS = 2**31 - 1  # of a population
-T = TypeVar("T", bound=type)
-
-
-def _settled(advice: str, swap: str = "") -> Callable[[T], T]:
-    """Class decorator: attributes cannot be assigned, which would pass by all checks; the error gives ``advice``.
-
-    ``swap``: the attribute that holds a source of spikes or current, which another of its kind may replace.
-    """
-
-    def settled(cls: T) -> T:
-        def assign(self: Any, name: str, value: Any = None) -> None:
-            before = getattr(self, name, None)
-            if name != swap or not _replaces(before, value):
-                raise ModelError(f"{cls.__name__} {self.name!r}.{name}: cannot be assigned or deleted. {advice}")
-            object.__setattr__(self, name, value)
-
-        cls.__setattr__ = cls.__delattr__ = assign  # type: ignore[assignment,method-assign]
-        return cls
-
-    return settled
-
-
-def _replaces(before: Any, source: Any) -> bool:
-    for kind in (CurrentInput, SpikeInput):
-        if isinstance(before, kind) and isinstance(source, kind):
-            return getattr(before, "weights", None) is None and getattr(source, "weights", None) is None
-    return False
-
-
-class Settled(dict[str, Any]):
-    """A dictionary that cannot be changed."""
-
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise ModelError("Population.init: cannot be changed. Give init= to net.population, or use sim.set_state.")
-
-    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
-
-    def __reduce__(self) -> Any:
-        return Settled, (dict(self),)
-
-
-@_settled(
-    "Give parameters to its model and initial values to net.population(init=); sim.set_parameters, sim.set_source and "
-    "sim.set_state change them between runs.",
-    swap="model",
-)
-@dataclass(frozen=True, eq=False)
-class Population:
-    """``n`` neurons of one model, or ``n`` spike sources. Made by :meth:`Network.population`.
-
-    Cannot be changed, but that ``model``, where it is a spike source, may be replaced by another.
-    """
-
-    name: str
-    n: int
-    model: NeuronModel | Poisson | SpikeArray
-    init: dict[str, Any] = field(default_factory=dict)
-    positions: np.ndarray | None = None
-
-    @property
-    def spec(self) -> NeuronSpec | None:
-        """The model's spec; None for spike sources."""
-        return self.model.spec if isinstance(self.model, NeuronModel) else None
-
-    def __len__(self) -> int:
-        return self.n
-
-    def __getitem__(self, ids: Any) -> "Part":
-        """Some of its neurons, to be connected or recorded: by a slice, a mask or numbers."""
-        if isinstance(ids, (int, np.integer)) and not isinstance(ids, bool) and not 0 <= ids < self.n:
-            raise IndexError(f"Population {self.name!r}: neuron {ids} of {self.n}.")  # ends a loop over neurons
-        return Part(self, chosen(f"Population {self.name!r}[...]", ids, self.n))
-
-    def __repr__(self) -> str:
-        return f"Population({self.name!r}, {self.n}, {self.model!r})"
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
-    """Neurons ``ids`` of a population. Made by indexing it, ``exc[:100]``."""
-
-    population: Population
-    ids: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __repr__(self) -> str:
-        return f"{self.population.name}[{len(self.ids)} of {self.population.n}]"
-
-
-@_settled(
-    "Give rule, weights, delays and plasticity to net.connect; sim.set_weights changes weights between runs, also of "
-    "plasticity.Static()."
-)
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """Edges from ``source`` to ``target``. Made by :meth:`Network.connect`.
-
-    ``receptors``: the receptor (by number) of weights >= 0 and of negative ones.
-    """
-
-    name: str
-    source: Population
-    target: Population
-    rule: Rule
-    weight: Any
-    delay: Any
-    receptors: tuple[int, int]
-    plasticity: PlasticityRule | None = None
-    short_term: ShortTerm | None = None
-    axonal_delay: float = 0.0
-    modulation: "Modulation | None" = None
-
-    def __post_init__(self) -> None:
-        if self.plastic and self.receptors[0] != self.receptors[1]:
-            names = [r.name for r in self.target.spec.receptors] if self.target.spec else []
-            raise ModelError(
-                f"Projection {self.name!r}.receptor: must be one where weights change or short-term plasticity scales "
-                f"them; got {' and '.join(names[r] for r in self.receptors)}. Name one, or connect weights of either "
-                "sign apart."
-            )
-
-    @property
-    def plastic(self) -> bool:
-        """Whether anything about its synapses changes, or can be set."""
-        return self.plasticity is not None or self.short_term is not None
-
-    @property
-    def learns(self) -> bool:
-        """Whether a rule changes its weights."""
-        return self.plasticity is not None and not isinstance(self.plasticity, Static)
-
-    def __repr__(self) -> str:
-        learns = "" if self.plasticity is None else f", plasticity={self.plasticity!r}"
-        learns += "" if self.short_term is None else f", short_term={self.short_term!r}"
-        learns += f", axonal_delay={self.axonal_delay!r}" if self.axonal_delay else ""
-        learns += "" if self.modulation is None else f", modulated by {self.modulation!r}"
-        return f"Projection({self.name!r}, {self.rule!r}, weight={self.weight!r}, delay={self.delay!r}{learns})"
-
-
-@dataclass(frozen=True, eq=False)
-class Modulation:
-    """The signal of a projection's rule. Made by :meth:`Network.modulate`."""
-
-    source: Population | None  # None: only the user sets it
-    delay: float
-    value: float | np.ndarray
-
-    def __repr__(self) -> str:
-        if self.source:
-            return f"{self.source.name!r} after {self.delay:g} ms"
-        value = f"{np.size(self.value)} values" if np.ndim(self.value) else f"{self.value:g}"
-        return f"the user, {value} at first"
-
-
-@_settled(
-    "Give source, weight and receptor to net.input; sim.set_source changes the source between runs.", swap="source"
-)
-@dataclass(frozen=True, eq=False)
-class Input:
-    """A source of spikes or current for every neuron of ``target``. Made by :meth:`Network.input`.
-
-    Cannot be changed, but that ``source`` may be replaced by another of its kind: of spikes, or of current.
-    """
-
-    name: str
-    target: Population
-    source: SpikeInput | CurrentInput
-    weight: Any
-    receptor: int  # -1 for a current
-
-
-@_settled("Give what to record to net.record.")
-@dataclass(frozen=True, eq=False)
-class Probe:
-    """What is recorded of a population. Made by :meth:`Network.record`."""
-
-    population: Population
-    variable: str
-    ids: np.ndarray
-    every: float | None
-
-    @property
-    def name(self) -> str:
-        """Population and variable."""
-        return f"{self.population.name}.{self.variable}"
-
-    @property
-    def unit(self) -> str:
-        """Unit of the recorded variable."""
-        state = self.population.spec.state if self.population.spec else ()
-        return next((s.unit for s in state if s.name == self.variable), "ms")
-
-
-@dataclass(frozen=True, eq=False)
-class WeightProbe:
-    """Weights to record. Made by :meth:`Network.record_weights`."""
-
-    projection: Projection
-    every: float | None
-
-
 NOISE = ("escape", "input", "noise", "source")  # kinds of streams that are drawn from while a network runs
 
 
@@ -316,10 +110,13 @@ class Network:
     def input(self, name: str, target: Any, source: Any, weight: Any = None, receptor: str | None = None) -> Input:
         """Drive every neuron of ``target`` by ``source``: a spike input with a ``weight``, or a current.
 
-        ``weight``: a number, an array of shape (n,) or a distribution (one value a neuron), in the receptor's unit.
+        ``target``: a population, its name, or a part such as ``exc[:100]``; n is then the part's size, in ``source``
+        too. ``weight``: a number, an array of shape (n,) or a distribution (one value a neuron), in the receptor's
+        unit.
         """
-        population = self._population(target)
-        owner = f"Input {name!r}"
+        ids = target.ids if isinstance(target, Part) else None
+        population = self._population(target.population if isinstance(target, Part) else target)
+        owner, n = f"Input {name!r}", population.n if ids is None else ids.size
         _check_name("Network.input", name)
         if name in self.inputs:
             raise ModelError(f"Network.input: {name!r} exists already. Choose another name.")
@@ -332,7 +129,8 @@ class Network:
                 raise ModelError(f"{owner}.weight: a current takes no weight and no receptor; got {weight!r}.")
             if "i_stim" not in population.spec.arguments:
                 raise ModelError(f"{owner}: {population.spec.name} takes no injected current.")
-            self.inputs[name] = Input(name, population, source, None, -1)
+            whole: Any = source if ids is None else source.among(owner, ids, population.n)
+            self.inputs[name] = Input(name, population, whole, None, -1, ids)
             return self.inputs[name]
         if not isinstance(source, SpikeInput):
             raise ModelError(
@@ -347,13 +145,20 @@ class Network:
         elif weight is None:
             raise ModelError(f"{owner}.weight: spikes need a weight; got none.")
         else:
-            shape = (population.n,)
+            shape = (n,)
         weight = self.values(f"{owner}.weight", weight, population.spec.receptors[0].unit, shape)
         positive, negative = self._receptors(owner, population.spec, receptor, weight)
         low, high = _range(weight)
         if positive != negative and low < 0 < high:
             raise ModelError(f"{owner}.weight: must be of one sign, or name a receptor; got {low:g} to {high:g}.")
-        self.inputs[name] = Input(name, population, source, weight, negative if low < 0 else positive)
+        whole = source
+        if ids is not None:
+            whole = source.among(owner, ids, population.n)
+            if isinstance(weight, Distribution):
+                weight = weight.draw(n, self.stream("input weight", name))
+            if own is None and (np.ndim(weight) or getattr(source, "shared", False)):
+                weight = spread(np.broadcast_to(weight, (n,)), ids, population.n)
+        self.inputs[name] = Input(name, population, whole, weight, negative if low < 0 else positive, ids)
         return self.inputs[name]
 
     def connect(
@@ -470,10 +275,11 @@ class Network:
             raise ModelError(f"{owner}.delay: must be a number > 0 ms; got {delay!r}.")
         object.__setattr__(found, "modulation", Modulation(population, float(delay), value))
 
-    def record(self, population: Any, variable: str = SPIKES, ids: Any = None, every: float | None = None) -> Probe:
-        """Record ``"spikes"`` or a state variable.
+    def record(self, population: Any, variable: Any = SPIKES, ids: Any = None, every: float | None = None) -> Any:
+        """Record ``"spikes"`` or a state variable, or several: ``["spikes", "v", "w"]``.
 
-        ``population``: also its name, or a part such as ``exc[:10]``, whose neurons are then the ``ids``.
+        Returns a :class:`Probe`, or one for each of several. ``population``: also its name, or a part such as
+        ``exc[:10]``, whose neurons are then the ``ids``.
         ``ids``: neurons, default all (spikes are always recorded of all). ``every``: interval in ms, default each step;
         samples are taken at multiples of it, the first after one interval.
         """
@@ -482,6 +288,13 @@ class Network:
         if isinstance(population, Part) and ids is None:
             population, ids = population.population, population.ids
         target = self._population(population)
+        if isinstance(variable, (list, tuple)):
+            before = list(self.probes)
+            try:
+                return [self.record(target, x, ids, every) for x in variable]
+            except SimError:
+                self.probes[:] = before
+                raise
         owner = f"record({target.name!r}, {variable!r})"
         if any(p.population is target and p.variable == variable for p in self.probes):
             raise ModelError(f"{owner}: is recorded already.")
@@ -546,8 +359,7 @@ class Network:
     def _population(self, population: Any) -> Population:
         if isinstance(population, Part):
             raise ModelError(
-                f"Network: must be a whole population here; got {population!r}. Parts are for connect and record; give "
-                "an input rates, amplitudes or weights of 0 for the others."
+                f"Network: must be a whole population here; got {population!r}. Parts are for connect, input, record."
             )
         if isinstance(population, Population):
             if self.populations.get(population.name) is not population:

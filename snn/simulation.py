@@ -13,11 +13,12 @@ import numpy as np
 from kernels.errors import BackendUnavailable, FormatError, ModelError, SimError
 from snn import changes
 from snn.drive import Clock, Event
+from snn.elements import SPIKES, Probe, WeightProbe
 from snn.fingerprint import describe
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
 from snn.io.saves import Saves
 from snn.memory import check_memory
-from snn.network import SPIKES, Network, Probe, WeightProbe
+from snn.network import Network
 from snn.options import check_options
 from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result

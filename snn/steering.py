@@ -9,7 +9,8 @@ import numpy as np
 from kernels.errors import BackendUnavailable, ModelError, ShapeError
 from plasticity.structural import checked_rewiring
 from snn import changes
-from snn.network import Network, Population, Projection, check_modulator, check_plastic
+from snn.elements import Input, Population, Projection
+from snn.network import Network, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.units import plain
 
@@ -196,13 +197,15 @@ class Steering:
         """
         found, before = changes.find_source(self._drive.net, of)
         changes.check_source(found, before, source)
-        source = copy.deepcopy(source)  # what is done to the user's later changes nothing here
+        given = whole = copy.deepcopy(source)  # what is done to the user's later changes nothing here
+        if isinstance(found, Input) and found.ids is not None:
+            whole = given.among(f"Input {found.name!r}", found.ids, found.target.n)
         own = isinstance(found, Population)
         with self._ranks.together():
-            self._drive.set_source(found.name, source, own)
+            self._drive.set_source(found.name, whole, own)
         kind = changes.POPULATION if own else changes.INPUT
         self._changes.pop((changes.CURRENT, found.name), None)
-        self._changes[kind, found.name] = vars(source)
+        self._changes[kind, found.name] = vars(given)
 
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.

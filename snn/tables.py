@@ -21,7 +21,7 @@ from plasticity.base import RULES as PLASTICITY
 from plasticity.base import SHORT_TERM, PlasticityRule, ShortTerm
 from snn import connect, distributions, inputs, sliding
 from snn.distributions import Distribution
-from snn.network import SPIKES
+from snn.elements import SPIKES
 from snn.options import BACKENDS, MOST_THREADS
 
 T = TypeVar("T", bound="Table")

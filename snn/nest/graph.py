@@ -10,9 +10,10 @@ import numpy as np
 from kernels.errors import ExportError, SimError
 from snn import drawn
 from snn.compile import delay_steps, initial_values, resolve_parameters
+from snn.elements import SPIKES, Input, Population, Projection
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.nest.models import MODELS, PARAMETERS
-from snn.network import SPIKES, Input, Network, Population, Projection
+from snn.network import Network
 
 SEEDS = 2**32 - 1  # NEST takes 1 to this
 

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ConfigError, ModelError
+from snn.elements import SPIKES
 from snn.fingerprint import describe
 from snn.nest.graph import Graph, to_graph
-from snn.network import SPIKES, Network
+from snn.network import Network
 from snn.records import MemoryRecorder, Recorder, Result
 from snn.simulation import choose_threads
 

@@ -22,10 +22,11 @@ from torch.nn.utils.weight_norm import WeightNorm
 
 from kernels.errors import ModelError, ShapeError
 from snn.connect import all_to_all, from_sparse
+from snn.elements import Population
 from snn.encode import Direct, Encoder
 from snn.inference import Classifier
 from snn.inputs import SpikeArray, StepCurrent
-from snn.network import Network, Population
+from snn.network import Network
 from snn.neurons import Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic
 from snn.neurons.base import NeuronModel
 from snn.sliding import conv2d

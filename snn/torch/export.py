@@ -10,10 +10,11 @@ from torch import nn
 
 from kernels.errors import ExportError
 from snn.distributions import Distribution
+from snn.elements import Population, Projection
 from snn.encode import Direct
 from snn.inference import Classifier
 from snn.inputs import StepCurrent
-from snn.network import Network, Population, Projection
+from snn.network import Network
 from snn.simulation import Simulation
 
 MECHANISMS = ("subtract", "zero", "none", "zero")  # by Leaky.reset_mechanism; the last is RLeaky's

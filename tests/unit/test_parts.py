@@ -100,6 +100,72 @@ def test_autapses_are_those_of_neurons():
         snn.Simulation(net, quiet=True)
 
 
+INPUTS = {
+    "spikes": (snn.SpikeArray([1.0, 2.0, 7.0], [0, 4, 2]), RNG.uniform(2.0, 9.0, 5)),
+    "weights": (snn.SpikeArray([1.0, 2.0, 7.0], [0, 4, 2], [3.0, 4.0, 25.0]), None),
+    "current": (snn.StepCurrent([300.0, 800.0], [0.0, 5.0]), None),
+    "currents": (snn.StepCurrent(RNG.uniform(0.0, 900.0, (2, 5)), [0.0, 5.0]), None),
+}
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("name", INPUTS)
+def test_inputs_of_parts(engine, name):
+    """As the input of a population that is the part; the others get nothing."""
+    some, (source, weight) = np.array([7, 2, 9, 0, 4]), INPUTS[name]
+    whole, alone = snn.Network(seed=1), snn.Network(seed=1)
+    for net, n in ((whole, 12), (alone, 5)):
+        a = net.population("a", n, snn.LIFDelta())
+        net.input("i", a[some] if n == 12 else a, source, weight)
+        net.record(a, ["spikes", "v"])
+    found, wanted = (snn.Simulation(net, engine=engine, quiet=True).run(20.0) for net in (whole, alone))
+    v = found.states["a"]["v"]
+    assert np.array_equal(v[:, some], wanted.states["a"]["v"]) and np.ptp(wanted.states["a"]["v"]) > 1.0
+    assert np.ptp(np.delete(v, some, axis=1)) == 0.0
+    assert np.array_equal(np.sort(found.spikes["a"].ids), np.sort(some[wanted.spikes["a"].ids]))
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_poisson_trains_of_parts(engine):
+    """Each its rate, within five standard deviations; shared ones the same train; nothing for the others."""
+    net, ids = snn.Network(seed=3), np.array([30, 3, 17])
+    a = net.population("a", 40, snn.LIFDelta(tau_m=1e9, v_th=1e9, e_l=0.0), init={"v": 0.0})
+    b = net.population("b", 40, snn.LIFDelta(tau_m=1e9, v_th=1e9, e_l=0.0), init={"v": 0.0})
+    rates = np.array([500.0, 1000.0, 3000.0])
+    net.input("one", a[ids], snn.Poisson(400.0), weight=1.0)
+    net.input("each", a[ids], snn.Poisson(rates), weight=np.array([1.0, 1.0, 2.0]))
+    net.input("later", a[ids], snn.Poisson([0.0, 100.0], times=[0.0, 2500.0]), weight=1.0)
+    net.input("together", b[ids], snn.Poisson(300.0, shared=True), weight=snn.uniform(1.0, 2.0))
+    sim = snn.Simulation(net, engine=engine, quiet=True)
+    sim.run(5000.0)
+    v, shared = sim.state("a", "v"), sim.state("b", "v")
+    assert set(np.flatnonzero(v)) == set(np.flatnonzero(shared)) == set(ids)
+    mean = 5.0 * np.array([400.0 + 500.0 + 50.0, 400.0 + 1000.0 + 50.0, 400.0 + 2 * 3000.0 + 50.0])
+    variance = 5.0 * np.array([950.0, 1450.0, 450.0 + 4 * 3000.0])
+    assert np.all(np.abs(v[ids] - mean) < 5.0 * np.sqrt(variance))
+    count = 1500.0
+    for value in shared[ids]:
+        assert count - 5 * count**0.5 < value < 2 * (count + 5 * count**0.5)
+    assert np.unique(shared[ids]).size == 3
+    if engine == "clock":
+        before = sim.state("a", "v")
+        for name in ("one", "each", "later"):
+            sim.set_source(name, snn.Poisson(0.0) if name != "one" else snn.Poisson([200.0, 0.0, 0.0]))
+        sim.run(1000.0)
+        more = sim.state("a", "v") - before
+        assert list(np.flatnonzero(more > 0.5)) == [30] and abs(more[30] - 200.0) < 5 * 200.0**0.5
+
+
+def test_several_variables():
+    net = snn.Network()
+    a = net.population("a", 4, snn.LIFExp())
+    probes = net.record(a[1:3], ["v", "i_ex"], every=0.5)
+    assert [p.name for p in probes] == ["a.v", "a.i_ex"] and [p.ids.tolist() for p in probes] == [[1, 2]] * 2
+    with pytest.raises(ModelError, match="'vv'.: no such variable"):
+        net.record(a, ["i_in", "vv"])
+    assert net.probes == probes, "all of it or nothing"
+
+
 def test_bad_parts():
     net = snn.Network()
     a = net.population("a", 10, snn.LIFDelta())
@@ -116,7 +182,12 @@ def test_bad_parts():
         (lambda: net.connect(a[:3], a[:4], snn.one_to_one()) and snn.Simulation(net), ShapeError, "got 3 and 4"),
         (lambda: net.connect(a[:3], a, snn.from_sparse(np.ones((10, 3)))[0], name="s"), ShapeError, "Transpose it"),
         (lambda: net.connect(a, other[:4], snn.one_to_one()), ModelError, "belongs to another network"),
-        (lambda: net.input("i", a[:4], snn.StepCurrent(1.0)), ModelError, r"whole population here; got a\[4 of 10\]"),
+        (lambda: net.input("i", a[:4], snn.NoiseCurrent()), ModelError, "NoiseCurrent drives whole populations; got 4"),
+        (lambda: net.input("i", a[:4], snn.SpikeArray([1.0], [4]), 1.0), ModelError, "ids: must be < 4, the number of"),
+        (lambda: net.input("i", a[:4], snn.Poisson(np.ones(10)), 1.0), ShapeError, r"rate: must have shape \(4,\)"),
+        (lambda: net.input("i", a[:4], snn.Poisson(1.0), np.ones(10)), ShapeError, r"weight: must have shape \(4,\)"),
+        (lambda: net.input("i", a[:4], snn.StepCurrent([[1.0] * 10])), ShapeError, r"must have shape \(k, 4\)"),
+        (lambda: net.modulate("p", a[:4]), ModelError, "no projection 'p'"),
         (lambda: net.record(a[:4]), ModelError, "spikes are recorded of all neurons"),
         (lambda: net.record(a[:0], "v"), ModelError, "ids: must be integers"),
     ):
