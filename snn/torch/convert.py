@@ -52,7 +52,10 @@ ADDS_CURRENT = (Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic)  # a
 
 @dataclass
 class _Unit:
-    """What a layer of neurons becomes. ``scale``: what a spike of each neuron is worth. ``copies``: neurons a unit."""
+    """What a layer of neurons becomes.
+
+    ``scale``: what a spike of each neuron is worth. ``copies``: neurons a unit. ``gain``: of its input, shape (n,).
+    """
 
     model: NeuronModel
     scale: Array
@@ -60,6 +63,7 @@ class _Unit:
     recurrent: Affine | None = None
     copies: int = 1
     dt: float = 1.0
+    gain: Array | None = None
 
 
 ToUnit = Callable[[str, Any, tuple[int, ...]], _Unit | str]
@@ -72,9 +76,9 @@ def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, 
 
     Parameters
     ----------
-    model : an ``nn.Sequential`` or list of layers in order: snnTorch's ``Leaky``, ``Synaptic``, ``Alpha``, ``RLeaky``
-        and ``RSynaptic`` or :class:`Neurons`, and between them ``nn.Linear``, ``Conv2d``, ``AvgPool2d``, ``BatchNorm``
-        (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers after the last neurons become
+    model : an ``nn.Sequential`` or list of layers in order: snnTorch's ``Leaky``, ``Lapicque``, ``Synaptic``,
+        ``Alpha``, ``RLeaky``, ``RSynaptic`` or :class:`Neurons`, and between them ``nn.Linear``, ``Conv2d``,
+        ``AvgPool2d``, ``BatchNorm`` (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers after the last neurons become
         an output that sums its input; so does what the last neurons' spikes are worth, where that is not 1
         (``graded_spikes_factor``). ``MaxPool2d`` of spikes, straight after neurons, becomes neurons that spike where
         one of theirs does, a step later. :class:`Unrolled` stands for its layers
@@ -273,6 +277,8 @@ def _stages(
         unit = made or to_unit(path, layer, now.shape)
         if isinstance(unit, str):
             raise ModelError(f"{path}: {type(layer).__name__} {unit}.")
+        if unit.gain is not None:
+            now = now.then(scipy.sparse.diags_array(unit.gain), 0.0 * now.offset, now.shape)
         late = len(stages) + spikes
         if not isinstance(unit.model, ADDS_CURRENT) and (now.offset.any() or not late):
             raise ModelError(
@@ -340,7 +346,7 @@ def _joins(layer: nn.Module) -> str:
 
 SPIKING = {
     snntorch.Leaky: Leaky, snntorch.RLeaky: Leaky, snntorch.Synaptic: Synaptic, snntorch.RSynaptic: Synaptic,
-    snntorch.Alpha: Alpha, Neurons: None,
+    snntorch.Alpha: Alpha, snntorch.Lapicque: Leaky, Neurons: None,
 }  # fmt: skip
 
 
@@ -365,17 +371,22 @@ def _spiking_unit(path: str, layer: Any, shape: tuple[int, ...]) -> _Unit | str:
         for name in ("alpha", "beta", "threshold")
         if (value := getattr(layer, name, None)) is not None
     }
-    params["reset_mechanism"] = {"subtract": 0, "zero": 3 if isinstance(layer, snntorch.RLeaky) else 1, "none": 2}[
-        layer.reset_mechanism
-    ]
+    drops = isinstance(layer, (snntorch.RLeaky, snntorch.Lapicque))  # the step's input, too
+    params["reset_mechanism"] = {"subtract": 0, "zero": 3 if drops else 1, "none": 2}[layer.reset_mechanism]
     if not isinstance(layer, snntorch.Alpha):
         params["reset_delay"] = int(delayed)
     scale = np.broadcast_to(array(layer.graded_spikes_factor), shape).ravel()
     recurrent = _recurrent(layer, shape) if recurs else None
     if isinstance(recurrent, str):
         return recurrent
+    gain = None
+    if isinstance(layer, snntorch.Lapicque):  # a step of Euler's method; its beta is not that of the step
+        r, c, step = (array(x) for x in (layer.R, layer.C, layer.time_step))
+        params["beta"], gain = _each(1.0 - step / (r * c), shape), _full(step / c, shape)
+        if np.any(np.asarray(params["beta"]) < 0.0):
+            return f"has time_step > R C, {np.max(step):g} > {np.min(r * c):g}; use a smaller time_step"
     model = next(made for kind, made in SPIKING.items() if isinstance(layer, kind))
-    return _Unit(model(**params), scale, recurrent=recurrent)  # type: ignore[misc]
+    return _Unit(model(**params), scale, recurrent=recurrent, gain=gain)  # type: ignore[misc]
 
 
 _CURRENTS = "takes the largest of several currents, which is no sum; put it after neurons, or use nn.AvgPool2d"

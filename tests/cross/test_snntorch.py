@@ -138,6 +138,25 @@ def test_same_spikes(kind, seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
+def test_same_spikes_of_lapicque(seed):
+    given = [{"R": 3.0, "C": 2.5}, {"beta": 0.8}, {"beta": 0.6, "R": 1.7, "time_step": 0.7}]  # it takes no arrays
+    options = {"init_hidden": True, "spike_grad": spike, "reset_mechanism": list(MECHANISMS)[seed]}
+    torch.manual_seed(seed)
+    layers = [nn.Linear(20, 25), nn.Linear(25, 6)]
+    for layer in layers:
+        nn.init.normal_(layer.weight, 0.2, 0.8)
+    model = nn.Sequential(layers[0], snntorch.Lapicque(**given[seed], **options), layers[1],
+                          snntorch.Lapicque(R=2.0, C=2.0, **options))  # fmt: skip
+    x = samples(seed, 20)
+    theirs, _ = unroll(model, torch.tensor(x))
+    assert 0.05 < theirs.mean() < 0.95
+    assert np.sum(simulate(from_snntorch(model, 20), x) != theirs) == 0
+    fast = snntorch.Lapicque(R=0.5, C=1.0, **options)
+    with pytest.raises(snn.ModelError, match=r"\[1\]: Lapicque has time_step > R C, 1 > 0.5; use a smaller"):
+        from_snntorch([nn.Linear(20, 6), fast], 20)
+
+
+@pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("kind", ["RLeaky", "RSynaptic"])
 def test_same_spikes_of_recurrent_layers(kind, seed):
     options = [{}, {"all_to_all": False, "V": torch.tensor(-0.4)}, {}][seed]

@@ -211,7 +211,7 @@ def everything():
         (lambda x: setattr(x[3], "weight", -500.0), "Projection 'src->a'.weight: cannot be assigned.*sim.set_weights"),
         (lambda x: setattr(x[3], "plasticity", plasticity.STDPPair()), "Projection 'src->a'.plasticity: cannot be"),
         (lambda x: delattr(x[3], "delay"), "Projection 'src->a'.delay: cannot be assigned or deleted"),
-        (lambda x: setattr(x[4], "weight", 5.0), "Input 'x'.weight: cannot be assigned.*net.input; sim.set_current"),
+        (lambda x: setattr(x[4], "weight", 5.0), "Input 'x'.weight: cannot be assigned.*net.input; sim.set_source"),
         (lambda x: setattr(x[4], "source", snn.StepCurrent(1.0)), "Input 'x'.source: cannot be assigned"),
         (lambda x: setattr(x[5], "every", 5.0), "Probe 'a.v'.every: cannot be assigned"),
     ],
