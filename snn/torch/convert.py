@@ -78,10 +78,10 @@ def from_snntorch(model: Any, input_shape: Any, encoder: Encoder | None = None, 
     ----------
     model : an ``nn.Sequential`` or list of layers in order: snnTorch's ``Leaky``, ``Lapicque``, ``Synaptic``,
         ``Alpha``, ``RLeaky``, ``RSynaptic`` or :class:`Neurons`, and between them ``nn.Linear``, ``Conv2d``,
-        ``AvgPool2d``, ``BatchNorm`` (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers after the last neurons become
-        an output that sums its input; so does what the last neurons' spikes are worth, where that is not 1
-        (``graded_spikes_factor``). ``MaxPool2d`` of spikes, straight after neurons, becomes neurons that spike where
-        one of theirs does, a step later. :class:`Unrolled` stands for its layers
+        ``AvgPool2d``, ``BatchNorm`` (folded, with running statistics), ``Flatten`` and ``Dropout`` (left out). Layers
+        after the last neurons become an output that sums its input; so does what the last neurons' spikes are worth,
+        where that is not 1 (``graded_spikes_factor``). ``MaxPool2d`` of spikes, straight after neurons, becomes neurons
+        that spike where one of theirs does, a step later. :class:`Unrolled` stands for its layers
     input_shape : shape of a sample, e.g. (64,) or (1, 28, 28)
     encoder : None: a sample is the model's input in every step (:class:`snn.encode.Direct`). One of spikes, with
         target "input", such as ``snn.encode.Rate("input")``: the first layer gets the spikes of a population "input"
