@@ -90,17 +90,50 @@ def network_parts(
     return parts
 
 
-def differences(before: Any, now: Any, place: str = "") -> list[str]:
-    """``place: old in the file, new here`` of two descriptions as :func:`snn.simulation.describe` gives them."""
+def differences(
+    before: Any, now: Any, place: str = "", where: tuple[str, str] = ("in the file", "here")
+) -> list[str]:  # fmt: skip
+    """``place: old in the file, new here`` of two descriptions as :func:`describe` gives them."""
     if isinstance(before, dict) and isinstance(now, dict):
         keys = {**before, **now}
-        return [x for k in keys for x in differences(before.get(k), now.get(k), f"{place}.{k}" if place else str(k))]
-    return [] if before == now else [f"{place}: {_short(before)} in the file, {_short(now)} here"]
+        at = {k: f"{place}.{k}" if place else str(k) for k in keys}
+        return [x for k in keys for x in differences(before.get(k), now.get(k), at[k], where)]
+    return [] if before == now else [f"{place}: {_short(before)} {where[0]}, {_short(now)} {where[1]}"]
 
 
 def _short(value: Any) -> str:
     text = "none" if value is None else value if isinstance(value, str) else repr(value)
     return text if len(text) <= 80 else text[:77] + "..."
+
+
+def description(net: Network) -> str:
+    """Hash of all that was described, arrays included; what is drawn from the seed is not drawn for it."""
+    rows: list[Any] = [net.seed]
+    for p in net.populations.values():
+        rows.append((p.name, p.n, _plain(p.model), p.init, p.positions))
+    for i in net.inputs.values():
+        rows.append((i.name, i.target.name, _plain(i.source), i.weight, i.receptor))
+    for q in net.projections.values():
+        found = q.modulation
+        rows.append((q.name, q.source.name, q.target.name, _plain(q.rule), q.weight, q.delay, q.receptors))
+        rows.append((_plain(q.plasticity), _plain(q.short_term), q.axonal_delay))
+        rows.append((found.source.name if found.source else None, found.delay, found.value) if found else None)
+    rows += [(x.population.name, x.variable, x.ids, x.every) for x in net.probes]
+    rows += [(x.projection.name, x.every) for x in net.weight_probes]
+    return digest(rows)
+
+
+def _plain(thing: Any) -> Any:
+    """A model, rule or source as its name and values; functions as their names, which are the same in all processes."""
+    if thing is None or isinstance(thing, (Distribution, np.ndarray, bool, int, float, str)):
+        return thing
+    if callable(thing):
+        return getattr(thing, "__qualname__", type(thing).__name__)
+    if isinstance(thing, (list, tuple)):
+        return [_plain(x) for x in thing]
+    if isinstance(thing, Mapping):
+        return {k: _plain(v) for k, v in thing.items()}
+    return [type(thing).__name__, {k: _plain(v) for k, v in vars(thing).items()}]
 
 
 def describe(net: Network) -> dict[str, Any]:

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from kernels.errors import BackendUnavailable, SimError
+from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import padded
+from snn.fingerprint import digest
 
 
 def world() -> Any:
@@ -77,6 +78,25 @@ class Ranks:
                 self._ended = f"rank {rank} of {self.size} ended the run: {error}"
                 raise RankError(self._ended)
         return [value for value, _ in answers]
+
+    def agree(self, call: str, *arguments: Any) -> None:
+        """Refuse a call that not all ranks make, or not with the same arguments; asked of all.
+
+        Raises
+        ------
+        ModelError
+            On all ranks.
+        """
+        if self.comm is None:
+            return
+        found = self.gather((call, digest(*arguments)))
+        for rank, (name, _) in enumerate(found):
+            if found[rank] != found[0]:
+                did = "gave it others" if name == found[0][0] else f"called {name}"
+                raise ModelError(
+                    f"Simulation.{found[0][0]}: all ranks must make the same calls with the same arguments; rank "
+                    f"{rank} {did}."
+                )
 
     @contextmanager
     def together(self) -> Iterator[None]:

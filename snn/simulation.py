@@ -14,7 +14,7 @@ from kernels.errors import BackendUnavailable, FormatError, ModelError, SimError
 from snn import changes
 from snn.drive import Clock, Event
 from snn.elements import SPIKES, Probe, WeightProbe
-from snn.fingerprint import describe
+from snn.fingerprint import describe, description, differences, digest
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
 from snn.io.saves import Saves
 from snn.memory import check_memory
@@ -91,6 +91,7 @@ class Simulation(Steering):
         begin = time.perf_counter()
         self._drive: Any
         with self._ranks.together():
+            self._check_ranks(net)
             if engine == "clock":
                 self._drive = Clock(net, self.dt, backend, self.threads, precision, self._ranks, device, deterministic)
             else:
@@ -104,6 +105,22 @@ class Simulation(Steering):
         self._changes: changes.Changes = {}
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
         self._ranks_before = self._ranks.size  # how many wrote it
+
+    def _check_ranks(self, net: Network) -> None:
+        """Refuse ranks that describe other networks: each would simulate its part of another."""
+        if self._ranks.size == 1:
+            return
+        options = {"dt": self.dt, "precision": self.precision, "threads": self.threads}
+        text = {"version": version("volley-snn"), "seed": net.seed, **options, **describe(net)}
+        found = self._ranks.gather((digest(description(net), options, text["version"]), text))
+        for rank, (code, text) in enumerate(found):
+            if code != found[0][0]:
+                parts = differences(found[0][1], text, "", ("on rank 0", f"on rank {rank}"))
+                said = "; ".join(x for x in parts if " at 0x" not in x) or "values of arrays, or what is recorded"
+                raise ModelError(
+                    f"Simulation.net: all ranks must describe the same network; rank {rank} has another than rank 0 "
+                    f"({said}). Seed what draws random numbers for it."
+                )
 
     def _compiling(self, cached: bool, names: list[str]) -> None:
         if not cached:
@@ -151,6 +168,7 @@ class Simulation(Steering):
         self._check_described("run")
         saves = None
         with self._ranks.together():
+            self._ranks.agree("run", stop, *map(str, (to, overwrite, compress, checksum, checkpoint, every)))
             if checkpoint is not None or every is not None:
                 saves = self._saves(checkpoint, every, stop, to)
             recorder = self._recorder(to, overwrite, compress, checksum)
@@ -181,6 +199,7 @@ class Simulation(Steering):
             raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
         saves, self._unfinished = self._unfinished, None
         with self._ranks.together():
+            self._ranks.agree("proceed", str(to))
             if saves.record is None:
                 return self._whole(self._advance_to(saves.until, self._recorder(None), progress, saves))
             if self._ranks_before != self._ranks.size:
@@ -265,6 +284,7 @@ class Simulation(Steering):
 
         self._check_saving("checkpoint")
         with self._ranks.together():
+            self._ranks.agree("checkpoint", str(path))
             check_target(self._ranks.file(Path(path)))
             self._write_checkpoint(path, None)
 

@@ -44,6 +44,7 @@ class Steering:
         array = np.asarray(plain(values, unit, f"set_state({variable!r})"))
         if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
             raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
+        self._ranks.agree("set_state", name, variable, array)
         self._drive.set_state(name, variable, array)
 
     def device_state(self, population: Population | str, variable: str) -> Any:
@@ -100,6 +101,7 @@ class Steering:
         if not np.all(np.isfinite(array)):
             raise ModelError(f"{owner}.weight: must be finite; got {float(array[~np.isfinite(array)].flat[0])}.")
         check_plastic(owner, found.plasticity, array)
+        self._ranks.agree("set_weights", found.name, array)
         self._drive.set_weights(found, array)
 
     def rewire(self, projection: Projection | str, rule: Any) -> int:
@@ -129,6 +131,7 @@ class Steering:
         given = rule(sources, targets, weights, n, found.source is found.target, rng)
         removed, new_sources, new_targets, new_weights = checked_rewiring(owner, rule, given, sources.size, n)
         check_plastic(owner, found.plasticity, new_weights)
+        self._ranks.agree("rewire", found.name, removed, new_sources, new_targets, new_weights)
         self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
         return int(removed.size)
 
@@ -142,6 +145,7 @@ class Steering:
         found = self._plastic(projection)
         if not isinstance(on, (bool, np.bool_)):
             raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
+        self._ranks.agree("learning", found.name, bool(on))
         self._drive.learning(found, bool(on))
 
     def set_modulator(self, projection: Projection | str, value: Any) -> None:
@@ -157,7 +161,9 @@ class Steering:
         if found.modulation is None or found.plasticity is None:
             raise ModelError(f"{owner}: there is none; got {value!r}. Use net.modulate with a three-factor rule.")
         value = plain(value, found.plasticity.spec.modulator.unit, owner)  # type: ignore[union-attr]
-        self._drive.set_modulator(found, check_modulator(owner, found, found.modulation.source, value))
+        value = check_modulator(owner, found, found.modulation.source, value)
+        self._ranks.agree("set_modulator", found.name, value)
+        self._drive.set_modulator(found, value)
 
     def set_parameters(self, population: Population | str, **values: Any) -> None:
         """Set parameters of the neurons of ``population`` from now on, such as ``v_th=-52.0``.
@@ -176,6 +182,7 @@ class Steering:
         known = self._drive.net.populations[name]
         given = changes.drawn(self.net, known, values)
         with self._ranks.together():
+            self._ranks.agree("set_parameters", name, given)
             self._drive.set_model(name, type(known.model)(**{**known.model.params, **given}))
         self._changes.setdefault((changes.PARAMETERS, name), {}).update(given)
 
@@ -202,6 +209,7 @@ class Steering:
             whole = given.among(f"Input {found.name!r}", found.ids, found.target.n)
         own = isinstance(found, Population)
         with self._ranks.together():
+            self._ranks.agree("set_source", found.name, own, vars(given))
             self._drive.set_source(found.name, whole, own)
         kind = changes.POPULATION if own else changes.INPUT
         self._changes.pop((changes.CURRENT, found.name), None)
@@ -219,6 +227,7 @@ class Steering:
         if self.engine != "clock":
             raise BackendUnavailable('Simulation.set_current: engine="event" takes none. Use engine="clock".')
         amplitude = changes.check_current(self._drive.net, name, values, latest)
+        self._ranks.agree("set_current", name, amplitude)
         self._drive.set_current(name, amplitude)
         self._changes[changes.CURRENT, name] = {"values": amplitude}
 

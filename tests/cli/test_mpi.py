@@ -205,6 +205,60 @@ def test_error_of_one_rank_reaches_all(tmp_path):
     assert (tmp_path / "out.rank1.h5").read_text() == "in the way"
 
 
+APART = """
+from mpi4py import MPI
+comm = MPI.COMM_WORLD
+k = comm.rank // 2  # the last rank differs
+
+def small(n=12, weight=150.0, seed=1, record=True):
+    net = snn.Network(seed=seed)
+    p = net.population("p", n, snn.LIFExp(i_e=400.0), positions=np.linspace(0.0, 1.0, n)[:, None])
+    net.connect(p, p, snn.all_to_all(), weight=weight, delay=1.0)
+    net.connect(p, p, snn.distance_dependent(lambda d: np.exp(-d)), weight=1.0, delay=1.0, name="near")
+    if record:
+        net.record(p)
+    return net
+
+other = {"n": {"n": 12 + k}, "seed": {"seed": 1 + k}, "number": {"weight": 150.0 + k}, "record": {"record": k == 0},
+         "array": {"weight": np.arange(144.0).reshape(12, 12)[:: 1 - 2 * k]}, "dt": {}}
+calls = {
+    "run": lambda sim: sim.run(10.0 + k),
+    "state": lambda sim: sim.set_state("p", "v", np.linspace(-70.0, -60.0 - k, 12)),
+    "one call": lambda sim: sim.set_parameters("p", i_e=300.0) if k else sim.run(5.0),
+    "nothing": lambda sim: sim.run(1.0),
+}
+for case in [*other, *calls]:
+    said = "nothing was said"
+    try:
+        sim = snn.Simulation(small(**other.get(case, {})), dt=0.2 if case == "dt" and k else 0.1, comm=comm, quiet=True)
+        calls[case](sim)
+    except snn.ModelError as error:
+        said = str(error)
+    said = comm.allgather(said)
+    if comm.rank == 0:
+        print(case, "|", said[0] if len(set(said)) == 1 else said)
+"""
+
+
+def test_ranks_that_part_are_refused(tmp_path):
+    (tmp_path / "apart.py").write_text(NETWORK + APART)
+    out, err = (process := mpi(3, "apart.py", cwd=tmp_path)).communicate(timeout=300)
+    assert process.returncode == 0, err
+    for case, said in (
+        ("n", "rank 2 has another than rank 0 (populations.p.n: 12 on rank 0, 13 on rank 2"),
+        ("seed", "(seed: 1 on rank 0, 2 on rank 2)"),
+        ("number", "(projections.p->p.weight: 150.0 on rank 0, 151.0 on rank 2)"),
+        ("record", "rank 2 has another than rank 0 (values of arrays, or what is recorded)"),
+        ("array", "rank 2 has another than rank 0 (projections.p->p.weight: "),
+        ("dt", "(dt: 0.1 on rank 0, 0.2 on rank 2)"),
+        ("run", "Simulation.run: all ranks must make the same calls with the same arguments; rank 2 gave it others."),
+        ("state", "Simulation.set_state: all ranks must make the same calls"),
+        ("one call", "with the same arguments; rank 2 called set_parameters."),
+        ("nothing", "nothing was said"),
+    ):
+        assert said in out.split(f"{case} | ")[1].split(" | ")[0], out
+
+
 STATE = """
 def proceed(sim):
     sim.rewire("ee", plasticity.SET(fraction=0.05, weight=50.0))
