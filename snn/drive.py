@@ -182,7 +182,7 @@ class Clock:
             number = self.plastic_number(p)
             rows = self.compiled.learned[number]
             sources, targets, places = self._wiring(p)
-            weights = self.engine.weights(number, self.at - 1)[places].astype(float)
+            weights = self.engine.values(number, self.at - 1)[places].astype(float)
             return sources, targets, weights, _delays(rows, places) * self.dt
         edges = draw_edges(self.net, p, self.threads, self.own(p.target.name))
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
@@ -238,15 +238,38 @@ class Clock:
             self.engine.pack(self.compiled)
         x.rewired[0] = 1
 
-    def set_weights(self, projection: Projection, values: np.ndarray) -> None:
-        """Set the weights of a plastic projection: a number, or in the order of :meth:`connections`."""
+    def set_synapses(self, projection: Projection, values: np.ndarray, which: int = 0) -> None:
+        """Set weights (``which`` = 0) or a state variable (1, ..) of the rule of a plastic projection.
+
+        ``values``: a number, or in the order of :meth:`connections`.
+        """
         number = self.plastic_number(projection)
         self.engine.sweep(number, self.at - 1, settle=True)
         places = self._wiring(projection)[2]
         if self.ranks.size > 1 and np.ndim(values):
             first = sum(self.ranks.gather(places.size)[: self.ranks.rank])
             values = values[first : first + places.size]
-        self.compiled.learned[number].weights[places] = values
+        edges, x = self.compiled.learned[number], self.compiled.plastic[number]
+        (x.variables[which - 1] if which else edges.weights)[places] = values
+
+    def synapses(self, projection: Projection, which: int) -> np.ndarray:
+        """A state variable (1, ..) of the rule, in the order of :meth:`connections`, of all ranks."""
+        places = self._wiring(projection)[2]
+        own = self.engine.values(self.plastic_number(projection), self.at - 1, which)[places]
+        return np.concatenate(self.ranks.gather(own))
+
+    def short(self, projection: Projection, which: int) -> np.ndarray:
+        """A state variable (0, ..) of the short-term rule, by source."""
+        number = self.plastic_number(projection)
+        return np.array(self.engine.short(number)[: projection.source.n, which])
+
+    def set_short(self, projection: Projection, values: np.ndarray, which: int) -> None:
+        """Set a state variable of the short-term rule; ``values``: a number, or by source."""
+        number, n = self.plastic_number(projection), projection.source.n
+        rows = self.engine.short(number)
+        rows.reshape(-1, n, rows.shape[1])[:, :, which] = values
+        if self.backend == "cuda":
+            self.engine.set_short(number, rows)
 
     def plastic_number(self, projection: Projection) -> int:
         """Number of a plastic projection in the engine."""
@@ -478,7 +501,7 @@ class Event:
         targets = np.repeat(np.arange(p.target.n), np.diff(edges.indptr))
         weights, delays = (edge_values(self.net, p, edges, which, "float64") for which in (0, 1))
         if p.plastic:
-            found = self.engine.weights(self.plastic_number(p), self.at)
+            found = self.engine.values(self.plastic_number(p), self.at)
             for values, (part, places) in zip(found, self._places(p, edges), strict=True):
                 weights[part] = values[places]
         return edges.sources.astype(np.int64), targets, weights, delays
@@ -495,12 +518,34 @@ class Event:
             connectivity.find_places(edges.indptr, edges.sources, lo, hi, position, places)
             yield part, places[part]
 
-    def set_weights(self, projection: Projection, values: np.ndarray) -> None:
-        """Set the weights of a plastic projection: a number, or in the order of :meth:`connections`."""
+    def set_synapses(self, projection: Projection, values: np.ndarray, which: int = 0) -> None:
+        """Set weights (``which`` = 0) or a state variable (1, ..) of the rule of a plastic projection.
+
+        ``values``: a number, or in the order of :meth:`connections`.
+        """
         number, edges = self.plastic_number(projection), draw_edges(self.net, projection, self.threads)
         for b, (part, places) in enumerate(self._places(projection, edges)):
             plastic = self.engine.sweep(number, b, self.at, True)
-            plastic.weights[places] = values[part] if np.ndim(values) else values
+            held = plastic.variables[which - 1] if which else plastic.weights
+            held[places] = values[part] if np.ndim(values) else values
+
+    def synapses(self, projection: Projection, which: int) -> np.ndarray:
+        """A state variable (1, ..) of the rule, in the order of :meth:`connections`."""
+        edges = draw_edges(self.net, projection, self.threads)
+        found, out = self.engine.values(self.plastic_number(projection), self.at, which), np.empty(edges.sources.size)
+        for values, (part, places) in zip(found, self._places(projection, edges), strict=True):
+            out[part] = values[places]
+        return out
+
+    def short(self, projection: Projection, which: int) -> np.ndarray:
+        """A state variable (0, ..) of the short-term rule, by source."""
+        found: np.ndarray = self.compiled.plastic[0][self.plastic_number(projection)].short[:, which].copy()
+        return found
+
+    def set_short(self, projection: Projection, values: np.ndarray, which: int) -> None:
+        """Set a state variable of the short-term rule; ``values``: a number, or by source."""
+        for row in self.compiled.plastic:
+            row[self.plastic_number(projection)].short[:, which] = values
 
     def plastic_number(self, projection: Projection) -> int:
         """Number of a plastic projection in the engine."""

@@ -32,20 +32,58 @@ class Steering:
         """Time reached, ms."""
         return float(self._drive.at * self._drive.unit)
 
-    def state(self, population: Population | str, variable: str) -> np.ndarray:
-        """Present values of a state variable, shape (n,), float64; a copy."""
-        return np.asarray(self._drive.state(self._name(population), variable))
+    def state(self, of: Population | Projection | str, variable: str) -> np.ndarray:
+        """Present values of a state variable, float64; a copy.
 
-    def set_state(self, population: Population | str, variable: str, values: Any) -> None:
-        """Set a state variable to a number or an array of shape (n,)."""
-        name = self._name(population)
-        shape, spec = (self.net.populations[name].n,), self.net.populations[name].spec
+        Of a population: shape (n,). Of a projection, a state variable of its rule (such as an eligibility): one a
+        synapse, in the order of :meth:`connections`, as of now (of the synapse's last event, where the rule has no
+        ``flow``); one of its short-term rule: one a source neuron, shape (n,), just after that neuron's last spike.
+        """
+        found, which = self._variable(of, variable)
+        if isinstance(found, Population):
+            return np.asarray(self._drive.state(found.name, variable))
+        if which > 0:
+            return np.asarray(self._drive.synapses(found, which))
+        return np.asarray(self._drive.short(found, -1 - which))
+
+    def set_state(self, of: Population | Projection | str, variable: str, values: Any) -> None:
+        """Set a state variable to a number or an array of the shape that :meth:`state` gives."""
+        found, which = self._variable(of, variable)
+        spec: Any
+        if isinstance(found, Population):
+            shape: tuple[int, ...] = (found.n,)
+            spec = found.spec
+        elif which > 0:
+            shape, spec = self.connections(found)[0].shape, found.plasticity.spec  # type: ignore[union-attr]
+        else:
+            shape, spec = (found.source.n,), found.short_term.spec  # type: ignore[union-attr]
         unit = next((v.unit for v in (spec.state if spec else ()) if v.name == variable), "1")
         array = np.asarray(plain(values, unit, f"set_state({variable!r})"))
         if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
             raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
-        self._ranks.agree("set_state", name, variable, array)
-        self._drive.set_state(name, variable, array)
+        self._ranks.agree("set_state", found.name, variable, array)
+        if isinstance(found, Population):
+            self._drive.set_state(found.name, variable, array)
+        elif which > 0:
+            self._drive.set_synapses(found, array, which)
+        else:
+            self._drive.set_short(found, array, -1 - which)
+
+    def _variable(self, of: Any, variable: Any) -> tuple[Population | Projection, int]:
+        """What has the state variable; of a rule its number from 1 on, of a short-term rule from -1 down."""
+        name = getattr(of, "name", of)
+        projection = self.net.projections.get(name) if isinstance(name, str) else None
+        known = projection is not None and (isinstance(of, Projection) or name not in self.net.populations)
+        if not known or projection is None:
+            return self.net.populations[self._name(of)], 0
+        names = [v.name for v in (projection.plasticity.spec.state if projection.plasticity else ())]
+        short = [v.name for v in (projection.short_term.spec.state if projection.short_term else ())]
+        if variable in names:
+            return projection, 1 + names.index(variable)
+        if variable in short:
+            return projection, -1 - short.index(variable)
+        there = ", ".join([*names, *short]) or "none"
+        raise ModelError(f"Projection {name!r}: no state variable {variable!r}; there are {there}.")
 
     def device_state(self, population: Population | str, variable: str) -> Any:
         """Present values of a state variable where they lie on the GPU, shape (n,): nothing is copied.
@@ -102,7 +140,7 @@ class Steering:
             raise ModelError(f"{owner}.weight: must be finite; got {float(array[~np.isfinite(array)].flat[0])}.")
         check_plastic(owner, found.plasticity, array)
         self._ranks.agree("set_weights", found.name, array)
-        self._drive.set_weights(found, array)
+        self._drive.set_synapses(found, array)
 
     def rewire(self, projection: Projection | str, rule: Any) -> int:
         """Prune synapses of a projection with plasticity and join as many other pairs; returns how many.

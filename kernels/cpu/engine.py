@@ -214,19 +214,24 @@ class Engine:
             ring, visitor = self.net.state.ring, int(self.entries.visit[number])
             self.learners[number].sweep(self.tables, self.learned, number, ring, block, step, int(settle), visitor)
 
-    def weights(self, number: int, step: int) -> np.ndarray:
-        """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
-        if self.net.rules[number][0].flow is None:
-            self.sweep(number, step)
-            return self.net.learned[number].weights.copy()
+    def values(self, number: int, step: int, which: int = 0) -> np.ndarray:
+        """Weights (``which`` = 0) or a state variable (1, ..) of plastic projection ``number`` at ``step``.
+
+        A copy. Changes no result.
+        """
         x = self.net.plastic[number]
         arrays = [self.net.learned[number].weights, x.variables, x.done, x.swept, x.settled]
-        saved = [array.copy() for array in arrays]
-        self.sweep(number, step, settle=True)
-        weights = arrays[0].copy()
-        for array, before in zip(arrays, saved, strict=True):
+        lasting = self.net.rules[number][0].flow is None
+        saved = [] if lasting else [array.copy() for array in arrays]
+        self.sweep(number, step, settle=not lasting)
+        found = (x.variables[which - 1] if which else arrays[0]).copy()
+        for array, before in zip(arrays, saved, strict=False):
             array[...] = before
-        return weights
+        return found
+
+    def short(self, number: int) -> np.ndarray:
+        """State of the short-term rule of a projection, (rows, variables): one row a source, again for each block."""
+        return self.net.plastic[number].short
 
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """Set the modulator of plastic projection ``number`` at ``step``, the next one; an array: for each target."""

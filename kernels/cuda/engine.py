@@ -187,19 +187,28 @@ class Engine:
                     host[...] = fetch(array)
             self.stale.add(number)
 
-    def weights(self, number: int, step: int) -> np.ndarray:
-        """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
+    def values(self, number: int, step: int, which: int = 0) -> np.ndarray:
+        """As kernels.cpu.engine."""
         if number in self.stale or self.net.rules[number][0].flow is None:
             self.sweep(number, step)
-            return self.net.learned[number].weights.copy()
+            host = self.net.plastic[number].variables[which - 1] if which else self.net.learned[number].weights
+            return np.array(host)
         x, e = self.arrays.learned[number], self.arrays.synapses[number]
         arrays = [e.weights, x.variables, x.done, x.swept, x.settled]
         saved = [fetch(array) for array in arrays]
         self._sweep(number, step, 1, 0)
-        weights = fetch(e.weights)
+        found = fetch(x.variables)[which - 1] if which else fetch(e.weights)
         for array, before in zip(arrays, saved, strict=True):
             self.put(array, before)
-        return np.asarray(weights)
+        return np.array(found)
+
+    def short(self, number: int) -> np.ndarray:
+        """As kernels.cpu.engine; there is one row a source."""
+        return np.asarray(fetch(self.arrays.learned[number].short))
+
+    def set_short(self, number: int, values: np.ndarray) -> None:
+        """Replace what :meth:`short` gives."""
+        self.put(self.arrays.learned[number].short, values)
 
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """As kernels.cpu.engine."""

@@ -285,14 +285,17 @@ class Engine:
         self.learners[number].sweep(self.net, self.blocks[b], self.edges[b], plastic, t, settle)
         return plastic
 
-    def weights(self, number: int, t: float) -> list[np.ndarray]:
-        """Weights of plastic projection ``number`` at ``t``, where the engine stands, by block. Changes no result."""
+    def values(self, number: int, t: float, which: int = 0) -> list[np.ndarray]:
+        """Weights (``which`` = 0) or a state variable (1, ..) of plastic projection ``number`` at ``t``, by block.
+
+        The engine stands at ``t``. Changes no result.
+        """
         found, names = [], ("weights", "variables", "at", "total", "reached", "oldest", "signal_oldest", "fault")
         for b, row in enumerate(self.plastic):
             arrays = [getattr(row[number], name) for name in names]
             saved = [array.copy() for array in arrays]
             self.sweep(number, b, t, True)
-            found.append(arrays[0].copy())
+            found.append((arrays[1][which - 1] if which else arrays[0]).copy())
             for array, before in zip(arrays, saved, strict=True):
                 array[...] = before
         return found

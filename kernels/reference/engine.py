@@ -292,9 +292,13 @@ class Engine:
         """Bring the synapses of plastic projection ``number`` up to date at ``step``."""
         self.learners[number].sweep(step, settle)
 
-    def weights(self, number: int, step: int) -> np.ndarray:
-        """Weights of plastic projection ``number`` at ``step``; a copy. Changes no result."""
-        return self.learners[number].weights(step)
+    def values(self, number: int, step: int, which: int = 0) -> np.ndarray:
+        """As kernels.cpu.engine."""
+        return self.learners[number].values(step, which)
+
+    def short(self, number: int) -> np.ndarray:
+        """As kernels.cpu.engine."""
+        return self.learners[number].plastic.short
 
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """Set the modulator of plastic projection ``number`` at ``step``; an array: for each target."""

@@ -355,9 +355,9 @@ class Engine:
             neuron.x, neuron.last = tuple(float(v) for v in values[:, i]), t
             self._look(neuron)
 
-    def weights(self, number: int, t: float) -> list[np.ndarray]:
-        """Weights of plastic projection ``number`` at ``t``, where the engine stands. Changes no result."""
-        return [self.learners[number].weights(t)]
+    def values(self, number: int, t: float, which: int = 0) -> list[np.ndarray]:
+        """As kernels.event.engine; there is one block."""
+        return [self.learners[number].values(t, which)]
 
     def sweep(self, number: int, b: int, t: float, settle: bool) -> Plastic:
         """Bring the synapses of plastic projection ``number`` up to date at ``t``; there is one block."""

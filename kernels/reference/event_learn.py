@@ -165,16 +165,16 @@ class Learner:
             for _, k, j, d in self.synapses(i) if self.plastic.learning[0] or self.rule.state else ():
                 self.bring_up(i, k, j, d, t, settle=True)
 
-    def weights(self, t: float) -> np.ndarray:
-        """The weights at ``t``; a copy."""
+    def values(self, t: float, which: int) -> np.ndarray:
+        """The weights (``which`` = 0) or a state variable at ``t``; a copy."""
         x = self.plastic
         arrays = [x.weights, x.variables, x.at, x.fault]
         saved = [array.copy() for array in arrays]
         self.settle(t)
-        weights = x.weights.copy()
+        found = (x.variables[which - 1] if which else x.weights).copy()
         for array, before in zip(arrays, saved, strict=True):
             array[...] = before
-        return weights
+        return found
 
     def learning(self, t: float, on: bool) -> None:
         """Let weights change from ``t`` on, or not."""

@@ -264,13 +264,13 @@ class Learner:
         if settle:
             self.settled = until
 
-    def weights(self, until: int) -> np.ndarray:
-        """The weights at step ``until``; a copy."""
-        weights = self.edges.weights.copy()
+    def values(self, until: int, which: int) -> np.ndarray:
+        """The weights (``which`` = 0) or a state variable at step ``until``; a copy."""
+        found = (self.plastic.variables[which - 1] if which else self.edges.weights).copy()
         for i in range(len(self.last)):
-            for _, k, j, d in self.synapses(i) if self.plastic.learning[0] else ():
-                weights[k] = self.bring_up(i, j, d, self.read(k), until, settle=True)[0]
-        return weights
+            for _, k, j, d in self.synapses(i) if self.plastic.learning[0] or which else ():
+                found[k] = self.bring_up(i, j, d, self.read(k), until, settle=True)[which]
+        return found
 
     def set_signal(self, step: int, value: float | np.ndarray) -> None:
         """Set the modulator to ``value`` at ``step``, the next one; an array: for each target."""

@@ -68,6 +68,9 @@ def outcome(threads, comm):
         sim.set_weights("ee", np.linspace(30.0, 70.0, 4800))
         assert sim.rewire("ei", plasticity.SET(fraction=0.3, weight=55.0)) > 150
         sim.set_modulator("ei", np.where(np.arange(57) < 30, 1.0, 0.5) if k == 0 else 0.3)
+        found |= {f"{k} c": sim.state("ee", "c"), f"{k} u": sim.state("ee", "x"), f"{k} x": sim.state("voltage", "x")}
+        sim.set_state("ee", "c", found[f"{k} c"][::-1].copy())
+        sim.set_state("ei", "x", 0.9)
         sim.set_parameters("i", v_th=np.linspace(-58.0, -54.0, 57))
         sim.set_source("to e", snn.Poisson(rate=np.linspace(7000.0, 9000.0, 240)))
         sim.set_source("d", snn.Poisson(rate=90.0))
@@ -102,6 +105,7 @@ def alone():
     found = names["outcome"](1, None)
     assert all(len(found[f"{k} {p} ids"]) > 150 for k in (0, 1) for p in "ei")
     assert np.ptp(found["0 weights"][-1] - found["0 weights"][0]) > 0.01
+    assert np.ptp(found["0 c"]) > 0.01 and np.ptp(found["0 u"]) > 0.0 and np.ptp(found["0 x"]) > 0.0
     assert np.ptp(found["ei 2"]) > 0.01 and np.ptp(found["voltage 2"]) > 0.01
     return found
 

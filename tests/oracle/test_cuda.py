@@ -752,3 +752,25 @@ def test_set_state_and_current_between_runs():
     np.testing.assert_allclose(start, snn.Simulation(network(), dt=DT, quiet=True).run(1.0).states["a"]["v"], rtol=RTOL)
     np.testing.assert_allclose(found, go("reference"), rtol=RTOL)
     assert found[-1, 0] > found[9, 0] + 0.5, "the current must have told"
+
+
+@here
+def test_state_of_synapses():
+    def go(backend):
+        net = snn.Network(seed=2)
+        a = net.population("a", 3, snn.Poisson(rate=2000.0))
+        b = net.population("b", 4, snn.LIFDelta(i_e=3000.0))
+        net.connect(a, b, snn.all_to_all(), weight=1.0, delay=0.5, name="p", plasticity=plasticity.DopamineSTDP(),
+                    short_term=plasticity.TsodyksMarkram(u_se=0.3, tau_fac=50.0))  # fmt: skip
+        net.modulate("p", value=0.01)
+        sim, found = snn.Simulation(net, dt=DT, backend=backend, quiet=True), []
+        for _ in range(3):
+            sim.run(1.0)
+            found += [sim.state("p", name) for name in "cux"]
+            sim.set_state("p", "c", found[-3][::-1] + 0.1)
+            sim.set_state("p", "x", 0.8)
+        return np.concatenate([*found, sim.connections("p")[2]])
+
+    found = go("cuda")
+    np.testing.assert_allclose(found, go("reference"), rtol=1e-9)
+    assert np.unique(found).size > 20

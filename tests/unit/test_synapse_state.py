@@ -1,0 +1,111 @@
+"""State variables of synapses, read and set between runs: against closed forms, on all engines."""
+
+import math
+
+import numpy as np
+import pytest
+
+import plasticity
+import snn
+
+ENGINES = [("clock", "cpu"), ("clock", "reference"), ("event", "cpu"), ("event", "reference")]
+PRE, POST = np.array([10.0, 40.0, 82.0]), np.array([16.0, 39.0, 90.0])  # at the synapse: the delay is dendritic, 1 ms
+
+
+def network(n=3):
+    """``n`` sources fire at PRE, each a millisecond after the one before; targets at POST - 1."""
+    net = snn.Network(seed=1)
+    times = np.concatenate([PRE + k for k in range(n)])
+    a = net.population("a", n, snn.SpikeArray(times, np.repeat(np.arange(n), 3)))
+    b = net.population("b", 2, snn.LIFDelta(tau_m=10.0, v_th=20.0, v_reset=0.0, e_l=0.0, t_ref=0.5))
+    net.input("force", b, snn.SpikeArray(np.tile(POST - 1.0, 2), np.repeat([0, 1], 3)), weight=1e3)
+    rule = plasticity.DopamineSTDP(a_plus=1.0, a_minus=1.5, tau_c=200.0, w_max=50.0)
+    net.connect(a, b, snn.all_to_all(), weight=1.0, delay=1.0, name="p", plasticity=rule,
+                short_term=plasticity.TsodyksMarkram(u_se=0.3, tau_rec=100.0, tau_fac=50.0))  # fmt: skip
+    net.modulate("p", value=0.0)
+    net.record_weights("p")
+    return net
+
+
+def eligibility(shift, t):
+    """c of a synapse whose presynaptic spikes come ``shift`` ms after PRE, by the equations of the rule."""
+    c, now, pre, post = 0.0, 0.0, 0.0, 0.0
+    for at, kind in sorted([(x + shift, 0) for x in PRE] + [(x, 1) for x in POST]):
+        if at > t:
+            break
+        h, now = at - now, at
+        c, pre, post = c * math.exp(-h / 200.0), pre * math.exp(-h / 20.0), post * math.exp(-h / 20.0)
+        c, pre, post = (c - 1.5 * post, pre + 1.0, post) if kind == 0 else (c + pre, pre, post + 1.0)
+    return c * math.exp(-(t - now) / 200.0)
+
+
+def short_term(shift, t):
+    u, x, last = 0.3, 1.0, -math.inf
+    for at in (s + shift for s in PRE if s + shift <= t):
+        x = 1.0 + (x - x * u - 1.0) * math.exp(-(at - last) / 100.0)
+        u, last = 0.3 + u * 0.7 * math.exp(-(at - last) / 50.0), at
+    return u, x
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_as_the_equations_have_it(engine, backend):
+    sim = snn.Simulation(network(), engine=engine, backend=backend, quiet=True, threads=1)
+    for t in (20.0, 40.5, 100.0):
+        sim.run(t - sim.t)
+        sources, _, weights, _ = sim.connections("p")
+        assert sim.state("p", "c") == pytest.approx([eligibility(float(i), t) for i in sources], rel=1e-9)
+        for k, name in enumerate("ux"):
+            assert sim.state("p", name) == pytest.approx([short_term(i, t)[k] for i in range(3)], rel=1e-9)
+        assert np.all(weights == 1.0)
+    assert np.all(np.abs(sim.state("p", "c")) > 1e-3)
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_set_between_runs(engine, backend):
+    """dw/dt = c (n - b): what is left of an eligibility that was set is learned from, and nothing else."""
+    sim = snn.Simulation(network(), engine=engine, backend=backend, quiet=True, threads=1)
+    sim.run(60.0)
+    given = np.arange(6.0)
+    sim.set_state("p", "c", given)
+    assert np.array_equal(sim.state("p", "c"), given)
+    sim.set_state("p", "x", [0.1, 0.2, 0.3])
+    sim.set_state("p", "u", 0.9)
+    assert sim.state("p", "x").tolist() == [0.1, 0.2, 0.3] and sim.state("p", "u").tolist() == [0.9] * 3
+    sim.set_modulator("p", 0.01)
+    sim.run(10.0)
+    tau = 1.0 / (1.0 / 200.0 + 1.0 / 200.0)  # of c and of dopamine
+    grown = 0.01 * tau * (1.0 - math.exp(-10.0 / tau)) * given
+    assert sim.connections("p")[2] == pytest.approx(1.0 + grown, rel=1e-2 if engine == "clock" else 1e-9)
+    assert sim.state("p", "c") == pytest.approx(given * math.exp(-10.0 / 200.0), rel=1e-9)
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_reading_changes_nothing(engine, tmp_path):
+    def run(read, threads=1, stop=None):
+        sim = snn.Simulation(network(), engine=engine, quiet=True, threads=threads)
+        sim.set_modulator("p", 0.02)
+        for k in range(10):
+            if read:
+                sim.state("p", "c"), sim.state("p", "u")
+            sim.run(10.0)
+            if k == stop:
+                sim.checkpoint(tmp_path / "c.h5")
+                sim = snn.Simulation.resume(tmp_path / "c.h5", network(), quiet=True)
+        return [*sim.connections("p"), *(sim.state("p", name) for name in "cux")]
+
+    straight = run(False)
+    for other in (run(True), run(True, threads=2), run(True, stop=5)):
+        assert all(np.array_equal(x, y) for x, y in zip(other, straight, strict=True))
+
+
+def test_what_is_refused():
+    sim = snn.Simulation(network(), quiet=True)
+    for call, text in (
+        (lambda: sim.state("p", "e"), "Projection 'p': no state variable 'e'; there are c, u, x."),
+        (lambda: sim.set_state("p", "c", np.ones(5)), r"a number or of shape \(6,\)"),
+        (lambda: sim.set_state("p", "u", np.ones(6)), r"a number or of shape \(3,\)"),
+        (lambda: sim.set_state("p", "c", math.nan), "must be finite"),
+        (lambda: sim.state("q", "c"), "no population 'q'"),
+    ):
+        with pytest.raises((snn.ModelError, snn.ShapeError), match=text):
+            call()
