@@ -453,8 +453,10 @@ def _inputs(net: Network, codes: Codes, float_type: Any, words: int) -> tuple[In
             n_values += pops[k].n
         out["noise"].append(n_noise)
         if code.initial is not None:
-            row = np.array([NORMAL, *code.initial, 0.0, 1.0, 0.0])
-            noise.append(_pad(draw(row, pops[k].n, net.stream("noise", name))))
+            vary = any(np.ndim(x) for x in code.initial)
+            mean, std = (0.0, 1.0) if vary else code.initial
+            drawn = draw(np.array([NORMAL, mean, std, 0.0, 1.0, 0.0]), pops[k].n, net.stream("noise", name))
+            noise.append(_pad(code.initial[0] + code.initial[1] * drawn if vary else drawn))
             n_noise += noise[-1].size
         steps.append(code.event_step)
         ids.append(code.event_id)

@@ -35,7 +35,7 @@ class Encoded:
     event_id: np.ndarray = field(default_factory=lambda: np.empty(0, np.int32))
     event_weight: np.ndarray | None = None
     max_count: int = 1  # largest number of spikes of one element in one step
-    initial: tuple[float, float] | None = None  # mean and std of the noise state at the start
+    initial: tuple[Any, Any] | None = None  # mean and std of the noise state at the start, numbers or (n,)
 
 
 @dataclass
@@ -122,10 +122,7 @@ class Source:
 
     def among(self, owner: str, ids: np.ndarray, n: int) -> "Source":
         """The input for neurons ``ids`` of ``n`` targets, as one for all of them."""
-        raise ModelError(
-            f"{owner}: {type(self).__name__} drives whole populations; got {ids.size} neurons of {n}. Make them a "
-            "population, or use Poisson, SpikeArray or StepCurrent."
-        )
+        raise NotImplementedError
 
     def __repr__(self) -> str:
         texts = {k: _short(v) for k, v in vars(self).items() if v is not None}
@@ -397,30 +394,35 @@ class StepCurrent(CurrentInput):
 
 
 class ACCurrent(CurrentInput):
-    """Sinusoidal current, equal for all: offset + amplitude * sin(2 pi frequency t + phase), t the step's begin.
+    """Sinusoidal current: offset + amplitude * sin(2 pi frequency t + phase), t the step's begin.
 
     Parameters
     ----------
-    amplitude, offset : [pA];  frequency : [Hz];  phase : [rad];  start, stop : [ms]
+    amplitude, offset : [pA];  frequency : [Hz], >= 0;  phase : [rad]; numbers, or arrays of shape (n,)
+    start, stop : [ms]
     """
 
     def __init__(
-        self, amplitude: Any, frequency: Any, phase: float = 0.0, offset: Any = 0.0,
+        self, amplitude: Any, frequency: Any, phase: Any = 0.0, offset: Any = 0.0,
         start: float = 0.0, stop: float = math.inf,
     ) -> None:  # fmt: skip
-        self.amplitude = _number("ACCurrent.amplitude", amplitude, "pA")
-        self.frequency = _number("ACCurrent.frequency", frequency, "Hz", 0.0)
-        self.phase = _number("ACCurrent.phase", phase, "1")
-        self.offset = _number("ACCurrent.offset", offset, "pA")
+        self.amplitude = _each("ACCurrent.amplitude", amplitude, "pA")
+        self.frequency = _each("ACCurrent.frequency", frequency, "Hz", 0.0)
+        self.phase = _each("ACCurrent.phase", phase, "1")
+        self.offset = _each("ACCurrent.offset", offset, "pA")
         self.start, self.stop = _interval("ACCurrent", start, stop)
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
-        """Values (offset, amplitude, phase a step, phase)."""
+        """Values (offset, amplitude, phase a step, phase), numbers or arrays."""
         step = 2.0 * math.pi * self.frequency * dt * 1e-3
-        code = Encoded(kinds.AC, values=np.array([self.offset, self.amplitude, step, self.phase]))
-        start, stop = _starts(f"{owner}.stop", (self.start, self.stop), dt)
-        code.segments = [(start, 0, 0, 4), (stop, 0, 0, 0)]
-        return code
+        values = _columns(owner, n, offset=self.offset, amplitude=self.amplitude, frequency=step, phase=self.phase)
+        return _from_to(Encoded(kinds.AC, values=values), owner, self.start, self.stop, dt)
+
+    def among(self, owner: str, ids: np.ndarray, n: int) -> "ACCurrent":
+        """Amplitude and offset 0 for the others."""
+        names = ("amplitude", "frequency", "phase", "offset")
+        given: Any = {x: _spread_each(owner, x, getattr(self, x), ids, n) for x in names}
+        return ACCurrent(**given, start=self.start, stop=self.stop)
 
 
 class NoiseCurrent(CurrentInput):
@@ -428,27 +430,31 @@ class NoiseCurrent(CurrentInput):
 
     Parameters
     ----------
-    mean, std : [pA], std >= 0;  dt : interval of equal values, [ms];  start, stop : [ms]
+    mean, std : [pA], std >= 0; numbers, or arrays of shape (n,)
+    dt : interval of equal values, [ms];  start, stop : [ms]
     """
 
     def __init__(
         self, mean: Any = 0.0, std: Any = 1.0, dt: Any = 1.0, start: float = 0.0, stop: float = math.inf
     ) -> None:
-        self.mean = _number("NoiseCurrent.mean", mean, "pA")
-        self.std = _number("NoiseCurrent.std", std, "pA", 0.0)
+        self.mean = _each("NoiseCurrent.mean", mean, "pA")
+        self.std = _each("NoiseCurrent.std", std, "pA", 0.0)
         self.dt = _number("NoiseCurrent.dt", dt, "ms")
         self.start, self.stop = _interval("NoiseCurrent", start, stop)
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
-        """Values (mean, std, steps held)."""
+        """Values (steps held, mean, std), the last two numbers or arrays."""
         every = round(self.dt / dt)
         if every < 1 or abs(every * dt - self.dt) > 1e-6 * dt:
             raise ModelError(f"{owner}.dt: must be a multiple of the simulation's dt = {dt} ms; got {self.dt}.")
-        code = Encoded(kinds.NOISE, values=np.array([self.mean, self.std, every]))
-        start, stop = _starts(f"{owner}.stop", (self.start, self.stop), dt)
-        code.segments = [(start, 0, 0, 3), (stop, 0, 0, 0)]
-        code.initial = (0.0, 0.0)
-        return code
+        values = _columns(owner, n, mean=self.mean, std=self.std)
+        code = Encoded(kinds.NOISE, values=np.append(float(every), values), initial=(0.0, 0.0))
+        return _from_to(code, owner, self.start, self.stop, dt)
+
+    def among(self, owner: str, ids: np.ndarray, n: int) -> "NoiseCurrent":
+        """Mean and standard deviation 0 for the others."""
+        mean, std = (_spread_each(owner, name, getattr(self, name), ids, n) for name in ("mean", "std"))
+        return NoiseCurrent(mean, std, self.dt, self.start, self.stop)
 
 
 class OrnsteinUhlenbeck(CurrentInput):
@@ -458,19 +464,60 @@ class OrnsteinUhlenbeck(CurrentInput):
 
     Parameters
     ----------
-    mean, std : [pA], std >= 0;  tau : [ms], > 0
+    mean, std : [pA], std >= 0; numbers, or arrays of shape (n,)
+    tau : [ms], > 0
+    start, stop : interval in which it is injected, [ms]; it fluctuates all the time
     """
 
-    def __init__(self, mean: Any = 0.0, std: Any = 1.0, tau: Any = 5.0) -> None:
-        self.mean = _number("OrnsteinUhlenbeck.mean", mean, "pA")
-        self.std = _number("OrnsteinUhlenbeck.std", std, "pA", 0.0)
+    def __init__(
+        self, mean: Any = 0.0, std: Any = 1.0, tau: Any = 5.0, start: float = 0.0, stop: float = math.inf
+    ) -> None:
+        self.mean = _each("OrnsteinUhlenbeck.mean", mean, "pA")
+        self.std = _each("OrnsteinUhlenbeck.std", std, "pA", 0.0)
         self.tau = _time("OrnsteinUhlenbeck.tau", tau)
         if not 0 < self.tau < math.inf:
             raise ModelError(f"OrnsteinUhlenbeck.tau: must be > 0 ms; got {self.tau}.")
+        self.start, self.stop = _interval("OrnsteinUhlenbeck", start, stop)
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
-        """Values (mean, decay a step, std of the kick a step)."""
+        """Values (decay a step, mean, std of the kick a step), the last two numbers or arrays."""
         kick = self.std * math.sqrt(-math.expm1(-2.0 * dt / self.tau))
-        code = Encoded(kinds.OU, values=np.array([self.mean, math.exp(-dt / self.tau), kick]))
-        code.segments, code.initial = [(0, 0, 0, 3)], (self.mean, self.std)
-        return code
+        values = _columns(owner, n, mean=self.mean, std=kick)
+        code = Encoded(kinds.OU, values=np.append(math.exp(-dt / self.tau), values), initial=(self.mean, self.std))
+        return _from_to(code, owner, self.start, self.stop, dt)
+
+    def among(self, owner: str, ids: np.ndarray, n: int) -> "OrnsteinUhlenbeck":
+        """Mean and standard deviation 0 for the others."""
+        mean, std = (_spread_each(owner, name, getattr(self, name), ids, n) for name in ("mean", "std"))
+        return OrnsteinUhlenbeck(mean, std, self.tau, self.start, self.stop)
+
+
+def _each(owner: str, value: Any, unit: str, minimum: float = -math.inf) -> Any:
+    """A number, or one a neuron."""
+    value = _finite(owner, value, unit, minimum)
+    if np.ndim(value) > 1:
+        raise ShapeError(f"{owner}: must be a number or of shape (n,); got {np.shape(value)}.")
+    return value if np.ndim(value) else float(value)
+
+
+def _columns(owner: str, n: int, **values: Any) -> np.ndarray:
+    """Numbers one after another, or where one of them is an array, arrays of ``n``."""
+    for name, value in values.items():
+        if np.ndim(value) and np.shape(value) != (n,):
+            raise ShapeError(f"{owner}.{name}: must be a number or of shape ({n},); got {np.shape(value)}.")
+    width = n if any(np.ndim(value) for value in values.values()) else 1
+    return np.concatenate([np.broadcast_to(np.asarray(value, float), (width,)) for value in values.values()])
+
+
+def _from_to(code: Encoded, owner: str, start: float, stop: float, dt: float) -> Encoded:
+    """``code`` with its values between ``start`` and ``stop``, nothing after."""
+    first, last = _starts(f"{owner}.stop", (start, stop), dt)
+    code.segments = [(first, 0, 0, len(code.values)), (last, 0, 0, 0)]
+    return code
+
+
+def _spread_each(owner: str, name: str, value: Any, ids: np.ndarray, n: int) -> np.ndarray:
+    """A value of the neurons ``ids`` as one of ``n``: 0 of the others."""
+    if np.ndim(value) and np.shape(value) != ids.shape:
+        raise ShapeError(f"{owner}.{name}: must be a number or of shape ({ids.size},); got {np.shape(value)}.")
+    return spread(np.broadcast_to(np.asarray(value, float), ids.shape), ids, n)

@@ -100,6 +100,13 @@ def add_current(current, at, m, value):  # type: ignore[no-untyped-def]
         current[i] += value
 
 
+@inlined
+def sine(values, v, width, i, step):  # type: ignore[no-untyped-def]
+    """Current of element ``i``; ``width`` numbers each at ``v``: offset, amplitude, phase a step, phase."""
+    at = v + (i if width > 1 else 0)
+    return values[at] + values[at + width] * math.sin(values[at + 2 * width] * step + values[at + 3 * width])
+
+
 @inner
 def events_of_step(inputs, k, step):  # type: ignore[no-untyped-def]
     """First and last + 1 of the events of input ``k`` in ``step``."""
@@ -160,34 +167,50 @@ def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, n
         elif kind == AC:
             row = segment(inputs, k, step)
             if row >= 0 and inputs.size[row] > 0:
-                v = inputs.at[row]
-                mean, amplitude = inputs.values[v], inputs.values[v + 1]
-                phase = inputs.values[v + 2] * step + inputs.values[v + 3]
-                add_current(state.current, g, m, mean + amplitude * math.sin(phase))
+                v, width = inputs.at[row], inputs.size[row] // 4
+                if width == 1:
+                    add_current(state.current, g, m, sine(inputs.values, v, 1, 0, step))
+                else:
+                    for i in range(m):
+                        state.current[np.uint64(g + i)] += sine(inputs.values, v, width, lo + i, step)
         elif kind == NOISE:
             row = segment(inputs, k, step)
             if row >= 0 and inputs.size[row] > 0:
-                v = inputs.at[row]
-                mean, std, every = inputs.values[v], inputs.values[v + 1], np.int64(inputs.values[v + 2])
+                v, width, every = inputs.at[row], inputs.size[row] // 2, np.int64(inputs.values[inputs.at[row]])
                 x = np.uint64(inputs.noise[k] + lo)
                 if step % every == 0 or step == start or step == inputs.start[row]:
                     fresh = step == start or step == inputs.start[row]
                     at = words_of_step(state, inputs.words[k], lo, hi, step // every, fresh, inputs.key[k])
                     fill_normals(state.words, at, m, 0.0, 1.0, state.noise, x)
-                    for i in range(np.uint64(m)):
-                        state.noise[x + i] = mean + std * state.noise[x + i]
+                    if width == 1:
+                        mean, std = inputs.values[v + 1], inputs.values[v + 2]
+                        for i in range(np.uint64(m)):
+                            state.noise[x + i] = mean + std * state.noise[x + i]
+                    else:
+                        means, stds = np.uint64(v + 1 + lo), np.uint64(v + 1 + width + lo)
+                        for i in range(np.uint64(m)):
+                            state.noise[x + i] = inputs.values[means + i] + inputs.values[stds + i] * state.noise[x + i]
                 for i in range(np.uint64(m)):
                     state.current[np.uint64(g) + i] += state.noise[x + i]
         else:
-            v = inputs.at[inputs.segment[k]]
-            mean, keep, kick = inputs.values[v], inputs.values[v + 1], inputs.values[v + 2]
-            x = np.uint64(inputs.noise[k] + lo)
+            first, row = inputs.segment[k], segment(inputs, k, step)
+            v, width, acts = inputs.at[first], inputs.size[first] // 2, row >= 0 and inputs.size[row] > 0
+            keep, x = inputs.values[v], np.uint64(inputs.noise[k] + lo)
             at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, inputs.key[k])
             fill_normals(state.words, at, m, 0.0, 1.0, normals, np.uint64(0))
-            for i in range(np.uint64(m)):
-                y = state.noise[x + i]
-                state.current[np.uint64(g) + i] += y
-                state.noise[x + i] = mean + (y - mean) * keep + kick * normals[i]
+            if acts:
+                for i in range(np.uint64(m)):
+                    state.current[np.uint64(g) + i] += state.noise[x + i]
+            if width == 1:
+                mean, kick = inputs.values[v + 1], inputs.values[v + 2]
+                for i in range(np.uint64(m)):
+                    state.noise[x + i] = mean + (state.noise[x + i] - mean) * keep + kick * normals[i]
+            else:
+                means, kicks = np.uint64(v + 1 + lo), np.uint64(v + 1 + width + lo)
+                for i in range(np.uint64(m)):
+                    mean = inputs.values[means + i]
+                    kick = inputs.values[kicks + i]
+                    state.noise[x + i] = mean + (state.noise[x + i] - mean) * keep + kick * normals[i]
 
 
 @inner

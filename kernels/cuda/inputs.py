@@ -1,11 +1,9 @@
 """Inputs on the device (phase 1): the numbers of one neuron and step, the same as those of the other engines."""
 
-import math
-
 import numpy as np
 
 from kernels.cpu import inputs as cpu
-from kernels.cpu.inputs import AC, EVENTS, NOISE, POISSON_EACH, POISSON_SHARED, STEP
+from kernels.cpu.inputs import AC, EVENTS, NOISE, OU, POISSON_EACH, POISSON_SHARED, STEP
 from kernels.cuda.jit import device, inner
 from kernels.draw import normal_quantile_scalar
 from kernels.philox import philox_scalar, step_word_scalar
@@ -17,6 +15,7 @@ step_word = device(step_word_scalar, philox_scalar=philox)
 normal_quantile = device(normal_quantile_scalar, _central=device(_central), _tail=device(_tail))
 segment = device(cpu.segment.py_func)
 poisson_count = device(cpu.poisson_count.py_func)
+sine = device(cpu.sine.py_func)
 
 
 @inner
@@ -50,23 +49,27 @@ def count(inputs, k, i, step):  # type: ignore[no-untyped-def]
 @inner
 def injected(inputs, noise, k, i, step):  # type: ignore[no-untyped-def]
     """Current of input ``k`` in ``step`` for element ``i``; coloured noise moves on."""
-    row = segment(inputs, k, step)
-    if row < 0 or inputs.size[row] == 0:
+    row, kind = segment(inputs, k, step), inputs.kind[k]
+    acts = row >= 0 and inputs.size[row] > 0
+    if kind == OU and not acts:
+        row = inputs.segment[k]  # it moves on all the same
+    elif not acts:
         return 0.0
-    kind, v = inputs.kind[k], inputs.at[row]
+    v = inputs.at[row]
     first = inputs.values[v]
     if kind == STEP:
         return first if inputs.size[row] == 1 else inputs.values[v + i]
     if kind == AC:
-        return first + inputs.values[v + 1] * math.sin(inputs.values[v + 2] * step + inputs.values[v + 3])
+        return sine(inputs.values, v, inputs.size[row] // 4, i, step)
     k0, k1 = inputs.key[k, 0], inputs.key[k, 1]
+    width = inputs.size[row] // 2
+    at = v + 1 + (i if width > 1 else 0)
+    mean, scale = inputs.values[at], inputs.values[at + width]
     if kind == NOISE:
-        draw = step // np.int64(inputs.values[v + 2])
-        return first + inputs.values[v + 1] * normal_quantile(uniform(i, draw, k0, k1))
+        return mean + scale * normal_quantile(uniform(i, step // np.int64(first), k0, k1))
     y = noise[inputs.noise[k] + i]
-    kick = inputs.values[v + 2] * normal_quantile(uniform(i, step, k0, k1))
-    noise[inputs.noise[k] + i] = first + (y - first) * inputs.values[v + 1] + kick
-    return y
+    noise[inputs.noise[k] + i] = mean + (y - mean) * first + scale * normal_quantile(uniform(i, step, k0, k1))
+    return y if acts else 0.0
 
 
 @inner

@@ -165,19 +165,23 @@ class Engine:
     def injected(self, k: int, s: int, n: int) -> list[float]:
         """Current of input ``k`` in step ``s`` for each neuron; coloured noise moves on."""
         x, row = self.inputs, self.segment(k, s)
-        if row < 0 or x.size[row] == 0:
+        acts = row >= 0 and x.size[row] > 0
+        if not acts and x.kind[k] != kinds.OU:
             return [0.0] * n
+        row = row if acts else int(x.segment[k])
         v = [float(a) for a in x.values[x.at[row] : x.at[row] + x.size[row]]]
         if x.kind[k] == kinds.STEP:
             return v * n if len(v) == 1 else v
         if x.kind[k] == kinds.AC:
-            return [v[0] + v[1] * math.sin(v[2] * s + v[3])] * n
+            rows = _each(v, 4, n)
+            return [offset + amplitude * math.sin(w * s + phase) for offset, amplitude, w, phase in rows]
+        rows = _each(v[1:], 2, n)
         if x.kind[k] == kinds.NOISE:
-            return [v[0] + v[1] * _normal(i, s // int(v[2]), x.key[k]) for i in range(n)]
+            return [mean + std * _normal(i, s // int(v[0]), x.key[k]) for i, (mean, std) in enumerate(rows)]
         y = [float(a) for a in self.state.noise[x.noise[k] : x.noise[k] + n]]
-        for i in range(n):
-            self.state.noise[x.noise[k] + i] = v[0] + (y[i] - v[0]) * v[1] + v[2] * _normal(i, s, x.key[k])
-        return y
+        for i, (mean, kick) in enumerate(rows):
+            self.state.noise[x.noise[k] + i] = mean + (y[i] - mean) * v[0] + kick * _normal(i, s, x.key[k])
+        return y if acts else [0.0] * n
 
     # phase 2 ------------------------------------------------------------------------------------------------------
 
@@ -303,6 +307,13 @@ class Engine:
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """Set the modulator of plastic projection ``number`` at ``step``; an array: for each target."""
         self.learners[number].set_signal(step, value)
+
+
+def _each(values: list[float], columns: int, n: int) -> list[tuple[float, ...]]:
+    """Rows of ``n`` elements, from columns of one number for all or one each."""
+    width = len(values) // columns
+    parts = [values[k * width : (k + 1) * width] * (n if width == 1 else 1) for k in range(columns)]
+    return list(zip(*parts, strict=True))
 
 
 def _normal(index: int, number: int, key: np.ndarray) -> float:

@@ -774,3 +774,17 @@ def test_state_of_synapses():
     found = go("cuda")
     np.testing.assert_allclose(found, go("reference"), rtol=1e-9)
     assert np.unique(found).size > 20
+
+
+@here
+def test_currents_of_each_neuron():
+    def go(backend):
+        net = snn.Network(seed=2)
+        a = net.population("a", 4, snn.IF(v_th=1e9, r=1.0))
+        net.input("sine", a, snn.ACCurrent([1.0, 2.0, 3.0, 4.0], 40.0, 0.3))
+        net.input("noise", a, snn.NoiseCurrent(5.0, [1.0, 2.0, 0.0, 4.0], dt=2 * DT, start=1.0))
+        net.input("coloured", a, snn.OrnsteinUhlenbeck([1.0, 2.0, 3.0, 4.0], 1.5, 3.0, start=0.5, stop=2.0))
+        net.record(a, "v")
+        return snn.Simulation(net, dt=DT, backend=backend, quiet=True).run(3.0).states["a"]["v"]
+
+    np.testing.assert_allclose(go("cuda"), go("reference"), rtol=RTOL)

@@ -182,7 +182,7 @@ def test_bad_parts():
         (lambda: net.connect(a[:3], a[:4], snn.one_to_one()) and snn.Simulation(net), ShapeError, "got 3 and 4"),
         (lambda: net.connect(a[:3], a, snn.from_sparse(np.ones((10, 3)))[0], name="s"), ShapeError, "Transpose it"),
         (lambda: net.connect(a, other[:4], snn.one_to_one()), ModelError, "belongs to another network"),
-        (lambda: net.input("i", a[:4], snn.NoiseCurrent()), ModelError, "NoiseCurrent drives whole populations; got 4"),
+        (lambda: net.input("i", a[:4], snn.NoiseCurrent(std=np.ones(10))), ShapeError, r"'i'.std: .* of shape \(4,\)"),
         (lambda: net.input("i", a[:4], snn.SpikeArray([1.0], [4]), 1.0), ModelError, "ids: must be < 4, the number of"),
         (lambda: net.input("i", a[:4], snn.Poisson(np.ones(10)), 1.0), ShapeError, r"rate: must have shape \(4,\)"),
         (lambda: net.input("i", a[:4], snn.Poisson(1.0), np.ones(10)), ShapeError, r"weight: must have shape \(4,\)"),
