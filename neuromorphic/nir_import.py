@@ -434,15 +434,14 @@ def _spread(graph: Any, prefix: str) -> tuple[dict[str, Any], list[tuple[str, st
     passed: list[str] = []
     ends: dict[str, dict[str, list[str]]] = {}
     for name, node in graph.nodes.items():
-        full, inner = f"{prefix}{name}".replace("/", "."), {}
+        full = f"{prefix}{name}".replace("/", ".")
+        inner: dict[str, Any] = {full: node}
         if type(node).__name__ == "NIRGraph":
             inner, joined, deeper = _spread(node, f"{full}.")
             kinds = {f"{full}.{n}".replace("/", "."): type(x).__name__ for n, x in node.nodes.items()}
             ends[name] = {side: [n for n, k in kinds.items() if k == side] for side in ("Input", "Output")}
             passed += [*deeper, *ends[name]["Input"], *ends[name]["Output"]]
             edges += joined
-        else:
-            inner = {full: node}
         for twice in inner.keys() & nodes.keys():
             raise ModelError(
                 f"from_nir:\n  Node {twice!r}: must be one; two nodes have this name where '/' becomes '.'. Rename one."
