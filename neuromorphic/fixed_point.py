@@ -218,8 +218,8 @@ class IntegerResult:
     ----------
     steps, ids : by population, the spikes in order of step, then neuron; steps count from 1
     values : by population, what each spike carried: 1, or -1 below vth_lo
-    u, v : by population, states after each step of the populations recorded, shape (steps, n); u, which wraps once and so
-        has no bound, is int64, v int32
+    u, v : by population, states after each step of the populations recorded, shape (steps, n); u, which wraps once a
+        step and so has no bound, is int64, v int32
     wraps, clips : by population, how often u wrapped (hardware and Lava then differ) and v was clipped, shape (n,)
     learned : by learning projection, w, d and t of its synapses at the end, in their order, shape (3, synapses)
     updates : by learning projection, how often a synapse was computed anew at the end of an epoch

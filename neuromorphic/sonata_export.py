@@ -71,7 +71,7 @@ def export_sonata(net: Network, folder: str | os.PathLike[str], dt: float, durat
     for name in drawn.cells:
         if " " in name:
             raise ExportError(
-                f"export_sonata: Population {name!r}: must have no space in its name, for which bmtk records no spikes. "
+                f"export_sonata: Population {name!r}: must have no space in its name: bmtk would record no spikes of it. "
                 "Rename it."
             )
     path = Path(folder)

@@ -299,7 +299,7 @@ BAD = {
         lambda: IntegerProjection("a", "b", [0], [0], [1], third="no"),
         r"IntegerProjection\.third: must be True or False; got 'no'",
     ),
-    "weights of none": (lambda: IntegerProjection("a", "b", [0], [0], []), r"IntegerProjection\.weights: must be integ"),
+    "weights of none": (lambda: IntegerProjection("a", "b", [0], [0], []), r"IntegerProjection\.weights: must be int"),
     "step 0": (lambda: IntegerSource(2, [0], [0]), r"IntegerSource\.steps: must be 1 to"),
     "id": (lambda: IntegerSource(2, [1], [2]), r"IntegerSource\.ids: must be 0 to 1"),
     "twice": (lambda: IntegerSource(2, [4, 4], [1, 1]), r"IntegerSource\.ids: .*at most once"),
