@@ -71,8 +71,8 @@ def export_sonata(net: Network, folder: str | os.PathLike[str], dt: float, durat
     for name in drawn.cells:
         if " " in name:
             raise ExportError(
-                f"export_sonata: Population {name!r}: must have no space in its name: bmtk would record no spikes of it. "
-                "Rename it."
+                f"export_sonata: Population {name!r}: must have no space in its name, or bmtk records no spikes of "
+                "it. Rename it."
             )
     path = Path(folder)
     parts = ("network", "components/point_neuron_models", "components/synaptic_models", "inputs")
