@@ -16,9 +16,12 @@ from snn.network import Network
 def write_nir(net: Network, dt: float, check: int, out: Path, overwrite: bool) -> str:
     """Write a NIR file."""
     nir = nir_package()
+    if out.is_dir():
+        raise ExportError(f"{out}: must be a file for NIR; it is a folder. Name another.")
     if out.exists() and not overwrite:
         raise ExportError(f"{out}: exists already. Name another, or give --overwrite.")
     graph = to_nir(net, dt, check)
+    out.parent.mkdir(parents=True, exist_ok=True)
     nir.write(out, graph)
     kinds = [type(node).__name__ for node in graph.nodes.values()]
     counts = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))

@@ -33,6 +33,7 @@ class Discrete:
     current : what a current i_stim adds to v in a step; None where that has no counterpart
     subtract : whether a spike takes theta from v
     refractory : steps after a spike for which v stays 0, while u goes on; integers
+    reset : v_reset of the model, from which v is counted
     """
 
     loss_u: np.ndarray
@@ -46,6 +47,7 @@ class Discrete:
     current: np.ndarray | None
     subtract: bool
     refractory: np.ndarray
+    reset: np.ndarray
 
     @property
     def spiking(self) -> bool:
@@ -121,4 +123,5 @@ def discrete(net: Network, p: Population, dt: float) -> Discrete:
     if np.any(theta <= 0):
         raise ExportError(f"{owner}.v_th: must be above v_reset; got a distance of {theta.min():g}.")
     late, subtract = lateness(p), model == "SoftResetIF"
-    return Discrete(loss_u, loss_v, factor, bias, theta, u, start["v"] - reset, late, current, subtract, refractory)
+    v = start["v"] - reset
+    return Discrete(loss_u, loss_v, factor, bias, theta, u, v, late, current, subtract, refractory, reset)

@@ -50,11 +50,18 @@ CHUNK = 2**20  # most spikes between two visits of Python
 def _whole(owner: str, value: Any, low: int, high: int, n: int) -> np.ndarray:
     """``value`` as int64 of shape (n,), each low..high."""
     array = np.asarray(value)
+    if not array.size and array.shape == (n,):
+        array = array.astype(np.int64)  # an empty list is float64
     if array.dtype.kind not in "iu" or array.shape not in ((), (n,)):
         raise ShapeError(f"{owner}: must be integers, one or {n}; got {array.dtype} of shape {array.shape}.")
     if array.size and (array.min() < low or array.max() > high):
         raise ModelError(f"{owner}: must be {low} to {high}; got {array.min()} to {array.max()}.")
     return np.broadcast_to(array.astype(np.int64), (n,)).copy()
+
+
+def _count(owner: str, n: Any) -> None:
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+        raise ModelError(f"{owner}.n: must be an integer >= 1; got {n!r}.")
 
 
 @dataclass(eq=False)
@@ -89,8 +96,7 @@ class IntegerLIF:
     reset_offset: Any = 0
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, (int, np.integer)) or self.n < 1:
-            raise ModelError(f"IntegerLIF.n: must be an integer >= 1; got {self.n!r}.")
+        _count("IntegerLIF", self.n)
         ranges = {
             "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 2**17 - 1),
             "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1), "subtract": (0, 1),
@@ -120,6 +126,7 @@ class IntegerSource:
     values: Any = 1
 
     def __post_init__(self) -> None:
+        _count("IntegerSource", self.n)
         count = np.size(self.steps)
         self.steps = _whole("IntegerSource.steps", self.steps, 1, TOP, count)
         self.ids = _whole("IntegerSource.ids", self.ids, 0, self.n - 1, count)
@@ -175,6 +182,8 @@ class IntegerProjection:
         self.delays = _whole("IntegerProjection.delays", self.delays, 0, MAX_DELAY, k)
         for name, low, high in (("exponent", -8, 7), ("bits", 1, 8), ("sign_mode", 0, 3)):
             _whole(f"IntegerProjection.{name}", getattr(self, name), low, high, 1)
+        if not isinstance(self.third, (bool, np.bool_)):
+            raise ModelError(f"IntegerProjection.third: must be True or False; got {self.third!r}.")
         if len(np.unique(self.sources << 31 | self.targets)) < k:
             raise ModelError("IntegerProjection.targets: a pair may be joined once; got a pair twice. Add the weights.")
         low, high = min(self.weights, default=0), max(self.weights, default=0)
@@ -209,7 +218,8 @@ class IntegerResult:
     ----------
     steps, ids : by population, the spikes in order of step, then neuron; steps count from 1
     values : by population, what each spike carried: 1, or -1 below vth_lo
-    u, v : by population, states after each step of the populations recorded, shape (steps, n)
+    u, v : by population, states after each step of the populations recorded, shape (steps, n); u, which wraps once a
+        step and so has no bound, is int64, v int32
     wraps, clips : by population, how often u wrapped (hardware and Lava then differ) and v was clipped, shape (n,)
     learned : by learning projection, w, d and t of its synapses at the end, in their order, shape (3, synapses)
     updates : by learning projection, how often a synapse was computed anew at the end of an epoch
@@ -312,7 +322,7 @@ class IntegerNetwork:
         arrays = pack(self)
         total = len(arrays.neurons.u)
         first = self.first
-        us, vs = ([np.empty((0, total), np.int32)] for _ in range(2))
+        us, vs = [np.empty((0, total), np.int64)], [np.empty((0, total), np.int32)]
         streams = [Streams(p.learning) for p in self.projections.values() if p.learning is not None]
         found: list[np.ndarray] = []
         at = 0
@@ -320,7 +330,7 @@ class IntegerNetwork:
         for begin in range(1, steps + 1, chunk):
             count = min(chunk, steps + 1 - begin)
             spikes = np.empty((3, count * total), np.int64)
-            u, v = np.empty((2, count if record else 0, total), np.int32)
+            u, v = (np.empty((count if record else 0, total), kind) for kind in (np.int64, np.int32))
             draws = np.array([s.next(count) for s in streams]).reshape(len(streams), count, 6)
             n, at = step(begin, count, at, *arrays, draws, spikes, u, v)
             found.append(spikes[:, :n].copy())

@@ -44,7 +44,7 @@ def _steps(begin, neurons, links, buffer, scratch, event_at, event_id, event_val
             neurons.wraps[i] += wrapped
             neurons.clips[i] += clipped
             fired[s, i] = spike
-            if len(u) > 1:
+            if len(u) == len(fired):
                 u[s, i], v[s, i] = new_u, new_v
             if spike != 0:
                 at = cuda.atomic.add(count, s % 2, 1)
@@ -86,7 +86,7 @@ def advance(
     select(0)
     n = len(neurons.u)
     event_at = np.searchsorted(event_step, np.arange(begin, begin + count + 1))
-    kept = np.zeros((2, count if len(u) else 1, n), np.int32)
+    kept = (np.zeros((count if len(u) else 1, n), x.dtype) for x in (u, v))
     state: Any = (neurons, links, buffer, np.zeros_like(buffer), event_at, event_id, event_value,
                   *np.zeros((2, n), np.int64), np.zeros(2, np.int64), np.zeros((count, n), np.int8), *kept)  # fmt: skip
     state = tuple(send(x) for x in state)

@@ -11,8 +11,10 @@ NIR has neither a step nor a delay between layers. A connection that takes as ma
 one before is a Linear or Affine node alone; what it takes longer is a Delay node behind. See :func:`latency`.
 """
 
+import copy
 import json
 import re
+import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +27,7 @@ from neuromorphic.nir_import import bias_neuron, from_nir, nir_package
 from snn import drawn
 from snn.compile import delay_steps
 from snn.distributions import Distribution
-from snn.elements import Input, Population
+from snn.elements import SPIKES, Input, Population
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Network
 from snn.simulation import Simulation
@@ -40,14 +42,15 @@ def latency(net: Network, dt: float) -> dict[str, int]:
 
     A layer is behind the one before by the smallest delay between them, one step (two for ``LIFExp``) where that is
     longer; populations on a cycle are behind by as much. What a node does in step t, the population does in step t +
-    latency. Further delays are Delay nodes.
+    latency. Further delays are Delay nodes. Projections that draw no synapse do not count.
 
     Parameters
     ----------
     net : Network
     dt : [ms]
     """
-    return _latency(net, step_length("latency.dt", dt))[0]
+    dt = step_length("latency.dt", dt)
+    return _latency(net, dt, _drawn(net, dt))[0]
 
 
 def to_nir(net: Network, dt: float, check: int = 0) -> Any:
@@ -62,7 +65,8 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
     net : of Accumulator, CubaLIF (reset 0), LIFDelta and LIFExp (t_ref = 0), Leaky and Synaptic (reset to zero at
         once), driven by spikes; constant currents and biases become offsets
     dt : [ms], the length of a step
-    check : steps of random input and the output expected, to be kept in the metadata for :func:`check_nir`
+    check : steps of random input and the output expected, to be kept in the metadata for :func:`check_nir`; warns where
+        the network itself does otherwise: in a tie, which rounding decides, or where a neuron fires without input
 
     Returns
     -------
@@ -91,9 +95,17 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
     nir = nir_package()
     if isinstance(check, bool) or not isinstance(check, (int, np.integer)) or check < 0:
         raise ModelError(f"to_nir.check: must be an integer >= 0; got {check!r}.")
-    graph = _Build(net, step_length("to_nir.dt", dt)).graph(nir)
+    build = _Build(net, step_length("to_nir.dt", dt))
+    graph = build.graph(nir)
     if check:
-        graph.metadata["check"] = json.dumps(_check(graph, int(check)))
+        given, wanted = _check(graph, int(check))
+        found = _own(net, build, given, wanted, int(check))
+        graph.metadata["check"] = json.dumps({"steps": int(check), "inputs": given, "outputs": wanted})
+        if wrong := {name: n for name, n in check_nir(graph, lambda _: found).items() if n}:
+            counts = ", ".join(f"{n:,} entries of {name!r}" for name, n in wrong.items())
+            begins = [name for name, note in json.loads(graph.metadata["notes"]).items() if "fires without" in note]
+            why = f"{', '.join(begins)} fires without input, and begins otherwise" if begins else "a tie, or a fault"
+            warnings.warn(f"to_nir.check: {counts} differ from what the network itself does: {why}.", stacklevel=2)
     return graph
 
 
@@ -136,7 +148,7 @@ def _dense(kept: dict[str, Any], steps: int) -> np.ndarray:
     return x
 
 
-def _check(graph: Any, steps: int) -> dict[str, Any]:
+def _check(graph: Any, steps: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """Random input and the spikes, or potentials, of the graph as it is read back here, by step and neuron."""
     rng = np.random.default_rng(0)
     dt, nodes = graph.metadata["dt"] * 1e3, graph.nodes
@@ -146,7 +158,10 @@ def _check(graph: Any, steps: int) -> dict[str, Any]:
         when, ids = np.nonzero(rng.random((steps, n)) < CHECK_RATE)
         inputs[name] = SpikeArray((when + 1) * dt, ids)
         kept[name] = {"n": n, "steps": when.tolist(), "ids": ids.tolist()}
-    net = from_nir(graph, inputs=inputs)
+    try:
+        net = from_nir(graph, inputs=inputs)
+    except ModelError as error:
+        raise ExportError(f"to_nir.check: must be 0 for a graph that is not read back here; {error}") from error
     behind = latency(net, dt)
     result = Simulation(net, dt=dt, quiet=True).run((steps + max(behind.values())) * dt)
     for source, name in graph.edges:
@@ -158,23 +173,64 @@ def _check(graph: Any, steps: int) -> dict[str, Any]:
             keep = (when >= 0) & (when < steps)
             outputs[name] = {"n": net.populations[source].n, "steps": when[keep].tolist(),
                              "ids": np.asarray(spikes.ids)[keep].tolist()}  # fmt: skip
-    return {"steps": steps, "inputs": kept, "outputs": outputs}
+    return kept, outputs
 
 
-def _latency(net: Network, dt: float) -> tuple[dict[str, int], dict[str, int]]:
+def _own(net: Network, build: "_Build", given: dict[str, Any], wanted: dict[str, Any], steps: int) -> dict[str, Any]:
+    """What the network itself does with the input of a check, as the Output nodes have it."""
+    net = copy.deepcopy(net)  # whose sources and probes are replaced
+    spikes = {n: SpikeArray((np.array(x["steps"]) + 1) * build.dt, np.array(x["ids"], int)) for n, x in given.items()}
+    for name, p in net.populations.items():
+        if p.spec is None:
+            p.model = spikes[build.names[name]]  # type: ignore[misc]
+    for name, i in net.inputs.items():
+        if i.receptor >= 0:
+            i.source = spikes[build.names[name]]  # type: ignore[misc]
+    net.probes = []
+    shown = {name: out for name, out in build.shown.items() if out in wanted}
+    for name, out in shown.items():
+        net.record(name, "v" if "v" in wanted[out] else SPIKES)
+    result = Simulation(net, dt=build.dt, quiet=True).run((steps + max(build.level.values())) * build.dt)
+    found = {}
+    for name, out in shown.items():
+        first, n = build.level[name], net.populations[name].n
+        if "v" in wanted[out]:
+            found[out] = np.asarray(result.states[name]["v"])[first:][:steps] - build.forms[name].reset
+        else:
+            when = np.rint(np.asarray(result.spikes[name].times) / build.dt).astype(int) - 1 - first
+            keep = (when >= 0) & (when < steps)
+            found[out] = np.zeros((steps, n))
+            found[out][when[keep], np.asarray(result.spikes[name].ids)[keep]] = 1.0
+    return found
+
+
+def _drawn(net: Network, dt: float) -> dict[str, drawn.Synapses]:
+    """Synapses by projection, of those that have any: the others are no part of a graph, nor of its cycles."""
+    found = {}
+    for q in net.projections.values():
+        delay_steps(q, dt)  # refuses delays of less than a step
+        found[q.name] = drawn.synapses(net, q, dt)
+    return {name: synapses for name, synapses in found.items() if synapses.sources.size}
+
+
+def _latency(net: Network, dt: float, synapses: dict[str, Any]) -> tuple[dict[str, int], dict[str, int]]:
     edges = []
     least = {p.name: lateness(p) for p in net.populations.values()}
-    for q in net.projections.values():
+    for q in (net.projections[name] for name in synapses):
         if _is_bias(net, q.source):  # an offset comes a step later, as spikes would
             least[q.target.name] = 1 + lateness(q.target)
         else:
             edges.append((q.source.name, q.target.name, delay_steps(q, dt)[0] + lateness(q.target)))
     arrival: dict[str, int] = {}
     for i in net.inputs.values():
-        if i.receptor >= 0:  # values of an Input node, which from_nir makes, come a step later, as spikes would
-            first = lateness(i.target) + (getattr(i.source, "weights", None) is not None)
-            arrival[i.target.name] = min(first, arrival.get(i.target.name, first))
-            least[i.target.name] = max(first, least[i.target.name])
+        if i.receptor < 0:
+            continue
+        first = lateness(i.target)
+        if getattr(i.source, "weights", None) is None:
+            arrival[i.target.name] = first
+        else:  # values of an Input node: from_nir has moved them to their layer, which is a step behind or more
+            first += 1
+        least[i.target.name] = max(first, least[i.target.name])
     hops = [(a, b, 1 + lateness(net.populations[b])) for a, b, _ in edges]
     level, cycle = levels(net.populations, hops, least)
     moved = True
@@ -227,10 +283,10 @@ class _Build:
 
     def graph(self, nir: Any) -> Any:
         net, seconds = self.net, self.dt / 1e3
-        found = self.attempt(_latency, net, self.dt)
-        if found is None:
+        self.synapses = self.attempt(_drawn, net, self.dt)
+        if self.synapses is None:
             raise ExportError("to_nir:\n  " + "\n  ".join(self.problems))
-        self.level, self.cycle = found
+        self.level, self.cycle = _latency(net, self.dt, self.synapses)
         constants = {p.name for p in net.populations.values() if _is_bias(net, p)}
         self.names = _identifiers(n for n in [*net.populations, *net.inputs] if n not in constants)
         nodes: dict[str, Any] = {}
@@ -252,7 +308,7 @@ class _Build:
             if np.all(form.loss_v == 0):
                 offsets[name] += form.bias
         links: list[_Link] = []
-        for q in net.projections.values():
+        for q in (net.projections[name] for name in self.synapses):
             if q.target.name not in forms:
                 continue
             if q.source.name in constants:
@@ -270,11 +326,17 @@ class _Build:
                 notes[self.names[i.name]] = f"was {i.source!r}"
                 links.append(link)
         edges = self.connect(nir, nodes, links, offsets, seconds)
-        edges += self.outputs(nir, nodes, forms)
+        self.shown, self.forms = self.outputs(nir, nodes, forms), forms
+        edges += [(self.names[name], out) for name, out in self.shown.items()]
         if not self.problems and not forms:
             self.problems.append("Network: must have a population of neurons; got none. Add one.")
         if not self.problems and not any(isinstance(node, nir.Input) for node in nodes.values()):
             self.problems.append("Network: must have spike sources, at which a graph begins; got none. Add one.")
+        elif not self.problems and not any(isinstance(nodes[a], nir.Input) for a, _ in edges):
+            self.problems.append(
+                "Network: its spike sources, at which a graph begins, must lead to neurons; none has a synapse. "
+                "Connect one."
+            )
         if self.problems:
             raise ExportError("to_nir:\n  " + "\n  ".join(dict.fromkeys(self.problems)))
         for name, form in forms.items():
@@ -283,7 +345,8 @@ class _Build:
             "writer": "volley-snn", "dt": seconds, "time_unit": "s", "discretisation": DISCRETISATION,
             "delays": "0 between layers, 1 step within a cycle; Delay nodes add to it", "notes": json.dumps(notes),
         }  # fmt: skip
-        return nir.NIRGraph(nodes, edges, metadata=metadata)
+        # all types are given; the package's check of them would add Inputs and Outputs at nodes without any
+        return nir.NIRGraph(nodes, edges, metadata=metadata, type_check=False)
 
     def node(self, nir: Any, p: Population, form: Discrete, dt: float) -> Any:
         owner = f"Population {p.name!r}"
@@ -314,13 +377,15 @@ class _Build:
         return nir.CubaLIF(v_threshold=form.theta, v_reset=zero, **common) if form.spiking else nir.CubaLI(**common)
 
     def start(self, name: str, node: Any, form: Discrete, notes: dict[str, str]) -> None:
-        """Keep initial values other than NIR's readers take: those of the population's own first step."""
+        """Keep initial values other than NIR's readers take: those of the population's own first step.
+
+        A model's own bias acts until then, too. Offsets of other origin begin with that step.
+        """
         u, v, fired = form.u, form.v, False
         rest = getattr(node, "v_leak", np.zeros_like(v))
-        bias = form.bias if np.any(form.loss_v) else 0.0  # else it is an offset, from that step on
         for _ in range(self.level[name]):
             u = (1.0 - form.loss_u) * u
-            v = (1.0 - form.loss_v) * v + u + bias
+            v = (1.0 - form.loss_v) * v + u + form.bias
             fired |= bool(np.any(v > form.theta))
         if fired or np.any(rest > form.theta):
             notes[self.names[name]] = "fires without input: begins elsewhere by up to its latency otherwise than here"
@@ -332,7 +397,7 @@ class _Build:
         owner = f"Projection {q.name!r}"
         if q.learns or q.short_term:
             raise ExportError(f"{owner}: changes as it runs; NIR is static. Run it first, and give the weights.")
-        sources, targets, weights, steps = drawn.synapses(self.net, q, self.dt)
+        sources, targets, weights, steps = self.synapses[q.name]
         weights = weights * form.factor[targets]
         inside = self.cycle[q.source.name] == self.cycle[q.target.name]
         natural = 1 if inside else self.level[q.target.name] - self.level[q.source.name]
@@ -347,7 +412,7 @@ class _Build:
 
     def offset(self, q: Any, total: np.ndarray, form: Discrete) -> None:
         """Add the weights of a neuron that fires in every step."""
-        _, targets, weights, steps = drawn.synapses(self.net, q, self.dt)
+        _, targets, weights, steps = self.synapses[q.name]
         first = self.level[q.target.name] - form.late
         if q.learns or q.short_term or np.any(steps != first):
             raise ExportError(
@@ -405,16 +470,18 @@ class _Build:
             )
         return edges
 
-    def outputs(self, nir: Any, nodes: dict[str, Any], forms: dict[str, Discrete]) -> list[tuple[str, str]]:
+    def outputs(self, nir: Any, nodes: dict[str, Any], forms: dict[str, Discrete]) -> dict[str, str]:
+        """Add Output nodes; their names by population."""
         chosen = [n for n in forms if any(p.population.name == n for p in self.net.probes)]
-        leading = {q.source.name for q in self.net.projections.values() if q.source is not q.target}
+        projections = [self.net.projections[name] for name in self.synapses]
+        leading = {q.source.name for q in projections if q.source is not q.target}
         chosen = chosen or [n for n in forms if n not in leading] or list(forms)
-        edges = []
+        shown = {}
         for name in chosen:
             out = _free("output" if len(chosen) == 1 else f"{self.names[name]}_output", nodes)
             nodes[out] = nir.Output(np.array([forms[name].loss_u.size]))
-            edges.append((self.names[name], out))
-        return edges
+            shown[name] = out
+        return shown
 
 
 def _identifiers(names: Any) -> dict[str, str]:

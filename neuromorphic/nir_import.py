@@ -155,7 +155,7 @@ class _Build:
         _check_numbers(self.nodes)
         self.kind = {name: type(node).__name__ for name, node in self.nodes.items()}
         self.before: dict[str, list[str]] = {name: [] for name in self.nodes}
-        for a, b in dict.fromkeys(self.edges):
+        for a, b in self.edges:
             if a not in self.nodes or b not in self.nodes:
                 self.problems.append(f"Edge ({a!r}, {b!r}): names a node that is not there.")
             else:
@@ -188,7 +188,13 @@ class _Build:
         net = Network()
         order = [*heads, *readouts]
         edges = [(t.source, name, 1) for name, s in joined.items() for t in s.terms if t.source is not None]
-        level, cycle = levels(order, edges, {n: int(self.kind[n] != "Input") for n in order})
+        least = {n: int(n in joined and any(t.source is None and t.matrix.nnz for t in joined[n].terms)) for n in order}
+        _, cycle = levels(order, edges, least)  # a connection of no weight at all may close a cycle, but is no layer
+        edges = [
+            (t.source, name, 1) for name, s in joined.items() for t in s.terms
+            if t.source is not None and (t.matrix.nnz or cycle[t.source] == cycle[name])
+        ]  # fmt: skip
+        level, cycle = levels(order, edges, least)
         populations: dict[str, Population] = {}
         for name in heads:
             populations.update(self._population(net, name, level[name]))
@@ -199,7 +205,7 @@ class _Build:
             raise ModelError("from_nir:\n  " + "\n  ".join(self.problems))
         self._connect(net, populations, joined, level, cycle)
         for name in outputs:
-            for source in [name] if name in readouts else self.before[name]:
+            for source in [name] if name in readouts else dict.fromkeys(self.before[name]):
                 if self.kind[source] != "Input":
                     fires = self.kind[source] in NEURONS and self.kind[source] not in READ_BY_V
                     net.record(populations[source], "spikes" if fires else "v")
@@ -221,6 +227,11 @@ class _Build:
         waiting = [n for n in self.nodes if n not in self.shapes]
         while waiting:
             ready = [n for n in waiting if any(b in self.shapes for b in self.before[n])]
+            alone = [n for n in waiting if self.kind[n] in NEURONS]
+            if not ready and alone:  # driven by nothing, or by its own cycle: as many as it has parameters
+                self.shapes[alone[0]] = _parameters(self.nodes[alone[0]])[0].shape or (1,)
+                waiting.remove(alone[0])
+                continue
             if not ready:
                 break
             for name in ready:
@@ -333,7 +344,22 @@ class _Build:
             self.problems.append(f"Node {name!r} ({self.kind[name]}){model}")
             return {}
         if "v0" in (node.metadata or {}):
-            start = _earlier(model, np.asarray(node.metadata["v0"]), np.asarray(node.metadata["i0"]), level)
+            v, i = (np.asarray(node.metadata.get(k, np.nan), float).ravel() for k in ("v0", "i0"))
+            if v.size != n or i.size != n or not np.all(np.isfinite(v + i)):
+                self.problems.append(
+                    f"Node {name!r} ({self.kind[name]}): v0 and i0 in its metadata must be finite, {n} values each; "
+                    f"got {v.size} and {i.size}. Give both, or neither."
+                )
+                return {}
+            earlier = _earlier(model, v, i, level)
+            if earlier is None:
+                self.problems.append(
+                    f"Node {name!r} ({self.kind[name]}): the initial values in its metadata must be of a neuron that "
+                    f"does not fire in the {level} steps before, by which its layer is late here; got v0 to "
+                    f"{v.max():g}, for which it would begin above its threshold. Begin at v_leak, or take layers out."
+                )
+                return {}
+            start = earlier
         try:
             return {name: net.population(name, n, CubaLIF(**model), init=start)}
         except (ModelError, ShapeError) as error:
@@ -390,38 +416,71 @@ class _Build:
             net.input(f"{source}->{target.name}" + (f" {k + 1}" if k else ""), target, spikes)
 
 
-def _inlined(graph: Any, prefix: str = "") -> tuple[dict[str, Any], list[tuple[str, str]]]:
+def _inlined(graph: Any) -> tuple[dict[str, Any], list[tuple[str, str]]]:
     """Nodes and edges with those of subgraphs, whose Input and Output nodes are passed over."""
+    nodes, edges, passed = _spread(graph, "")
+    for name in passed:
+        before, after = [a for a, b in edges if b == name], [b for a, b in edges if a == name]
+        if name in before:
+            raise ModelError(f"from_nir:\n  Node {name!r}: lies on a cycle without a neuron. Break it.")
+        edges = [edge for edge in edges if name not in edge] + [(a, b) for a in before for b in after]
+    return {name: node for name, node in nodes.items() if name not in passed}, edges
+
+
+def _spread(graph: Any, prefix: str) -> tuple[dict[str, Any], list[tuple[str, str]], list[str]]:
+    """Nodes and edges with those of subgraphs, and the names of subgraphs' Input and Output nodes."""
     nodes: dict[str, Any] = {}
     edges: list[tuple[str, str]] = []
-    ends: dict[str, tuple[list[str], list[str]]] = {}  # of a subgraph: what follows its Inputs, what its Outputs follow
+    passed: list[str] = []
+    ends: dict[str, dict[str, list[str]]] = {}
     for name, node in graph.nodes.items():
         full = f"{prefix}{name}".replace("/", ".")
+        inner: dict[str, Any] = {full: node}
         if type(node).__name__ == "NIRGraph":
-            inner, joined = _inlined(node, f"{full}.")
-            virtual = [n for n, x in node.nodes.items() if type(x).__name__ in ("Input", "Output")]
-            passed = {f"{full}.{n}".replace("/", ".") for n in virtual}
-            first = [b for a, b in joined if a in passed]
-            last = [a for a, b in joined if b in passed]
-            ends[full] = first, last
-            nodes.update({n: x for n, x in inner.items() if n not in passed})
-            edges += [(a, b) for a, b in joined if a not in passed and b not in passed]
-        else:
-            nodes[full] = node
-    for a, b in graph.edges:
-        start, stop = (f"{prefix}{x}".replace("/", ".") for x in (a, b))
-        edges += [(x, y) for x in ends.get(start, ([], [start]))[1] for y in ends.get(stop, ([stop], []))[0]]
-    return nodes, edges
+            inner, joined, deeper = _spread(node, f"{full}.")
+            kinds = {f"{full}.{n}".replace("/", "."): type(x).__name__ for n, x in node.nodes.items()}
+            ends[name] = {side: [n for n, k in kinds.items() if k == side] for side in ("Input", "Output")}
+            passed += [*deeper, *ends[name]["Input"], *ends[name]["Output"]]
+            edges += joined
+        for twice in inner.keys() & nodes.keys():
+            raise ModelError(
+                f"from_nir:\n  Node {twice!r}: must be one; two nodes have this name where '/' becomes '.'. Rename one."
+            )
+        nodes |= inner
+    for a, b in dict.fromkeys(graph.edges):
+        pair = []
+        for name, side in ((a, "Output"), (b, "Input")):
+            found = ends[name][side] if name in ends else [f"{prefix}{name}".replace("/", ".")]
+            if len(found) != 1:
+                raise ModelError(
+                    f"from_nir:\n  Node {name!r} (NIRGraph): must have one {side}, as edges do not tell several apart; "
+                    f"got {len(found)}, joined by ({a!r}, {b!r}). Inline it."
+                )
+            pair += found
+        edges.append((pair[0], pair[1]))
+    return nodes, edges, passed
 
 
-def _earlier(model: dict[str, Any], v: Any, i: Any, steps: int) -> dict[str, Any]:
-    """The state that becomes (v, i) within ``steps`` without input; what has no effect on it is 0."""
-    alpha, beta, leak = (np.broadcast_to(model.get(k, 0.0), v.shape) for k in ("alpha", "beta", "v_leak"))
-    for _ in range(steps):
-        moved = v - (1.0 - beta) * leak - model["gain"] * i
-        v = np.divide(moved, beta, out=np.zeros_like(v), where=beta > 0)
-        i = np.divide(i, alpha, out=np.zeros_like(i), where=alpha > 0)
-    return {"v": v, "i": i}
+def _earlier(model: dict[str, Any], v0: np.ndarray, i0: np.ndarray, steps: int) -> dict[str, Any] | None:
+    """The state that becomes (v0, i0) within ``steps`` without input; None where there is none without a spike.
+
+    What has no effect on it is 0.
+    """
+    alpha, beta, leak = (np.broadcast_to(model.get(k, 0.0), v0.shape) for k in ("alpha", "beta", "v_leak"))
+    v, i, gain = v0, i0, model.get("gain", 1.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for _ in range(steps):
+            moved = v - (1.0 - beta) * leak - gain * i
+            v = np.divide(moved, beta, out=np.zeros_like(v), where=beta > 0)
+            i = np.divide(i, alpha, out=np.zeros_like(i), where=alpha > 0)
+        start = {"v": v, "i": i}
+        for _ in range(steps):
+            i = alpha * i
+            v = beta * v + (1.0 - beta) * leak + gain * i
+            if not np.all(v <= model["v_th"]):
+                return None
+    lost = ~np.isclose(v, v0, rtol=1e-9, atol=1e-9 * np.abs(v0).max())  # in rounding, where the decay is strong
+    return None if np.any(lost & (beta > 0)) else start
 
 
 def _free(name: str, taken: Any) -> str:

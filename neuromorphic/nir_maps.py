@@ -59,21 +59,26 @@ def _scale(node: Any, shape: tuple[int, ...]) -> Affine | str:
                   np.zeros(prod(shape)), shape)  # fmt: skip
 
 
-def _flatten(node: Any, shape: tuple[int, ...]) -> Affine:
-    first, last = (int(d) % len(shape) for d in (node.start_dim, node.end_dim))
+def _flatten(node: Any, shape: tuple[int, ...]) -> Affine | str:
+    n, given = len(shape), (int(node.start_dim), int(node.end_dim))
+    first, last = (d + n if d < 0 else d for d in given)
+    if not 0 <= first <= last < n:
+        return f".start_dim, .end_dim: must be dimensions of samples of shape {shape}, in this order; got {given}"
     flat = (*shape[:first], prod(shape[first : last + 1]), *shape[last + 1 :])
     return Affine(_identity(node, shape).matrix, np.zeros(prod(shape)), flat)
 
 
 def _conv(node: Any, shape: tuple[int, ...]) -> Affine | str:
     weight = np.asarray(node.weight, float)
-    groups, one = int(node.groups), weight.ndim == 3  # Conv1d: images of height 1
+    (groups,), one = _whole("groups", node.groups, 1, 1), weight.ndim == 3  # Conv1d: images of height 1
+    if weight.ndim not in (3, 4) or not weight.size:
+        return f".weight: must have channels and a kernel of 1 or more; got shape {weight.shape}"
     if one:
         weight = weight[:, :, None]
     if len(shape) != weight.ndim - (2 if one else 1) or shape[0] != weight.shape[1] * groups or len(weight) % groups:
         return f".weight: takes {weight.shape[1] * groups} channels of images, but gets samples of shape {shape}"
     image = (shape[0], 1, shape[1]) if one else shape
-    stride, dilation = (_sides(x, one, 1) for x in (node.stride, node.dilation))
+    stride, dilation = (_sides(name, getattr(node, name), one, 1, 1) for name in ("stride", "dilation"))
     padding: Any = node.padding.decode() if isinstance(node.padding, bytes) else node.padding
     if isinstance(padding, str):
         if padding not in ("same", "valid") or (padding == "same" and stride != (1, 1)):
@@ -81,25 +86,37 @@ def _conv(node: Any, shape: tuple[int, ...]) -> Affine | str:
         spare = [d * (k - 1) * (padding == "same") for d, k in zip(dilation, weight.shape[2:], strict=True)]
         padding = tuple((s // 2, s - s // 2) for s in spare)
     else:
-        padding = _sides(padding, one, 0)
+        padding = _sides("padding", padding, one, 0, 0)
     matrix, made = sliding(image, weight, groups, stride, padding, dilation)
     bias = np.zeros(len(weight)) if node.bias is None else np.asarray(node.bias, float).ravel()
+    if bias.size != len(weight):
+        return f".bias: must have {len(weight)} values, one a channel; got {bias.size}"
     return Affine(matrix, np.repeat(bias, made[1] * made[2]), (made[0], made[2]) if one else made)
 
 
 def _pool(node: Any, shape: tuple[int, ...]) -> Affine | str:
     if len(shape) != 3:
         return f": takes images, but gets samples of shape {shape}"
-    kernel, stride, padding = (_sides(x, False, 0) for x in (node.kernel_size, node.stride, node.padding))
+    kernel, stride = (_sides(name, getattr(node, name), False, 1, 1) for name in ("kernel_size", "stride"))
+    padding = _sides("padding", node.padding, False, 0, 0)
     each = 1.0 / prod(kernel) if type(node).__name__ == "AvgPool2d" else 1.0
     matrix, made = sliding(shape, np.full((shape[0], 1, *kernel), each), shape[0], stride, padding, (1, 1))
     return Affine(matrix, np.zeros(prod(made)), made)
 
 
-def _sides(value: Any, one: bool, other: int) -> tuple[int, int]:
+def _sides(name: str, value: Any, one: bool, other: int, least: int) -> tuple[int, int]:
     """(vertical, horizontal) of a number or pair; ``other`` is the vertical one of a Conv1d."""
-    given = [int(x) for x in np.atleast_1d(np.asarray(value))]
+    given = _whole(name, value, least, 1 if one else 2)
     return (other, given[0]) if one else (given[0], given[-1])
+
+
+def _whole(name: str, value: Any, least: int, most: int) -> list[int]:
+    """``value``, one number or up to ``most``, as integers >= ``least``."""
+    given = np.atleast_1d(np.asarray(value, float))
+    if given.ndim > 1 or not 1 <= given.size <= most or np.any(given != np.rint(given)) or np.any(given < least):
+        count = "an integer" if most == 1 else "one or two integers"
+        raise ValueError(f".{name}: must be {count} >= {least}; got {np.asarray(value).tolist()}")
+    return [int(x) for x in given]
 
 
 CONVERT: dict[str, Callable[[Any, tuple[int, ...]], Affine | str]] = {

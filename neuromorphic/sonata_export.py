@@ -68,6 +68,12 @@ def export_sonata(net: Network, folder: str | os.PathLike[str], dt: float, durat
     drawn = realise("export_sonata", net, dt, duration, TAKEN)
     for name in [*drawn.cells, *drawn.sources, *drawn.synapses]:
         check_name(name)
+    for name in drawn.cells:
+        if " " in name:
+            raise ExportError(
+                f"export_sonata: Population {name!r}: must have no space in its name, or bmtk records no spikes of "
+                "it. Rename it."
+            )
     path = Path(folder)
     parts = ("network", "components/point_neuron_models", "components/synaptic_models", "inputs")
     try:

@@ -402,13 +402,22 @@ def validate(
 # --------------------------------------------------------------------------------------------------------- export
 
 
+TAKEN_BY = {  # options of snn export, and the targets that know them
+    "out": ("nir", "lava", "sonata", "pynn"), "overwrite": ("nir",), "check": ("nir",), "interval": ("lava", "report"),
+    "chip": ("report",), "chips": ("report",),
+}  # fmt: skip
+
+
 @app.command()
 def export(
+    context: typer.Context,
     target: Target = typer.Argument(
         help="A file for NIR, a folder for Lava, SONATA or PyNN, or a report of the cost on a chip."
     ),
     file: Path = typer.Argument(help="TOML file."),
-    out: Path | None = typer.Option(None, help="File or folder to write [default: results/NAME.TARGET]."),
+    out: Path | None = typer.Option(
+        None, help="File or folder to write [default: results/NAME.TARGET]; a report is printed."
+    ),
     set_: list[str] = typer.Option([], "--set", metavar="KEY=VALUE", help="Replace a value; lists by number, from 0."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing NIR file."),
     check: int = typer.Option(0, metavar="STEPS", help="nir: keep random input and the spikes expected of it."),
@@ -419,6 +428,10 @@ def export(
 ) -> None:
     """Hand a network over to other simulators and chips; dt and duration are the file's."""
     with _errors(WRONG):
+        for option, targets in TAKEN_BY.items():
+            given = context.get_parameter_source(option)
+            if target.value not in targets and given is not None and given.name == "COMMANDLINE":
+                raise ConfigError(f"--{option}: is for {', '.join(targets)}; got {target.value}. Leave it out.")
         # a layer above this one, so by name: only this command reaches up
         command = importlib.import_module("neuromorphic.command")
         experiment = _experiment(file, set_, {}, allow_code)

@@ -428,6 +428,26 @@ def test_export(tmp_path, monkeypatch):
     assert "energy (davies2018)" in done.stdout
     done = command("export", "nir", "net.toml", "--out", "no.nir", "--set", "populations.out.params.reset=1")
     assert done.exit_code == 2 and "'out'.reset: must be 0" in done.stderr and not Path("no.nir").exists()
+    assert command("export", "nir", "net.toml", "--out", "new/er/net.nir", "--check", "9").exit_code == 0
+    assert "check" in nir.read("new/er/net.nir").metadata
+    done = command("export", "nir", "net.toml", "--out", "new", "--overwrite")
+    assert done.exit_code == 2 and "error: new: must be a file for NIR; it is a folder." in done.stderr
+    assert Path("new/er/net.nir").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "option", "value"),
+    [
+        ("lava", "check", "10"), ("lava", "overwrite", None), ("report", "out", "rr.txt"), ("nir", "interval", "1"),
+        ("sonata", "chip", "loihi2"), ("pynn", "chips", "1"),
+    ],
+)  # fmt: skip
+def test_export_refuses_options_of_other_targets(target, option, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("net.toml").write_text(EXPORTED)
+    done = command("export", target, "net.toml", f"--{option}", *([] if value is None else [value]))
+    assert done.exit_code == 2 and f"error: --{option}: is for " in done.stderr and f"got {target}." in done.stderr
+    assert [p.name for p in Path().iterdir()] == ["net.toml"]
 
 
 def test_export_to_sonata_and_pynn(tmp_path, monkeypatch):

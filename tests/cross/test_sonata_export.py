@@ -152,6 +152,10 @@ def test_a_folder_that_is_not_empty_and_a_name_that_is_none(tmp_path):
     (tmp_path / "x").write_text("mine")
     with pytest.raises(ExportError, match="folder: must be new or empty"):
         export_sonata(one(), tmp_path, DT, 10.0)
+    net = snn.Network()
+    net.population("exc l4", 3, snn.LIFExp())
+    with pytest.raises(ExportError, match="Population 'exc l4': must have no space in its name"):
+        export_sonata(net, tmp_path / "y", DT, 10.0)  # bmtk runs it and writes no spikes
     net = one()
     net.connect("in", "p", snn.all_to_all(), name="a/b")
     with pytest.raises(ModelError, match="must not be empty, hold '/'"):

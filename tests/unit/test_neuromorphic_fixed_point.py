@@ -291,6 +291,15 @@ BAD = {
     "float": (lambda: IntegerLIF(2, dv=0.5), r"IntegerLIF\.dv: must be integers"),
     "shape": (lambda: IntegerLIF(2, dv=[1, 2, 3]), r"IntegerLIF\.dv: must be integers, one or 2"),
     "n": (lambda: IntegerLIF(0), r"IntegerLIF\.n: must be an integer >= 1"),
+    "source n 2.5": (lambda: IntegerSource(2.5, [1], [0]), r"IntegerSource\.n: must be an integer >= 1; got 2\.5"),
+    "source n True": (lambda: IntegerSource(True, [1], [0]), r"IntegerSource\.n: must be an integer >= 1; got True"),
+    "source n 0": (lambda: IntegerSource(0, [], []), r"IntegerSource\.n: must be an integer >= 1; got 0"),
+    "source n text": (lambda: IntegerSource("2", [1], [0]), r"IntegerSource\.n: must be an integer >= 1; got '2'"),
+    "third": (
+        lambda: IntegerProjection("a", "b", [0], [0], [1], third="no"),
+        r"IntegerProjection\.third: must be True or False; got 'no'",
+    ),
+    "weights of none": (lambda: IntegerProjection("a", "b", [0], [0], []), r"IntegerProjection\.weights: must be int"),
     "step 0": (lambda: IntegerSource(2, [0], [0]), r"IntegerSource\.steps: must be 1 to"),
     "id": (lambda: IntegerSource(2, [1], [2]), r"IntegerSource\.ids: must be 0 to 1"),
     "twice": (lambda: IntegerSource(2, [4, 4], [1, 1]), r"IntegerSource\.ids: .*at most once"),
@@ -318,3 +327,19 @@ def test_bad_input_is_refused(case):
     make, text = BAD[case]
     with pytest.raises((ModelError, ShapeError), match=text):
         make()
+
+
+def test_lists_may_be_empty():
+    source, joined = IntegerSource(2, [], []), IntegerProjection("in", "n", [], [], [])
+    run = IntegerNetwork({"n": IntegerLIF(3, bias_mant=20, vth=1)}, {"in": source}, {"p": joined}).run(4)
+    assert source.steps.dtype == joined.weights.dtype == np.int64 and run.steps["n"].tolist() == [4, 4, 4]
+
+
+def test_u_beyond_32_bits_is_recorded_as_it_is():
+    """u wraps once: 5000 spikes of 255 << 7 leave 5000 (255 << 13) - 2^24, which is above 2^31."""
+    n = 5000
+    sources = {"in": IntegerSource(n, [1] * n, range(n))}
+    joined = {"p": IntegerProjection("in", "n", range(n), [0] * n, [255] * n, exponent=7)}
+    run = IntegerNetwork({"n": IntegerLIF(1)}, sources, joined).run(2, ["n"])
+    assert run.u["n"].ravel().tolist() == [0, n * (255 << 13) - 2**24] and run.u["n"][1, 0] > 2**31
+    assert run.wraps["n"].tolist() == [1] and run.clips["n"].tolist() == [1]
