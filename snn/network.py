@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import ModelError, ShapeError, SimError
+from kernels.errors import ModelError, ShapeError, SimError, UnitError
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
@@ -146,7 +146,7 @@ class Network:
             raise ModelError(f"{owner}.weight: spikes need a weight; got none.")
         else:
             shape = (n,)
-        weight = self.values(f"{owner}.weight", weight, population.spec.receptors[0].unit, shape)
+        weight = self._weight(owner, weight, population.spec, receptor, shape)
         positive, negative = self._receptors(owner, population.spec, receptor, weight)
         low, high = _range(weight)
         if positive != negative and low < 0 < high:
@@ -203,7 +203,7 @@ class Network:
             rule, given = by_distance(ends, rule, weight=weight, delay=delay)
             weight, delay = given["weight"], given["delay"]
         shape = rule.shape(pre.n, post.n)
-        weight = self.values(f"{owner}.weight", weight, post.spec.receptors[0].unit, shape, rule)
+        weight = self._weight(owner, weight, post.spec, receptor, shape, rule)
         delay = self.values(f"{owner}.delay", delay, "ms", shape, rule)
         low, _ = _range(delay)
         if low <= 0 and not isinstance(delay, Distribution):
@@ -385,17 +385,35 @@ class Network:
             raise ShapeError(f"{owner}: must have shape {shape}{kind}; got {np.shape(value)}.{hint}")
         return value
 
+    @classmethod
+    def _weight(
+        cls, owner: str, given: Any, spec: NeuronSpec, receptor: str | None, shape: tuple[int, ...] | None,
+        rule: Any = None,
+    ) -> Any:  # fmt: skip
+        """``given`` as :meth:`values` in the unit of the receptor named, or of those among which the sign chooses."""
+        named = None if receptor is None else _receptor(owner, spec, receptor)
+        ends = _by_sign(spec) if named is None else (named,)
+        units = list(dict.fromkeys(spec.receptors[k].unit for k in ends if k is not None)) or ["1"]
+        if len(units) == 1 or isinstance(given, Distribution):
+            return cls.values(f"{owner}.weight", given, units[0], shape, rule)
+        try:  # plain numbers are the same in all units
+            found = [plain(given, unit, f"{owner}.weight") for unit in units]
+        except UnitError:
+            found = []
+        if not found or any(not np.array_equal(x, found[0], equal_nan=True) for x in found):
+            names = " or ".join(repr(spec.receptors[k].name) for k in ends if k is not None)
+            raise UnitError(
+                f"{owner}.weight: the sign chooses among receptors of {spec.name} in {' and '.join(units)}; got "
+                f"{given!r}. Name one, receptor={names}, or give plain numbers."
+            )
+        return cls.values(f"{owner}.weight", found[0], units[0], shape, rule)
+
     @staticmethod
     def _receptors(owner: str, spec: NeuronSpec, receptor: str | None, weight: Any) -> tuple[int, int]:
         """Numbers of the receptors of weights >= 0 and of negative weights."""
-        names = [r.name for r in spec.receptors]
         low, high = _range(weight)
         if receptor is not None:
-            if receptor not in names:
-                raise ModelError(
-                    f"{owner}.receptor: {spec.name} has no receptor {receptor!r}.{nearest(str(receptor), names)}"
-                )
-            number = names.index(receptor)
+            number = _receptor(owner, spec, receptor)
             sign = spec.receptors[number].sign
             if (sign > 0 and low < 0) or (sign < 0 and high > 0):
                 wanted = ">= 0" if sign > 0 else "<= 0"
@@ -404,16 +422,30 @@ class Network:
                     f"got {low if sign > 0 else high:g}. Leave out receptor to let the sign choose."
                 )
             return number, number
-        positive = next((k for k, r in enumerate(spec.receptors) if r.sign >= 0), None)
-        negative = next((k for k, r in enumerate(spec.receptors) if r.sign < 0), None)
-        if negative is None and positive is not None and spec.receptors[positive].sign == 0:
-            negative = positive
+        positive, negative = _by_sign(spec)
         if (positive is None and high > 0) or (negative is None and low < 0):
             value = high if positive is None else low
             raise ModelError(f"{owner}.weight: {spec.name} has no receptor for weights of this sign; got {value:g}.")
         first = positive if positive is not None else negative
         second = negative if negative is not None else positive
         return int(first or 0), int(second or 0)
+
+
+def _receptor(owner: str, spec: NeuronSpec, name: Any) -> int:
+    """The number of the receptor called ``name``."""
+    names = [r.name for r in spec.receptors]
+    if name not in names:
+        raise ModelError(f"{owner}.receptor: {spec.name} has no receptor {name!r}.{nearest(str(name), names)}")
+    return names.index(name)
+
+
+def _by_sign(spec: NeuronSpec) -> tuple[int | None, int | None]:
+    """Numbers of the receptors that weights >= 0 and negative weights choose, None where there is none."""
+    positive = next((k for k, r in enumerate(spec.receptors) if r.sign >= 0), None)
+    negative = next((k for k, r in enumerate(spec.receptors) if r.sign < 0), None)
+    if negative is None and positive is not None and spec.receptors[positive].sign == 0:
+        negative = positive
+    return positive, negative
 
 
 def _check_name(owner: str, name: Any) -> None:

@@ -93,7 +93,8 @@ class Steering:
         """
         found = self._plastic(projection)
         sources, *_ = self.connections(found)
-        owner, unit = f"Projection {found.name!r}", found.target.spec.receptors[0].unit if found.target.spec else "1"
+        owner, spec = f"Projection {found.name!r}", found.target.spec
+        unit = spec.receptors[found.receptors[0]].unit if spec else "1"
         array = np.asarray(plain(weights, unit, f"{owner}.weight"))
         if array.shape not in ((), sources.shape):
             raise ShapeError(f"{owner}.weight: must be a number or of shape {sources.shape}; got {array.shape}.")
