@@ -458,13 +458,14 @@ class from_arrays(Rule):
                 f"{owner}.rule: the matrix must have shape ({n_source}, {n_target}) = (source, target); "
                 f"got {self.sizes}.{hint}"
             )
+        for name, ids, n in (("sources", self.sources, n_source), ("targets", self.targets, n_target)):
+            if ids.size and ids.max() >= n:
+                raise ModelError(f"{owner}.{name}: must be < {n}; got {ids.max()}.")
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
         n_source, n_target = pair.n_source, pair.n_target
-        for name, ids, n in (("sources", self.sources, n_source), ("targets", self.targets, n_target)):
-            if ids.size and ids.max() >= n:
-                raise ModelError(f"{pair.owner}.{name}: must be < {n}; got {ids.max()}.")
+        self.check(pair.owner, n_source, n_target)
         return by_target(self.sources.astype(np.int64), self.targets.astype(np.int64), n_source, n_target)
 
     def expected(self, n_source: int, n_target: int) -> float:

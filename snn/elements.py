@@ -14,6 +14,7 @@ from snn.among import chosen
 from snn.connect import Rule
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
 from snn.neurons.base import NeuronModel
+from snn.units import brief
 
 SPIKES = "spikes"
 T = TypeVar("T", bound=type)
@@ -84,7 +85,7 @@ class Population:
         return self.n
 
     def __getitem__(self, ids: Any) -> "Part":
-        """Some of its neurons, to be connected or recorded: by a slice, a mask or numbers."""
+        """Some of its neurons, at least one, to be connected, driven or recorded: by a slice, a mask or numbers."""
         if isinstance(ids, (int, np.integer)) and not isinstance(ids, bool) and not 0 <= ids < self.n:
             raise IndexError(f"Population {self.name!r}: neuron {ids} of {self.n}.")  # ends a loop over neurons
         return Part(self, chosen(f"Population {self.name!r}[...]", ids, self.n))
@@ -154,7 +155,8 @@ class Projection:
         learns += "" if self.short_term is None else f", short_term={self.short_term!r}"
         learns += f", axonal_delay={self.axonal_delay!r}" if self.axonal_delay else ""
         learns += "" if self.modulation is None else f", modulated by {self.modulation!r}"
-        return f"Projection({self.name!r}, {self.rule!r}, weight={self.weight!r}, delay={self.delay!r}{learns})"
+        values = f"weight={brief(self.weight)}, delay={brief(self.delay)}"
+        return f"Projection({self.name!r}, {self.rule!r}, {values}{learns})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +191,11 @@ class Input:
     receptor: int  # -1 for a current
     ids: np.ndarray | None = None  # where a part of the population was given
 
+    def __repr__(self) -> str:
+        to = self.target.name if self.ids is None else f"{self.target.name}[{len(self.ids)} of {self.target.n}]"
+        weight = "" if self.weight is None else f", weight={brief(self.weight)}"
+        return f"Input({self.name!r}, {to}, {self.source!r}{weight})"
+
 
 @_settled("Give what to record to net.record.")
 @dataclass(frozen=True, eq=False)
@@ -199,6 +206,10 @@ class Probe:
     variable: str
     ids: np.ndarray
     every: float | None
+
+    def __repr__(self) -> str:
+        every = "" if self.every is None else f", every={self.every:g}"
+        return f"Probe({self.name!r}, {len(self.ids)} of {self.population.n}{every})"
 
     @property
     def name(self) -> str:

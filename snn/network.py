@@ -475,7 +475,7 @@ def check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
         raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
     least, most = rule.spec.bounds(SimpleNamespace(**rule.params))
     low, high = _range(weight)
-    if low < least or high > most:
+    if np.size(weight) and (low < least or high > most):
         got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise ModelError(f"{owner}.weight: {rule!r} keeps weights in [{least:g}, {most:g}]; got {got}.")
     return least, most

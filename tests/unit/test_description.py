@@ -242,3 +242,20 @@ def test_networks_are_copied_and_pickled():
             other.populations["c"].init["v"] = 0.0
         with pytest.raises(ModelError, match="cannot be assigned"):
             other.populations["c"].n = 3
+
+
+def test_what_is_made_prints_in_a_line():
+    """Of arrays, also those of functions of distance, shape and range."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 30, snn.LIFDelta(), positions=np.linspace(0.0, 1.0, 30)[:, None])
+    made = net.connect(a, a, snn.all_to_all(), weight=lambda d: 2.0 * d, delay=lambda d: 1.0 + d)
+    assert repr(made) == (
+        "Projection('a->a', from_arrays(900 edges), weight=array of shape (900,), 0 to 2, "
+        "delay=array of shape (900,), 1 to 2)"
+    )
+    assert "\n  Projection('a->a', from" in repr(net) and len(repr(net)) < 200
+    none = net.connect(a, a, snn.pairwise_bernoulli(0.0), weight=lambda d: d, name="none")
+    assert "weight=array of shape (0,), delay=1.0" in repr(none)
+    driven = net.input("i", a[:20], snn.Poisson(5.0), weight=np.arange(20.0))
+    assert repr(driven).startswith("Input('i', a[20 of 30], Poisson(") and "(30,), 0 to 19)" in repr(driven)
+    assert repr(net.record(a, "v", every=0.5)) == "Probe('a.v', 30 of 30, every=0.5)"
