@@ -12,6 +12,7 @@ from kernels import connectivity
 from kernels.connectivity import Recipe
 from kernels.errors import ModelError, ShapeError
 from kernels.philox import stream_key
+from plasticity.settled import Fixed
 from snn.units import real
 
 Key = tuple[Any, Any]
@@ -427,9 +428,10 @@ class one_to_one(Rule):
         return (n_source,)
 
 
-class from_arrays(Rule):
+class from_arrays(Fixed, Rule):
     """Given edges: ``sources[k]`` to ``targets[k]``. Weights and delays may be arrays of shape (k,)."""
 
+    advice = "Make another for net.connect; sim.rewire joins other pairs between runs."
     sizes: tuple[int, int] | None = None  # of the two populations, where known: those of a matrix
 
     def __init__(self, sources: Any, targets: Any) -> None:
@@ -492,7 +494,7 @@ def from_sparse(matrix: Any) -> tuple[from_arrays, np.ndarray]:
         raise ShapeError(f"from_sparse.matrix: must have shape (n_source, n_target); got {matrix.shape}.")
     coo = matrix.tocoo()
     rule = from_arrays(coo.row, coo.col)
-    rule.sizes = int(coo.shape[0]), int(coo.shape[1])
+    object.__setattr__(rule, "sizes", (int(coo.shape[0]), int(coo.shape[1])))
     return rule, real("from_sparse.matrix", coo.data).astype(float)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -44,18 +44,6 @@ def _replaces(before: Any, source: Any) -> bool:
         if isinstance(before, kind) and isinstance(source, kind):
             return getattr(before, "weights", None) is None and getattr(source, "weights", None) is None
     return False
-
-
-class Settled(dict[str, Any]):
-    """A dictionary that cannot be changed."""
-
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise ModelError("Population.init: cannot be changed. Give init= to net.population, or use sim.set_state.")
-
-    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
-
-    def __reduce__(self) -> Any:
-        return Settled, (dict(self),)
 
 
 @_settled(

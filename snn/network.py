@@ -10,16 +10,18 @@ from kernels.errors import ModelError, ShapeError, SimError, UnitError
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
+from plasticity.settled import Settled, settled
 from snn.among import among
 from snn.connect import Pair, Rule
 from snn.distance import by_distance
 from snn.distributions import Distribution
-from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, Settled, WeightProbe
+from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, WeightProbe
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput, spread
 from snn.neurons.base import NeuronModel
 from snn.units import plain
 
 MOST_NEURONS = 2**31 - 1  # of a population
+INIT = "Give init= to net.population, or use sim.set_state."
 NOISE = ("escape", "input", "noise", "source")  # kinds of streams that are drawn from while a network runs
 
 
@@ -104,7 +106,9 @@ class Network:
                     f"{type(model).__name__}.{parameter.name}: must be a number or of shape ({n},), the size of "
                     f"population {name!r}; got {np.shape(value)}."
                 )
-        self.populations[name] = Population(name, int(n), model, Settled(start), positions)
+        self.populations[name] = Population(
+            name, int(n), model, Settled(start, "Population.init", INIT), settled(positions)
+        )
         return self.populations[name]
 
     def input(self, name: str, target: Any, source: Any, weight: Any = None, receptor: str | None = None) -> Input:
@@ -280,8 +284,9 @@ class Network:
 
         Returns a :class:`Probe`, or one for each of several. ``population``: also its name, or a part such as
         ``exc[:10]``, whose neurons are then the ``ids``.
-        ``ids``: neurons, default all (spikes are always recorded of all). ``every``: interval in ms, default each step;
-        samples are taken at multiples of it, the first after one interval.
+        ``ids``: neurons, default all (spikes are always recorded of all). What is recorded has them in ascending order,
+        whatever the order given: ``result.states["exc"].ids("v")`` are the columns. ``every``: interval in ms, default
+        each step; samples are taken at multiples of it, the first after one interval.
         """
         if isinstance(population, Projection):
             raise ModelError(f"record({population.name!r}): use record_weights for a projection.")

@@ -1,6 +1,5 @@
 """What one asks of a simulation and sets in it between runs: states, weights, parameters, sources, modulators."""
 
-import copy
 import math
 from typing import Any
 
@@ -215,15 +214,15 @@ class Steering:
         """
         found, before = changes.find_source(self._drive.net, of)
         changes.check_source(found, before, source)
-        given = whole = copy.deepcopy(source)  # what is done to the user's later changes nothing here
+        whole = source
         if isinstance(found, Input) and found.ids is not None:
-            whole = given.among(f"Input {found.name!r}", found.ids, found.target.n)
+            whole = source.among(f"Input {found.name!r}", found.ids, found.target.n)
         own = isinstance(found, Population)
         with self._ranks.together():
             self._drive.set_source(found.name, whole, own)
         kind = changes.POPULATION if own else changes.INPUT
         self._changes.pop((changes.CURRENT, found.name), None)
-        self._changes[kind, found.name] = vars(given)
+        self._changes[kind, found.name] = vars(source)
 
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
