@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError
+from kernels.units import refuse_units
 from snn.among import among, places
 from snn.connect import Pair, Rule, distances, from_arrays, positions
 
@@ -49,6 +50,7 @@ def _at(owner: str, function: Callable[[np.ndarray], Any], apart: np.ndarray) ->
         raise ModelError(
             f"{owner}: must be a function of an array of distances, vectorised; it fails: {error}."
         ) from error
+    refuse_units(owner, found)
     if values.shape not in ((), apart.shape) or not np.all(np.isfinite(values)):
         raise ModelError(f"{owner}: must give one finite number a distance; got {found!r}.")
     return np.broadcast_to(values, apart.shape).copy()

@@ -388,7 +388,7 @@ class Network:
             hint = " Transpose it?" if np.shape(value) == shape[::-1] else ""
             kind = " = (source, target)" if len(shape) == 2 else ""
             raise ShapeError(f"{owner}: must have shape {shape}{kind}; got {np.shape(value)}.{hint}")
-        return value
+        return settled(value)
 
     @classmethod
     def _weight(

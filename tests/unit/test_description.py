@@ -305,6 +305,21 @@ def test_what_is_made_cannot_be_changed(kind, copied):
     assert repr(made) == repr(make())
 
 
+def test_arrays_of_a_network_cannot_be_written_to():
+    """Which would pass by the checks of bounds, signs and finite numbers."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 3, snn.LIFExp(), init={"v": np.full(3, -60.0)}, positions=np.zeros((3, 2)))
+    made = net.connect(a, a, snn.all_to_all(), weight=np.ones((3, 3)), delay=np.ones((3, 3)))
+    driven = net.input("i", a, snn.Poisson(5.0), weight=np.ones(3))
+    for array in (a.init["v"], a.positions, made.weight, made.delay, driven.weight):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = -5.0
+    before = net.connect(a, a, snn.one_to_one(), weight=lambda d: 1.0 + d, name="near")
+    with pytest.raises(ValueError, match="read-only"):
+        before.weight[:] = np.nan
+    assert snn.Simulation(net, quiet=True).run(2.0).t_stop == 2.0
+
+
 def test_sources_of_ones_own():
     """Also of classes that derive from others, with attributes of their own."""
 

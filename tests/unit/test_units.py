@@ -158,6 +158,9 @@ def test_the_sign_chooses_no_unit(library):
             net.connect(s, p, snn.one_to_one(), weight=weight, name="d")
     with pytest.raises(snn.UnitError, match=r"Input 'i'.weight: the sign chooses"):
         net.input("i", p, snn.Poisson(1.0), weight=of(2.0, "mV"))
+    at = net.population("at", 3, _two_units("mV"), positions=np.eye(3))
+    with pytest.raises(snn.UnitError, match=r"Projection 'd'.weight: must be plain numbers"):  # it would be dropped
+        net.connect(at, at, snn.one_to_one(), weight=lambda d: of(d, "V"), name="d")
     weights = [1.0, -2.0, 3.0]
     assert net.connect(s, p, snn.one_to_one(), weight=weights).weight.tolist() == weights
     assert net.connect(s, same, snn.one_to_one(), weight=of(weights, "mV")).weight.tolist() == weights
