@@ -9,19 +9,23 @@ import numpy as np
 from kernels.errors import ModelError
 from kernels.spec import RuleSpec, ShortTermSpec, nearest
 from kernels.units import plain
+from plasticity.settled import Fixed, Settled
 
 RULES: dict[str, type["PlasticityRule"]] = {}
 SHORT_TERM: dict[str, type["ShortTerm"]] = {}
 
 
-class _Rule:
+class _Rule(Fixed):
     """``params`` maps names to numbers."""
 
+    advice = (
+        "Give parameters when the rule is made; sim.learning, sim.set_weights and sim.set_modulator act between runs."
+    )
     spec: ClassVar[Any]
 
     def __init__(self, **params: float) -> None:
         known = {p.name: p for p in self.spec.params}
-        self.params: dict[str, float] = {p.name: float(p.default) for p in self.spec.params}
+        values = {p.name: float(p.default) for p in self.spec.params}
         for name, value in params.items():
             if name not in known:
                 raise ModelError(f"{self.spec.name}.{name}: no such parameter.{nearest(name, known)}")
@@ -29,11 +33,12 @@ class _Rule:
             if np.ndim(value):
                 raise ModelError(f"{self.spec.name}.{name}: must be one number a projection; got {value!r}.")
             known[name].check(self.spec.name, value)
-            self.params[name] = float(value)
+            values[name] = float(value)
         for rule in self.spec.checks:
-            if not rule.ok(SimpleNamespace(**self.params)):
-                got = ", ".join(f"{n}={self.params[n]!r}" for n in rule.names)
+            if not rule.ok(SimpleNamespace(**values)):
+                got = ", ".join(f"{n}={values[n]!r}" for n in rule.names)
                 raise ModelError(f"{self.spec.name}.{rule.names[0]}: {rule.rule}; got {got}.")
+        self.params: dict[str, float] = Settled(values, f"{self.spec.name}.params", self.advice)
 
     def constants(self, dt: float) -> dict[str, float]:
         """Parameters and derived constants on the grid ``dt``, float64."""

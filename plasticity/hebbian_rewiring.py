@@ -1,5 +1,7 @@
 """Structural plasticity by correlation: synapses go where pre- and postsynaptic spikes coincide at the synaptic lag."""
 
+import copy
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -55,12 +57,7 @@ def coactivity(
     """
     trains = []
     for name, record, size in (("pre", pre, n[0]), ("post", post, n[1])):
-        times, ids = (np.asarray(getattr(record, a, None)) for a in ("times", "ids"))
-        if times.ndim != 1 or times.shape != ids.shape or times.dtype.kind != "f" or ids.dtype.kind not in "iu":
-            raise ModelError(f"coactivity.{name}: must have spikes as arrays times and ids; got {record!r}.")
-        if ids.size and (ids.min() < 0 or ids.max() >= size):
-            got = f"{ids.min()} to {ids.max()}"
-            raise ShapeError(f"coactivity.{name}: its ids must be from 0 to {size - 1}; got {got}.")
+        times, ids = _spikes(name, record, size)
         order = np.lexsort((times, ids))
         trains += [times[order], np.searchsorted(ids[order], np.arange(size + 1))]
     counts = np.zeros(len(sources))
@@ -68,6 +65,17 @@ def coactivity(
     _count(*trains, sources, targets, lag - 0.5 * width - slack, lag + 0.5 * width + slack, counts)
     numbers = np.diff(trains[1])[sources] * np.diff(trains[3])[targets]
     return np.asarray(counts / np.sqrt(np.maximum(numbers, 1)))
+
+
+def _spikes(name: str, record: Any, size: int) -> tuple[Array, Array]:
+    """Times and ids of a record of ``size`` neurons."""
+    times, ids = (np.asarray(getattr(record, a, None)) for a in ("times", "ids"))
+    if times.ndim != 1 or times.shape != ids.shape or times.dtype.kind != "f" or ids.dtype.kind not in "iu":
+        raise ModelError(f"coactivity.{name}: must have spikes as arrays times and ids; got {record!r}.")
+    if ids.size and (ids.min() < 0 or ids.max() >= size):
+        got = f"{ids.min()} to {ids.max()}"
+        raise ShapeError(f"coactivity.{name}: its ids must be from 0 to {size - 1}; got {got}.")
+    return times, ids
 
 
 class HebbianRewiring(Structural):
@@ -79,8 +87,8 @@ class HebbianRewiring(Structural):
 
     Parameters
     ----------
-    pre, post : spikes of source and target population, with ``times`` in ms and ``ids``, such as
-        ``result.spikes["exc"]``
+    pre, post : spikes of source and target population (also where parts of them are connected), with ``times`` in ms
+        and ``ids``, such as ``result.spikes["exc"]``
     lag : from the presynaptic spike to the postsynaptic one that it may have caused, ms: the delay and a rise time
     width : of the window around the lag, ms
     fraction : of all synapses that go, in [0, 1]; 0.1 in the published code
@@ -112,6 +120,17 @@ class HebbianRewiring(Structural):
             raise ModelError(f"HebbianRewiring.candidates: must be an integer >= 1; got {candidates!r}.")
         self.pre, self.post, self.lag, self.width = pre, post, float(lag), float(width)
         self.fraction, self.candidates = float(fraction), int(candidates)
+
+    def among(self, sources: Array, targets: Array, n: tuple[int, int]) -> "HebbianRewiring":
+        """See :class:`plasticity.SET`: with the spikes of these neurons alone."""
+        other = copy.copy(self)
+        for name, some, size in (("pre", sources, n[0]), ("post", targets, n[1])):
+            times, ids = _spikes(name, getattr(self, name), size)
+            number = np.full(size, -1)
+            number[some] = np.arange(some.size)
+            known = number[ids] >= 0
+            setattr(other, name, SimpleNamespace(times=times[known], ids=number[ids[known]]))
+        return other
 
     def __call__(
         self, sources: Array, targets: Array, weights: Array, n: tuple[int, int], same: bool, rng: np.random.Generator

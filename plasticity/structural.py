@@ -39,6 +39,10 @@ class Structural:
             raise ModelError(f"{type(self).__name__}.weight: must be finite; got {weight!r}.")
         self.weight = float(weight)
 
+    def among(self, sources: Array, targets: Array, n: tuple[int, int]) -> "Structural":
+        """The rule for a projection between these neurons of ``n``, which are numbered in this order from then on."""
+        return self
+
     def pruned(self, weights: Array) -> Array:
         """Numbers of the synapses to prune."""
         raise NotImplementedError

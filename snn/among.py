@@ -11,22 +11,30 @@ from snn.connect import EdgeList, Pair, Rule, by_target
 
 
 def chosen(owner: str, given: Any, n: int) -> np.ndarray:
-    """Numbers of neurons, int64, in the order given: of a slice, a mask of shape (n,), numbers, or None for all."""
-    if given is None or isinstance(given, slice):
-        return np.arange(n)[slice(None) if given is None else given]
-    ids = np.atleast_1d(np.asarray(given))
+    """Numbers of neurons, int64, in the order given: of a slice, a mask of shape (n,) or numbers; at least one."""
+    ids = np.arange(n)[given] if isinstance(given, slice) else np.atleast_1d(np.asarray(given))
     if ids.dtype == bool:
         if ids.shape != (n,):
             raise ShapeError(f"{owner}: a mask must be of shape ({n},); got {ids.shape}.")
-        return np.flatnonzero(ids)
+        ids = np.flatnonzero(ids)
     if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
         raise ModelError(f"{owner}: must be a slice, a mask or integers of shape (k,); got {given!r}.")
+    if not ids.size:
+        raise ModelError(
+            f"{owner}: must be one neuron of {n} at least; got {given if isinstance(given, slice) else 0}."
+        )
     outside = ids[(ids < 0) | (ids >= n)]
     if outside.size:
         raise ModelError(f"{owner}: must be >= 0 and < {n}; got {outside[0]}.")
     if np.unique(ids).size < ids.size:
         raise ModelError(f"{owner}: must differ; got {ids.tolist()!r}.")
     return ids.astype(np.int64)
+
+
+def places(ids: np.ndarray, some: np.ndarray) -> np.ndarray:
+    """Where in ``ids``, which differ, each of ``some`` is."""
+    order = np.argsort(ids)
+    return np.asarray(order[np.searchsorted(ids, some, sorter=order)])
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +64,16 @@ class among(Rule):
         return f"among({self.rule!r}, {text(self.sources)}, {text(self.targets)})"
 
     def _ids(self, n_source: int, n_target: int) -> tuple[np.ndarray, np.ndarray]:
-        return chosen("among.sources", self.sources, n_source), chosen("among.targets", self.targets, n_target)
+        sources = np.arange(n_source) if self.sources is None else chosen("among.sources", self.sources, n_source)
+        return sources, np.arange(n_target) if self.targets is None else chosen("among.targets", self.targets, n_target)
+
+    def ends(self, n_source: int, n_target: int) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the neurons that edges can begin and end at, in the order that the rule numbers them."""
+        sources, targets = self._ids(n_source, n_target)
+        if not isinstance(self.rule, among):
+            return sources, targets
+        inner = self.rule.ends(sources.size, targets.size)
+        return sources[inner[0]], targets[inner[1]]
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""

@@ -70,6 +70,9 @@ def compile_network(
 
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
     window = min([reaction_steps(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
+    for q in net.projections.values():
+        if np.size(q.delay) == 0:  # what no synapse has must not be shorter than the window either
+            delays[q.name] = (round(q.axonal_delay / dt) + window,) * 2
 
     lists, totals, recipes = {}, {}, {}
     for q in net.projections.values():
@@ -232,7 +235,7 @@ def _mean_row(net: Network, n_edges: int) -> float:
 
 
 def delay_steps(projection: Projection, dt: float) -> tuple[int, int]:
-    """Smallest and largest delay in steps."""
+    """Smallest and largest delay in steps; (1, 1) of an array for no edges, which :func:`reaction_steps` passes by."""
     owner, delay = f"Projection {projection.name!r}", projection.delay
     if isinstance(delay, Distribution):
         low, high = delay.bounds()
@@ -264,7 +267,8 @@ def reaction_steps(projection: Projection, shortest: int, dt: float) -> int:
     Refuses an axonal delay and a modulator that do not fit.
     """
     axonal = round(projection.axonal_delay / dt)
-    if shortest - axonal < 1:
+    soonest = shortest - axonal if np.size(projection.delay) else MAX_WINDOW  # without edges never
+    if soonest < 1:
         raise ModelError(
             f"Projection {projection.name!r}.axonal_delay: must be at least dt = {dt} ms below every delay; got "
             f"{projection.axonal_delay} ms of {shortest * dt:g} ms."
@@ -277,11 +281,11 @@ def reaction_steps(projection: Projection, shortest: int, dt: float) -> int:
             "modulator = {source = ...} or {value = ...}."
         )
     if projection.modulation is None or projection.modulation.source is None:
-        return shortest - axonal
+        return soonest
     delay = projection.modulation.delay
     if delay < dt * (1 - 1e-9):
         raise ModelError(f"Projection {projection.name!r}.modulator.delay: must be >= dt = {dt} ms; got {delay}.")
-    return min(shortest - axonal, max(1, round(delay / dt)))
+    return min(soonest, max(1, round(delay / dt)))
 
 
 def resolve_parameters(

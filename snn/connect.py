@@ -12,6 +12,7 @@ from kernels import connectivity
 from kernels.connectivity import Recipe
 from kernels.errors import ModelError, ShapeError
 from kernels.philox import stream_key
+from plasticity.settled import Fixed
 from snn.units import real
 
 Key = tuple[Any, Any]
@@ -427,9 +428,10 @@ class one_to_one(Rule):
         return (n_source,)
 
 
-class from_arrays(Rule):
+class from_arrays(Fixed, Rule):
     """Given edges: ``sources[k]`` to ``targets[k]``. Weights and delays may be arrays of shape (k,)."""
 
+    advice = "Make another for net.connect; sim.rewire joins other pairs between runs."
     sizes: tuple[int, int] | None = None  # of the two populations, where known: those of a matrix
 
     def __init__(self, sources: Any, targets: Any) -> None:
@@ -458,13 +460,14 @@ class from_arrays(Rule):
                 f"{owner}.rule: the matrix must have shape ({n_source}, {n_target}) = (source, target); "
                 f"got {self.sizes}.{hint}"
             )
+        for name, ids, n in (("sources", self.sources, n_source), ("targets", self.targets, n_target)):
+            if ids.size and ids.max() >= n:
+                raise ModelError(f"{owner}.{name}: must be < {n}; got {ids.max()}.")
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
         n_source, n_target = pair.n_source, pair.n_target
-        for name, ids, n in (("sources", self.sources, n_source), ("targets", self.targets, n_target)):
-            if ids.size and ids.max() >= n:
-                raise ModelError(f"{pair.owner}.{name}: must be < {n}; got {ids.max()}.")
+        self.check(pair.owner, n_source, n_target)
         return by_target(self.sources.astype(np.int64), self.targets.astype(np.int64), n_source, n_target)
 
     def expected(self, n_source: int, n_target: int) -> float:
@@ -491,7 +494,7 @@ def from_sparse(matrix: Any) -> tuple[from_arrays, np.ndarray]:
         raise ShapeError(f"from_sparse.matrix: must have shape (n_source, n_target); got {matrix.shape}.")
     coo = matrix.tocoo()
     rule = from_arrays(coo.row, coo.col)
-    rule.sizes = int(coo.shape[0]), int(coo.shape[1])
+    object.__setattr__(rule, "sizes", (int(coo.shape[0]), int(coo.shape[1])))
     return rule, real("from_sparse.matrix", coo.data).astype(float)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError
-from snn.among import among
+from kernels.units import refuse_units
+from snn.among import among, places
 from snn.connect import Pair, Rule, distances, from_arrays, positions
 
 
@@ -29,11 +30,16 @@ def by_distance(pair: Pair, rule: Rule, **values: Any) -> tuple[Rule, dict[str, 
             )
     edges = rule.edges(pair)
     sources, targets = edges.sources.astype(np.int64), np.repeat(np.arange(pair.n_target), np.diff(edges.indptr))
-    box = getattr(rule.rule if isinstance(rule, among) else rule, "wrap", None)
-    apart = distances(here[sources], there[targets], box)
-    return from_arrays(sources, targets), values | {
-        name: _at(f"{pair.owner}.{name}", function, apart) for name, function in functions.items()
-    }
+    inner = rule
+    while isinstance(inner, among):
+        inner = inner.rule
+    apart = distances(here[sources], there[targets], getattr(inner, "wrap", None))
+    found = {name: _at(f"{pair.owner}.{name}", function, apart) for name, function in functions.items()}
+    if not isinstance(rule, among):
+        return from_arrays(sources, targets), values | found
+    ends = rule.ends(pair.n_source, pair.n_target)  # kept, so that rewiring stays among them
+    numbers = [places(ids, x) for ids, x in zip(ends, (sources, targets), strict=True)]
+    return among(from_arrays(*numbers), *ends), values | found
 
 
 def _at(owner: str, function: Callable[[np.ndarray], Any], apart: np.ndarray) -> Any:
@@ -44,6 +50,7 @@ def _at(owner: str, function: Callable[[np.ndarray], Any], apart: np.ndarray) ->
         raise ModelError(
             f"{owner}: must be a function of an array of distances, vectorised; it fails: {error}."
         ) from error
+    refuse_units(owner, found)
     if values.shape not in ((), apart.shape) or not np.all(np.isfinite(values)):
         raise ModelError(f"{owner}: must give one finite number a distance; got {found!r}.")
     return np.broadcast_to(values, apart.shape).copy()

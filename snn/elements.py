@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from snn.among import chosen
 from snn.connect import Rule
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput
 from snn.neurons.base import NeuronModel
+from snn.units import brief
 
 SPIKES = "spikes"
 T = TypeVar("T", bound=type)
@@ -45,18 +46,6 @@ def _replaces(before: Any, source: Any) -> bool:
     return False
 
 
-class Settled(dict[str, Any]):
-    """A dictionary that cannot be changed."""
-
-    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise ModelError("Population.init: cannot be changed. Give init= to net.population, or use sim.set_state.")
-
-    __setitem__ = __delitem__ = __ior__ = update = setdefault = pop = popitem = clear = _refuse
-
-    def __reduce__(self) -> Any:
-        return Settled, (dict(self),)
-
-
 @_settled(
     "Give parameters to its model and initial values to net.population(init=); sim.set_parameters, sim.set_source and "
     "sim.set_state change them between runs.",
@@ -84,7 +73,7 @@ class Population:
         return self.n
 
     def __getitem__(self, ids: Any) -> "Part":
-        """Some of its neurons, to be connected or recorded: by a slice, a mask or numbers."""
+        """Some of its neurons, at least one, to be connected, driven or recorded: by a slice, a mask or numbers."""
         if isinstance(ids, (int, np.integer)) and not isinstance(ids, bool) and not 0 <= ids < self.n:
             raise IndexError(f"Population {self.name!r}: neuron {ids} of {self.n}.")  # ends a loop over neurons
         return Part(self, chosen(f"Population {self.name!r}[...]", ids, self.n))
@@ -154,7 +143,8 @@ class Projection:
         learns += "" if self.short_term is None else f", short_term={self.short_term!r}"
         learns += f", axonal_delay={self.axonal_delay!r}" if self.axonal_delay else ""
         learns += "" if self.modulation is None else f", modulated by {self.modulation!r}"
-        return f"Projection({self.name!r}, {self.rule!r}, weight={self.weight!r}, delay={self.delay!r}{learns})"
+        values = f"weight={brief(self.weight)}, delay={brief(self.delay)}"
+        return f"Projection({self.name!r}, {self.rule!r}, {values}{learns})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +179,11 @@ class Input:
     receptor: int  # -1 for a current
     ids: np.ndarray | None = None  # where a part of the population was given
 
+    def __repr__(self) -> str:
+        to = self.target.name if self.ids is None else f"{self.target.name}[{len(self.ids)} of {self.target.n}]"
+        weight = "" if self.weight is None else f", weight={brief(self.weight)}"
+        return f"Input({self.name!r}, {to}, {self.source!r}{weight})"
+
 
 @_settled("Give what to record to net.record.")
 @dataclass(frozen=True, eq=False)
@@ -199,6 +194,10 @@ class Probe:
     variable: str
     ids: np.ndarray
     every: float | None
+
+    def __repr__(self) -> str:
+        every = "" if self.every is None else f", every={self.every:g}"
+        return f"Probe({self.name!r}, {len(self.ids)} of {self.population.n}{every})"
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ import numpy as np
 
 from kernels.cpu import inputs as kinds
 from kernels.errors import ModelError, ShapeError
+from plasticity.settled import Fixed
 from snn.units import plain
 
 MAX_MEAN = 1.0e4
@@ -106,8 +107,10 @@ def _segments(owner: str, given: Any, values: np.ndarray) -> np.ndarray:
     return times
 
 
-class Source:
-    """Base of all inputs."""
+class Source(Fixed):
+    """Base of all inputs. One that is made cannot be changed."""
+
+    advice = "Make another; sim.set_source gives it to an input or a population of sources between runs."
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
         """The input for ``n`` targets on the grid ``dt``."""

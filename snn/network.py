@@ -6,20 +6,22 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import ModelError, ShapeError, SimError
+from kernels.errors import ModelError, ShapeError, SimError, UnitError
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec, nearest
 from plasticity.base import PlasticityRule, ShortTerm
+from plasticity.settled import Settled, settled
 from snn.among import among
 from snn.connect import Pair, Rule
 from snn.distance import by_distance
 from snn.distributions import Distribution
-from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, Settled, WeightProbe
+from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, WeightProbe
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput, spread
 from snn.neurons.base import NeuronModel
 from snn.units import plain
 
 MOST_NEURONS = 2**31 - 1  # of a population
+INIT = "Give init= to net.population, or use sim.set_state."
 NOISE = ("escape", "input", "noise", "source")  # kinds of streams that are drawn from while a network runs
 
 
@@ -104,7 +106,9 @@ class Network:
                     f"{type(model).__name__}.{parameter.name}: must be a number or of shape ({n},), the size of "
                     f"population {name!r}; got {np.shape(value)}."
                 )
-        self.populations[name] = Population(name, int(n), model, Settled(start), positions)
+        self.populations[name] = Population(
+            name, int(n), model, Settled(start, "Population.init", INIT), settled(positions)
+        )
         return self.populations[name]
 
     def input(self, name: str, target: Any, source: Any, weight: Any = None, receptor: str | None = None) -> Input:
@@ -146,7 +150,7 @@ class Network:
             raise ModelError(f"{owner}.weight: spikes need a weight; got none.")
         else:
             shape = (n,)
-        weight = self.values(f"{owner}.weight", weight, population.spec.receptors[0].unit, shape)
+        weight = self._weight(owner, weight, population.spec, receptor, shape)
         positive, negative = self._receptors(owner, population.spec, receptor, weight)
         low, high = _range(weight)
         if positive != negative and low < 0 < high:
@@ -203,7 +207,7 @@ class Network:
             rule, given = by_distance(ends, rule, weight=weight, delay=delay)
             weight, delay = given["weight"], given["delay"]
         shape = rule.shape(pre.n, post.n)
-        weight = self.values(f"{owner}.weight", weight, post.spec.receptors[0].unit, shape, rule)
+        weight = self._weight(owner, weight, post.spec, receptor, shape, rule)
         delay = self.values(f"{owner}.delay", delay, "ms", shape, rule)
         low, _ = _range(delay)
         if low <= 0 and not isinstance(delay, Distribution):
@@ -280,8 +284,9 @@ class Network:
 
         Returns a :class:`Probe`, or one for each of several. ``population``: also its name, or a part such as
         ``exc[:10]``, whose neurons are then the ``ids``.
-        ``ids``: neurons, default all (spikes are always recorded of all). ``every``: interval in ms, default each step;
-        samples are taken at multiples of it, the first after one interval.
+        ``ids``: neurons, default all (spikes are always recorded of all). What is recorded has them in ascending order,
+        whatever the order given: ``result.states["exc"].ids("v")`` are the columns. ``every``: interval in ms, default
+        each step; samples are taken at multiples of it, the first after one interval.
         """
         if isinstance(population, Projection):
             raise ModelError(f"record({population.name!r}): use record_weights for a projection.")
@@ -383,19 +388,37 @@ class Network:
             hint = " Transpose it?" if np.shape(value) == shape[::-1] else ""
             kind = " = (source, target)" if len(shape) == 2 else ""
             raise ShapeError(f"{owner}: must have shape {shape}{kind}; got {np.shape(value)}.{hint}")
-        return value
+        return settled(value)
+
+    @classmethod
+    def _weight(
+        cls, owner: str, given: Any, spec: NeuronSpec, receptor: str | None, shape: tuple[int, ...] | None,
+        rule: Any = None,
+    ) -> Any:  # fmt: skip
+        """``given`` as :meth:`values` in the unit of the receptor named, or of those among which the sign chooses."""
+        named = None if receptor is None else _receptor(owner, spec, receptor)
+        ends = _by_sign(spec) if named is None else (named,)
+        units = list(dict.fromkeys(spec.receptors[k].unit for k in ends if k is not None)) or ["1"]
+        if len(units) == 1 or isinstance(given, Distribution):
+            return cls.values(f"{owner}.weight", given, units[0], shape, rule)
+        try:  # plain numbers are the same in all units
+            found = [plain(given, unit, f"{owner}.weight") for unit in units]
+        except UnitError:
+            found = []
+        if not found or any(not np.array_equal(x, found[0], equal_nan=True) for x in found):
+            names = " or ".join(repr(spec.receptors[k].name) for k in ends if k is not None)
+            raise UnitError(
+                f"{owner}.weight: the sign chooses among receptors of {spec.name} in {' and '.join(units)}; got "
+                f"{given!r}. Name one, receptor={names}, or give plain numbers."
+            )
+        return cls.values(f"{owner}.weight", found[0], units[0], shape, rule)
 
     @staticmethod
     def _receptors(owner: str, spec: NeuronSpec, receptor: str | None, weight: Any) -> tuple[int, int]:
         """Numbers of the receptors of weights >= 0 and of negative weights."""
-        names = [r.name for r in spec.receptors]
         low, high = _range(weight)
         if receptor is not None:
-            if receptor not in names:
-                raise ModelError(
-                    f"{owner}.receptor: {spec.name} has no receptor {receptor!r}.{nearest(str(receptor), names)}"
-                )
-            number = names.index(receptor)
+            number = _receptor(owner, spec, receptor)
             sign = spec.receptors[number].sign
             if (sign > 0 and low < 0) or (sign < 0 and high > 0):
                 wanted = ">= 0" if sign > 0 else "<= 0"
@@ -404,16 +427,30 @@ class Network:
                     f"got {low if sign > 0 else high:g}. Leave out receptor to let the sign choose."
                 )
             return number, number
-        positive = next((k for k, r in enumerate(spec.receptors) if r.sign >= 0), None)
-        negative = next((k for k, r in enumerate(spec.receptors) if r.sign < 0), None)
-        if negative is None and positive is not None and spec.receptors[positive].sign == 0:
-            negative = positive
+        positive, negative = _by_sign(spec)
         if (positive is None and high > 0) or (negative is None and low < 0):
             value = high if positive is None else low
             raise ModelError(f"{owner}.weight: {spec.name} has no receptor for weights of this sign; got {value:g}.")
         first = positive if positive is not None else negative
         second = negative if negative is not None else positive
         return int(first or 0), int(second or 0)
+
+
+def _receptor(owner: str, spec: NeuronSpec, name: Any) -> int:
+    """The number of the receptor called ``name``."""
+    names = [r.name for r in spec.receptors]
+    if name not in names:
+        raise ModelError(f"{owner}.receptor: {spec.name} has no receptor {name!r}.{nearest(str(name), names)}")
+    return names.index(name)
+
+
+def _by_sign(spec: NeuronSpec) -> tuple[int | None, int | None]:
+    """Numbers of the receptors that weights >= 0 and negative weights choose, None where there is none."""
+    positive = next((k for k, r in enumerate(spec.receptors) if r.sign >= 0), None)
+    negative = next((k for k, r in enumerate(spec.receptors) if r.sign < 0), None)
+    if negative is None and positive is not None and spec.receptors[positive].sign == 0:
+        negative = positive
+    return positive, negative
 
 
 def _check_name(owner: str, name: Any) -> None:
@@ -443,7 +480,7 @@ def check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
         raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
     least, most = rule.spec.bounds(SimpleNamespace(**rule.params))
     low, high = _range(weight)
-    if low < least or high > most:
+    if np.size(weight) and (low < least or high > most):
         got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise ModelError(f"{owner}.weight: {rule!r} keeps weights in [{least:g}, {most:g}]; got {got}.")
     return least, most

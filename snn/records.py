@@ -6,7 +6,7 @@ keeps the chunks; `snn.io.sonata.SonataWriter` streams them to an HDF5 file and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -315,16 +315,19 @@ class Result:
     complete: bool = True
 
     @classmethod
-    def concatenate(cls, results: Sequence[Result]) -> Result:
+    def concatenate(cls, results: Iterable[Result]) -> Result:
         """What one run over the whole time would have given: of runs of one simulation that follow each other.
 
+        The simulation may have been resumed in between. Weights have been sampled at the end of every run besides.
         The provenance is that of the first. Records of files are read into memory.
 
         Raises
         ------
         ModelError
-            No result, or results that do not follow each other or did not record the same.
+            No result, or results that are of different networks or seeds, do not follow each other, or did not record
+            the same.
         """
+        results = list(results)
         if not results:
             raise ModelError("Result.concatenate: needs one result at least; got none.")
         first, last = results[0], results[-1]
@@ -335,6 +338,12 @@ class Result:
                     f"Result.concatenate: runs must follow each other; one {end}, the next begins at "
                     f"{following.t_start:g} ms."
                 )
+            for name in ("seed", "network_hash"):
+                made = [result.provenance.get(name) for result in (one, following)]
+                if None not in made and made[0] != made[1]:
+                    raise ModelError(
+                        f"Result.concatenate: runs must be of one simulation; got {name} {made[0]} and {made[1]}."
+                    )
         recorded = [_recorded(result) for result in results]
         if any(x != recorded[0] for x in recorded):
             raise ModelError("Result.concatenate: all runs must have recorded the same; these have not.")

@@ -1,14 +1,14 @@
 """What one asks of a simulation and sets in it between runs: states, weights, parameters, sources, modulators."""
 
-import copy
 import math
 from typing import Any
 
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ModelError, ShapeError
-from plasticity.structural import checked_rewiring
+from plasticity.structural import Structural, checked_rewiring
 from snn import changes
+from snn.among import among, places
 from snn.elements import Input, Population, Projection
 from snn.network import Network, check_modulator, check_plastic
 from snn.ranks import Ranks
@@ -132,7 +132,8 @@ class Steering:
         """
         found = self._plastic(projection)
         sources, *_ = self.connections(found)
-        owner, unit = f"Projection {found.name!r}", found.target.spec.receptors[0].unit if found.target.spec else "1"
+        owner, spec = f"Projection {found.name!r}", found.target.spec
+        unit = spec.receptors[found.receptors[0]].unit if spec else "1"
         array = np.asarray(plain(weights, unit, f"{owner}.weight"))
         if array.shape not in ((), sources.shape):
             raise ShapeError(f"{owner}.weight: must be a number or of shape {sources.shape}; got {array.shape}.")
@@ -150,7 +151,8 @@ class Steering:
         takes their places); ``same`` where source and target are one population, ``rng`` a NumPy generator that
         depends on seed, projection and time alone (all ranks call ``rule``, with the same). A new synapse has the delay
         of the one whose place it takes, and state variables as at the start; traces of its source and target go on.
-        :meth:`connections` gives them by target, then source, from then on.
+        :meth:`connections` gives them by target, then source, from then on. Where parts of populations are connected,
+        synapses stay among these neurons: the rule sees their numbers in the part, from 0 on, and the parts' sizes.
 
         Raises
         ------
@@ -158,7 +160,7 @@ class Steering:
             What the rule gives is not of one length, names no synapse or neuron, or breaks the bounds of the weights.
         """
         found = self._plastic(projection)
-        owner, n = f"Projection {found.name!r}", (found.source.n, found.target.n)
+        owner = f"Projection {found.name!r}"
         if self.engine == "event":
             raise ModelError(f"{owner}: rewire: the event engine has fixed connections. Use engine='clock'.")
         if not callable(rule):
@@ -166,9 +168,24 @@ class Steering:
         sources, targets, weights, _ = self.connections(found)
         key = self.net.stream("rewire", found.name, round(self.t / self.dt))
         rng = np.random.Generator(np.random.Philox(key=np.array(key)))
-        given = rule(sources, targets, weights, n, found.source is found.target, rng)
+        n, same = (found.source.n, found.target.n), found.source is found.target
+        ends = found.rule.ends(*n) if isinstance(found.rule, among) else None
+        if ends is not None:
+            shared = np.intersect1d(*ends).size if same else 0
+            same = same and np.array_equal(*ends)
+            if shared and not same:
+                raise ModelError(
+                    f"{owner}: rewire: its sources and targets must be the same neurons in one order, or others, so "
+                    f"that none is joined to itself; {shared} are in both parts. Connect those apart."
+                )
+            rule = rule.among(*ends, n) if isinstance(rule, Structural) else rule
+            sources, targets = (places(ids, x) for ids, x in zip(ends, (sources, targets), strict=True))
+            n = ends[0].size, ends[1].size
+        given = rule(sources, targets, weights, n, same, rng)
         removed, new_sources, new_targets, new_weights = checked_rewiring(owner, rule, given, sources.size, n)
         check_plastic(owner, found.plasticity, new_weights)
+        if ends is not None:
+            new_sources, new_targets = ends[0][new_sources], ends[1][new_targets]
         self._ranks.agree("rewire", found.name, removed, new_sources, new_targets, new_weights)
         self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
         return int(removed.size)
@@ -242,16 +259,16 @@ class Steering:
         """
         found, before = changes.find_source(self._drive.net, of)
         changes.check_source(found, before, source)
-        given = whole = copy.deepcopy(source)  # what is done to the user's later changes nothing here
+        whole = source
         if isinstance(found, Input) and found.ids is not None:
-            whole = given.among(f"Input {found.name!r}", found.ids, found.target.n)
+            whole = source.among(f"Input {found.name!r}", found.ids, found.target.n)
         own = isinstance(found, Population)
         with self._ranks.together():
-            self._ranks.agree("set_source", found.name, own, vars(given))
+            self._ranks.agree("set_source", found.name, own, vars(source))
             self._drive.set_source(found.name, whole, own)
         kind = changes.POPULATION if own else changes.INPUT
         self._changes.pop((changes.CURRENT, found.name), None)
-        self._changes[kind, found.name] = vars(given)
+        self._changes[kind, found.name] = vars(source)
 
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.

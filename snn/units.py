@@ -8,7 +8,7 @@ import numpy as np
 from kernels.errors import ModelError
 from kernels.units import plain, refuse_units
 
-__all__ = ["number", "plain", "real", "whole"]
+__all__ = ["brief", "number", "plain", "real", "whole"]
 
 
 def real(owner: str, value: Any) -> np.ndarray:
@@ -36,3 +36,11 @@ def whole(owner: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")
     return int(value)
+
+
+def brief(value: Any) -> str:
+    """``value`` in a line of text: of an array its shape and range alone."""
+    if not np.ndim(value):
+        return repr(value)
+    span = f", {np.min(value):g} to {np.max(value):g}" if np.size(value) else ""
+    return f"array of shape {np.shape(value)}{span}"

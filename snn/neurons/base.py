@@ -9,37 +9,32 @@ import numpy as np
 
 from kernels.errors import ModelError
 from kernels.spec import NeuronSpec, nearest
+from plasticity.settled import Fixed, Settled
 from snn.distributions import Distribution
 from snn.units import plain
 
 MODELS: dict[str, type["NeuronModel"]] = {}
 
 
-class NeuronModel:
+class NeuronModel(Fixed):
     """Base of all neuron models; see :func:`define`. ``params`` maps names to a number, an array or a distribution."""
 
     spec: ClassVar[NeuronSpec]
+    advice = "Give parameters when the model is made; sim.set_parameters changes them between runs."
 
     def __init__(self, **params: Any) -> None:
         known = {p.name: p for p in self.spec.params}
-        self.params: dict[str, Any] = {p.name: float(p.default) for p in self.spec.params}
+        values: dict[str, Any] = {p.name: float(p.default) for p in self.spec.params}
         for name, value in params.items():
             if name not in known:
                 raise ModelError(f"{self.spec.name}.{name}: no such parameter.{nearest(name, known)}")
             if not isinstance(value, Distribution):
                 value = plain(value, known[name].unit, f"{self.spec.name}.{name}")
                 known[name].check(self.spec.name, value)
-            self.params[name] = value
-        if not any(isinstance(v, Distribution) for v in self.params.values()):
-            check_rules(self.spec, self.params)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name != "params" or "params" in vars(self):
-            raise ModelError(
-                f"{self.spec.name}.{name}: cannot be assigned. Give parameters when the model is made, such as "
-                f"{self.spec.name}({self.spec.params[0].name if self.spec.params else ''}=..)."
-            )
-        object.__setattr__(self, name, value)
+            values[name] = value
+        if not any(isinstance(v, Distribution) for v in values.values()):
+            check_rules(self.spec, values)
+        self.params: dict[str, Any] = Settled(values, f"{self.spec.name}.params", self.advice)
 
     def __repr__(self) -> str:
         changed = {p.name: self.params[p.name] for p in self.spec.params}

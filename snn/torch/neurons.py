@@ -95,7 +95,7 @@ class Neurons(torch.nn.Module):
                 raise ModelError(f"{owner}.learn: no parameter {name!r}.{nearest(name, model.params)}")
             if name in needed.names:
                 raise ModelError(f"{owner}.learn: {name!r} enters derived constants, so it cannot be trained.")
-            self.values[name] = torch.nn.Parameter(torch.as_tensor(model.params[name], dtype=torch.get_default_dtype()))
+            self.values[name] = torch.nn.Parameter(torch.tensor(model.params[name], dtype=torch.get_default_dtype()))
             self.register_parameter(name, self.values.pop(name))
             self.bounds[name] = _closed(next(p for p in self.spec.params if p.name == name), model.params[name])
         self.surrogate = surrogate

@@ -52,6 +52,8 @@ def network():
     net.connect(e, i, snn.fixed_indegree(9), weight=50.0, delay=2.5, axonal_delay=0.3, plasticity=rule, name="ei",
                 short_term=plasticity.TsodyksMarkram())
     net.modulate("ei", value=np.linspace(0.2, 1.5, 57))
+    net.connect(e[220:10:-3], i[5:50], snn.fixed_indegree(4), weight=20.0, delay=2.5, name="parts",
+                plasticity=plasticity.STDPPair(w_max=60.0))
     clopath = plasticity.Clopath(theta_minus=-70.0, theta_plus=-60.0, a_ltp=1e-3, a_ltd=1e-2, w_max=60.0)
     net.connect(i, e, snn.fixed_indegree(7), weight=10.0, delay=2.5, plasticity=clopath, name="voltage")
     return net
@@ -67,6 +69,7 @@ def outcome(threads, comm):
         sim.set_modulator("ee", 0.5)
         sim.set_weights("ee", np.linspace(30.0, 70.0, 4800))
         assert sim.rewire("ei", plasticity.SET(fraction=0.3, weight=55.0)) > 150
+        assert sim.rewire("parts", plasticity.SET(fraction=0.3, weight=55.0)) == 54
         sim.set_modulator("ei", np.where(np.arange(57) < 30, 1.0, 0.5) if k == 0 else 0.3)
         found |= {f"{k} c": sim.state("ee", "c"), f"{k} u": sim.state("ee", "x"), f"{k} x": sim.state("voltage", "x")}
         sim.set_state("ee", "c", found[f"{k} c"][::-1].copy())

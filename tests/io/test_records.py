@@ -261,3 +261,48 @@ def test_runs_that_follow_each_other_make_one_result(engine, tmp_path):
         snn.Result.concatenate([dataclasses.replace(parts[0], states={}), parts[1]])
     with pytest.raises(ModelError, match="ends at 30 ms, incomplete"):
         snn.Result.concatenate([dataclasses.replace(parts[0], complete=False), parts[1]])
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_results_of_one_simulation_alone_are_joined(engine, tmp_path):
+    """Also where it was resumed on other threads and changed in between; any iterable will do."""
+
+    def network(seed=4, i_e=400.0):
+        net = snn.Network(seed=seed)
+        a = net.population("a", 12, snn.LIFExp(i_e=i_e), init={"v": snn.uniform(-70.0, -56.0)})
+        net.record(a)
+        return net
+
+    def second(net, first=10.0):
+        sim = snn.Simulation(net, engine=engine, quiet=True)
+        sim.run(first)
+        return sim.run(10.0)
+
+    sim = snn.Simulation(network(), engine=engine, quiet=True)
+    parts = [sim.run(10.0)]
+    sim.set_parameters("a", v_th=-52.0)
+    sim.checkpoint(tmp_path / "state.h5")
+    sim = snn.Simulation.resume(tmp_path / "state.h5", network(), threads=2, quiet=True)
+    parts.append(sim.run(10.0, to=tmp_path / "part.h5"))
+    sim.set_parameters("a", tau_m=15.0)
+    parts.append(sim.run(10.0))
+    joined = snn.Result.concatenate(part for part in parts)
+    assert joined.t_stop == 30.0 and len(joined.spikes["a"]) == sum(len(part.spikes["a"]) for part in parts) > 5
+    with pytest.raises(ModelError, match="runs must be of one simulation; got seed 4 and 5."):
+        snn.Result.concatenate([parts[0], second(network(seed=5))])
+    with pytest.raises(ModelError, match="runs must be of one simulation; got network_hash .* and "):
+        snn.Result.concatenate([parts[0], second(network(i_e=500.0))])
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_states_are_told_by_ascending_number(engine):
+    """Whatever the order that was asked for; ids says so."""
+    net = snn.Network()
+    a = net.population("a", 10, snn.LIFExp(e_l=-70.0), init={"v": np.arange(10.0) - 70.0})
+    net.record(a[[7, 3]], "v", every=1.0)
+    net.record(a, "i_ex", ids=[8, 2, 5], every=1.0)
+    sim = snn.Simulation(net, engine=engine, quiet=True)
+    states = sim.run(1.0).states["a"]
+    assert states.ids("v").tolist() == [3, 7] and states.ids("i_ex").tolist() == [2, 5, 8]
+    np.testing.assert_array_equal(states["v"][-1], sim.state("a", "v")[[3, 7]])
+    assert states["v"][-1, 0] < states["v"][-1, 1]

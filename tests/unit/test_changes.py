@@ -255,11 +255,12 @@ def test_what_is_refused():
 
 
 def test_a_source_used_again():
-    """One object, changed and set again, counts as it is now."""
+    """It cannot be changed, so that two inputs may share it, and what is set is what was given."""
     net, source = network(), snn.Poisson(rate=0.0)
     sim = simulation(net)
     sim.set_source("s", source)
+    with pytest.raises(snn.ModelError, match=r"Poisson.rate: cannot be assigned or deleted. Make another; sim.set"):
+        source.rate = 400.0
     assert len(sim.run(50.0).spikes["s"]) == 0
-    source.rate = 400.0
-    sim.set_source("s", source)
+    sim.set_source("s", snn.Poisson(rate=400.0))
     assert len(sim.run(50.0).spikes["s"]) > 100

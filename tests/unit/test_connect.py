@@ -7,6 +7,7 @@ import pytest
 import scipy.sparse
 from scipy import stats
 
+import plasticity
 import snn
 from snn.io.sonata_edges import write_edges
 
@@ -185,6 +186,32 @@ def test_empty_projection(rule, threads):
     assert [len(x) for x in sim.connections("p")] == [0, 0, 0, 0] and sim.compiled.n_edges == 0
     sim.run(5.0)
     assert np.all(sim.state("a", "v") == -70.0)
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("rule", [snn.pairwise_bernoulli(0.0), snn.from_arrays([], [])], ids=["drawn", "given"])
+def test_delays_of_no_edges(rule, engine):
+    """They bound no axonal delay and no window: all is as if the projection were not there."""
+
+    def run(empty, **options):
+        net = snn.Network(seed=2)
+        s = net.population("s", 20, snn.Poisson(300.0), positions=np.zeros((20, 1)))
+        t = net.population("t", 20, snn.LIFDelta(), positions=np.ones((20, 1)))
+        net.connect(s, t, snn.fixed_indegree(5), weight=4.0, delay=2.0, plasticity=plasticity.STDPPair(w_max=9.0))
+        for name, learns in (("a", plasticity.STDPPair(w_max=9.0)), ("b", None)) if empty else ():
+            net.connect(s, t, rule, delay=lambda d: 0.6 + d, axonal_delay=0.4, name=name, plasticity=learns)
+        net.record(t)
+        sim = snn.Simulation(net, engine=engine, quiet=True, **options)
+        if engine == "clock":
+            assert sim.compiled.tables.window == 20
+        spikes = sim.run(60.0).spikes["t"]
+        return [spikes.times, spikes.ids, sim.connections("s->t")[2]]
+
+    wanted = run(False)
+    assert len(wanted[0]) > 20
+    for options in ({"backend": "reference"}, {"threads": 2}):
+        for x, y in zip(wanted, run(True, **options), strict=True):
+            np.testing.assert_array_equal(x, y)
 
 
 # given edges --------------------------------------------------------------------------------------------------------

@@ -206,7 +206,7 @@ def everything():
         (lambda x: setattr(x[2], "model", snn.SpikeArray([1.0], weights=[2.0])), "Population 'src'.model: cannot be"),
         (lambda x: x[1].init.update(v=-60.0), "Population.init: cannot be changed. Give init="),
         (lambda x: x[1].init.__setitem__("v", -60.0), "Population.init: cannot be changed"),
-        (lambda x: setattr(x[1].model, "i_e", 7.0), r"LIFExp.i_e: cannot be assigned. Give .* LIFExp\("),
+        (lambda x: setattr(x[1].model, "i_e", 7.0), r"LIFExp.i_e: cannot be assigned or deleted. Give parameters when"),
         (lambda x: setattr(x[1].model, "params", {}), "LIFExp.params: cannot be assigned"),
         (lambda x: setattr(x[3], "weight", -500.0), "Projection 'src->a'.weight: cannot be assigned.*sim.set_weights"),
         (lambda x: setattr(x[3], "plasticity", plasticity.STDPPair()), "Projection 'src->a'.plasticity: cannot be"),
@@ -242,3 +242,98 @@ def test_networks_are_copied_and_pickled():
             other.populations["c"].init["v"] = 0.0
         with pytest.raises(ModelError, match="cannot be assigned"):
             other.populations["c"].n = 3
+
+
+def test_what_is_made_prints_in_a_line():
+    """Of arrays, also those of functions of distance, shape and range."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 30, snn.LIFDelta(), positions=np.linspace(0.0, 1.0, 30)[:, None])
+    made = net.connect(a, a, snn.all_to_all(), weight=lambda d: 2.0 * d, delay=lambda d: 1.0 + d)
+    assert repr(made) == (
+        "Projection('a->a', from_arrays(900 edges), weight=array of shape (900,), 0 to 2, "
+        "delay=array of shape (900,), 1 to 2)"
+    )
+    assert "\n  Projection('a->a', from" in repr(net) and len(repr(net)) < 200
+    none = net.connect(a, a, snn.pairwise_bernoulli(0.0), weight=lambda d: d, name="none")
+    assert "weight=array of shape (0,), delay=1.0" in repr(none)
+    driven = net.input("i", a[:20], snn.Poisson(5.0), weight=np.arange(20.0))
+    assert repr(driven).startswith("Input('i', a[20 of 30], Poisson(") and "(30,), 0 to 19)" in repr(driven)
+    assert repr(net.record(a, "v", every=0.5)) == "Probe('a.v', 30 of 30, every=0.5)"
+
+
+MADE = {
+    "Poisson": (lambda: snn.Poisson([[5.0, 6.0]], times=[0.0]), "rate"),
+    "SpikeArray": (lambda: snn.SpikeArray([1.0, 2.0], [0, 1], [3.0, 4.0]), "ids"),
+    "StepCurrent": (lambda: snn.StepCurrent([5.0, 6.0], [0.0, 1.0]), "amplitudes"),
+    "ACCurrent": (lambda: snn.ACCurrent(5.0, 6.0), "frequency"),
+    "NoiseCurrent": (lambda: snn.NoiseCurrent(std=5.0), "std"),
+    "OrnsteinUhlenbeck": (lambda: snn.OrnsteinUhlenbeck(tau=5.0), "tau"),
+    "LIFDelta": (lambda: snn.LIFDelta(tau_m=np.array([5.0, 6.0])), "params"),
+    "STDPPair": (lambda: plasticity.STDPPair(tau_plus=5.0), "params"),
+    "TsodyksMarkram": (lambda: plasticity.TsodyksMarkram(tau_rec=5.0), "params"),
+    "from_arrays": (lambda: snn.from_arrays([5, 6], [0, 1]), "sources"),
+}
+COPIES = {
+    "itself": lambda x: x, "copy": copy.copy, "deepcopy": copy.deepcopy,
+    "pickle": lambda x: pickle.loads(pickle.dumps(x)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("copied", COPIES)
+@pytest.mark.parametrize("kind", MADE)
+def test_what_is_made_cannot_be_changed(kind, copied):
+    """A change would pass by the checks, and do nothing to a simulation; nor can copies be changed."""
+    make, name = MADE[kind]
+    made = COPIES[copied](make())
+    assert repr(made) == repr(make()) and type(made) is type(make())
+    for change in (
+        lambda: setattr(made, name, 7.0), lambda: setattr(made, "new", 7.0), lambda: delattr(made, name),
+    ):  # fmt: skip
+        with pytest.raises(ModelError, match=f"^{kind}.(new|{name}): cannot be assigned or deleted. "):
+            change()
+    value = getattr(made, name)
+    if isinstance(value, dict):
+        for change in (lambda: value.update(tau_m=-5.0), lambda: value.pop("tau_m"), lambda: value.__setitem__("x", 1)):
+            with pytest.raises(ModelError, match=f"{kind}.params: cannot be changed. Give parameters when the"):
+                change()
+    for array in [
+        x for x in (*vars(made).values(), *(value.values() if isinstance(value, dict) else ())) if np.ndim(x)
+    ]:
+        if isinstance(array, np.ndarray):
+            with pytest.raises(ValueError, match="read-only"):
+                array[:] = 9.0
+    assert repr(made) == repr(make())
+
+
+def test_arrays_of_a_network_cannot_be_written_to():
+    """Which would pass by the checks of bounds, signs and finite numbers."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 3, snn.LIFExp(), init={"v": np.full(3, -60.0)}, positions=np.zeros((3, 2)))
+    made = net.connect(a, a, snn.all_to_all(), weight=np.ones((3, 3)), delay=np.ones((3, 3)))
+    driven = net.input("i", a, snn.Poisson(5.0), weight=np.ones(3))
+    for array in (a.init["v"], a.positions, made.weight, made.delay, driven.weight):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:] = -5.0
+    before = net.connect(a, a, snn.one_to_one(), weight=lambda d: 1.0 + d, name="near")
+    with pytest.raises(ValueError, match="read-only"):
+        before.weight[:] = np.nan
+    assert snn.Simulation(net, quiet=True).run(2.0).t_stop == 2.0
+
+
+def test_sources_of_ones_own():
+    """Also of classes that derive from others, with attributes of their own."""
+
+    class Twice(snn.Poisson):
+        def __init__(self, rate):
+            super().__init__(rate)
+            self.rate *= 2.0
+
+    net, a = pair()
+    driven = net.input("i", a, Twice(200.0), weight=1.0)
+    assert driven.source.rate == 400.0
+    with pytest.raises(ModelError, match="Twice.rate: cannot be assigned"):
+        driven.source.rate = 5.0
+    net.input("same", a, snn.Poisson(400.0), weight=1.0)
+    assert snn.Simulation(net, quiet=True, backend="reference").run(5.0).t_stop == 5.0
+    with pytest.raises(ModelError, match="Population.init: cannot be changed. Give init="):
+        a.init["v"] = -60.0

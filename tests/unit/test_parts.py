@@ -5,6 +5,7 @@ import pytest
 
 import snn
 from kernels.errors import ModelError, ShapeError
+from snn.among import among
 
 RNG = np.random.default_rng(3)
 SOURCES, TARGETS = RNG.permutation(50)[:20], RNG.permutation(30)[:20]
@@ -70,7 +71,7 @@ def test_ways_to_say_which():
     mask[[2, 7]] = True
     for name, part, ids in (
         ("slice", a[6:], [6, 7, 8, 9]), ("step", a[::-4], [9, 5, 1]), ("list", a[[3, 1]], [3, 1]),
-        ("mask", a[mask], [2, 7]), ("one", a[4], [4]), ("none", a[5:5], []),
+        ("mask", a[mask], [2, 7]), ("one", a[4], [4]),
     ):  # fmt: skip
         assert part.ids.tolist() == ids and len(part) == len(ids)
         net.connect(part, a, snn.all_to_all(), weight=np.ones((len(ids), 10)), name=name)
@@ -78,7 +79,7 @@ def test_ways_to_say_which():
     net.record(a[:3], "v", every=1.0)
     sim = snn.Simulation(net, quiet=True)
     assert sim.run(5.0).states["a"].ids("v").tolist() == [0, 1, 2]
-    assert sim.connections("none")[0].size == 0 and sorted(set(sim.connections("step")[0])) == [1, 5, 9]
+    assert sorted(set(sim.connections("step")[0])) == [1, 5, 9]
     assert [part.ids[0] for part in a] == list(range(10))
 
 
@@ -189,7 +190,25 @@ def test_bad_parts():
         (lambda: net.input("i", a[:4], snn.StepCurrent([[1.0] * 10])), ShapeError, r"must have shape \(k, 4\)"),
         (lambda: net.modulate("p", a[:4]), ModelError, "no projection 'p'"),
         (lambda: net.record(a[:4]), ModelError, "spikes are recorded of all neurons"),
-        (lambda: net.record(a[:0], "v"), ModelError, "ids: must be integers"),
+        (lambda: a[20:], ModelError, r"'a'\[...\]: must be one neuron of 10 at least; got slice\(20, None"),
+        (lambda: a[np.zeros(10, bool)], ModelError, "must be one neuron of 10 at least; got 0"),
+        (lambda: a[[]], ModelError, "must be one neuron of 10 at least; got 0"),
+        (lambda: a[None], ModelError, "must be a slice, a mask or integers of shape .*; got None"),
+        (
+            lambda: net.connect(a, a, among(snn.all_to_all(), []), name="x"),
+            ModelError,
+            "among.sources: must be one neuron",
+        ),
+        (
+            lambda: net.connect(a[:3], a, snn.from_arrays([2, 3], [1, 9]), name="x"),
+            ModelError,
+            "'x'.sources: must be < 3; got",
+        ),
+        (
+            lambda: net.connect(a, a[5:], snn.from_arrays([2], [5]), name="x"),
+            ModelError,
+            "'x'.targets: must be < 5; got 5",
+        ),
     ):
         with pytest.raises(error, match=text):
             wrong()

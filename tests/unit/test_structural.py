@@ -8,6 +8,7 @@ import snn
 from kernels.errors import ModelError, ShapeError
 from plasticity.hebbian_rewiring import coactivity
 from plasticity.structural import free_pairs
+from snn.among import among
 
 
 def network(delay=1.5, rule=None, seed=3):
@@ -154,6 +155,102 @@ def test_the_correlated_pair_is_joined():
         rule = plasticity.HebbianRewiring(pre, post, lag=2.0, fraction=0.5, weight=0.3)
         given = rule(np.array([0, 0]), np.array([0, 2]), np.ones(2), (2, 3), False, np.random.default_rng(k))
         assert [x.tolist() for x in given] == [[0], [1], [1], [0.3]]
+
+
+PARTS = np.arange(30)[4:20:2], np.arange(50)[30:45]
+
+
+def parts(whole, sources=PARTS[0], targets=PARTS[1], same=False):
+    """Plastic projections between parts of populations, or between populations that are of the parts' size."""
+    net = snn.Network(seed=4)
+    at = [np.linspace(0.0, 1.0, n)[:, None] for n in (30, 50)]
+    at = at if whole else [at[0][sources], at[1][targets]]
+    a = net.population("a", len(at[0]), snn.LIFDelta(), positions=at[0])
+    b = a if same else net.population("b", len(at[1]), snn.LIFDelta(), positions=at[1])
+    for k, p in enumerate((a, b)):
+        net.input(f"noise {k}", p, snn.Poisson(rate=2000.0), weight=1.5)
+    pre, post = (a[sources], b[targets]) if whole else (a, b)
+    rule = plasticity.STDPPair(lambda_=0.05, w_max=0.5)
+    net.connect(pre, post, snn.fixed_indegree(3, autapses=False), weight=0.2, delay=1.5, name="drawn", plasticity=rule)
+    net.connect(pre, post, snn.pairwise_bernoulli(0.3, autapses=False), weight=lambda d: 0.1 + 0.3 * d, name="near",
+                delay=lambda d: 1.0 + d, plasticity=rule)  # fmt: skip
+    return net
+
+
+def rewired(net, **options):
+    """Connections after each of some rewirings, some of which move nothing."""
+    sim, found = snn.Simulation(net, quiet=True, **options), []
+    for _ in range(3):
+        for name in ("drawn", "near"):
+            sim.rewire(name, plasticity.SET(0.4, weight=0.3))
+            sim.rewire(name, plasticity.DeepR(weight=0.2, threshold=0.15))
+            found += [sim.connections(name)]
+    return found
+
+
+def test_parts_are_rewired_as_if_there_were_no_others():
+    for (sources, targets, weights, _), wanted in zip(rewired(parts(True)), rewired(parts(False)), strict=True):
+        np.testing.assert_array_equal(sources, PARTS[0][wanted[0]])
+        np.testing.assert_array_equal(targets, PARTS[1][wanted[1]])
+        np.testing.assert_allclose(weights, wanted[2], rtol=1e-12)
+        assert len(np.unique(sources * 50 + targets)) > 20
+
+
+@pytest.mark.parametrize("sources", [[3, 28, 11, 2, 9, 20, 1], np.arange(7)], ids=["any order", "first"])
+def test_a_part_with_itself_is_rewired_without_autapses(sources, tmp_path):
+    net = parts(True, sources, sources, same=True)
+    for k, (pre, post, *_) in enumerate(rewired(net)):
+        assert set(pre) <= set(sources) and set(post) <= set(sources) and not np.any(pre == post), k
+    sim = snn.Simulation(net, quiet=True)
+    sim.rewire("near", plasticity.SET(0.5, weight=0.3))
+    sim.checkpoint(tmp_path / "state.h5")
+    other = snn.Simulation.resume(tmp_path / "state.h5", net, threads=2, quiet=True)
+    for x in (sim, other):
+        x.run(20.0)
+        assert x.rewire("near", plasticity.SET(0.5, weight=0.1)) > 2
+    for x, y in zip(sim.connections("near"), other.connections("near"), strict=True):
+        np.testing.assert_array_equal(x, y)
+    assert set(np.concatenate(other.connections("near")[:2])) <= set(sources)
+
+
+def test_what_a_rule_is_told_of_parts():
+    """Numbers in the part, in its order; also of a part of a part."""
+    net, seen = snn.Network(seed=1), []
+    a, b = (net.population(name, 9, snn.LIFDelta()) for name in "ab")
+    learns = {"plasticity": plasticity.Static(w_max=9.0), "weight": [1.0, 2.0, 3.0]}
+    given = snn.from_arrays([0, 1, 1], [2, 0, 1])
+    net.connect(a[[7, 2]], b[[8, 0, 4]], given, name="once", **learns)
+    net.connect(a[[5, 7, 2]], b[[8, 0, 4]], among(given, [1, 2]), name="twice", **learns)
+    sim = snn.Simulation(net, quiet=True)
+    for name in ("once", "twice"):
+
+        def rule(*told):  # fmt: skip
+            seen.append(told[:5])
+            return [0], [0], [1], [4.0]
+
+        assert sorted(zip(*sim.connections(name)[:3], strict=True)) == [(2, 0, 3.0), (2, 8, 2.0), (7, 4, 1.0)]
+        sim.rewire(name, rule)  # prunes the first by target, 2 to 0, and joins 7 to 0
+        assert sorted(zip(*sim.connections(name)[:3], strict=True)) == [(2, 8, 2.0), (7, 0, 4.0), (7, 4, 1.0)]
+    for sources, targets, weights, n, same in seen:
+        assert [x.tolist() for x in (sources, targets, weights)] == [[1, 0, 1], [1, 2, 0], [3.0, 1.0, 2.0]]
+        assert n == (2, 3) and not same
+    net.connect(a[:5], a[3:], snn.all_to_all(), name="over", plasticity=plasticity.Static(w_max=9.0))
+    with pytest.raises(ModelError, match="'over': rewire: .* so that none is joined to itself; 2 are in both parts"):
+        snn.Simulation(net, quiet=True).rewire("over", plasticity.SET())
+
+
+def test_correlation_of_parts():
+    """Spikes of the populations, of which those of other neurons count for nothing."""
+    net = snn.Network(seed=1)
+    a, b = (net.population(name, 6, snn.LIFDelta()) for name in "ab")
+    net.connect(a[[4, 1]], b[[5, 0, 3]], snn.from_arrays([0, 0], [0, 2]), name="p", plasticity=plasticity.Static())
+    none = [1.0, 2.0, 3.0]
+    pre, post = Spikes(none, [5.0, 31.0], none, none, [1.0, 20.0]), Spikes([7.0, 33.0], none, none, [4.0], none, [9.0])
+    sim = snn.Simulation(net, quiet=True)
+    sim.rewire("p", plasticity.HebbianRewiring(pre, post, lag=2.0, fraction=0.5, weight=0.3))
+    assert sorted(zip(*sim.connections("p")[:3], strict=True)) == [(1, 0, 0.3), (4, 5, 1.0)]
+    with pytest.raises(ShapeError, match="coactivity.pre: its ids must be from 0 to 5; got 0 to 6"):
+        sim.rewire("p", plasticity.HebbianRewiring(Spikes(none, *[none] * 6), post, lag=2.0))
 
 
 def bad(*given):

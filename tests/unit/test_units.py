@@ -5,6 +5,7 @@ import pytest
 
 import plasticity
 import snn
+from kernels import spec
 from kernels.units import plain, refuse_units
 
 BRIAN2 = {"ms": "msecond", "s": "second", "mV": "mvolt", "V": "volt", "pF": "pfarad", "pA": "pamp",
@@ -109,3 +110,57 @@ def test_arrays_of_plain_numbers_pass():
         assert plain(value, "ms", "x").tolist() == [1.0, 2.0]
         refuse_units("x", value)
     assert plain([[1, 2], (3.0, 4)], "1", "x").tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def _two_units(second="nS"):
+    """A model of two receptors, in mV and ``second``; the sign chooses between them."""
+
+    def step(v, g, arrive_syn, arrive_cond):  # fmt: skip
+        return v + arrive_syn, g + arrive_cond, v > 1e9
+
+    return snn.define(spec.NeuronSpec(
+        name=f"UnitsOfReceptors{second}", doc="Two receptors.", step=step, references=("none",), params=(), derived=(),
+        state=(spec.StateVar("v", "mV", "v"), spec.StateVar("g", second, "g")),
+        receptors=(spec.Receptor("syn", "mV", "x", sign=1), spec.Receptor("cond", second, "x", sign=-1)),
+    ))()  # fmt: skip
+
+
+@pytest.mark.parametrize("library", LIBRARIES[:2])
+def test_a_weight_has_the_unit_of_its_receptor(library):
+    of, net = library_of(library), snn.Network()
+    s, p = net.population("s", 3, snn.SpikeArray([1.0])), net.population("p", 3, _two_units("mV^2"))
+    square = of(0.002, "V") * of(1.0, "mV")
+    rule = plasticity.Static(w_min=-9.0, w_max=0.0)
+    made = net.connect(s, p, snn.one_to_one(), weight=-square, receptor="cond", plasticity=rule, name="c")
+    assert made.weight == pytest.approx(-2.0)
+    assert net.connect(s, p, snn.one_to_one(), weight=of(2.0, "mV"), receptor="syn").weight == 2.0
+    assert net.input("i", p, snn.Poisson(1.0), weight=-square, receptor="cond").weight == pytest.approx(-2.0)
+    sim = snn.Simulation(net, quiet=True, backend="reference")
+    sim.set_weights("c", -2.0 * square)
+    np.testing.assert_allclose(sim.connections("c")[2], -4.0)
+    for call in (
+        lambda: net.connect(s, p, snn.one_to_one(), weight=square, receptor="syn", name="d"),
+        lambda: net.input("j", p, snn.Poisson(1.0), weight=of(2.0, "mV"), receptor="cond"),
+        lambda: sim.set_weights("c", of(-2.0, "mV")),
+    ):  # fmt: skip
+        with pytest.raises(snn.UnitError, match=r"weight: must be in mV"):
+            call()
+
+
+@pytest.mark.parametrize("library", LIBRARIES[:2])
+def test_the_sign_chooses_no_unit(library):
+    """Where it chooses among receptors of different units, only plain numbers say the same for both."""
+    of, net = library_of(library), snn.Network()
+    s = net.population("s", 3, snn.SpikeArray([1.0]))
+    p, same = (net.population(unit, 3, _two_units(unit)) for unit in ("V", "mV"))
+    for weight in (of(2.0, "mV"), [of(-0.2, "V"), 1.0, 1.0], of(-2.0, "ms")):
+        with pytest.raises(snn.UnitError, match=r"Projection 'd'.weight: the sign chooses .* in mV and V; .*'cond'"):
+            net.connect(s, p, snn.one_to_one(), weight=weight, name="d")
+    with pytest.raises(snn.UnitError, match=r"Input 'i'.weight: the sign chooses"):
+        net.input("i", p, snn.Poisson(1.0), weight=of(2.0, "mV"))
+    at = net.population("at", 3, _two_units("mV"), positions=np.eye(3))
+    with pytest.raises(snn.UnitError, match=r"Projection 'd'.weight: must be plain numbers"):  # it would be dropped
+        net.connect(at, at, snn.one_to_one(), weight=lambda d: of(d, "V"), name="d")
+    weights = [1.0, -2.0, 3.0]
+    assert net.connect(s, p, snn.one_to_one(), weight=weights).weight.tolist() == weights
+    assert net.connect(s, same, snn.one_to_one(), weight=of(weights, "mV")).weight.tolist() == weights
