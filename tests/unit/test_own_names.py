@@ -2,18 +2,16 @@
 
 import ast
 import importlib.util
-import keyword
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import plasticity
 import snn
 from kernels import codegen
 from kernels.cuda import generate, learn
-from kernels.names import own
+from kernels.event import generate as event
+from kernels.event import learn as event_learn
 from kernels.spec import (
     ClosedForm,
     Derived,
@@ -28,12 +26,10 @@ from kernels.spec import (
     StateVar,
     Trace,
 )
-from plasticity.base import RULES, SHORT_TERM
 from snn.neurons.base import MODELS
 
 # a model of which every name is given ------------------------------------------------------------------------------
 
-TAKEN = {"u", "i_stim", "h", "held", "v", "tau", "v_th", "math", "scalar"}
 KINDS = ("params", "derived", "states", "receptors", "locals")
 STEP = """
 import math
@@ -90,7 +86,8 @@ def model(folder, kind, names, each=False):
         arrive=several(f"arrive_{r}" for r in lists["receptors"]),
         total=" + ".join(f"{k + 1}.0 * {name}" for k, name in enumerate(constants)),
         arriving=" + ".join(f"{k + 1}.0 * arrive_{name}" for k, name in enumerate(lists["receptors"])),
-        first=local[0], last=local[-1], rest="\n    ".join(f"{b} = {a}" for a, b in zip(local, local[1:], strict=False)),
+        first=local[0], last=local[-1],
+        rest="\n    ".join(f"{b} = {a}" for a, b in zip(local, local[1:], strict=False)),
         new=several(f"0.5 * {name} + {k}.0 + v" for k, name in enumerate(states)),
         flown=several(f"{name} * scalar.decay(h) + {k}.0 * h" for k, name in enumerate(states)), kept=several(states),
     )  # fmt: skip
@@ -134,50 +131,146 @@ def network(folder, chosen):
 
 @pytest.fixture
 def clean(monkeypatch):
-    """No other test shall find the models and rules."""
-    for known, where in ((MODELS, "snn.neurons.base.MODELS"), (RULES, "plasticity.base.RULES")):
-        monkeypatch.setattr(where, dict(known))
-    monkeypatch.setattr("plasticity.base.SHORT_TERM", dict(SHORT_TERM))
+    """No other test shall find the models."""
+    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
 
 
 def outcome(net, **options):
     result = snn.Simulation(net, quiet=True, **options).run(6.0)
-    states = [np.array(list(result.states[kind].values())) for kind in KINDS]
+    states = [
+        np.array([result.states[kind][variable.name] for variable in net.populations[kind].spec.state])
+        for kind in KINDS
+    ]
     return [result.spikes[kind].ids for kind in KINDS], states
 
 
-def template_names(text):
-    """Names in a generated module but those that come from a model whose names have a mark."""
+def template_names(text, marked=False):
+    """Names in a generated module; but those that come from a model whose names have a mark, unless ``marked``."""
     found = {n.id for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Name)}
     found |= {n.arg for n in ast.walk(ast.parse(text)) if isinstance(n, ast.arg)}
     found |= {n.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef)}
-    return {name for name in found if "zz" not in name}
+    return {name for name in found if marked or "zz" not in name}
 
 
-# a module with every name of the text takes long to compile, so there test_prefixes covers the event engine
-FEW = ["i", "at", "te", "x", "block", "lanes", "v_1", "v_free", "v_now", "a_syn", "decay", "name", "self", "_where", "F"]
+NAMES = {
+    "clock": ["i", "m", "F", "np", "pad", "slot", "fired", "current", "words", "ring", "flags", "constants", "range",
+              "decay", "at_v", "new_v", "state_f", "at_state_f", "at_current", "step_function", "self", "name"],
+    "event": ["i", "p", "at", "te", "x", "v_1", "v_free", "v_now", "a_zz", "decay", "name", "self"],
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("options", [{}, {"precision": "float32"}, {"engine": "event"}], ids=str)
-def test_no_name_of_a_model_meets_one_of_the_kernels(options, tmp_path, clean):
-    """Names that the generated modules have, as parameters, derived constants, states, receptors and locals."""
-    engine = options.get("engine", "clock")
-    names = set(FEW)
-    if engine == "clock":
-        sim = snn.Simulation(network(tmp_path, [f"zza{k}" for k in range(3)]), quiet=True)
-        for text in (*map(read, sim.kernel_sources), generate.source(sim.compiled.variants, ["cc"], [], "float32", True)):
-            names |= template_names(text)
-    names = sorted(x for x in names - TAKEN if not keyword.iskeyword(x) and not x.startswith(("arrive_", "scalar_")))
-    assert {"i", "F", *(("m", "np", "fired", "float", "slot") if engine == "clock" else ())} <= set(names)
+@pytest.mark.parametrize("engine", NAMES)
+def test_no_name_of_a_model_meets_one_of_the_kernels(engine, tmp_path, clean):
+    """As parameters, derived constants, states, receptors and local variables."""
+    names = NAMES[engine]
     plain = network(tmp_path, [f"zzb{k}" for k in range(len(names))])
-    for backend in ("reference", "cpu"):
-        expected = outcome(plain, engine=engine, backend="reference")
-        found = outcome(network(tmp_path, names), backend=backend, **(options if backend == "cpu" else {"engine": engine}))
+    expected = outcome(plain, engine=engine, backend="reference")
+    net = network(tmp_path, names)
+    for options in ({"backend": "reference"}, {}):
+        found = outcome(net, engine=engine, **options)
         for kind, a, b, x, y in zip(KINDS, expected[0], found[0], expected[1], found[1], strict=True):
             assert len(a) and abs(x).max() > 1.0
             np.testing.assert_array_equal(a, b, err_msg=kind)
-            np.testing.assert_allclose(x, y, rtol=1e-3 if "precision" in options else 1e-9, atol=1e-3, err_msg=kind)
+            np.testing.assert_allclose(x, y, rtol=1e-9, atol=1e-9, err_msg=kind)
 
 
-def read(path):
-    return Path(path).read_text(encoding="utf-8")
+def marked_pre(w, zzc, zzpost, zzpre, zzpar, zzm, zzd):
+    return w + zzpar * zzpost * zzpre * zzm * zzd, zzc
+
+
+def marked_post(w, zzc, zzpre, zzpost, zzpar, zzm):
+    return w + zzpar * zzpost * zzpre * zzm, zzc
+
+
+def marked_flow(w, zzc, zzm, zzbetween, h, zzpar):
+    zzlocal = zzbetween * zzm
+    return w + zzlocal * h * zzpar, zzc
+
+
+def marked_spike(zzs, zzpar, h):
+    return zzs * h, zzpar
+
+
+def marked_observe(v, zzo, zzo_late, fired, zzpar):
+    return zzo + v + fired, zzo_late * zzpar
+
+
+def marked_watched(w, zzc, zzsig, zzpar):
+    return w + zzsig * zzpar, zzc
+
+
+def marked_integral(w, zzc, zzint):
+    return w + zzint, zzc
+
+
+def marked_rules():
+    shared = {
+        "doc": "Names.", "params": (Param("tau", "ms", 5.0, "tau"), Param("zzpar", "1", 0.1, "x")),
+        "derived": (Derived("zzd", "1", lambda p, dt: 1.0),), "state": (StateVar("zzc", "1", "x"),),
+        "bounds": lambda p: (-np.inf, np.inf), "references": ("this test",),
+    }  # fmt: skip
+    traces = tuple(Trace(f"zz{side}", side, "tau") for side in ("pre", "post", "between"))
+    modulated = RuleSpec(
+        name="OwnModulated", traces=traces, modulator=Modulator("zzm", "1", "x", "tau", "zzpar", "zzbetween"),
+        on_pre=marked_pre, on_post=marked_post, flow=marked_flow, **shared,
+    )  # fmt: skip
+    observer = Observer(
+        ("v",),
+        (StateVar("zzo", "mV", "x"),),
+        marked_observe,
+        ("zzsig",),
+        (Integral("zzint", "zzsig", "zzbetween"),),
+        "tau",
+    )
+    watching = RuleSpec(
+        name="OwnWatching", traces=traces[2:], observer=observer, on_pre=marked_watched, on_post=marked_watched,
+        flow=marked_integral, **shared,
+    )  # fmt: skip
+    short = ShortTermSpec(
+        "OwnShort", "Names.", shared["params"], (StateVar("zzs", "1", "x"),), marked_spike, ("this test",)
+    )
+    return modulated, watching, short
+
+
+UNMARKED = {"v", "tau", "v_th", "i_stim", "h"}  # of the models below, and names that are taken
+
+
+def assert_apart(text):
+    """A name of a model is a prefix and its own; no other name begins with that prefix, inside its functions all do."""
+    written = re.compile("(step_function|observer_step|on_|flow|scalar_|arrive$|fire$|earliest|cross)")
+    prefixes, others = set(), set()
+    for part in ast.parse(text).body:
+        if isinstance(part, ast.FunctionDef) and written.match(part.name):
+            bound = {n.id for n in ast.walk(part) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+            assert all(name.startswith("q_") for name in bound | {a.arg for a in part.args.args})
+            others.add(part.name)
+            continue
+        for name in template_names(ast.unparse(part), marked=True):
+            prefix, mark, _ = name.partition("zz")
+            (prefixes if mark else others).add(prefix)
+    for prefix in prefixes:
+        met = {
+            x for x in others | prefixes - {prefix} if x.startswith(prefix) and x.removeprefix(prefix) not in UNMARKED
+        }
+        assert prefix.endswith("_") and not met, (prefix, met)
+    return prefixes
+
+
+def test_prefixes(tmp_path, clean):
+    """So no name, whatever it is, can meet another; in every engine's text."""
+    modulated, watching, short = marked_rules()
+    specs = [model(tmp_path, kind, ["zza0", "zza1"])[0].spec for kind in KINDS]
+    each = [codegen.Variant(spec, frozenset({"zza0", "zzparams1"}), True) for spec in specs]
+    found = set()
+    for variant in each:
+        found |= assert_apart(codegen.update_source(variant, "float32"))
+        found |= assert_apart(event.model_source(event.Form(variant.spec, variant.varying), {}))
+    for rule in (modulated, watching):
+        found |= assert_apart(codegen.learn_source(rule, short, np.ones(3), True))
+    functions = codegen.sources(modulated.functions() | short.functions(), False)
+    found |= assert_apart("\n".join([*functions, event_learn._text(modulated, short)]))
+    assert found >= {"q_", "at_q_", "new_q_", "rule_", "trace_", "short_", "free_q_", "signal_"}
+    found = assert_apart(generate.source(each, ["cc"], [], "float32", True))
+    for rule in (modulated, watching):
+        found |= assert_apart(learn._body(0, learn.Rule(rule, short, True, "", "")))
+    assert found >= {"q_", "at_q_", "new_q_", "rule_", "trace_", "short_"}
