@@ -41,8 +41,8 @@ def step(v, {states}, {arrive}, i_stim, tau, v_th, {params}, {derived}):
     {first} = 0.01 * ({total})
     {rest}
     v = v * scalar.decay(0.1 / tau) + {last} + i_stim + {arriving}
-    fired = v >= v_th
-    return 0.0 if fired else v, {new}, fired
+    crossed = v >= v_th
+    return 0.0 if crossed else v, {new}, crossed
 
 
 def flow(v, {states}, i_stim, tau, {params}, {derived}, h):
