@@ -23,7 +23,8 @@ from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
 from kernels.jit import cache_dir
 from kernels.layout import Convolutions, Edges, Plastic
-from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, scalar_functions, source_tree
+from kernels.names import SCALAR, assigned, definition, own
+from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, scalar_functions
 
 
 @dataclass(frozen=True)
@@ -54,22 +55,12 @@ class _Literals(ast.NodeTransformer):
         return node
 
 
-class _Plain(ast.NodeTransformer):
-    """``scalar.f`` -> ``f``: the functions are written into the module."""
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        if isinstance(node.value, ast.Name) and node.value.id == "scalar":
-            return ast.Name(node.attr, node.ctx)
-        return node
-
-
 @cache  # a network that is built again writes nothing anew
 def _function(function: object, name: str, single: bool, exponents: tuple[tuple[str, float], ...] = ()) -> str:
-    tree = _Plain().visit(source_tree(function))  # type: ignore[arg-type]
-    tree = _Exponents(dict(exponents)).visit(tree) if exponents else tree
-    tree.name, tree.returns, tree.decorator_list = name, None, []
-    for argument in tree.args.args:
-        argument.annotation = None
+    tree = definition(function, name)  # type: ignore[arg-type]
+    changed = assigned(tree)
+    constants = {own(argument): value for argument, value in exponents if own(argument) not in changed}
+    tree = _Exponents(constants).visit(tree) if constants else tree
     if single:
         tree = _Literals().visit(tree)
     loops = any(isinstance(node, ast.For) for node in ast.walk(tree))  # nothing around them vectorises
@@ -82,12 +73,12 @@ def _scalars(functions: tuple[object, ...], single: bool) -> str:
     """Sources of the functions of kernels.scalar that ``functions`` call, directly or not."""
     known, needed, queue = scalar_functions(), list[str](), list(functions)
     while queue:
-        for node in ast.walk(source_tree(queue.pop())):  # type: ignore[arg-type]
-            name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        for node in ast.walk(definition(queue.pop(), "")):  # type: ignore[arg-type]
+            name = node.id.removeprefix(SCALAR) if isinstance(node, ast.Name) and node.id.startswith(SCALAR) else ""
             if name in known and name not in needed:
                 needed.append(name)
                 queue.append(known[name])
-    return "\n".join(_function(known[name], name, single) for name in reversed(needed))
+    return "\n".join(_function(known[name], SCALAR + name, single) for name in reversed(needed))
 
 
 def places(variant: Variant) -> tuple[list[str], dict[str, str]]:
@@ -99,21 +90,21 @@ def places(variant: Variant) -> tuple[list[str], dict[str, str]]:
         ("par_i", "at_par_i", stores["par_i"]),
     ):
         for j, name in enumerate(names):
-            load.append(f"{name} = constants.{array}[{offset} + {j}]")
-            call[name] = name
+            load.append(f"{own(name)} = constants.{array}[{offset} + {j}]")
+            call[name] = own(name)
     for array, names in (("het_f", stores["het_f"]), ("het_i", stores["het_i"])):
         for j, name in enumerate(names):
-            load.append(f"at_{name} = np.uint64(at_{array} + {j} * pad)")
-            call[name] = f"constants.{array}[at_{name} + i]"
+            load.append(f"at_{own(name)} = np.uint64(at_{array} + {j} * pad)")
+            call[name] = f"constants.{array}[at_{own(name)} + i]"
     counters = {"float": 0, "int": 0}
     for var in spec.state:
         array = {"float": "f", "int": "i"}[var.dtype]
-        load.append(f"at_{var.name} = np.uint64(at_state_{array} + {counters[var.dtype]} * pad)")
+        load.append(f"at_{own(var.name)} = np.uint64(at_state_{array} + {counters[var.dtype]} * pad)")
         counters[var.dtype] += 1
-        call[var.name] = f"state_{array}[at_{var.name} + i]"
+        call[var.name] = f"state_{array}[at_{own(var.name)} + i]"
     for j, receptor in enumerate(spec.receptors):
-        load.append(f"at_arrive_{receptor.name} = np.uint64(slot + {j} * m)")
-        call[f"arrive_{receptor.name}"] = f"ring[at_arrive_{receptor.name} + i]"
+        load.append(f"at_arrive_{own(receptor.name)} = np.uint64(slot + {j} * m)")
+        call[f"arrive_{receptor.name}"] = f"ring[at_arrive_{own(receptor.name)} + i]"
     if "i_stim" in spec.arguments:
         call["i_stim"] = "current[at_current + i]" if variant.current else "F(0.0)"
     call["u"] = "F((np.float64(words[at_words + i]) + 0.5) * 2.3283064365386963e-10)"
@@ -129,12 +120,12 @@ def update_source(variant: Variant, precision: str) -> str:
     """Source of a module with ``update``: one step of a slice (phase 2) by the variant's model."""
     spec, single = variant.spec, precision == "float32"
     load, call = places(variant)
-    results = ", ".join(f"new_{v.name}" for v in spec.state)
+    results = ", ".join(f"new_{own(v.name)}" for v in spec.state)
     arguments = ", ".join(call[a] for a in spec.arguments)
     lines = [f"{results}, fired = step_function({arguments})"]
     for var in spec.state:
-        lines.append(f"{call[var.name]} = new_{var.name}")
-    lines += [f"ring[at_arrive_{r.name} + i] = F(0.0)" for r in spec.receptors]
+        lines.append(f"{call[var.name]} = new_{own(var.name)}")
+    lines += [f"ring[at_arrive_{own(r.name)} + i] = F(0.0)" for r in spec.receptors]
     lines.append("flags[i] = fired != 0")  # flags are added up
     indent = "\n" + " " * 4
     update = (

@@ -1,7 +1,7 @@
 """How generated code reaches what a plasticity rule's functions take: expressions for one synapse, for every backend.
 
 They name what the code around them has at hand: ``plastic`` and the arrays ``decay`` (last entry ``last_entry``) and
-``history``; ``block``, synapse ``k``, its target ``j``, its dendritic delay ``d``; ``last`` and ``last_<trace>`` of its
+``history``; ``block``, synapse ``k``, its target ``j``, its dendritic delay ``d``; ``last`` and ``trace_<name>`` of its
 source; of a postsynaptic spike its number ``c``, its step ``h`` and that of the one before, ``g``; ``now``, as of when
 the synapse is; ``until``, up to when it is brought; ``learns``, whether its weight changes.
 """
@@ -120,7 +120,8 @@ class RuleText:
         self.rows = {found: r for r, found in enumerate(gathered(spec))}
         self.values = ["weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
         signal = spec.modulator
-        at_post = {t.name: f"last_{t.name} * {self.decayed(k, 'max(h + d - last, 0)')}" for k, t in enumerate(self.pre)}
+        since = "max(h + d - last, 0)"
+        at_post = {t.name: f"trace_{t.name} * {self.decayed(k, since)}" for k, t in enumerate(self.pre)}
         at_post |= {name: f"plastic.post[j, np.uint64(c & mask), {k}]" for k, name in enumerate(self.kept)}
         each = " * plastic.signal_each[0, j]"
         if signal:
@@ -206,7 +207,7 @@ class RuleText:
 
     def at_arrival(self) -> list[str]:
         """Presynaptic traces that on_pre takes."""
-        return [f"rule_{t.name} = last_{t.name} * {self.decayed(k, 'until - last')}"
+        return [f"rule_{t.name} = trace_{t.name} * {self.decayed(k, 'until - last')}"
                 for k, t in enumerate(self.pre) if _taken(self.spec, "on_pre", [t.name])]  # fmt: skip
 
     def constants(self) -> list[str]:

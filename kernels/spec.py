@@ -7,6 +7,8 @@ A :class:`NeuronSpec` is one definition for every backend. The step function's a
 - ``i_stim``: injected current during this step, in the unit of ``NeuronSpec.current_unit``;
 - ``u``: a uniform random number in (0, 1), a new one for each neuron and step.
 
+The last three are taken: nothing else may be called so.
+
 It returns the new state variables in their declared order, then whether the neuron fired (any number but 0 is yes).
 Integer state variables are int32 and wrap around; they take whole numbers alone. The function may use arithmetic,
 comparisons, conditional expressions, ``math`` and functions of ``kernels.scalar``; ``&`` and ``|`` on comparisons
@@ -95,6 +97,13 @@ class Derived:
     unit: str
     compute: Callable[[Any, float], Any]
     dtype: str = "float"
+
+    def value(self, owner: str, p: Any, dt: float) -> Any:
+        """What ``compute`` gives; ModelError where it fails."""
+        try:
+            return self.compute(p, dt)
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise ModelError(f"{owner}.{self.name}: its compute {raised(error)}") from error
 
 
 @dataclass(frozen=True)
@@ -210,6 +219,7 @@ class NeuronSpec:
                 raise ModelError(f"{self.name}: {name!r} is not a Python name. Rename it.")
             if names.count(name) > 1:
                 raise ModelError(f"{self.name}: the name {name!r} is used twice. Rename one.")
+        self._check_taken_names()
         if not self.references:
             raise ModelError(f"{self.name}.references: a model cites its source; got none. Add a DOI.")
         for param in self.params:
@@ -245,6 +255,25 @@ class NeuronSpec:
         _check_taken(f"{self.name}.step", self.receptors, self.arguments)
         if self.closed_form is not None:
             self.closed_form.check(self)
+
+    def _check_taken_names(self) -> None:
+        """Raise ModelError where a function would get something else under the name of a variable or constant."""
+        taken = {"u": "a uniform random number", "i_stim": "the injected current"}
+        taken |= {f"arrive_{r.name}": f"what arrives at receptor {r.name!r}" for r in self.receptors}
+        if self.closed_form is not None:
+            taken |= {"h": "the time that passes in its closed form", "held": "whether it is refractory"}
+        derived = self.closed_form.derived if self.closed_form is not None else ()
+        groups: Iterable[Any] = (*self.state, *self.params, *self.derived, *derived)
+        names = [x.name for x in groups]
+        for name in names:
+            if name in taken:
+                free = f"{name}_m"
+                while free in names:
+                    free += "m"
+                raise ModelError(
+                    f"{self.name}: the name {name!r} is taken; functions of a model get {taken[name]} by it. Rename "
+                    f"the variable or constant, for instance to {free!r}."
+                )
 
     @cached_property
     def arguments(self) -> tuple[str, ...]:
@@ -428,6 +457,12 @@ class RuleSpec:
         functions = {"on_pre": self.on_pre, "on_post": self.on_post, "flow": self.flow}
         return {name: function for name, function in functions.items() if function is not None}
 
+    def not_finite(self, weight: float, variables: Iterable[float]) -> tuple[str, float]:
+        """What of a synapse is no finite number, in words, and its value; the weight if it is gone by now."""
+        named = {f"variable {v.name!r} of the synapse": x for v, x in zip(self.state, variables, strict=True)}
+        values = {"synapse": weight, **named}
+        return next((found for found in values.items() if not math.isfinite(found[1])), ("synapse", weight))
+
     def side(self, side: str) -> list[Trace]:
         """Traces of one side, in declared order."""
         return [t for t in self.traces if t.side == side]
@@ -467,6 +502,14 @@ class ShortTermSpec:
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The function by name."""
         return {"on_spike": self.on_spike}
+
+
+def raised(error: Exception) -> str:
+    """The end of a sentence on a function of parameters that raised."""
+    return (
+        f"raised {type(error).__name__}: {error}. Parameters may be arrays: use np.where(condition, a, b) in place of "
+        "if, & of and, np.exp of math.exp."
+    )
 
 
 def _check_taken(owner: str, receptors: tuple[Receptor, ...], arguments: Iterable[str]) -> None:
@@ -558,8 +601,12 @@ def check_body(function: Callable[..., Any], owner: str) -> None:
         if isinstance(node, ast.Attribute):
             root = node.value.id if isinstance(node.value, ast.Name) else "?"
             known = hasattr(math, node.attr) if root == "math" else node.attr in scalar_functions()
+            if root in ("math", "scalar") and root in bound:
+                raise ModelError(f"{where}: {ast.unparse(node)}: {root!r} is an argument or variable here. Rename it.")
             if root not in ("math", "scalar") or not known:
                 raise ModelError(f"{where}: {ast.unparse(node)} is not allowed; use math and kernels.scalar.")
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in bound:
+            raise ModelError(f"{where}: {node.func.id!r} is called, but is an argument or variable here. Rename it.")
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             if node.id not in bound | callables | {"math", "scalar"}:
                 raise ModelError(f"{where}: the name {node.id!r} is not an argument.{nearest(node.id, sorted(bound))}")

@@ -23,7 +23,7 @@ class _Rule(Fixed):
     )
     spec: ClassVar[Any]
 
-    def __init__(self, **params: float) -> None:
+    def __init__(self, /, **params: float) -> None:
         known = {p.name: p for p in self.spec.params}
         values = {p.name: float(p.default) for p in self.spec.params}
         for name, value in params.items():
@@ -44,7 +44,7 @@ class _Rule(Fixed):
         """Parameters and derived constants on the grid ``dt``, float64."""
         values: dict[str, float] = dict(self.params)
         for derived in self.spec.derived:
-            values[derived.name] = float(derived.compute(SimpleNamespace(**values), dt))
+            values[derived.name] = float(derived.value(self.spec.name, SimpleNamespace(**values), dt))
         return values
 
     def __repr__(self) -> str:

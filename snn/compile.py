@@ -305,7 +305,7 @@ def resolve_parameters(
         values[parameter.name] = value
     check_rules(spec, values)
     for derived in spec.derived if constants is None else constants:
-        value = np.asarray(derived.compute(Values(values), dt), float)
+        value = np.asarray(derived.value(spec.name, Values(values), dt), float)
         if not np.all(np.isfinite(value)):
             raise ModelError(f"{spec.name}.{derived.name}: is not finite at dt = {dt} ms. Check the parameters.")
         if np.ndim(value) and value.shape != (population.n,):

@@ -341,10 +341,11 @@ class Clock:
                 n = p.source.n
                 source = int(np.searchsorted(edges.rows[b * (n + 1) :][: n + 1], k, side="right")) - 1
                 target = int(edges.targets[k]) + int(x.origin[b]) + x.first
+                rule = self.compiled.rules[number][0]
+                what, value = rule.not_finite(float(edges.weights[k]), x.variables[:, k].tolist())
                 raise SimError(
-                    f"Projection {p.name!r}: {p.plasticity!r} made the synapse of source {source} and target {target} "
-                    f"no finite number at t = {(step + 1) * self.dt:g} ms; got {float(edges.weights[k])!r}. "
-                    "Check the rule."
+                    f"Projection {p.name!r}: {p.plasticity!r} made the {what} of source {source} and target {target} "
+                    f"no finite number at t = {(step + 1) * self.dt:g} ms; got {value!r}. Check the rule."
                 )
 
     def _check_finite(self, step: int) -> None:

@@ -382,7 +382,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         for k, t in enumerate(post)
         if t.name in kept
     ]
-    hoist = [f"last_{t.name} = plastic.pre[row, {k}]" for k, t in enumerate(pre)] + text.hoist()
+    hoist = [f"trace_{t.name} = plastic.pre[row, {k}]" for k, t in enumerate(pre)] + text.hoist()
     newest = [*noted("to newest"), *call("flow", local)] if spec.flow else []
     newest += [*noted("on_post"), *call("on_post", local)] if spec.on_post else []
     first = ["now = max(before, g + d)", *note("to newest")] if spec.flow else []

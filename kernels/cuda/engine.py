@@ -130,6 +130,8 @@ class Engine:
             x.fault[:1] = fetch(self.arrays.learned[n].fault)
             if x.fault[0, 0] >= 0:
                 self.net.learned[n].weights[:] = fetch(self.arrays.synapses[n].weights)
+                if x.variables.size:
+                    x.variables[:] = fetch(self.arrays.learned[n].variables)
         spikes, samples = zip(*found, strict=True)
         pairs = [tuple(np.concatenate(x) for x in zip(*each, strict=True)) for each in zip(*spikes, strict=True)]
         return at, pairs, [np.concatenate(x) for x in zip(*samples, strict=True)]

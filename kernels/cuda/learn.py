@@ -243,7 +243,7 @@ def source(n: int, rule: Rule) -> str:
 def _body(n: int, rule: Rule) -> str:
     spec, short_term, drawn = rule[:3]
     text = RuleText(spec, f"_{n}")
-    lasts = [f"last_{t.name}" for t in text.pre]
+    lasts = [f"trace_{t.name}" for t in text.pre]
     replay, settle = [], []
     if spec.on_post or spec.flow:
         replay = text.replay()
@@ -253,10 +253,10 @@ def _body(n: int, rule: Rule) -> str:
         settle += [f"    {line}" for line in text.call("flow", text.values)]
     arrival = [*text.at_arrival(), *text.arguments("on_pre"), *text.call("on_pre", text.values)]
     jump = [
-        f"last_{t.name} = " + ("1.0" if t.nearest else f"last_{t.name} * {text.decayed(k, 'since')} + 1.0")
+        f"trace_{t.name} = " + ("1.0" if t.nearest else f"trace_{t.name} * {text.decayed(k, 'since')} + 1.0")
         for k, t in enumerate(text.pre)
     ]
-    came = [f"last_{t.name} = plastic.came_pre[i, {k}]" for k, t in enumerate(text.pre)]
+    came = [f"trace_{t.name} = plastic.came_pre[i, {k}]" for k, t in enumerate(text.pre)]
     keep = [f"plastic.came_pre[row, {k}] = plastic.pre[row, {k}]" for k in range(len(text.pre))]
     short: list[str] = []
     move: list[str] = []

@@ -42,7 +42,7 @@ class EventNetwork:
         return sum(int(e.targets.size) for e in self.edges)
 
     def check_weights(self) -> None:
-        """Raise SimError if a rule made a weight no finite number."""
+        """Raise SimError if a rule made a weight or variable of a synapse no finite number."""
         for q, rule in enumerate(self.rules):
             found = []
             for block, edges, row in zip(self.blocks, self.edges, self.plastic, strict=True):
@@ -53,9 +53,10 @@ class EventNetwork:
                     source = int(np.searchsorted(starts, starts[0] + k, side="right")) - 1
                     code = int(edges.targets[starts[0] + k]) & ((1 << self.net.bits) - 1)
                     target = code - int(block.first[x.target]) + int(block.lo[x.target])
-                    found.append((float(x.fault[0]), source, target, float(x.weights[k])))
-            for t, source, target, weight in sorted(found)[:1]:
+                    what, value = rule.spec.not_finite(float(x.weights[k]), x.variables[:, k].tolist())
+                    found.append((float(x.fault[0]), source, target, what, value))
+            for t, source, target, what, value in sorted(found)[:1]:
                 raise SimError(
-                    f"{rule.about} made the synapse of source {source} and target {target} no finite number at "
-                    f"t = {t:.17g} ms; got {weight!r}. Check the rule."
+                    f"{rule.about} made the {what} of source {source} and target {target} no finite number at "
+                    f"t = {t:.17g} ms; got {value!r}. Check the rule."
                 )

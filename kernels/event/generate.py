@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from kernels import packed
 from kernels.codegen import HEADER, _function, _scalars
 from kernels.event.layout import STATE, VALUES
+from kernels.names import own
 from kernels.spec import ClosedForm, NeuronSpec
 
 
@@ -282,21 +283,20 @@ def restart(net, block, p, k):
 
 
 def _calls(form: Form) -> dict[str, str]:
-    closed, states = form.closed, [f"q_{s}" for s in form.states]  # the model's names never meet ours
+    closed, states = form.closed, [own(s) for s in form.states]
 
-    def call(name: str, **given: str) -> str:
+    def call(name: str, /, **given: str) -> str:
         function = closed.functions()[name]
-        return f"{name}({', '.join(given.get(a, f'q_{a}') for a in _arguments(function))})"
+        return f"{name}({', '.join(given.get(a, own(a)) for a in _arguments(function))})"
 
     def assign(names: list[str], text: str) -> str:
         return f"{', '.join(names)}{',' if len(names) == 1 else ''} = {text}"
 
-    shared, varying = ([f"q_{n}" for n in names] for names in form.constants())
-    copies = [f"{s}_1" for s in states]
+    shared, varying = ([own(n) for n in names] for names in form.constants())
+    copies = [f"copy_{s}" for s in states]
     as_copy = dict(zip(form.states, copies, strict=True))
-    arrivals = {f"arrive_{r.name}": f"a_{r.name}" for r in form.spec.receptors}
-    free, held = [f"{s}_free" for s in states], [f"{s}_held" for s in states]
-    now, then = [f"{s}_now" for s in states], [f"{s}_then" for s in states]
+    arrivals = {f"arrive_{r.name}": f"arrive_{r.name}" for r in form.spec.receptors}
+    free, held, now, then = ([f"{when}_{s}" for s in states] for when in ("free", "held", "now", "then"))
     at8, at12 = "\n" + " " * 8, "\n" + " " * 12
     refractory = closed.hold is not None
 
@@ -306,7 +306,7 @@ def _calls(form: Form) -> dict[str, str]:
             return flow
         return f"if te <= un:{indent}    {assign(states, call('hold', h=h))}{indent}else:{indent}    {flow}"
 
-    update = [f"a_{r.name} = w if r == {j} else 0.0" for j, r in enumerate(form.spec.receptors)]
+    update = [f"arrive_{r.name} = w if r == {j} else 0.0" for j, r in enumerate(form.spec.receptors)]
     update.append(assign(free, call("flow", h="h")))
     if refractory:
         update.append(assign(held, call("hold", h="h")))
@@ -358,7 +358,7 @@ def _calls(form: Form) -> dict[str, str]:
         "copy_flow_te": assign(copies, call("flow", h="te - tl")),
         "flow_c": assign(states, call("flow", h="c")),
         "fire": assign(states, call("fire")),
-        "after_fire": f"un = ts + q_{closed.t_ref}{at8}ck = un if tl < un else tl + {call('earliest')}"
+        "after_fire": f"un = ts + {own(str(closed.t_ref))}{at8}ck = un if tl < un else tl + {call('earliest')}"
         if refractory
         else f"ck = tl + {call('earliest')}",
         "move_te": move("te - tl", at8),

@@ -258,10 +258,11 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
     if short_term:
         held = {v.name: f"plastic.short[i, {m}]" for m, v in enumerate(short_term.state)}
         taken = inspect.signature(short_term.on_spike).parameters
-        hoist += [f"rule_{c} = plastic.short_constants[{m}]" for m, c in enumerate(short_term.constants)]
+        # not rule_..: the rule may have constants of the same names
+        hoist += [f"short_{c} = plastic.short_constants[{m}]" for m, c in enumerate(short_term.constants)]
         hoist += [
-            "rule_h = t - plastic.last[i]",
-            f"{', '.join([*held.values(), 'scale'])} = on_spike({', '.join(held.get(a, f'rule_{a}') for a in taken)})",
+            "short_h = t - plastic.last[i]",
+            f"{', '.join([*held.values(), 'scale'])} = on_spike({', '.join(held.get(a, f'short_{a}') for a in taken)})",
         ]
     traces = [f"rule_{name} = 0.0" for _, name in used(post, "on_pre")]
     if traces:

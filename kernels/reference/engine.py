@@ -31,6 +31,7 @@ from kernels.cpu import inputs as kinds
 from kernels.draw import normal_quantile_scalar
 from kernels.layout import Convolutions, Edges
 from kernels.philox import philox_scalar, step_word_scalar
+from kernels.reference.call import call
 from kernels.reference.learn import Learner
 
 
@@ -208,7 +209,7 @@ class Engine:
                 self.ring[b][s % self.slots][a] = 0.0
             if "u" in spec.arguments:
                 given["u"] = (float(step_word_scalar(i, s, *t.key[p])) + 0.5) * 2.3283064365386963e-10
-            *new, spiked = spec.step(*(given[a] for a in spec.arguments))
+            *new, spiked = call(spec.step, [given[a] for a in spec.arguments])
             for var, value in zip(spec.state, new, strict=True):
                 array, index = place[var.name]
                 array[index] = value if var.dtype == "float" else (value + 2**31) % 2**32 - 2**31  # as int32 wraps

@@ -28,6 +28,7 @@ from kernels.event.compiled import EventNetwork
 from kernels.event.exponential import exponential_scalar
 from kernels.event.layout import Plastic
 from kernels.philox import philox_scalar, unit_scalar
+from kernels.reference.call import call
 from kernels.reference.event_learn import Learner
 
 SHORT, MOST_AT_ONCE = 1e-6, 1000
@@ -100,7 +101,7 @@ class Engine:
         form = self.compiled.forms[self.net.kind[neuron.population]]
         function = form.closed.functions()[name]
         known = neuron.values | dict(zip(form.states, x, strict=True)) | given
-        return function(**{a: known[a] for a in inspect.signature(function).parameters})
+        return call(function, [known[a] for a in inspect.signature(function).parameters])
 
     def _look(self, neuron: Neuron) -> None:
         """Find the time before which the neuron does nothing by itself."""

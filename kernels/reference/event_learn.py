@@ -1,6 +1,5 @@
 """Plasticity in the reference event engine: all events are kept, every synapse replays what it has not yet seen."""
 
-import inspect
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -69,7 +68,7 @@ class Learner:
         given = dict(zip(spec.constants, x.short_constants.tolist(), strict=True))
         given |= dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
         given["h"] = t - float(x.last[i])
-        *state, factor = spec.on_spike(*(given[a] for a in inspect.signature(spec.on_spike).parameters))
+        *state, factor = called(spec.on_spike, given)
         x.short[i] = state
         return float(factor)
 
@@ -122,7 +121,7 @@ class Learner:
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator:
             given.setdefault(self.rule.modulator.name, self.signal_at(self.until(t) - 1, t))
-        values = called(function, given, 1 + len(self.rule.state))
+        values = called(function, given)
         return values if self.plastic.learning[0] else [before[0], *values[1:]]
 
     def write(self, k: int, t: float, values: list[float]) -> None:

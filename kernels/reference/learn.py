@@ -1,27 +1,23 @@
 """Plasticity in the reference engine: all events are kept, every synapse replays what it has not yet seen."""
 
 import inspect
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from kernels.layout import NEVER, Edges, Plastic, Tables
+from kernels.reference.call import call
 from kernels.rule_text import TRACE_END
 from kernels.spec import RuleSpec, ShortTermSpec
 
 Spike = tuple[int, int, int]  # step, population, neuron
 
 
-def called(function: Callable[..., Any], given: dict[str, float], n: int) -> list[float]:
-    """The ``n`` values that a rule's function gives; NaN where Python raises and machine code has no finite number."""
-    try:
-        result = function(*(given[a] for a in inspect.signature(function).parameters))
-    except ArithmeticError:
-        return [math.nan] * n
-    values = list(result) if n > 1 else [result]
-    return [math.nan if isinstance(x, complex) else x for x in values]
+def called(function: Callable[..., Any], given: dict[str, float]) -> list[float]:
+    """The values that a rule's function gives."""
+    result = call(function, [given[a] for a in inspect.signature(function).parameters])
+    return list(result) if isinstance(result, tuple) else [result]
 
 
 class Learner:
@@ -62,8 +58,7 @@ class Learner:
             if observer.delay is not None:
                 late = x.late[step % len(x.late), :, j].tolist()
                 given |= {f"{name}_late": value for name, value in zip(names, late, strict=True)}
-            result = observer.step(*(given[a] for a in inspect.signature(observer.step).parameters))
-            result = list(result) if isinstance(result, tuple) else [result]
+            result = called(observer.step, given)
             x.observed[:, j] = result[: len(names)]
             if observer.delay is not None:
                 x.late[step % len(x.late), :, j] = result[: len(names)]
@@ -161,7 +156,7 @@ class Learner:
         given = dict(zip(spec.constants, x.short_constants.tolist(), strict=True))
         given |= dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
         given["h"] = (step - self.last[i]) * x.dt
-        *state, factor = spec.on_spike(*(given[a] for a in inspect.signature(spec.on_spike).parameters))
+        *state, factor = called(spec.on_spike, given)
         for row in rows:  # every block has its own
             x.short[row] = state
         return float(factor)
@@ -199,7 +194,7 @@ class Learner:
         given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
         if self.rule.modulator and self.rule.modulator.name not in given:
             given[self.rule.modulator.name] = self.signal[step] * float(self.plastic.signal_each[0, j])
-        values = called(function, given, 1 + len(self.rule.state))
+        values = called(function, given)
         return values if self.plastic.learning[0] else [before[0], *values[1:]]
 
     def read(self, k: int) -> list[float]:

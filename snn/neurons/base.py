@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from kernels.errors import ModelError
-from kernels.spec import NeuronSpec, nearest
+from kernels.spec import NeuronSpec, nearest, raised
 from plasticity.settled import Fixed, Settled
 from snn.distributions import Distribution
 from snn.units import plain
@@ -22,7 +22,7 @@ class NeuronModel(Fixed):
     spec: ClassVar[NeuronSpec]
     advice = "Give parameters when the model is made; sim.set_parameters changes them between runs."
 
-    def __init__(self, **params: Any) -> None:
+    def __init__(self, /, **params: Any) -> None:
         known = {p.name: p for p in self.spec.params}
         values: dict[str, Any] = {p.name: float(p.default) for p in self.spec.params}
         for name, value in params.items():
@@ -57,7 +57,11 @@ class Values:
 def check_rules(spec: NeuronSpec, params: dict[str, Any]) -> None:
     """Raise ModelError where a rule between parameters is broken."""
     for rule in spec.checks:
-        if not np.all(rule.ok(Values(params))):
+        try:
+            kept = np.all(rule.ok(Values(params)))
+        except (ArithmeticError, TypeError, ValueError) as error:
+            raise ModelError(f"{spec.name}: the check of {rule.rule!r} {raised(error)}") from error
+        if not kept:
             got = ", ".join(f"{n}={params[n]!r}" for n in rule.names)
             raise ModelError(f"{spec.name}.{rule.names[0]}: {rule.rule}; got {got}.")
 

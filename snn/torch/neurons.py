@@ -71,7 +71,7 @@ class Neurons(torch.nn.Module):
         self.values: dict[str, Any] = dict(model.params)
         needed = _Needed(self.values)
         for constant in self.spec.derived:
-            value = constant.compute(needed, self.dt)
+            value = constant.value(self.spec.name, needed, self.dt)
             if np.ndim(value) == 0:
                 value = int(value) if constant.dtype == "int" else float(value)
             needed.values[constant.name] = self.values[constant.name] = value

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from kernels.errors import ModelError
-from kernels.spec import scalar_functions, source_tree
+from kernels.names import SCALAR, definition
+from kernels.spec import scalar_functions
 
 COMPARISONS = {
     ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Eq: operator.eq,
@@ -50,14 +51,14 @@ def tensor_function(function: Callable[..., Any], surrogate: Callable[[Any], Any
     names = {
         "_compare": compare, "_where": _where, "_or": _or, "_and": lambda a, b: a * b, "_not": lambda a: 1 - a,
         "math": _Math(), "min": _least, "max": _most,
-        "decay": lambda x: torch.exp(-x) if torch.is_tensor(x) else math.exp(-x),
+        f"{SCALAR}decay": lambda x: torch.exp(-x) if torch.is_tensor(x) else math.exp(-x),
     }  # fmt: skip
-    _define(function, names)
-    return names[function.__name__]  # type: ignore[return-value]
+    _define(function, "step_function", names)
+    return names["step_function"]  # type: ignore[return-value]
 
 
-def _define(function: Callable[..., Any], names: dict[str, Any]) -> None:
-    tree = _Tensors().visit(source_tree(function))
+def _define(function: Callable[..., Any], name: str, names: dict[str, Any]) -> None:
+    tree = _Tensors().visit(definition(function, name))
     for node in ast.walk(tree):
         if isinstance(node, (ast.If, ast.BoolOp)):
             raise ModelError(
@@ -65,17 +66,13 @@ def _define(function: Callable[..., Any], names: dict[str, Any]) -> None:
                 "conditional expressions, & and |."
             )
         called = node.func if isinstance(node, ast.Call) else None
-        if isinstance(called, ast.Name) and called.id not in names and called.id in scalar_functions():
-            _define(scalar_functions()[called.id], names)
+        if isinstance(called, ast.Name) and called.id not in names and called.id.startswith(SCALAR):
+            _define(scalar_functions()[called.id.removeprefix(SCALAR)], called.id, names)
     module = ast.fix_missing_locations(ast.Module([tree], []))
     exec(compile(module, f"<{function.__name__} for tensors>", "exec"), names)
 
 
 class _Tensors(ast.NodeTransformer):
-    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
-        root = node.value
-        return ast.Name(node.attr, node.ctx) if isinstance(root, ast.Name) and root.id == "scalar" else node
-
     def visit_IfExp(self, node: ast.IfExp) -> ast.AST:
         return self._call("_where", node.test, node.body, node.orelse)
 

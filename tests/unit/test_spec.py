@@ -555,8 +555,9 @@ def test_generated_source():
         assert max(map(len, path.read_text().splitlines())) < 250
     text = update.read_text()
     assert "One step of LIFDelta." in text
-    assert "(v, refractory, arrive_syn, i_stim, v_reset, v_th, p_vv, p_vi, v_inf, n_ref):" in text
-    assert "fired = free & (v >= v_th)" in text
+    names = "v, refractory, arrive_syn, i_stim, v_reset, v_th, p_vv, p_vi, v_inf, n_ref".split(", ")
+    assert f"({', '.join(f'q_{name}' for name in names)}):" in text
+    assert "q_fired = q_free & (q_v >= q_v_th)" in text
     assert generated(snn.Simulation(net, quiet=True)) == [[update], [deliver]]
     assert snn.Simulation(net, backend="reference", quiet=True).kernel_sources == []
     (update32,), (deliver32,) = generated(snn.Simulation(net, quiet=True, precision="float32"))
