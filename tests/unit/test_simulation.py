@@ -2,7 +2,11 @@
 
 import gc
 import math
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -505,3 +509,31 @@ def test_signal_while_ranks_ask():
     sim._ranks = Asked()
     assert not sim._hear(came) and came == [15]
     assert sim._hear(came) and came == [15]
+
+
+FORK = """
+import multiprocessing, sys, snn
+net = snn.Network(seed=1)
+pop = net.population("p", 20, snn.LIFExp(i_e=500.0))
+net.connect(pop, pop, snn.fixed_indegree(4), weight=5.0, delay=1.5)
+net.record(pop)
+sim = snn.Simulation(net, threads=2, quiet=True, engine=sys.argv[1])
+sim.run(100.0)
+def job(duration):
+    return sim.run(duration).spikes["p"].times.tolist()
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    there = pool.apply_async(job, (100.0,)).get(timeout=60)
+assert len(there) > 20 and there == job(100.0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_forked_with_threads(engine):
+    """A forked process has none of its parent's threads: it makes its own."""
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, engine], capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
