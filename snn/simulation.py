@@ -4,9 +4,10 @@ import math
 import os
 import platform
 import signal
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,17 +17,19 @@ from snn.drive import Clock, Event
 from snn.elements import SPIKES, Probe, WeightProbe
 from snn.fingerprint import describe
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
+from snn.inputs import LATEST
 from snn.io.saves import Saves
 from snn.memory import check_memory
 from snn.network import Network
 from snn.options import check_options
 from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result
-from snn.steering import Steering
+from snn.steering import Steering, alone
 from snn.units import plain
 
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
+FIXED = "net", "dt", "engine", "backend", "threads", "precision", "deterministic", "network_hash"
 
 
 class Simulation(Steering):
@@ -73,6 +76,7 @@ class Simulation(Steering):
         precision: str = "float64", quiet: bool = False, comm: Any = None, device: int = 0,
         deterministic: bool = False,
     ) -> None:  # fmt: skip
+        self._lock = threading.RLock()
         dt = plain(dt, "ms", "Simulation.dt")
         check_options(net, dt, engine, backend, threads, precision, device, deterministic)
         self.net, self.dt, self.engine, self.backend, self.precision = net, dt, engine, backend, precision
@@ -105,6 +109,18 @@ class Simulation(Steering):
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
         self._ranks_before = self._ranks.size  # how many wrote it
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and name in self.__dict__:
+            raise ModelError(
+                f"Simulation.{name}: is fixed when the simulation is made; got {value!r}. Make another Simulation."
+            )
+        super().__setattr__(name, value)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise ModelError(
+            "Simulation: cannot be pickled or copied. Use checkpoint(path), and Simulation.resume(path, net) there."
+        )
+
     def _compiling(self, cached: bool, names: list[str]) -> None:
         if not cached:
             models = ", ".join(sorted(set(names))) or "spike sources"
@@ -115,6 +131,7 @@ class Simulation(Steering):
         """Paths of the modules that were generated for the network; none for the reference backend."""
         return [str(module.__file__) for module in getattr(self._drive.engine, "modules", ())]
 
+    @alone
     def run(
         self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
         overwrite: bool = False, compress: bool = False, checksum: bool = False,
@@ -148,6 +165,11 @@ class Simulation(Steering):
             raise ModelError(
                 f"Simulation.run: the duration must be 0 or more than half a step of {self.dt:g} ms; got {duration!r}."
             )
+        if stop * self._drive.unit > LATEST or stop > 2**53:
+            end = min(LATEST, 2**53 * self._drive.unit)
+            raise ModelError(f"Simulation.run: must end before {end:g} ms; from {self.t:g} ms, got {duration:g} ms.")
+        for name, path in (("to", to), ("checkpoint", checkpoint)):
+            _check_path(f"run.{name}", path)
         self._check_described("run")
         saves = None
         with self._ranks.together():
@@ -156,6 +178,7 @@ class Simulation(Steering):
             recorder = self._recorder(to, overwrite, compress, checksum)
             return self._whole(self._advance_to(stop, recorder, progress, saves))
 
+    @alone
     def proceed(self, to: str | os.PathLike[str] | None = None, progress: bool = False) -> Result:
         """Finish the run in which the checkpoint of :meth:`resume` was written, as if it had never stopped.
 
@@ -176,6 +199,7 @@ class Simulation(Steering):
         """
         from snn.io.sonata_file import part_path
 
+        _check_path("proceed.to", to)
         self._check_described("proceed")
         if self._unfinished is None:
             raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
@@ -249,6 +273,7 @@ class Simulation(Steering):
         recorder.flush(self.t, durable=True)  # first: a record must reach as far as its checkpoint
         self._write_checkpoint(saves.path, saves.table())
 
+    @alone
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
 
@@ -264,6 +289,7 @@ class Simulation(Steering):
         from snn.io.checkpoint import check_target
 
         self._check_saving("checkpoint")
+        _check_path("checkpoint.path", path, needed=True)
         with self._ranks.together():
             check_target(self._ranks.file(Path(path)))
             self._write_checkpoint(path, None)
@@ -463,6 +489,11 @@ class Simulation(Steering):
         if self._ranks.rank == 0:
             recorder.weights(probe.projection.name, self.t, weights)
         self._weights_at[probe.projection.name] = self._drive.at
+
+
+def _check_path(where: str, path: Any, needed: bool = False) -> None:
+    if (needed or path is not None) and not isinstance(path, (str, os.PathLike)):
+        raise ModelError(f"Simulation.{where}: must be the path of a file; got {path!r}.")
 
 
 def choose_threads(net: Network) -> int:

@@ -1,8 +1,10 @@
 """What one asks of a simulation and sets in it between runs: states, weights, parameters, sources, modulators."""
 
 import copy
+import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,27 @@ from snn.network import Network, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.units import plain
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def alone(method: Callable[P, T]) -> Callable[P, T]:
+    """Refuse a call while another thread is in such a method of the same simulation: they share arrays."""
+
+    @functools.wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        lock = args[0]._lock  # type: ignore[attr-defined]
+        if not lock.acquire(blocking=False):
+            raise ModelError(
+                f"Simulation.{method.__name__}: another thread is running this simulation. Give each thread its own."
+            )
+        try:
+            return method(*args, **kwargs)
+        finally:
+            lock.release()
+
+    return guarded
+
 
 class Steering:
     """The part of :class:`snn.Simulation` that reads and sets what a network has between two runs."""
@@ -24,6 +47,7 @@ class Steering:
     backend: str
     _drive: Any
     _ranks: Ranks
+    _lock: Any  # threading.RLock: held while a method runs that needs the arrays for itself
     _described: list[Any]  # members of ``net`` when it was compiled
     _changes: changes.Changes  # by set_parameters, set_source and set_current
 
@@ -32,10 +56,12 @@ class Steering:
         """Time reached, ms."""
         return float(self._drive.at * self._drive.unit)
 
+    @alone
     def state(self, population: Population | str, variable: str) -> np.ndarray:
         """Present values of a state variable, shape (n,), float64; a copy."""
         return np.asarray(self._drive.state(self._name(population), variable))
 
+    @alone
     def set_state(self, population: Population | str, variable: str, values: Any) -> None:
         """Set a state variable to a number or an array of shape (n,)."""
         name = self._name(population)
@@ -46,6 +72,7 @@ class Steering:
             raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
         self._drive.set_state(name, variable, array)
 
+    @alone
     def device_state(self, population: Population | str, variable: str) -> Any:
         """Present values of a state variable where they lie on the GPU, shape (n,): nothing is copied.
 
@@ -56,6 +83,7 @@ class Steering:
         self._on_device("device_state")
         return self._drive.device_state(self._name(population), variable)
 
+    @alone
     def device_spikes(self) -> tuple[int, Any, Any]:
         """Spikes that the last launch recorded, where they lie on the GPU, in no order: (step at which it began, steps
         since then, ids over all populations, in their order). As for :meth:`device_state`; valid until the next run.
@@ -70,6 +98,7 @@ class Steering:
         if self.backend != "cuda":
             raise BackendUnavailable(f'Simulation.{what}: needs backend="cuda"; got backend="{self.backend}".')
 
+    @alone
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays in ms) of a projection by target, drawn again from the seed.
 
@@ -84,6 +113,7 @@ class Steering:
         sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
         return sources, targets, weights, delays
 
+    @alone
     def set_weights(self, projection: Projection | str, weights: Any) -> None:
         """Set the weights of a projection with plasticity from now on.
 
@@ -102,6 +132,7 @@ class Steering:
         check_plastic(owner, found.plasticity, array)
         self._drive.set_weights(found, array)
 
+    @alone
     def rewire(self, projection: Projection | str, rule: Any) -> int:
         """Prune synapses of a projection with plasticity and join as many other pairs; returns how many.
 
@@ -132,6 +163,7 @@ class Steering:
         self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
         return int(removed.size)
 
+    @alone
     def learning(self, projection: Projection | str, on: bool) -> None:
         """Switch the learning of ``projection`` on or off from now on.
 
@@ -144,6 +176,7 @@ class Steering:
             raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
         self._drive.learning(found, bool(on))
 
+    @alone
     def set_modulator(self, projection: Projection | str, value: Any) -> None:
         """Set the modulator of the rule of ``projection`` to ``value``, from the next step on.
 
@@ -159,6 +192,7 @@ class Steering:
         value = plain(value, found.plasticity.spec.modulator.unit, owner)  # type: ignore[union-attr]
         self._drive.set_modulator(found, check_modulator(owner, found, found.modulation.source, value))
 
+    @alone
     def set_parameters(self, population: Population | str, **values: Any) -> None:
         """Set parameters of the neurons of ``population`` from now on, such as ``v_th=-52.0``.
 
@@ -179,6 +213,7 @@ class Steering:
             self._drive.set_model(name, type(known.model)(**{**known.model.params, **given}))
         self._changes.setdefault((changes.PARAMETERS, name), {}).update(given)
 
+    @alone
     def set_source(self, of: Any, source: Any) -> None:
         """Let another source drive an input, or be a population of spike sources, from now on.
 
@@ -207,6 +242,7 @@ class Steering:
         self._changes.pop((changes.CURRENT, found.name), None)
         self._changes[kind, found.name] = vars(given)
 
+    @alone
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
 

@@ -207,7 +207,7 @@ class SonataWriter:
             data = self._grow(group, "data", "f4", n, units=_fixed(report.unit))
             for place in (group, group["data"]):
                 place.attrs["variable"] = _fixed(report.variable)
-            group.attrs["population"] = _fixed(report.population)
+            group.attrs["population"], group.attrs["dt"] = _fixed(report.population), self._dt
             mapping = group.create_group("mapping")
             mapping["node_ids"] = np.asarray(report.ids, dtype=np.uint64)
             mapping["index_pointers"] = np.arange(n + 1, dtype=np.uint64)
