@@ -312,3 +312,23 @@ def test_reading_does_not_list_all_populations_for_each(tmp_path, monkeypatch):
         sonata_read.read_spikes(result.path)
         calls.append(len(listed))
     assert calls[0] == calls[1]
+
+
+@pytest.mark.parametrize(("engine", "every"), [("clock", None), ("clock", 0.3), ("event", 0.7)])
+def test_sample_times_in_files_are_those_in_memory(engine, every, tmp_path, monkeypatch):
+    """Bit for bit; and a file that was named by a relative path is read from another folder."""
+
+    def simulation():
+        net = snn.Network(seed=1)
+        net.record(net.population("a", 2, snn.LIFExp()), "v", every=every)
+        sim = snn.Simulation(net, engine=engine, backend="reference", quiet=True)
+        sim.run(12.3)
+        return sim
+
+    monkeypatch.chdir(tmp_path)
+    expected, found = simulation().run(50.0), simulation().run(50.0, to="a.h5")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert found.path == tmp_path / "a.h5"
+    np.testing.assert_array_equal(found.states["a"].times("v"), expected.states["a"].times("v"))
+    assert found.states["a"].times("v").size > 50
