@@ -35,6 +35,8 @@ FIXED = "net", "dt", "engine", "backend", "threads", "precision", "deterministic
 class Simulation(Steering):
     """A compiled network, ready to run.
 
+    What it is made with stays; one thread uses it at a time. It cannot be pickled: see :meth:`checkpoint`.
+
     Parameters
     ----------
     net : Network
