@@ -228,14 +228,14 @@ def name_of(source: str) -> str:
 
 
 def load(source: str) -> ModuleType:
-    """Import ``source`` as a module from the kernel cache, writing it there first if it is not."""
+    """Import ``source`` as a module from the kernel cache, writing it there first if it is not, or is damaged."""
     name = name_of(source)
     if name in sys.modules:
         return sys.modules[name]
-    path = cache_dir() / f"{name}.py"
-    if not path.exists():
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-            file.write(source)
+    path, text = cache_dir() / f"{name}.py", source.encode()
+    if not path.exists() or path.read_bytes() != text:
+        with tempfile.NamedTemporaryFile("wb", dir=path.parent, suffix=".part", delete=False) as file:
+            file.write(text)
         os.replace(file.name, path)  # atomic: many processes may start together
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:  # pragma: no cover - only if Python cannot load .py files

@@ -20,6 +20,7 @@ import llvmlite.binding
 import llvmlite.ir
 import numba
 import platformdirs
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 
@@ -111,10 +112,30 @@ def distinct(typing):  # type: ignore[no-untyped-def]
     return numba.types.void(), generate
 
 
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """Numba's, but what cannot be read, as a full disk or a power cut leaves it, is compiled anew."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Machine code for a signature; None where there is none."""
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception as error:
+            warnings.warn(
+                f"kernel cache: {self._name} in {self.cache_path} is damaged ({error}) and compiled anew.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+            self.flush()
+            return None
+
+
 def _compile(function: Callable[..., Any], **options: bool) -> Any:
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir())
     try:
-        return numba.njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+        found = numba.njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True, **options)(function)
+        if not numba.config.DISABLE_JIT:
+            found._cache = _Cache(function)
+        return found
     finally:
         numba.config.CACHE_DIR = saved

@@ -141,7 +141,8 @@ def binned(times: Any, channels: Any, n_channels: int, every: float, duration: f
         raise ModelError(
             f"binned.channels: must be integers 0 to {n_channels - 1}; got {channel.min()} to {channel.max()}."
         )
-    bins = np.floor(at / every + ROUNDING).astype(np.int64)
+    place = at / every
+    bins = np.floor(place + np.maximum(ROUNDING, 2.0 * np.spacing(place))).astype(np.int64)
     if duration is None and not at.size:
         raise ModelError("binned.duration: must be given where there are no events; got None.")
     steps = int(bins.max()) + 1 if duration is None else max(1, int(np.ceil(duration / every - ROUNDING)))

@@ -331,8 +331,9 @@ def counts(record: snn.SpikeRecord, every: float) -> np.ndarray:
 def _cells(record: snn.SpikeRecord, every: float) -> tuple[int, np.ndarray, np.ndarray]:
     """Number of samples, that of each spike, and the time from the begin to each spike."""
     since = record.times - record.t_start
-    at = np.maximum(np.ceil(since / every - 1e-9).astype(np.int64) - 1, 0)
-    return int(np.floor(record.duration / every + 1e-9)), at, since
+    near = min(record.tolerance / every, 0.5)
+    at = np.maximum(np.ceil(since / every - near).astype(np.int64) - 1, 0)
+    return int(np.floor(record.duration / every + near)), at, since
 
 
 def fan_out(ids: np.ndarray, sources: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray]:

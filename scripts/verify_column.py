@@ -47,7 +47,7 @@ def pair(wanted: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarra
 def column(seed: int, start: int, **options: float) -> reservoir.SpikingReservoir:
     """The column driven by a train, from initial potentials of number ``start``."""
     net = reservoir.maass_column(seed=seed, **options)
-    net.seed = start  # of initial potentials; edges are drawn
+    net._seed = start  # of initial potentials; edges are drawn
     w_in = {kind: np.full((net.populations[kind].n, 1), weight) for kind, weight in INPUT.items()}
     events = reservoir.encoders.Events()
     return reservoir.SpikingReservoir(net, w_in, hold=1.0, dt=0.1, tau=30.0, threads=1, encoder=events)

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from kernels.errors import ModelError
 from kernels.philox import stream_key
@@ -45,6 +45,14 @@ class Joined(Network):
         self.weight_probes += [
             replace(x, projection=self.projections[f"{k}:{x.projection.name}"]) for x in net.weight_probes
         ]
+
+    def _refuse(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ModelError(
+            "snn.join: nothing can be added to a joined network, nor its parts be connected: each draws what it would "
+            "draw alone. Add it to a part before join."
+        )
+
+    population = input = connect = modulate = _refuse
 
     def stream(self, kind: str, name: str, *more: object) -> tuple[Any, Any]:
         """See :class:`Network`: the stream of the network that the name belongs to."""

@@ -81,8 +81,8 @@ def check_source(what: Input | Population, before: Source, source: Any) -> None:
 def check_current(net: Network, name: str, values: Any, latest: float) -> np.ndarray:
     """Amplitudes for the input ``name``, a current of one amplitude that begins at ``latest`` ms or before."""
     owner = f"Input {name!r}"
-    if name not in net.inputs:
-        raise ModelError(f"Simulation.set_current: no input {name!r}.{nearest(name, net.inputs)}")
+    if not isinstance(name, str) or name not in net.inputs:
+        raise ModelError(f"Simulation.set_current: no input {name!r}.{nearest(str(name), net.inputs)}")
     source = net.inputs[name].source
     if not isinstance(source, StepCurrent) or len(source.amplitudes) != 1:
         raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")

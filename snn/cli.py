@@ -5,6 +5,7 @@ SIGTERM or SIGUSR1 after a checkpoint.
 """
 
 import importlib
+import math
 import os
 import sys
 import time
@@ -135,6 +136,7 @@ def run(
 ) -> None:
     """Run an experiment, write its records and print the rates."""
     with _errors(WRONG):
+        from snn.inputs import LATEST
         from snn.io.sonata_file import check_destination, part_path
         from snn.ranks import Ranks, world
 
@@ -147,6 +149,12 @@ def run(
             overwrite, compress = overwrite or output.overwrite, compress or output.compress
             whole = out or (Path(output.file) if output.file else _default_output(file))
             every = every if every is not None or checkpoint is not None else output.every
+            if every is not None and not 0 < every < math.inf:
+                raise ConfigError(f"--every: must be > 0 ms; got {every:g}.")
+            if experiment.simulation.duration > LATEST:
+                raise ConfigError(
+                    f"simulation.duration: must be <= {LATEST:g} ms; got {experiment.simulation.duration:g}."
+                )
             checkpoint = whole.with_suffix(".state.h5") if checkpoint is None and every is not None else checkpoint
             target = ranks.file(whole)
             _spare(target, file)

@@ -18,6 +18,8 @@ from kernels.errors import ModelError, ShapeError
 from plasticity.settled import Fixed
 from snn.units import plain
 
+LATEST = 1e15  # ms: a run ends before; times are known to 0.125 ms there
+NEVER = 2**62  # a step that never comes
 MAX_MEAN = 1.0e4
 MAX_RATE = 1.0e7  # Hz of one train in continuous time: as many on a grid of 1 ms
 MAX_MEAN_EACH = 700.0  # the inversion of one rate a neuron begins at exp(-mean)
@@ -83,14 +85,14 @@ def _interval(owner: str, start: Any, stop: Any) -> tuple[float, float]:
 
 
 def _first_step(time: float, dt: float) -> int:
-    return 2**62 if math.isinf(time) else math.ceil(time / dt - 1e-6)
+    return NEVER if time > min(LATEST, NEVER * dt) else math.ceil(time / dt - 1e-6)
 
 
 def _starts(owner: str, times: Sequence[float], dt: float) -> list[int]:
     """First steps of segments that begin at ``times``; refused are two in one step: the first would be lost."""
     steps = [_first_step(t, dt) for t in times]
     for k in range(1, len(steps)):
-        if steps[k] == steps[k - 1] < 2**62:
+        if steps[k] == steps[k - 1] < NEVER:
             raise ModelError(
                 f"{owner}: what begins at {times[k - 1]:g} ms ends at {times[k]:g} ms, before a step of dt = {dt:g} ms "
                 "begins: it would be lost. Use a smaller dt, or merge them."
@@ -228,8 +230,8 @@ class Poisson(SpikeInput):
             rates, each = np.ones(len(times)), rates.reshape(-1, n)
         begins = np.maximum(times, self.start).tolist()
         at = {0.0: (0.0, 0)} | dict(zip(begins, zip(rates.tolist(), range(len(times)), strict=True), strict=True))
-        at = {t: x for t, x in at.items() if t < self.stop}
-        if not math.isinf(self.stop):
+        at = {t: x for t, x in at.items() if t < self.stop and t <= LATEST}
+        if self.stop <= LATEST:
             at[self.stop] = 0.0, 0
         found = [at[t] for t in sorted(at)]
         if each is not None:
@@ -325,13 +327,16 @@ class SpikeArray(SpikeInput):
         """Events sorted by step, then target."""
         if self.ids.size and self.ids.max() >= n:
             raise ModelError(f"{owner}.ids: must be < {n}, the number of targets; got {self.ids.max()}.")
-        steps = np.maximum(np.ceil(self.times / dt - 1e-6).astype(np.int64) - 1, 0)
+        late = self.times > min(LATEST, NEVER * dt)
+        steps = np.where(late, NEVER, np.maximum(np.ceil(np.where(late, 0.0, self.times) / dt - 1e-6) - 1, 0))
+        steps = steps.astype(np.int64)
         order = np.lexsort((self.ids, steps))
         code = Encoded(kinds.EVENTS, event_step=steps[order], event_id=self.ids[order].astype(np.int32))
         if self.weights is not None:
             code.event_weight = self.weights[order]
         if steps.size:
-            code.max_count = int(np.unique(steps * n + self.ids, return_counts=True)[1].max())
+            new = (np.diff(steps[order]) != 0) | (np.diff(self.ids[order]) != 0)
+            code.max_count = int(np.diff(np.flatnonzero(np.concatenate(([True], new, [True])))).max())
         return code
 
     def continuous(self, n: int, owner: str) -> Continuous:
@@ -339,6 +344,7 @@ class SpikeArray(SpikeInput):
         if self.ids.size and self.ids.max() >= n:
             raise ModelError(f"{owner}.ids: must be < {n}, the number of targets; got {self.ids.max()}.")
         order = np.lexsort((self.ids, self.times))
+        order = order[self.times[order] <= LATEST]
         weights = None if self.weights is None else np.asarray(self.weights, float)[order]
         return Continuous(np.asarray(self.times, float)[order], ids=self.ids[order], weights=weights)
 
@@ -386,7 +392,10 @@ class StepCurrent(CurrentInput):
         """Segments of constant current."""
         if self.amplitudes.ndim == 2 and self.amplitudes.shape[1] != n:
             raise ShapeError(f"{owner}.amplitudes: must have shape (k, {n}); got {self.amplitudes.shape}.")
-        return Continuous(np.asarray(self.times, float), values=np.asarray(self.amplitudes, float))
+        comes = self.times <= LATEST
+        if not comes.any():
+            return Continuous(np.zeros(1), values=np.zeros_like(self.amplitudes[:1], float))
+        return Continuous(np.asarray(self.times[comes], float), values=np.asarray(self.amplitudes[comes], float))
 
     def among(self, owner: str, ids: np.ndarray, n: int) -> "StepCurrent":
         """No current for the others."""
@@ -447,8 +456,8 @@ class NoiseCurrent(CurrentInput):
 
     def encode(self, dt: float, n: int, owner: str) -> Encoded:
         """Values (steps held, mean, std), the last two numbers or arrays."""
-        every = round(self.dt / dt)
-        if every < 1 or abs(every * dt - self.dt) > 1e-6 * dt:
+        every = round(min(self.dt, LATEST, NEVER * dt) / dt)
+        if every < NEVER and self.dt <= LATEST and (every < 1 or abs(every * dt - self.dt) > 1e-6 * dt):
             raise ModelError(f"{owner}.dt: must be a multiple of the simulation's dt = {dt} ms; got {self.dt}.")
         values = _columns(owner, n, mean=self.mean, std=self.std)
         code = Encoded(kinds.NOISE, values=np.append(float(every), values), initial=(0.0, 0.0))

@@ -10,8 +10,10 @@ from snn.compile_edges import is_convolution, is_number, recipe_of, weight_type
 from snn.connect import distance_dependent
 from snn.distributions import Distribution
 from snn.elements import Projection
+from snn.inputs import SpikeArray
 from snn.network import Network
 
+SPIKE_BYTES = {"clock": 40, "event": 56}  # of a given spike, while it is sorted by time and target
 NEURON_COPIES = 3  # of states and constants: resolved, as the engine has them, padding
 
 
@@ -28,7 +30,9 @@ def estimate(net: Network, engine: str, precision: str, on_device: bool = False)
         for p in net.populations.values()
         if p.spec
     )
-    total, synapses = NEURON_COPIES * neurons, 0.0
+    sources = [*(p.model for p in net.populations.values()), *(i.source for i in net.inputs.values())]
+    given = sum(x.times.size for x in sources if isinstance(x, SpikeArray))
+    total, synapses = NEURON_COPIES * neurons + SPIKE_BYTES[engine] * float(given), 0.0
     for q in net.projections.values():
         if isinstance(q.rule, distance_dependent) or (on_device and recipe_of(net, q)):
             continue

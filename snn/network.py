@@ -47,13 +47,22 @@ class Network:
     def __init__(self, seed: int = 0) -> None:
         if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
             raise ModelError(f"Network.seed: must be an integer >= 0; got {seed!r}.")
-        self.seed = int(seed)
+        self._seed = int(seed)
         self.populations: dict[str, Population] = {}
         self.projections: dict[str, Projection] = {}
         self.inputs: dict[str, Input] = {}
         self.probes: list[Probe] = []
         self.weight_probes: list[WeightProbe] = []
         self.configuration: dict[str, Any] | None = None  # the file this network was made from, for provenance
+
+    @property
+    def seed(self) -> int:
+        """The seed. It cannot be assigned: some of what depends on it may be drawn already."""
+        return self._seed
+
+    @seed.setter
+    def seed(self, seed: int) -> None:
+        raise ModelError(f"Network.seed: cannot be assigned; got {seed!r}. Make a network with Network(seed={seed!r}).")
 
     def stream(self, kind: str, name: str, *more: object) -> tuple[Any, Any]:
         """Key of the random numbers of this kind ("edges", "init", ...) of what is called ``name``."""

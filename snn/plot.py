@@ -244,7 +244,8 @@ def rate_traces(
     for record, colour in zip(records, _colours(len(records)), strict=True):
         counts = record.counts(bin_size)
         edges = record.t_start + bin_size * np.arange(counts.size + 1)
-        width = np.diff(np.minimum(edges, max(record.t_stop, edges[-2] + 1e-12)))  # the last bin may be cut
+        end = max(record.t_stop, np.nextafter(edges[-2], np.inf))  # the last bin may be cut
+        width = np.diff(np.minimum(edges, end))
         rate = 1000.0 * counts / (max(record.n_nodes, 1) * width)
         ax.plot(edges[:-1] + width / 2, rate, color=colour, linewidth=1.1, label=record.population)
     start, stop = t or (min(r.t_start for r in records), max(r.t_stop for r in records))

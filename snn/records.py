@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels.errors import ConfigError, ModelError, ShapeError
+from kernels.units import plain
 
 if TYPE_CHECKING:
     import neo
@@ -25,7 +26,8 @@ Ints: TypeAlias = NDArray[np.int64]
 Weights: TypeAlias = tuple[Floats, Floats]  # times (n_times,) in ms, values (n_times, n_synapses)
 T = TypeVar("T")
 
-TOLERANCE = 1e-9  # in bins or samples: times are multiples of dt, which binary fractions miss by an ulp
+MOST_COUNTS = 2**31  # 16 GiB
+TOLERANCE = 1e-9  # of a time: two that differ by less are one
 
 
 def in_order(times: Floats, ids: Ints) -> bool:
@@ -109,6 +111,12 @@ class SpikeRecord:
         """Length of the recorded interval in ms."""
         return self.t_stop - self.t_start
 
+    @property
+    def tolerance(self) -> float:
+        """Times that differ by less (ms) are the same but for rounding: some ulps; on a grid a millionth of a step."""
+        rounding = 4.0 * float(np.spacing(max(abs(self.t_start), abs(self.t_stop))))
+        return max(rounding, 1e-6 * self.dt) if np.isfinite(self.dt) else rounding
+
     def rates(self) -> Floats:
         """Rate of every neuron in Hz, shape (n_nodes,); nan where the interval is empty."""
         if self.duration <= 0:
@@ -160,8 +168,8 @@ class SpikeRecord:
         Parameters
         ----------
         bin_size : float
-            Width in ms. Bins begin at t_start and hold their left edge; the last one is closed and may reach
-            beyond t_stop.
+            Width in ms. Bins begin at t_start and hold their left edge, met to :attr:`tolerance`; the last one is
+            closed and may reach beyond t_stop.
         per_neuron : bool
             Count every neuron apart.
 
@@ -169,10 +177,18 @@ class SpikeRecord:
         -------
         (n_bins,) int64, or (n_nodes, n_bins) where per_neuron.
         """
-        if not (np.isfinite(bin_size) and bin_size > 0):
+        width = plain(bin_size, "ms", "SpikeRecord.counts.bin_size")
+        if np.ndim(width) or not (np.isfinite(width) and width > 0):
             raise ModelError(f"SpikeRecord.counts.bin_size: must be > 0 ms; got {bin_size!r}.")
-        n_bins = max(1, int(np.ceil(self.duration / bin_size - TOLERANCE)))
-        bins = np.floor((self.times - self.t_start) / bin_size + TOLERANCE).astype(np.int64).clip(0, n_bins - 1)
+        near = min(self.tolerance / width, 0.5)
+        n_bins = max(1, int(np.ceil(self.duration / width - near)))
+        total = n_bins * (self.n_nodes if per_neuron else 1)
+        if total > MOST_COUNTS:
+            raise ModelError(
+                f"SpikeRecord.counts.bin_size: must give at most {MOST_COUNTS:,} counts; {bin_size!r} ms gives "
+                f"{total:,}. Use wider bins."
+            )
+        bins = np.floor((self.times - self.t_start) / width + near).astype(np.int64).clip(0, n_bins - 1)
         if not per_neuron:
             return np.bincount(bins, minlength=n_bins)
         return np.bincount(self.ids * n_bins + bins, minlength=self.n_nodes * n_bins).reshape(self.n_nodes, n_bins)
@@ -180,9 +196,9 @@ class SpikeRecord:
     def slice(self, t_start: float, t_stop: float) -> SpikeRecord:
         """Spikes in [t_start, t_stop) ms; the end is included where it is the end of the record.
 
-        On a grid ends are met to a part in a million of a step: a spike at 3 * 0.1 is one at 0.3.
+        On a grid ends are met to :attr:`tolerance`: a spike at 3 * 0.1 is one at 0.3.
         """
-        near = 1e-6 * self.dt if np.isfinite(self.dt) else 0.0
+        near = self.tolerance if np.isfinite(self.dt) else 0.0
         if not self.t_start - near <= t_start <= t_stop <= self.t_stop + near:
             raise ModelError(
                 f"SpikeRecord.slice: must lie within {self.t_start:g} to {self.t_stop:g} ms; "

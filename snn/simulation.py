@@ -4,9 +4,10 @@ import math
 import os
 import platform
 import signal
+import threading
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -16,21 +17,25 @@ from snn.drive import Clock, Event
 from snn.elements import SPIKES, Probe, WeightProbe
 from snn.fingerprint import describe, description, differences, digest
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version
+from snn.inputs import LATEST
 from snn.io.saves import Saves
 from snn.memory import check_memory
 from snn.network import Network
 from snn.options import check_options
 from snn.ranks import Ranks
 from snn.records import MemoryRecorder, Recorder, Result
-from snn.steering import Steering
+from snn.steering import Steering, alone
 from snn.units import plain
 
 FLUSH_SECONDS = 1.0
 CHUNK_SECONDS = 0.25  # of work between looks at the clock
+FIXED = "net", "dt", "engine", "backend", "threads", "precision", "deterministic", "network_hash"
 
 
 class Simulation(Steering):
     """A compiled network, ready to run.
+
+    What it is made with stays; one thread uses it at a time. It cannot be pickled: see :meth:`checkpoint`.
 
     Parameters
     ----------
@@ -73,6 +78,7 @@ class Simulation(Steering):
         precision: str = "float64", quiet: bool = False, comm: Any = None, device: int = 0,
         deterministic: bool = False,
     ) -> None:  # fmt: skip
+        self._lock = threading.RLock()
         dt = plain(dt, "ms", "Simulation.dt")
         check_options(net, dt, engine, backend, threads, precision, device, deterministic)
         self.net, self.dt, self.engine, self.backend, self.precision = net, dt, engine, backend, precision
@@ -122,6 +128,18 @@ class Simulation(Steering):
                     f"({said}). Seed what draws random numbers for it."
                 )
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in FIXED and name in self.__dict__:
+            raise ModelError(
+                f"Simulation.{name}: is fixed when the simulation is made; got {value!r}. Make another Simulation."
+            )
+        super().__setattr__(name, value)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise ModelError(
+            "Simulation: cannot be pickled or copied. Use checkpoint(path), and Simulation.resume(path, net) there."
+        )
+
     def _compiling(self, cached: bool, names: list[str]) -> None:
         if not cached:
             models = ", ".join(sorted(set(names))) or "spike sources"
@@ -132,6 +150,7 @@ class Simulation(Steering):
         """Paths of the modules that were generated for the network; none for the reference backend."""
         return [str(module.__file__) for module in getattr(self._drive.engine, "modules", ())]
 
+    @alone
     def run(
         self, duration: float, to: str | os.PathLike[str] | None = None, progress: bool = False,
         overwrite: bool = False, compress: bool = False, checksum: bool = False,
@@ -165,6 +184,11 @@ class Simulation(Steering):
             raise ModelError(
                 f"Simulation.run: the duration must be 0 or more than half a step of {self.dt:g} ms; got {duration!r}."
             )
+        if stop * self._drive.unit > LATEST or stop > 2**53:
+            end = min(LATEST, 2**53 * self._drive.unit)
+            raise ModelError(f"Simulation.run: must end before {end:g} ms; from {self.t:g} ms, got {duration:g} ms.")
+        for name, path in (("to", to), ("checkpoint", checkpoint)):
+            _check_path(f"run.{name}", path)
         self._check_described("run")
         saves = None
         with self._ranks.together():
@@ -174,6 +198,7 @@ class Simulation(Steering):
             recorder = self._recorder(to, overwrite, compress, checksum)
             return self._whole(self._advance_to(stop, recorder, progress, saves))
 
+    @alone
     def proceed(self, to: str | os.PathLike[str] | None = None, progress: bool = False) -> Result:
         """Finish the run in which the checkpoint of :meth:`resume` was written, as if it had never stopped.
 
@@ -194,6 +219,7 @@ class Simulation(Steering):
         """
         from snn.io.sonata_file import part_path
 
+        _check_path("proceed.to", to)
         self._check_described("proceed")
         if self._unfinished is None:
             raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
@@ -268,6 +294,7 @@ class Simulation(Steering):
         recorder.flush(self.t, durable=True)  # first: a record must reach as far as its checkpoint
         self._write_checkpoint(saves.path, saves.table())
 
+    @alone
     def checkpoint(self, path: str | os.PathLike[str]) -> None:
         """Write everything that changes to an HDF5 file, so that :meth:`resume` goes on, bit for bit.
 
@@ -283,6 +310,7 @@ class Simulation(Steering):
         from snn.io.checkpoint import check_target
 
         self._check_saving("checkpoint")
+        _check_path("checkpoint.path", path, needed=True)
         with self._ranks.together():
             self._ranks.agree("checkpoint", str(path))
             check_target(self._ranks.file(Path(path)))
@@ -483,6 +511,11 @@ class Simulation(Steering):
         if self._ranks.rank == 0:
             recorder.weights(probe.projection.name, self.t, weights)
         self._weights_at[probe.projection.name] = self._drive.at
+
+
+def _check_path(where: str, path: Any, needed: bool = False) -> None:
+    if (needed or path is not None) and not isinstance(path, (str, os.PathLike)):
+        raise ModelError(f"Simulation.{where}: must be the path of a file; got {path!r}.")
 
 
 def choose_threads(net: Network) -> int:

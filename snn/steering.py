@@ -1,7 +1,9 @@
 """What one asks of a simulation and sets in it between runs: states, weights, parameters, sources, modulators."""
 
+import functools
 import math
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -14,6 +16,27 @@ from snn.network import Network, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.units import plain
 
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def alone(method: Callable[P, T]) -> Callable[P, T]:
+    """Refuse a call while another thread is in such a method of the same simulation: they share arrays."""
+
+    @functools.wraps(method)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> T:
+        lock = args[0]._lock  # type: ignore[attr-defined]
+        if not lock.acquire(blocking=False):
+            raise ModelError(
+                f"Simulation.{method.__name__}: another thread is running this simulation. Give each thread its own."
+            )
+        try:
+            return method(*args, **kwargs)
+        finally:
+            lock.release()
+
+    return guarded
+
 
 class Steering:
     """The part of :class:`snn.Simulation` that reads and sets what a network has between two runs."""
@@ -24,6 +47,7 @@ class Steering:
     backend: str
     _drive: Any
     _ranks: Ranks
+    _lock: Any  # threading.RLock: held while a method runs that needs the arrays for itself
     _described: list[Any]  # members of ``net`` when it was compiled
     _changes: changes.Changes  # by set_parameters, set_source and set_current
 
@@ -32,6 +56,7 @@ class Steering:
         """Time reached, ms."""
         return float(self._drive.at * self._drive.unit)
 
+    @alone
     def state(self, of: Population | Projection | str, variable: str) -> np.ndarray:
         """Present values of a state variable, float64; a copy.
 
@@ -46,6 +71,7 @@ class Steering:
             return np.asarray(self._drive.synapses(found, which))
         return np.asarray(self._drive.short(found, -1 - which))
 
+    @alone
     def set_state(self, of: Population | Projection | str, variable: str, values: Any) -> None:
         """Set a state variable to a number or an array of the shape that :meth:`state` gives."""
         found, which = self._variable(of, variable)
@@ -85,6 +111,7 @@ class Steering:
         there = ", ".join([*names, *short]) or "none"
         raise ModelError(f"Projection {name!r}: no state variable {variable!r}; there are {there}.")
 
+    @alone
     def device_state(self, population: Population | str, variable: str) -> Any:
         """Present values of a state variable where they lie on the GPU, shape (n,): nothing is copied.
 
@@ -95,6 +122,7 @@ class Steering:
         self._on_device("device_state")
         return self._drive.device_state(self._name(population), variable)
 
+    @alone
     def device_spikes(self) -> tuple[int, Any, Any]:
         """Spikes that the last launch recorded, where they lie on the GPU, in no order: (step at which it began, steps
         since then, ids over all populations, in their order). As for :meth:`device_state`; valid until the next run.
@@ -109,6 +137,7 @@ class Steering:
         if self.backend != "cuda":
             raise BackendUnavailable(f'Simulation.{what}: needs backend="cuda"; got backend="{self.backend}".')
 
+    @alone
     def connections(self, projection: Projection | str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays in ms) of a projection by target, drawn again from the seed.
 
@@ -123,6 +152,7 @@ class Steering:
         sources, targets, weights, delays = self._drive.connections(self.net.projections[name])
         return sources, targets, weights, delays
 
+    @alone
     def set_weights(self, projection: Projection | str, weights: Any) -> None:
         """Set the weights of a projection with plasticity from now on.
 
@@ -143,6 +173,7 @@ class Steering:
         self._ranks.agree("set_weights", found.name, array)
         self._drive.set_synapses(found, array)
 
+    @alone
     def rewire(self, projection: Projection | str, rule: Any) -> int:
         """Prune synapses of a projection with plasticity and join as many other pairs; returns how many.
 
@@ -190,6 +221,7 @@ class Steering:
         self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
         return int(removed.size)
 
+    @alone
     def learning(self, projection: Projection | str, on: bool) -> None:
         """Switch the learning of ``projection`` on or off from now on.
 
@@ -203,6 +235,7 @@ class Steering:
         self._ranks.agree("learning", found.name, bool(on))
         self._drive.learning(found, bool(on))
 
+    @alone
     def set_modulator(self, projection: Projection | str, value: Any) -> None:
         """Set the modulator of the rule of ``projection`` to ``value``, from the next step on.
 
@@ -220,6 +253,7 @@ class Steering:
         self._ranks.agree("set_modulator", found.name, value)
         self._drive.set_modulator(found, value)
 
+    @alone
     def set_parameters(self, population: Population | str, **values: Any) -> None:
         """Set parameters of the neurons of ``population`` from now on, such as ``v_th=-52.0``.
 
@@ -241,6 +275,7 @@ class Steering:
             self._drive.set_model(name, type(known.model)(**{**known.model.params, **given}))
         self._changes.setdefault((changes.PARAMETERS, name), {}).update(given)
 
+    @alone
     def set_source(self, of: Any, source: Any) -> None:
         """Let another source drive an input, or be a population of spike sources, from now on.
 
@@ -270,6 +305,7 @@ class Steering:
         self._changes.pop((changes.CURRENT, found.name), None)
         self._changes[kind, found.name] = vars(source)
 
+    @alone
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
 

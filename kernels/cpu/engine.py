@@ -1,7 +1,6 @@
 """The cpu engine: drives the compiled loop over steps on threads, a chunk of steps at a time."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -27,6 +26,7 @@ from kernels.layout import (
     padded,
     zeros,
 )
+from kernels.threads import Threads
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -87,7 +87,7 @@ class Engine:
         self.scratch = tuple(zeros(self.threads * row, t).reshape(self.threads, row) for t in (np.int32, np.float64))
         self.times, self.ids = np.empty(0), np.empty(0, np.int64)  # spikes on their way out
         self.queues = [self.queue(net.edges) for _ in range(self.threads)]
-        self.pool = ThreadPoolExecutor(self.threads - 1) if self.threads > 1 else None
+        self.pool = Threads(self.threads - 1) if self.threads > 1 else None
         if comm is not None:
             self.sent, self.received = np.empty((2, tables.spike_capacity + comm.size), np.uint32)
 

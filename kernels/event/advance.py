@@ -38,7 +38,7 @@ def advance(  # type: ignore[no-untyped-def]
     blocks = sync.n_spikes.shape[1]
     counts = block.counts
     k_stop = window_of(net, stop)
-    room = sync.record_time.size - sync.spike_time.shape[1] * sync.spike_time.shape[2]
+    room = sync.record_time.size - 2 * sync.spike_time.shape[1] * sync.spike_time.shape[2]  # two windows are to come
     while True:
         k, half = counts[WINDOW], counts[PARITY]
         if k > k_stop:

@@ -3,7 +3,6 @@
 import math
 import operator
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any
 
@@ -22,6 +21,7 @@ from kernels.event.generate import model_source
 from kernels.event.inputs import start_streams
 from kernels.event.layout import Edges, Entries, Lanes, Plastic, Queue, Scratch, Sync
 from kernels.layout import LINE, zeros
+from kernels.threads import Threads
 
 SPACE = 2**20  # spikes recorded before they are handed over
 _WORDS = "net", "block", "lanes", "sync", "scratch", "queue", "edges"  # packed for the functions of models and rules
@@ -64,7 +64,7 @@ class Engine:
         parts = [(self.models, "process"), (self.learners, "learn"), ([loop], "advance")]
         say(all(compiled_before(m, name) for modules, name in parts for m in modules), [f.spec.name for f in forms])
         self.reached = -math.inf
-        self.pool = ThreadPoolExecutor(n - 1) if n > 1 else None
+        self.pool = Threads(n - 1) if n > 1 else None
         for block, scratch, stream in zip(blocks, self.scratch, streams, strict=True):
             start_streams(net, block, scratch, inputs, stream)
         for p in range(len(names)):

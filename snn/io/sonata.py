@@ -14,14 +14,17 @@ A population with several sampled variables has one report ``<population>.<varia
 What makes a killed run readable: everything waits in memory until a flush; disk space is reserved before HDF5
 touches the file; the file is open only within a flush, and then in HDF5's single-writer mode, which orders its writes
 so that the file can be read after any of them; ``n_flushed`` and ``t_flushed`` move only after the data are in the
-file. Between flushes the file is closed and every HDF5 reader opens it. Killed within a flush it carries HDF5's mark
-of an open file: `read_result` and ``h5py.File(path, swmr=True)`` read it, other readers refuse.
+file. Between flushes the file is closed and every HDF5 reader opens it. A reader that holds it open locks it: what
+is to be written then waits for it, `PATIENCE` seconds at most. After that it is written all the same, in the same
+order: such a reader finds the rows that it knew, or gets an error, and has to open the file anew. Killed within a flush
+the file carries HDF5's mark of an open file: `read_result` and ``h5py.File(path, swmr=True)`` read it, others refuse.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -62,6 +65,8 @@ __all__ = ["SonataWriter", "describe", "read_result", "read_spikes"]
 SORTING = {"none": 0, "by_id": 1, "by_time": 2}
 CHUNK = 8192  # rows: 64 KiB of times
 BUFFER = 32 << 20  # bytes kept in memory before they are written without waiting for a flush
+PATIENCE = 10.0  # seconds that rows wait for readers who hold the file
+PAUSE = 0.1  # seconds of it that a flush halts the run
 
 
 class _Column:
@@ -155,6 +160,7 @@ class SonataWriter:
         self._groups: list[tuple[str, _Column]] = []  # whose attribute n_flushed says how many rows are safe
         self._last = dict.fromkeys(populations, -np.inf)
         self._waiting = 0
+        self._held_since: float | None = None  # a reader has kept the file from being written
         self._failed: str | None = None
         self._closed = False
         self._kept = resume_at is not None  # something was flushed
@@ -201,7 +207,7 @@ class SonataWriter:
             data = self._grow(group, "data", "f4", n, units=_fixed(report.unit))
             for place in (group, group["data"]):
                 place.attrs["variable"] = _fixed(report.variable)
-            group.attrs["population"] = _fixed(report.population)
+            group.attrs["population"], group.attrs["dt"] = _fixed(report.population), self._dt
             mapping = group.create_group("mapping")
             mapping["node_ids"] = np.asarray(report.ids, dtype=np.uint64)
             mapping["index_pointers"] = np.arange(n + 1, dtype=np.uint64)
@@ -323,17 +329,49 @@ class SonataWriter:
                 self._write(file)
 
     @contextmanager
-    def _file(self) -> Iterator[Any]:
-        """The file, open in single-writer mode, with room for all that waits."""
+    def _file(self, may_wait: bool = False) -> Iterator[Any]:
+        """The file, open in single-writer mode, with room for all that waits; None if readers hold it and the rows
+        ``may_wait`` for the next flush.
+        """
         columns = [c for pair in (*self._spikes.values(), *self._weights.values()) for c in pair]
         room = sum(column.room() for column in (*columns, *self._states.values()))
         self._reserve(room + room // 50 + MARGIN)
+        opened = self._opened(may_wait)
+        if opened is None:
+            yield None
+            return
+        with h5py.File(opened) as file:
+            yield file
+
+    def _opened(self, may_wait: bool) -> Any:
         access = h5py.h5p.create(h5py.h5p.FILE_ACCESS)
         access.set_libver_bounds(h5py.h5f.LIBVER_V110, h5py.h5f.LIBVER_V110)
         access.set_file_locking(True, True)  # the second: where the file system knows locks
         flags = h5py.h5f.ACC_RDWR | h5py.h5f.ACC_SWMR_WRITE  # h5py.File would set the mode a write too late
-        with h5py.File(h5py.h5f.open(os.fsencode(self.part), flags, access)) as file:
-            yield file
+        begin = time.monotonic()
+        while True:
+            try:
+                found = h5py.h5f.open(os.fsencode(self.part), flags, access)
+                self._held_since = None
+                return found
+            except BlockingIOError:
+                now = time.monotonic()
+            if self._held_since is None:
+                self._held_since = now
+            if now - self._held_since > PATIENCE:
+                break
+            if may_wait and now - begin > PAUSE:
+                return None
+            time.sleep(0.005)
+        # The lock is for the readers' sake. Another writer is refused by the mark of an open file.
+        access.set_file_locking(False, True)
+        try:
+            return h5py.h5f.open(os.fsencode(self.part), flags, access)
+        except BlockingIOError as error:  # where HDF5_USE_FILE_LOCKING insists on locks
+            raise OutputError(
+                f"{self.part}: another program holds it open, so it cannot be written. Up to {self._t_flushed:g} ms is "
+                "safe in it. Read it with read_result, or with HDF5_USE_FILE_LOCKING=FALSE, or close it."
+            ) from error
 
     @contextmanager
     def _guard(self) -> Iterator[None]:
@@ -384,11 +422,13 @@ class SonataWriter:
     def flush(self, t_now: float, durable: bool = False) -> None:
         """Write all that waits and say so in the file: from now on a killed process loses nothing before t_now.
 
-        ``durable``: nor does a power cut.
+        ``durable``: nor does a power cut. Else, while a reader holds the file, the rows wait for the next flush.
         """
         self._open()
         with self._guard():
-            with self._file() as file:
+            with self._file(may_wait=not durable) as file:
+                if file is None:
+                    return
                 self._write(file)
                 self._mark(file, t_now)
             if durable:

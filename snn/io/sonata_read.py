@@ -52,7 +52,7 @@ def _to_ms(data: Any) -> float:
 
 
 def _spike_columns(file: Any, population: str) -> tuple[Any, Any, int]:
-    group = groups(file, "spikes")[population]
+    group = file["spikes"][population]
     times, ids = dataset(group, "timestamps"), dataset(group, "node_ids")
     if times.shape != ids.shape and _complete(file):
         raise FormatError(
@@ -100,7 +100,7 @@ def _report_time(group: Any) -> tuple[float, float, float]:
 
 
 def _load_trace(file: Any, name: str) -> Trace:
-    group = groups(file, "report")[name]
+    group = file["report"][name]
     data = dataset(group, "data", 2)
     n = _rows(group, data, file)
     start, _, step = _report_time(group)
@@ -115,16 +115,26 @@ def _load_trace(file: Any, name: str) -> Trace:
     if ids.size != data.shape[1]:
         raise FormatError(f"{file.filename}: {data.name}: {data.shape[1]} columns but {ids.size} elements are mapped.")
     values = np.asarray(data[:n], dtype=np.float64)
-    return Trace(start + np.float64(step) * np.arange(n), ids, values, text_of(data.attrs.get("units", "")))
+    return Trace(_sample_times(group, start, step, n), ids, values, text_of(data.attrs.get("units", "")))
 
 
-def _load_states(file: Any, population: str) -> StateRecord:
-    names = {variable: name for (owner, variable), name in _report_keys(file).items() if owner == population}
+def _sample_times(group: Any, start: float, step: float, n: int) -> Floats:
+    """As they were when they were recorded: whole steps times dt, without rounding added."""
+    dt = _number(group.attrs, "dt", np.nan)
+    unit, per = (dt, round(step / dt)) if dt > 0 else (step, 1)
+    first = round(start / step)
+    if first * per * unit == start:
+        return np.asarray((first + np.arange(n)) * per * np.float64(unit))
+    return np.asarray(start + np.float64(step) * np.arange(n))
+
+
+def _load_states(file: Any, population: str, names: dict[str, str]) -> StateRecord:
+    """``names``: the group of each variable."""
     return StateRecord(population, {variable: _load_trace(file, name) for variable, name in names.items()})
 
 
 def _load_weights(file: Any, projection: str) -> Weights:
-    group = groups(file, "weights")[projection]
+    group = file["weights"][projection]
     time, data = dataset(group, "time"), dataset(group, "data", 2)
     n = _rows(group, time, file)
     return np.asarray(time[:n], dtype=np.float64), np.asarray(data[:n], dtype=np.float64)
@@ -200,19 +210,21 @@ def read_result(path: PathLike) -> Result:
         Missing, truncated, damaged, or not SONATA.
     """
     path = Path(path)
+    whole = path.absolute()  # records are read later, maybe from another folder
     state = _state(path) if path.exists() else None  # before it is checked: what comes later is checked anew
     with reading(path) as file:
         _check_content(file, path)
-        later = partial(partial, _later, path, state)
+        later = partial(partial, _later, whole, state)
         start, stop = _span(file)
         sizes = _sizes(file)
-        owners = dict.fromkeys(population for population, _ in _report_keys(file))
-        for name in _report_keys(file).values():
-            dataset(groups(file, "report")[name], "data", 2)
+        owners: dict[str, dict[str, str]] = {}
+        for (population, variable), name in _report_keys(file).items():
+            owners.setdefault(population, {})[variable] = name
+            dataset(file["report"][name], "data", 2)
         spikes = Lazy({name: later(_load_spikes, name, stop) for name in sizes}, sizes)
-        states = Lazy({name: later(_load_states, name) for name in owners}, {})
+        states = Lazy({name: later(_load_states, name, found) for name, found in owners.items()}, {})
         weights = Lazy({name: later(_load_weights, name) for name in groups(file, "weights")}, {})
-        return Result(spikes, states, weights, _provenance(file), start, stop, path, _complete(file))
+        return Result(spikes, states, weights, _provenance(file), start, stop, whole, _complete(file))
 
 
 def read_spikes(path: PathLike) -> dict[str, SpikeRecord]:
@@ -244,7 +256,7 @@ def describe(path: PathLike) -> dict[str, Any]:
             populations[name] = {"n_nodes": n, "n_spikes": spikes, "rate": 1000 * spikes / span if span > 0 else None}
         reports = {}
         for key, name in _report_keys(file).items():
-            group = groups(file, "report")[name]
+            group = file["report"][name]
             data = dataset(group, "data", 2)
             reports[".".join(key)] = {
                 "n_samples": _rows(group, data, file),

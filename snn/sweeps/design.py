@@ -174,8 +174,9 @@ def _uniform(seed: int, name: str, k: int) -> float:
 def points(values: Sequence[dict[str, Any]], repetitions: int, seed: int, identity: str) -> list[Point]:
     """Every combination in every repetition.
 
-    The seed of a point depends on the sweep's seed, the values and the number of the repetition; its name on these
-    and on ``identity``, what is run. So neither depends on the order or on the other points, and a sweep may grow.
+    The seed of a point depends on the sweep's seed, the values (500 is 500.0) and the number of the repetition; its
+    name on these and on ``identity``, what is run. So neither depends on the order or on the other points, and a sweep
+    may grow.
     """
     if isinstance(repetitions, bool) or not isinstance(repetitions, int) or repetitions < 1:
         raise ConfigError(f"sweep.repetitions: must be an integer >= 1; got {repetitions!r}.")
@@ -184,15 +185,24 @@ def points(values: Sequence[dict[str, Any]], repetitions: int, seed: int, identi
         raise ConfigError(f"sweep.seed: must be an integer >= 0; got {seed!r}.")
     if any("seed" in row for row in values) and repetitions > 1:
         raise ConfigError('sweep.repetitions: with "seed" among the parameters each value is one; leave it at 1.')
-    out = {}
+    out: dict[str, Point] = {}
     for row in values:
-        text = canonical(row)
+        text = canonical(_alike(row))
         name = hashlib.blake2b(f"{identity}\n{int(seed)}\n{text}".encode(), digest_size=8).hexdigest()
         for repetition in range(repetitions):
             low, high = (int(word) for word in stream_key(seed, "sweep point", text, repetition))
             one = row.get("seed", (low | high << 32) >> 11)  # 53 bits: exact also where tables hold floats
-            out[f"{name}-{repetition}"] = Point(f"{name}-{repetition}", row, repetition, one)
+            out.setdefault(f"{name}-{repetition}", Point(f"{name}-{repetition}", row, repetition, one))
     return list(out.values())  # combinations that are the same are one
+
+
+def _alike(value: Any) -> Any:
+    """``value``, whole floats in it as integers: 500.0 and 500 are one point."""
+    if isinstance(value, dict):
+        return {key: _alike(x) for key, x in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_alike(x) for x in value]
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
 
 
 def canonical(value: Any) -> str:

@@ -117,10 +117,13 @@ class Plan:
             if seed is None:
                 seed = read_toml(path).get("seed", 0)
         seed = 0 if seed is None else seed
-        found = points(combinations(on, method, n, seed), repetitions, seed, runner.identity)
-        if n is not None and len(found) < n * repetitions:
-            alike = f"{n * repetitions - len(found)} of {n * repetitions} points are equal to others, and left out"
-            warnings.warn(f"sweep.n: {alike}. Give fewer, or repetitions.", stacklevel=3)
+        rows = combinations(on, method, n, seed)
+        found, given = points(rows, repetitions, seed, runner.identity), len(rows) * repetitions
+        if len(found) < given:
+            where, alike = "parameters" if n is None else "n", f"{given - len(found)} of {given} points"
+            warnings.warn(
+                f"sweep.{where}: {alike} are equal to others, and left out. Give fewer, or repetitions.", stacklevel=3
+            )
         if isinstance(runner, Configured):
             runner.experiment(found[0])  # what is wrong with the file is said before anything runs
         root = Path(out)

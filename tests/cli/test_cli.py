@@ -306,6 +306,17 @@ def test_kill_leaves_what_was_flushed(net):
     assert command("run", net, "--out", "long.h5", "--overwrite").exit_code == 0
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "text"),
+    [("--every", "0", "--every: must be > 0 ms; got 0."), ("--every", "inf", "--every: must be > 0 ms; got inf."),
+     ("--duration", "1e300", "simulation.duration: must be <= 1e+15 ms; got 1e+300.")],
+)  # fmt: skip
+def test_wrong_times_are_refused_before_anything_is_built(option, value, text, net, monkeypatch):
+    monkeypatch.setattr("snn.config.Experiment.network", lambda self: pytest.fail("built"))
+    done = command("run", net, option, value)
+    assert done.exit_code == 2 and text in done.stderr, done.output
+
+
 def test_interrupt_keeps_the_part(net):
     running = started(net)
     running.send_signal(signal.SIGINT)

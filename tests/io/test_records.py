@@ -15,7 +15,7 @@ import plasticity
 import snn
 from kernels.errors import ConfigError, ModelError, ShapeError
 from snn.io.sonata import SonataWriter
-from snn.io.sonata_file import text_of
+from snn.io.sonata_file import groups, text_of
 from snn.records import MemoryRecorder, Result, SpikeRecord, StateRecord, Trace
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -306,3 +306,74 @@ def test_states_are_told_by_ascending_number(engine):
     assert states.ids("v").tolist() == [3, 7] and states.ids("i_ex").tolist() == [2, 5, 8]
     np.testing.assert_array_equal(states["v"][-1], sim.state("a", "v")[[3, 7]])
     assert states["v"][-1, 0] < states["v"][-1, 1]
+
+
+@pytest.mark.parametrize("dt", [0.1, 0.05])
+@pytest.mark.parametrize("late", [0.0, 1e5, 3.6e6, 8.64e7, 1e10])
+def test_bins_meet_the_grid_however_late(dt, late):
+    """Against whole numbers of steps. A day is 8.64e7 ms."""
+    rng = np.random.default_rng(0)
+    for steps in (1, 10, 37):
+        first = int(late / dt) + int(rng.integers(0, 1000))
+        k = np.arange(first + 1, first + 2001)
+        record = SpikeRecord("p", k * dt, np.zeros(k.size, int), 1, first * dt, (first + 2000) * dt, dt)
+        bins = -(-2000 // steps)
+        expected = np.bincount(np.minimum((k - first) // steps, bins - 1), minlength=bins)
+        np.testing.assert_array_equal(record.counts(steps * dt), expected)
+        cut = int(rng.integers(1, 1900))
+        part = record.slice(record.t_start + cut * dt, record.t_start + (cut + 50) * dt)
+        assert np.rint(part.times / dt).astype(int).tolist() == list(range(max(first + cut, k[0]), first + cut + 50))
+
+
+def test_bins_of_spikes_off_the_grid():
+    record = SpikeRecord("p", 1e8 + np.arange(1, 11) * 0.7, np.zeros(10, int), 1, 1e8, 1e8 + 7.0, np.nan)
+    assert record.counts(0.7).tolist() == [0, *[1] * 8, 2]
+    assert record.counts(1.4).tolist() == [1, 2, 2, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("bin_size", "text"),
+    [("a", "must be a number"), ([1.0, 2.0], "must be > 0 ms"), (1e-9, "100,000,000,000. Use wider bins.")],
+)
+def test_bins_that_are_none(bin_size, text):
+    with pytest.raises(ModelError, match="SpikeRecord.counts.bin_size: ") as error:
+        SpikeRecord("p", [1.0], [0], 1, 0.0, 100.0, 0.1).counts(bin_size)
+    assert text in str(error.value)
+
+
+def test_reading_does_not_list_all_populations_for_each(tmp_path, monkeypatch):
+    """The time to read a file is linear in the number of its populations."""
+    from snn.io import sonata_read
+
+    listed = []
+    monkeypatch.setattr(sonata_read, "groups", lambda file, name: listed.append(name) or groups(file, name))
+    calls = []
+    for n in (3, 12):
+        result = recorded([f"p{k}" for k in range(n)], [["spikes", "v"]] * n, tmp_path / f"{n}.h5")
+        listed.clear()
+        again = sonata_read.read_result(result.path)
+        assert len([len(x) for x in again.spikes.values()]) == len([x["v"] for x in again.states.values()]) == n
+        sonata_read.describe(result.path)
+        sonata_read.read_spikes(result.path)
+        calls.append(len(listed))
+    assert calls[0] == calls[1]
+
+
+@pytest.mark.parametrize(("engine", "every"), [("clock", None), ("clock", 0.3), ("event", 0.7)])
+def test_sample_times_in_files_are_those_in_memory(engine, every, tmp_path, monkeypatch):
+    """Bit for bit; and a file that was named by a relative path is read from another folder."""
+
+    def simulation():
+        net = snn.Network(seed=1)
+        net.record(net.population("a", 2, snn.LIFExp()), "v", every=every)
+        sim = snn.Simulation(net, engine=engine, backend="reference", quiet=True)
+        sim.run(12.3)
+        return sim
+
+    monkeypatch.chdir(tmp_path)
+    expected, found = simulation().run(50.0), simulation().run(50.0, to="a.h5")
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below")
+    assert found.path == tmp_path / "a.h5"
+    np.testing.assert_array_equal(found.states["a"].times("v"), expected.states["a"].times("v"))
+    assert found.states["a"].times("v").size > 50

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import snn
-from snn.io.sonata import read_result
+from snn.io import sonata
+from snn.io.sonata import SonataWriter, read_result
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = ROOT / "scripts"
@@ -119,3 +120,71 @@ def test_streamed_run_equals_the_run_in_memory(verify, tmp_path):
         np.testing.assert_array_equal(record.times, file.spikes[name].times)
         np.testing.assert_array_equal(record.ids, file.spikes[name].ids)
     np.testing.assert_array_equal(memory.states["exc"]["v"].astype(np.float32), file.states["exc"]["v"])
+
+
+HOLD = """
+import sys, h5py
+with h5py.File(sys.argv[1], "r") as file:
+    print("open", flush=True)
+    while sys.stdin.readline().strip() == "read":
+        try:
+            n = int(file["spikes/a"].attrs["n_flushed"])
+            print(file["spikes/a/timestamps"][:n].tolist(), flush=True)
+        except OSError:
+            print("OSError", flush=True)
+"""
+
+
+@pytest.fixture
+def reader():
+    """Starts another process that holds a file open."""
+    started = []
+
+    def start(path):
+        found = subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        )
+        started.append(found)
+        assert found.stdout.readline() == "open\n"
+        return found
+
+    yield start
+    for one in started:
+        one.communicate("", timeout=30)
+
+
+def test_rows_wait_for_readers(reader, tmp_path):
+    """No reader of the unfinished file ends the run; the rows are written when it has closed the file."""
+    writer = SonataWriter(tmp_path / "run.h5", {"a": 3})
+    writer.spikes("a", [1.0], [0])
+    writer.flush(1.0)
+    holds = reader(writer.part)
+    writer.spikes("a", [2.0], [1])
+    writer.flush(2.0)
+    assert len(read_result(writer.part).spikes["a"]) == 1
+    holds.communicate("", timeout=30)
+    writer.flush(2.0)
+    assert read_result(writer.part).spikes["a"].times.tolist() == [1.0, 2.0]
+    assert read_result(writer.part).t_stop == 2.0
+    writer.abort()
+
+
+@pytest.mark.parametrize("end", ["flush", "close"])
+def test_a_reader_that_never_closes_the_file(end, reader, tmp_path, monkeypatch):
+    """The record becomes whole; the reader sees what it was when it opened it, or gets an error."""
+    monkeypatch.setattr(sonata, "PATIENCE", 0.3)
+    writer = SonataWriter(tmp_path / "run.h5", {"a": 3})
+    writer.spikes("a", [1.0], [0])
+    writer.flush(1.0)
+    holds = reader(writer.part)
+    writer.spikes("a", np.linspace(2.0, 3.0, 50_000), np.zeros(50_000, int))
+    if end == "flush":
+        writer.flush(3.0, durable=True)  # a checkpoint follows: it must not wait for ever
+        assert len(read_result(writer.part).spikes["a"]) == 50_001
+    holds.stdin.write("read\n")
+    assert holds.stdout.readline() in ("[1.0]\n", "OSError\n")
+    result = writer.close(3.0)
+    assert result.complete
+    assert len(result.spikes["a"]) == 50_001
+    holds.stdin.write("read\n")
+    assert holds.stdout.readline() in ("[1.0]\n", "OSError\n")

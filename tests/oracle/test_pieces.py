@@ -125,3 +125,31 @@ def test_chunks_by_the_clock_on_the_wall(whole, engine, monkeypatch):
 
 def test_the_reference_engine(whole):
     same(outcome("clock", some_pieces(5, 0.1), backend="reference"), whole["clock"])
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_more_spikes_than_a_record_holds(threads, monkeypatch):
+    from kernels.event import engine
+
+    def simulation():
+        net = snn.Network(seed=7)
+        net.record(net.population("p", 20, snn.Poisson(1e6)))
+        return snn.Simulation(net, engine="event", quiet=True, threads=threads)
+
+    pieces = [simulation().run(15.0).spikes["p"]]  # 300 000 spikes in a record of a million
+    monkeypatch.setattr(engine, "SPACE", 100)
+    sim, most = simulation(), 0
+    advance, sync = sim._drive.engine.advance, sim._drive.engine.sync
+
+    def noted(stop):
+        nonlocal most
+        found = advance(stop)
+        most = max(most, int(sync.record_size[0]))
+        return found
+
+    sim._drive.engine.advance = noted
+    pieces.append(sim.run(15.0).spikes["p"])
+    assert 100 < most <= sync.record_time.size
+    assert len(pieces[0]) > 250_000
+    np.testing.assert_array_equal(pieces[0].times, pieces[1].times)
+    np.testing.assert_array_equal(pieces[0].ids, pieces[1].ids)

@@ -358,3 +358,45 @@ print(len(snn.Simulation(net, threads=1, quiet=True).run(100.0).spikes["p"]))
     assert (done.returncode, done.stdout) == (0, "6\n"), done.stderr
     assert done.stderr.count("Warning") == 1
     assert f"kernel cache: {cache} cannot be written" in done.stderr and "Set VOLLEY_CACHE_DIR" in done.stderr
+
+
+FAR = {
+    "start": snn.Poisson(1e3, start=1e18), "stop": snn.Poisson(1e3, stop=1e300),
+    "rates": snn.Poisson(np.array([1e3, 5.0, 7.0]), times=[0.0, 1e300, 1e301]),
+    "spikes": snn.SpikeArray([1.0, 1e18, 1e300, 1e308], [0, 0, 1, 1]), "later": snn.SpikeArray([1e18]),
+    "steps": snn.StepCurrent([500.0, 1.0], [0.0, 1e300]), "step": snn.StepCurrent([500.0], [1e300]),
+    "sine": snn.ACCurrent(1.0, 5.0, stop=1e300), "noise": snn.NoiseCurrent(500.0, 0.0, dt=1e300),
+}  # fmt: skip
+NEAR = {
+    "start": snn.Poisson(0.0), "stop": snn.Poisson(1e3), "rates": snn.Poisson(1e3),
+    "spikes": snn.SpikeArray([1.0]), "later": snn.SpikeArray([]),
+    "steps": snn.StepCurrent(500.0), "step": snn.StepCurrent(0.0),
+    "sine": snn.ACCurrent(1.0, 5.0), "noise": snn.NoiseCurrent(500.0, 0.0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("name", FAR)
+def test_times_beyond_any_run_never_come(name, engine):
+    if engine == "event" and name in ("sine", "noise"):
+        pytest.skip("not for this engine")
+    found = []
+    for source in (FAR[name], NEAR[name]):
+        net = snn.Network(seed=1)
+        pop = net.population("a", 2, snn.LIFExp())
+        net.input("i", pop, source, **({} if isinstance(source, snn.inputs.CurrentInput) else {"weight": 500.0}))
+        net.record(pop, "v", every=1.0)
+        found.append(snn.Simulation(net, engine=engine, backend="reference", quiet=True).run(20.0).states["a"]["v"])
+    np.testing.assert_array_equal(*found)
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_arguments_that_are_none(engine, net):
+    sim = snn.Simulation(net, engine=engine, quiet=True, threads=1)
+    refused(ModelError, "Simulation.run: must end before", sim.run, 1e300)
+    refused(ModelError, "Simulation.run.to: must be the path of a file; got 3.", sim.run, 1.0, to=3)
+    refused(ModelError, "Simulation.run.checkpoint: must be the path of a file", sim.run, 1.0, checkpoint=3)
+    refused(ModelError, "Simulation.checkpoint.path: must be the path of a file; got None.", sim.checkpoint, None)
+    if engine == "clock":
+        for name in (None, ["i"]):
+            refused(ModelError, f"Simulation.set_current: no input {name}.", sim.set_current, name, 1.0)

@@ -83,3 +83,17 @@ def test_its_hash_names_the_seeds_of_all():
 def test_what_is_no_network_is_refused(given):
     with pytest.raises(ModelError, match="join: must be a list of networks, one at least"):
         snn.join(given)
+
+
+def test_nothing_is_added_to_a_joined_network():
+    net = snn.join([network(1, 3000.0, 0.2), network(2, 3000.0, 0.2)])
+    known = list(net.populations), list(net.projections), list(net.inputs)
+    for call in (
+        lambda: net.population("b", 3, snn.LIFExp()),
+        lambda: net.input("more", "0:a", snn.Poisson(1.0), weight=1.0),
+        lambda: net.connect("0:a", "1:a", snn.fixed_indegree(1), weight=1.0, delay=1.5),
+        lambda: net.modulate("0:learns", value=1.0),
+    ):
+        with pytest.raises(ModelError, match="join: nothing can be added to a joined network"):
+            call()
+    assert (list(net.populations), list(net.projections), list(net.inputs)) == known

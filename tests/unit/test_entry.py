@@ -1,5 +1,9 @@
 """Compiled functions called at their addresses: what arrives, what is refused."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import NamedTuple
 
 import numba
@@ -8,6 +12,8 @@ import pytest
 
 from kernels.entry import address, call, call_int, signature
 from kernels.jit import inner, kernel
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Some(NamedTuple):
@@ -54,3 +60,40 @@ def test_entries():
         wrong(entries, some)
     with pytest.raises(AssertionError):  # its result would be read as something else
         address(pick, signature(some, 0, result=numba.types.float64))
+
+
+SHORT = """
+import snn
+net = snn.Network(seed=1)
+net.record(net.population("p", 3, snn.LIFExp(i_e=500.0)))
+print(len(snn.Simulation(net, quiet=True, threads=1).run(100.0).spikes["p"]))
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """A folder of compiled kernels of a short run, what runs it, and what that says."""
+    folder = tmp_path_factory.mktemp("cache")
+
+    def run():
+        environment = {**os.environ, "VOLLEY_CACHE_DIR": str(folder)}
+        environment["PYTHONPATH"] = os.pathsep.join([str(ROOT), environment.get("PYTHONPATH", "")])
+        done = subprocess.run([sys.executable, "-c", SHORT], capture_output=True, text=True, env=environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout, done.stderr
+
+    return folder, run, run()
+
+
+@pytest.mark.parametrize("kind", ["py", "nbi", "nbc"])
+def test_a_damaged_cache_is_mended(kind, cache):
+    """Files that a full disk cut short are made anew, once."""
+    folder, run, first = cache
+    files = [f for f in folder.rglob(f"*.{kind}") if f.name.startswith("volley_")]
+    assert files
+    for file in files:
+        os.truncate(file, file.stat().st_size // 2)
+    found, said = run()
+    assert found == first[0]
+    assert ("is damaged" in said and str(folder) in said) == (kind != "py")
+    assert run() == (found, "")

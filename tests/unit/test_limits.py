@@ -94,3 +94,18 @@ def test_table_of_decays_beyond_memory(monkeypatch):
     with pytest.raises(ModelError, match=text):
         snn.Simulation(net, quiet=True)
     snn.Simulation(net, engine="event", backend="reference", quiet=True)
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_the_estimate_counts_given_spikes(engine):
+    """They are held more than once while they are sorted: of each at least a time, a step or place, and a target."""
+
+    def needed(k):
+        net = snn.Network(seed=1)
+        spikes = snn.SpikeArray(np.arange(k) * 0.1, np.zeros(k, int))
+        a = net.population("a", 1, snn.LIFExp())
+        net.input("given", a, spikes, weight=1.0)
+        net.population("sources", 1, spikes)
+        return memory.estimate(net, engine, "float64")[0]
+
+    assert needed(100_000) - needed(0) >= 2 * 100_000 * (8 + 8 + 4)

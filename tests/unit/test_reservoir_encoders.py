@@ -110,7 +110,7 @@ def test_column_forgets_where_it_began_and_tells_inputs_apart():
     trains = [(rng.random((80, 1)) < 0.1).astype(float) for _ in range(2)]
     for start, u in ((1, trains[0]), (2, trains[0]), (1, trains[1])):
         net = reservoir.maass_column((2, 2, 4), seed=3)
-        net.seed = start
+        net._seed = start
         for kind in ("exc", "inh"):
             n = net.populations[kind].n
             times = np.flatnonzero(u[:, 0]).astype(float)

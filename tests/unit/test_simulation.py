@@ -2,7 +2,13 @@
 
 import gc
 import math
+import os
+import pickle
+import subprocess
+import sys
+import threading
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -505,3 +511,86 @@ def test_signal_while_ranks_ask():
     sim._ranks = Asked()
     assert not sim._hear(came) and came == [15]
     assert sim._hear(came) and came == [15]
+
+
+FORK = """
+import multiprocessing, sys, snn
+net = snn.Network(seed=1)
+pop = net.population("p", 20, snn.LIFExp(i_e=500.0))
+net.connect(pop, pop, snn.fixed_indegree(4), weight=5.0, delay=1.5)
+net.record(pop)
+sim = snn.Simulation(net, threads=2, quiet=True, engine=sys.argv[1])
+sim.run(100.0)
+def job(duration):
+    return sim.run(duration).spikes["p"].times.tolist()
+with multiprocessing.get_context("fork").Pool(1) as pool:
+    there = pool.apply_async(job, (100.0,)).get(timeout=60)
+assert len(there) > 20 and there == job(100.0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_forked_with_threads(engine):
+    """A forked process has none of its parent's threads: it makes its own."""
+    root = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    done = subprocess.run(
+        [sys.executable, "-c", FORK, engine], capture_output=True, text=True, env=environment, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("dt", 0.5), ("engine", "event"), ("backend", "reference"), ("threads", 2), ("precision", "float32"),
+     ("deterministic", True), ("net", snn.Network(seed=5)), ("network_hash", "")],
+)  # fmt: skip
+def test_what_a_simulation_was_made_with_stays(name, value):
+    """Assigned later it would change nothing but what provenance() and connections() say."""
+    sim = simulate(network(), backend="reference")
+    before = getattr(sim, name), sim.provenance()["seed"]
+    with pytest.raises(snn.ModelError, match=f"Simulation.{name}: is fixed when the simulation is made; got"):
+        setattr(sim, name, value)
+    with pytest.raises(snn.ModelError, match="Network.seed: cannot be assigned; got 5"):
+        sim.net.seed = 5
+    assert (getattr(sim, name), sim.provenance()["seed"]) == before
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_one_thread_at_a_time(engine):
+    """Two threads in the same arrays would write beyond them."""
+    sim = simulate(network(), backend="reference", engine=engine)
+    inside, on = threading.Event(), threading.Event()
+    advance = sim._drive.engine.advance
+
+    def slow(*arguments):
+        inside.set()
+        assert on.wait(60)
+        return advance(*arguments)
+
+    sim._drive.engine.advance = slow
+    first = threading.Thread(target=sim.run, args=(1.0,))
+    first.start()
+    assert inside.wait(60)
+    calls = {
+        "run": (1.0,), "proceed": (), "checkpoint": ("a.h5",), "state": ("exc", "v"), "set_state": ("exc", "v", -70.0),
+        "connections": ("exc->inh",), "set_parameters": ("exc",), "set_source": ("noise exc", snn.Poisson(1.0)),
+    }  # fmt: skip
+    for name, given in calls.items():
+        with pytest.raises(snn.ModelError, match=f"Simulation.{name}: another thread is running this simulation"):
+            getattr(sim, name)(*given)
+    on.set()
+    first.join()
+    assert sim.t == pytest.approx(1.0)
+    with pytest.raises(snn.ModelError, match="duration"):  # what fails leaves no lock behind
+        sim.run(-1.0)
+    other = threading.Thread(target=sim.run, args=(1.0,))
+    other.start()
+    other.join()
+    assert sim.t == pytest.approx(2.0)
+
+
+def test_no_pickles():
+    with pytest.raises(snn.ModelError, match=r"cannot be pickled or copied. Use checkpoint\(path\)"):
+        pickle.dumps(simulate(network(), backend="reference"))

@@ -7,8 +7,13 @@ import pytest
 
 from kernels.errors import ConfigError, ModelError
 from snn.sweeps.design import Range, axes, combinations, points
+from snn.sweeps.run import Plan
 from snn.sweeps.runners import numbers
 from snn.sweeps.summary import read_summary, summarise
+
+
+def measured(a, b):
+    return {"sum": a + b}
 
 
 def rows(parameters, method, n=None, seed=0):
@@ -110,3 +115,14 @@ def test_texts_that_no_table_can_hold(tmp_path):
     for name in ("", ".", "a\0", "\ud800"):
         with pytest.raises(ModelError, match="must have a name of text"):
             numbers(name, 1.0)
+
+
+def test_points_that_are_equal_are_one_and_said(tmp_path):
+    """By value: a whole float is the integer."""
+    with pytest.warns(UserWarning, match="sweep.parameters: 4 of 6 points are equal to others, and left out"):
+        plan = Plan.make(measured, {"a": [500, 500.0, 0.5], "b": [1, 1]}, tmp_path, "grid", None, 1, 1, None, False)
+    assert [point.values for point in plan.points] == [{"a": 500, "b": 1}, {"a": 0.5, "b": 1}]
+    one, other = (points(rows({"a": [value]}, "grid"), 2, 3, "net") for value in (500, 500.0))
+    assert [(p.name, p.seed) for p in one] == [(p.name, p.seed) for p in other]
+    found = points(rows({"a": [1, True, "1", 1.5]}, "grid"), 1, 3, "net")
+    assert len({p.name for p in found}) == 4
