@@ -255,8 +255,13 @@ def _own(load: Callable[[Path], Any], path: Path, *files: Path) -> Reader:
 def checkpoint(folder: Path) -> Reader:
     """Checkpoints of the clock engine; those that are accepted go on for 2 ms."""
     net = _network()
+    net.input("step", "exc", snn.StepCurrent([0.0]))
     sim = snn.Simulation(net, quiet=True)
-    sim.run(30.0, checkpoint=folder / "seed.h5")
+    sim.run(10.0)
+    sim.set_parameters("exc", tau_m=np.linspace(15.0, 25.0, 12), v_th=14.0)
+    sim.set_source("noise", snn.Poisson(rate=np.full(12, 3500.0)))
+    sim.set_current("step", 5.0)
+    sim.run(20.0, checkpoint=folder / "seed.h5")
     return _own(lambda path: snn.Simulation.resume(path, net, quiet=True).run(2.0), folder / "seed.h5")
 
 
@@ -265,6 +270,7 @@ def checkpoint_event(folder: Path) -> Reader:
     net = _network()
     sim = snn.Simulation(net, engine="event", quiet=True)
     sim.run(30.03)
+    sim.set_parameters("exc", tau_m=np.linspace(15.0, 25.0, 12))
     sim.checkpoint(folder / "seed.h5")
     return _own(lambda path: snn.Simulation.resume(path, net, quiet=True).run(2.0), folder / "seed.h5")
 

@@ -119,7 +119,7 @@ class Saved:
     def changes(self) -> Changes:
         """What was changed since the network was described."""
         about, arrays = read(self.files[0])
-        return unpacked(about["changes"], arrays)
+        return unpacked(about.get("changes"), arrays)
 
 
 def _both(file: Path) -> tuple[Path, Path]:
