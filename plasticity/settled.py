@@ -44,7 +44,7 @@ class Fixed:
             return
 
         @functools.wraps(init)
-        def make(self: Any, *args: Any, **kwargs: Any) -> None:
+        def make(self: Any, /, *args: Any, **kwargs: Any) -> None:
             init(self, *args, **kwargs)
             if type(self).__init__ is make:  # not that of a base
                 self.__setstate__(vars(self))
