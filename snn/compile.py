@@ -1,15 +1,13 @@
 """Network -> flat arrays: parameters resolved, propagators derived in float64, edges drawn and laid out in blocks."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
-from kernels.cpu import inputs as inputs_
 from kernels.cpu.learn import RECENT, STATIC
-from kernels.draw import NORMAL, draw
 from kernels.errors import ModelError
 from kernels.layout import (
     LINE,
@@ -17,7 +15,6 @@ from kernels.layout import (
     PIECE,
     Constants,
     Edges,
-    Inputs,
     Plastic,
     Probes,
     State,
@@ -29,11 +26,11 @@ from kernels.layout import (
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
 from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, lay_out_drawn, pair, recipe_of
+from snn.compile_inputs import Codes, encoded, lay_out_inputs, pad
 from snn.connect import EdgeList
 from snn.distributions import Distribution
-from snn.elements import SPIKES, Input, Population, Projection
+from snn.elements import SPIKES, Population, Projection
 from snn.fingerprint import network_parts
-from snn.inputs import Encoded, Source
 from snn.memory import memory
 from snn.network import Network
 from snn.neurons.base import NeuronModel, Values, check_rules
@@ -47,7 +44,6 @@ OBSERVED = 2**9  # with an observer, they are after this many at most: what is o
 HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
-_WITH_WORDS = (inputs_.POISSON, inputs_.POISSON_EACH, inputs_.NOISE, inputs_.OU)
 
 
 def compile_network(
@@ -112,7 +108,7 @@ def compile_network(
         keys[k] = net.stream("escape", p.name)
         if p.spec and "u" in p.spec.arguments:
             uniform[k], words = words, words + 4 * padded(p.n)
-    inputs, words, noise, most = _inputs(net, encoded(net, dt), float_type, words)
+    inputs, words, noise, most = lay_out_inputs(net, encoded(net, dt), float_type, words)
 
     capacity = (hi - lo) * window * most[None, :]
     capacity[:, -1] = padded(capacity.sum(axis=1)) - capacity[:, :-1].sum(axis=1)
@@ -164,7 +160,7 @@ def set_parameters(compiled: CompiledNetwork, net: Network) -> None:
     compiled.tables = compiled.tables._replace(kind=kind, **offsets)  # type: ignore[arg-type]
 
 
-def set_sources(compiled: CompiledNetwork, net: Network, codes: "Codes") -> None:
+def set_sources(compiled: CompiledNetwork, net: Network, codes: Codes) -> None:
     """Take the sources of inputs from ``net``; ``codes`` as :func:`encoded` gives them.
 
     Raises
@@ -172,7 +168,7 @@ def set_sources(compiled: CompiledNetwork, net: Network, codes: "Codes") -> None
     ModelError
         A source may emit more spikes in a step than there is room for.
     """
-    inputs, *_, most = _inputs(net, codes, compiled.state.f.dtype.type, 0)
+    inputs, *_, most = lay_out_inputs(net, codes, compiled.state.f.dtype.type, 0)
     for p, n, room in zip(net.populations.values(), most.tolist(), compiled.room.tolist(), strict=True):
         if n > room:
             raise ModelError(
@@ -332,7 +328,7 @@ def _constants(
             for name in names:
                 array = np.asarray(values[p.name][name], float)
                 each = store.startswith("het")
-                parts[store].append(_pad(np.broadcast_to(array, (p.n,))) if each else array.reshape(1))
+                parts[store].append(pad(np.broadcast_to(array, (p.n,))) if each else array.reshape(1))
                 sizes[store] += parts[store][-1].size
     types = {"f": float_type, "i": np.int32}
     flat = {s: aligned(np.concatenate([*x, np.empty(0)]).astype(types[s[-1]])) for s, x in parts.items()}
@@ -348,7 +344,7 @@ def _initial_state(
     for k, p in enumerate(pops):
         at["float"][k], at["int"][k] = sizes["float"], sizes["int"]
         for var in p.spec.state if p.spec else ():
-            arrays[var.dtype].append(_pad(initial_values(net, p, var, values[p.name])))
+            arrays[var.dtype].append(pad(initial_values(net, p, var, values[p.name])))
             sizes[var.dtype] += arrays[var.dtype][-1].size
     floats, ints = (np.concatenate([*arrays[kind], np.empty(0)]) for kind in ("float", "int"))
     return aligned(floats.astype(float_type)), aligned(ints.astype(np.int32)), at["float"], at["int"]
@@ -373,112 +369,6 @@ def check_whole(owner: str, var: StateVar, values: Any) -> None:
         wrong = array[~((array == np.rint(array)) & (array >= least) & (array < 2**31))]
         if wrong.size:
             raise ModelError(f"{owner}: must be integers >= {least} and < 2**31; got {wrong[0]:g}.")
-
-
-def _pad(array: np.ndarray) -> np.ndarray:
-    """One value a neuron, with zeros up to a whole number of cache lines."""
-    return np.pad(array, (0, padded(array.size) - array.size))
-
-
-class Code(NamedTuple):
-    """A source as kernels read it."""
-
-    population: int
-    name: str
-    source: Source
-    code: Encoded
-    entry: Input | None  # None: it is the population's
-
-
-Codes = list[Code]
-
-
-def encoded(net: Network, dt: float, known: Codes | None = None) -> Codes:
-    """The sources of ``net`` by population; of ``known`` ones those that are the same."""
-    had = {(c.name, c.entry is None): c for c in known or ()}
-    pops = list(net.populations.values())
-    index = {p.name: k for k, p in enumerate(pops)}
-    wanted: list[tuple[int, str, Source, Input | None]] = []
-    wanted += [(index[e.target.name], e.name, e.source, e) for e in net.inputs.values()]
-    wanted += [(index[p.name], p.name, p.model, None) for p in pops if isinstance(p.model, Source)]
-    codes = []
-    for k, name, source, entry in wanted:
-        old = had.get((name, entry is None))
-        if old is not None and old.source is source:
-            codes.append(old._replace(entry=entry))
-            continue
-        owner = f"Population {name!r}" if entry is None else f"Input {name!r}"
-        codes.append(Code(k, name, source, source.encode(dt, pops[k].n, owner), entry))
-    return sorted(codes, key=lambda c: c.population)
-
-
-def _inputs(net: Network, codes: Codes, float_type: Any, words: int) -> tuple[Inputs, int, np.ndarray, np.ndarray]:
-    """Inputs, number of random words, initial noise state, and most spikes a step of an element by population."""
-    pops = list(net.populations.values())
-    entries, most = codes, np.ones(len(pops), np.int64)
-    source = np.full(len(pops), -1, np.int64)
-    for x in entries:
-        if x.entry is None:
-            most[x.population] = x.code.max_count
-    first = np.searchsorted([e[0] for e in entries], np.arange(len(pops) + 1))
-    rows, thresholds, values, steps, ids, weights = [], [], [], [], [], []
-    n_thresholds = n_values = 0
-    out: dict[str, list[Any]] = {n: [] for n in ("kind", "receptor", "key", "words", "weight", "weights", "noise")}
-    segment, event_first, noise = [0], [0], []
-    n_noise = 0
-    for k, name, _, code, entry_ in entries:
-        if entry_ is None:
-            source[k] = len(out["kind"])
-        weight = 0.0 if entry_ is None or entry_.weight is None else entry_.weight
-        key = net.stream("source" if entry_ is None else "input", name)
-        if isinstance(weight, Distribution):
-            weight = weight.draw(pops[k].n, net.stream("input weight", name))
-        event_weight = np.zeros(len(code.event_id))
-        if code.event_step.size:
-            given = code.event_weight
-            event_weight = given if given is not None else np.broadcast_to(weight, (pops[k].n,))[code.event_id]
-        out["kind"].append(code.kind)
-        out["receptor"].append(-1 if entry_ is None else entry_.receptor)
-        out["key"].append(key)
-        out["words"].append(words)
-        words += 4 * padded(pops[k].n) if code.kind in _WITH_WORDS else 0
-        base = n_thresholds if code.kind in (inputs_.POISSON, inputs_.POISSON_SHARED) else n_values
-        rows += [(s, base + at, low, count) for s, at, low, count in code.segments]
-        segment.append(len(rows))
-        thresholds.append(code.thresholds)
-        n_thresholds += len(code.thresholds)
-        values.append(code.values)
-        n_values += len(code.values)
-        each = np.ndim(weight) > 0 and not code.event_step.size
-        out["weight"].append(0.0 if np.ndim(weight) else weight)
-        out["weights"].append(n_values if each else -1)
-        if each:
-            values.append(np.asarray(weight, float))
-            n_values += pops[k].n
-        out["noise"].append(n_noise)
-        if code.initial is not None:
-            vary = any(np.ndim(x) for x in code.initial)
-            mean, std = (0.0, 1.0) if vary else code.initial
-            drawn = draw(np.array([NORMAL, mean, std, 0.0, 1.0, 0.0]), pops[k].n, net.stream("noise", name))
-            noise.append(_pad(code.initial[0] + code.initial[1] * drawn if vary else drawn))
-            n_noise += noise[-1].size
-        steps.append(code.event_step)
-        ids.append(code.event_id)
-        weights.append(event_weight)
-        event_first.append(event_first[-1] + len(code.event_step))
-    table = np.array(rows, np.int64).reshape(-1, 4)
-    flat: dict[str, Any] = {n: np.array(out[n], np.int64) for n in ("kind", "receptor", "words", "weights", "noise")}
-    inputs = Inputs(
-        first=first.astype(np.int64), source=source, key=np.array(out["key"], np.uint64).reshape(-1, 2),
-        weight=np.array(out["weight"], float_type), segment=np.array(segment, np.int64),
-        start=table[:, 0].copy(), at=table[:, 1].copy(), low=table[:, 2].copy(), size=table[:, 3].copy(),
-        thresholds=np.concatenate([*thresholds, np.empty(0, np.uint32)]).astype(np.uint32),
-        values=np.concatenate([*values, np.empty(0)]), event_first=np.array(event_first, np.int64),
-        event_step=np.concatenate([*steps, np.empty(0, np.int64)]),
-        event_id=np.concatenate([*ids, np.empty(0, np.int32)]),
-        event_weight=np.concatenate([*weights, np.empty(0)]).astype(float_type), **flat,
-    )  # fmt: skip
-    return inputs, words, aligned(np.concatenate([*noise, np.empty(0)])), most
 
 
 def rule_of(projection: Projection) -> RuleSpec:

@@ -16,9 +16,10 @@ from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import Edges
 from kernels.spec import NeuronSpec, nearest
 from snn import compile_event, state_clock, state_event, state_ranks
-from snn.compile import Codes, check_whole, compile_network, encoded, rule_of, set_parameters, set_sources
+from snn.compile import check_whole, compile_network, rule_of, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event_plastic import one_modulator
+from snn.compile_inputs import Codes, encoded
 from snn.elements import SPIKES, Projection
 from snn.fingerprint import digest
 from snn.network import Network
