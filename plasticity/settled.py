@@ -49,7 +49,7 @@ class Fixed:
             if type(self).__init__ is make:  # not that of a base
                 self.__setstate__(vars(self))
 
-        cls.__init__ = make  # type: ignore[method-assign]
+        cls.__init__ = make  # type: ignore[assignment,method-assign]
 
     def __setattr__(self, name: str, value: Any = None) -> None:
         if hasattr(self, "_made"):
