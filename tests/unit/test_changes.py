@@ -8,6 +8,7 @@ import pytest
 
 import plasticity
 import snn
+from snn.neurons.base import MODELS
 
 ENGINES = [("clock", "cpu"), ("clock", "reference"), ("event", "cpu"), ("event", "reference")]
 CLOCK = ENGINES[:2]
@@ -55,6 +56,39 @@ def test_threshold_and_refractory_period(engine, backend):
         intervals = np.diff(found.times[found.ids == neuron])
         wanted = 0.1 + 10.0 * math.log(20.0 / (20.0 - threshold))
         assert intervals.mean() == pytest.approx(wanted, abs=1e-9 if engine == "event" else 0.1)
+
+
+OURS = sorted(name for name, model in MODELS.items() if model.__module__.startswith("snn.") and model.spec.params)
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"), [(n, e) for n in OURS for e in ("clock", "event") if e == "clock" or MODELS[n].spec.closed_form]
+)
+def test_every_model(name, engine):
+    """Set before the first step, to arrays, they are those of a model that was made with them, bit for bit."""
+    model = MODELS[name]
+    scaled = [
+        p for p in model.spec.params if p.name.startswith("tau") or p.name in ("a", "b", "beta", "r", "c_m", "v_t")
+    ]
+    given = {p.name: p.default * np.array([1.0, 0.99, 0.98]) for p in scaled}
+    given |= {p.name: p.default + np.array([0.0, 0.5, 0.9]) for p in model.spec.params if p.name == "t_ref"}
+    found = []
+    for made in (model(**given), model()):
+        net = snn.Network(seed=1)
+        a = net.population("a", 3, made)
+        if "i_stim" in model.spec.arguments:
+            net.input("i", a, snn.StepCurrent(400.0))
+        variable = next(v.name for v in model.spec.state if v.dtype == "float")
+        net.record(a, ["spikes", variable])
+        sim = snn.Simulation(net, engine=engine, backend="reference", quiet=True)
+        if found:
+            sim.set_parameters(a, **given)
+            for v in (v for v in model.spec.state if v.init in given):  # it began with the parameter as it was
+                sim.set_state(a, v.name, given[v.init])
+        result = sim.run(10.0)
+        found.append((result.states["a"][variable], result.spikes["a"].times))
+    assert np.array_equal(found[0][0], found[1][0]) and np.array_equal(found[0][1], found[1][1])
+    assert np.any(np.ptp(found[0][0], axis=1) > 0.0) or np.unique(found[0][1]).size > 1, "the numbers must have told"
 
 
 @pytest.mark.parametrize(("engine", "backend"), [("event", "cpu"), ("event", "reference")])
