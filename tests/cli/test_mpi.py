@@ -6,11 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import snn
 from snn.io.merge import merge_files
 from snn.io.sonata import read_result
 
@@ -184,12 +186,17 @@ def test_files_of_ranks_are_merged(tmp_path):
 def test_killed_rank_ends_the_job(tmp_path):
     (tmp_path / "net.toml").write_text(TOML.replace("DURATION", "1e7"))
     process = mpi(2, "-m", "snn", "run", "net.toml", "--out", "out.h5", cwd=tmp_path)
-    part = tmp_path / "out.rank1.h5.part"
+    parts = [tmp_path / f"out.rank{rank}.h5.part" for rank in (0, 1)]
     deadline = time.monotonic() + 120
-    while not (part.exists() and part.stat().st_size > 100_000):
+
+    def flushed(part):
+        with suppress(snn.FormatError):  # not there yet, or being made
+            return read_result(part).t_stop > 0
+        return False
+
+    while not all(map(flushed, parts)):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.1)
-    time.sleep(2.0)  # some flushes
     children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=True)
     ranks = [int(child) for child in children.stdout.split()]
     os.kill(max(ranks), signal.SIGKILL)
@@ -197,8 +204,8 @@ def test_killed_rank_ends_the_job(tmp_path):
     _, err = process.communicate(timeout=30)
     assert time.monotonic() - killed < 30 and process.returncode != 0
     assert "rank 1" in err.lower(), err
-    for rank in (0, 1):
-        result = read_result(tmp_path / f"out.rank{rank}.h5.part")
+    for part in parts:
+        result = read_result(part)
         assert not result.complete and result.t_stop > 0 and len(result.spikes["exc"]) > 0
 
 
