@@ -204,7 +204,8 @@ class Poisson(SpikeInput):
             self._check_each(n, owner)
             code = Encoded(kinds.POISSON_EACH, values=np.ravel(self.rate) * dt * 1e-3)
             code.segments = [(first, k * n, 0, n) for k, first in enumerate(firsts)]
-            code.max_count = int(np.max(code.values) + 12 * math.sqrt(np.max(code.values)) + 30)
+            largest = kinds.poisson_count.py_func(2**32 - 1, float(np.max(code.values)))  # of any word
+            code.max_count = max(LEAST_ROOM, largest + 1)
         else:
             code = Encoded(kinds.POISSON_SHARED if self.shared else kinds.POISSON, max_count=LEAST_ROOM)
             for first, rate in zip(firsts, np.atleast_1d(self.rate), strict=True):

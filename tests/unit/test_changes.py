@@ -8,6 +8,7 @@ import pytest
 
 import plasticity
 import snn
+from kernels.cpu import inputs as kinds
 from snn.neurons.base import MODELS
 
 ENGINES = [("clock", "cpu"), ("clock", "reference"), ("event", "cpu"), ("event", "reference")]
@@ -182,10 +183,21 @@ def test_populations_of_sources(engine, backend):
     one = run(snn.Poisson(0.0), snn.Poisson(400.0))
     other = run(snn.Poisson([0.0, 400.0], times=[0.0, 50.0]), None)
     assert np.array_equal(one.times, other.times) and np.array_equal(one.ids, other.ids) and len(one) > 200
+    each = run(snn.Poisson(0.0), snn.Poisson(np.linspace(0.0, 900.0, 20)))  # rates of each, where one was before
+    assert 300 < len(each) < 600 and np.all(each.ids > 0)
     spikes = run(snn.SpikeArray([1.0]), snn.SpikeArray([20.0, 70.0, 71.0], [0, 19, 3]))
     assert spikes.times == pytest.approx([1.0, 70.0, 71.0])
     with pytest.raises(snn.ModelError, match="may emit .* spikes of an element in one step; this simulation has room"):
         run(snn.Poisson(10.0), snn.Poisson(1e6))
+
+
+def test_room_for_rates_of_each():
+    """No word gives more spikes than there is room for; what there is room for does not exceed it by far."""
+    largest = kinds.poisson_count.py_func
+    for mean in np.concatenate((np.geomspace(1e-9, 700.0, 400), np.linspace(0.1, 700.0, 400))):
+        code = snn.Poisson(np.array([mean, mean * (1.0 - 1e-12), 0.5 * mean]) * 1e4).encode(0.1, 3, "x")
+        most = max(largest(2**32 - 1, m) for m in code.values)
+        assert most <= code.max_count <= max(8, most + 1)
 
 
 def test_noise_goes_on():
