@@ -187,9 +187,7 @@ class _Exponents(ast.NodeTransformer):
 
 def fixed_exponents(spec: RuleSpec, constants: np.ndarray) -> tuple[tuple[str, float], ...]:
     """Constants of a rule that are written as numbers where they are exponents."""
-    return tuple(
-        (name, value) for name, value in zip(spec.constants, constants.tolist(), strict=True) if value in (0, 1)
-    )
+    return tuple((name, value) for name, value in zip(spec.shared, constants.tolist(), strict=True) if value in (0, 1))
 
 
 def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np.ndarray, drawn: bool) -> str:

@@ -224,7 +224,7 @@ class Plastic(NamedTuple):
     slots: int  # S
     dt: float
     origin: Array  # (B,) number of a block's first target less its accumulator
-    constants: Array  # of the rule, by the order of RuleSpec.constants
+    constants: Array  # of the rule, by the order of RuleSpec.shared
     decay: Array  # (presynaptic traces, then those between, L) factor after k steps; 0 from L - 1 on
     factor: Array  # (postsynaptic traces,) factor of a step
     learning: Array  # (1,) int64: 1 where weights change, else 0
@@ -232,7 +232,7 @@ class Plastic(NamedTuple):
     pre: Array  # (rows, presynaptic traces) just after the source's last spike
     last: Array  # (rows,) step of that spike
     done: Array  # (rows,) events up to this step have been applied
-    variables: Array  # (state variables, synapses) as of a synapse's last event
+    variables: Array  # (rows, synapses) as of a synapse's last event, see kernels.spec.synapse_rows
     fired: Array  # (B, W) uint32, spikes of the targets that no synapse sees yet, in turn; W a power of two
     fired_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
     seen: Array  # (n,) postsynaptic spikes that some synapse may have seen
@@ -270,7 +270,7 @@ class Plastic(NamedTuple):
     sums_across: Array  # (integrals,) discount of such an epoch
     waiting: Array  # (B, W) uint32, spikes of the source on their way along the axon, in turn; W a power of two
     waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
-    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants
+    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.shared
     short: Array  # (rows, its state variables) just after the source's last spike
     rewired: Array  # (1,) int64: 1 where the edges are no longer those that were drawn
     fault: Array  # (B, 2) step and synapse of the first weight that is no finite number; -1 if there is none

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
-from kernels.spec import RuleSpec, Trace
+from kernels.spec import RuleSpec, ShortTermSpec, Trace, synapse_rows
 
 TRACE_END = 1e-18  # below it, a trace is 0
 
@@ -110,6 +110,25 @@ def assign(spec: RuleSpec, to: list[str], call: str, before: str) -> list[str]:
     return [f"{', '.join(['weight', *to[1:]])} = {call}", f"{to[0]} = weight if learns > 0 else {before}"]
 
 
+def of_synapse(spec: RuleSpec) -> dict[str, str]:
+    """Constants with a value for each synapse, by name."""
+    rows, _ = synapse_rows(spec, None)
+    return {name: f"variables[{rows[name]}, k]" for name in spec.of_synapse}
+
+
+def spike_factor(rule: RuleSpec, short_term: ShortTermSpec, call: str, held: list[str], prefix: str) -> list[str]:
+    """Lines that move a short-term rule's state through a spike, ``<prefix>h`` ms after the last, to get ``scale``.
+
+    ``held``: where the state of a source lies; constants are ``<prefix><name>``. Where constants have values for each
+    synapse, all of these are in ``variables``.
+    """
+    names = [v.name for v in short_term.state]
+    _, rows = synapse_rows(rule, short_term)
+    known = {name: f"variables[{row}, k]" for name, row in rows.items()} or dict(zip(names, held, strict=True))
+    arguments = (known.get(a, f"{prefix}{a}") for a in inspect.signature(short_term.on_spike).parameters)
+    return [f"{', '.join([*(known[name] for name in names), 'scale'])} = {call}({', '.join(arguments)})"]
+
+
 class RuleText:
     """Pieces of code for a rule whose functions are called on_pre, on_post and flow, each with ``suffix``."""
 
@@ -142,6 +161,7 @@ class RuleText:
     def call(self, name: str, places: list[str], to: list[str] | None = None) -> list[str]:
         """Lines that call a function, weight and state variables being in ``places``; the new ones go ``to`` there."""
         known = dict(zip(["w", *(v.name for v in self.spec.state)], places, strict=True))
+        known |= of_synapse(self.spec)
         function: Callable[..., Any] = self.spec.functions()[name]
         arguments = ", ".join(known.get(a, f"rule_{a}") for a in inspect.signature(function).parameters)
         return assign(self.spec, to or places, f"{name}{self.suffix}({arguments})", places[0])
@@ -212,7 +232,7 @@ class RuleText:
 
     def constants(self) -> list[str]:
         """The rule's constants by name."""
-        return [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(self.spec.constants)]
+        return [f"rule_{name} = plastic.constants[{k}]" for k, name in enumerate(self.spec.shared)]
 
     def discount(self) -> str:
         """The discount of the modulator at ``step``."""
@@ -246,9 +266,7 @@ def observe_source(spec: RuleSpec) -> str:
         store.append(f"sums[sum_{k} + j] = sums[from_{k} + j] * kept_{k} + signal_{integral.of} * weight_{k}")
     return _OBSERVE.format(
         end=TRACE_END,
-        observer_constants="\n".join(
-            f"    rule_{c} = constants[{k}]" for k, c in enumerate(spec.constants) if c in taken
-        ),
+        observer_constants="\n".join(f"    rule_{c} = constants[{k}]" for k, c in enumerate(spec.shared) if c in taken),
         places="\n".join(f"    {line}" for line in places),
         results=", ".join([*(f"new_{k}" for k in range(len(x.state))), *(f"signal_{name}" for name in x.signals)]),
         arguments=", ".join(known.get(a, f"rule_{a}") for a in taken),

@@ -394,7 +394,8 @@ class RuleSpec:
         modulator or an observer, also at the ends of epochs: fixed times, some of discount's time constants apart
     modulator : see :class:`Modulator`; ``net.modulate`` connects it
     observer : see :class:`Observer`; for the clock engine
-    bounds : ``bounds(p)``: smallest and largest weight, kept by the functions
+    bounds : ``bounds(p)``: smallest and largest weight, kept by the functions; numbers, or arrays of one a synapse
+    of_synapse : names of constants with a value for each synapse; set where a user gives them
 
     A presynaptic spike meets the synapse when it arrives there, an axonal delay after it; a postsynaptic one is seen
     the dendritic rest of the delay after it. All of the delay is dendritic by default, as in NEST. Of events of one
@@ -415,6 +416,7 @@ class RuleSpec:
     flow: Callable[..., Any] | None = None
     modulator: Modulator | None = None
     observer: Observer | None = None
+    of_synapse: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         signals = (self.modulator,) if self.modulator else ()
@@ -452,6 +454,22 @@ class RuleSpec:
         """Names of parameters, then of derived constants."""
         return (*(p.name for p in self.params), *(d.name for d in self.derived))
 
+    @cached_property
+    def shared(self) -> tuple[str, ...]:
+        """Those that are one number for all synapses."""
+        return tuple(name for name in self.constants if name not in self.of_synapse)
+
+    def of_neurons(self) -> dict[str, str]:
+        """Constants that can have no values of synapses, because traces and signals of neurons take them: by whom."""
+        found = {t.tau: f"trace {t.name!r}" for t in self.traces}
+        if self.modulator:
+            found |= {x: f"modulator {self.modulator.name!r}" for x in (self.modulator.tau, self.modulator.jump) if x}
+        if self.observer:
+            taken: list[Any] = [*inspect.signature(self.observer.step).parameters, self.observer.delay]
+            taken += [v.init for v in self.observer.state]
+            found |= {str(x): "observer" for x in taken if x in self.constants}
+        return found
+
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The functions by name; on_post and flow only where there are such."""
         functions = {"on_pre": self.on_pre, "on_post": self.on_post, "flow": self.flow}
@@ -474,7 +492,8 @@ class ShortTermSpec:
 
     ``on_spike(..., h)`` takes state variables, parameters, derived constants and ``h``, the ms since the source's last
     spike (very many at the first); it returns the new state variables in their order, then the factor that multiplies
-    the weights of this spike. ``state`` init is a number or names a parameter.
+    the weights of this spike. ``state`` init is a number or names a parameter. Where constants have values for each
+    synapse (``of_synapse``), so have the state variables.
     """
 
     name: str
@@ -485,6 +504,7 @@ class ShortTermSpec:
     references: tuple[str, ...]
     derived: tuple[Derived, ...] = ()
     checks: tuple[Check, ...] = ()
+    of_synapse: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [x.name for group in (self.state, self.params, self.derived) for x in group]
@@ -499,9 +519,27 @@ class ShortTermSpec:
         """Names of parameters, then of derived constants."""
         return (*(p.name for p in self.params), *(d.name for d in self.derived))
 
+    @cached_property
+    def shared(self) -> tuple[str, ...]:
+        """Those that are one number for all synapses."""
+        return tuple(name for name in self.constants if name not in self.of_synapse)
+
+    def of_neurons(self) -> dict[str, str]:
+        """Constants that can have no values of synapses: none."""
+        return {}
+
     def functions(self) -> dict[str, Callable[..., Any]]:
         """The function by name."""
         return {"on_spike": self.on_spike}
+
+
+def synapse_rows(rule: RuleSpec, short_term: ShortTermSpec | None) -> tuple[dict[str, int], dict[str, int]]:
+    """What a synapse has beside its weight, by name: rows of a projection's ``variables``, the rule's and those of the
+    short-term rule, which has none where all its constants are shared: its state is then that of the source."""
+    first = [v.name for v in rule.state] + list(rule.of_synapse)
+    short = short_term if short_term and short_term.of_synapse else None
+    second = [v.name for v in short.state] + list(short.of_synapse) if short else []
+    return {name: k for k, name in enumerate(first)}, {name: len(first) + k for k, name in enumerate(second)}
 
 
 def raised(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 import math
 
+import numpy as np
+
 from kernels.spec import Derived, Param, ShortTermSpec, StateVar
 from plasticity.base import define
 
@@ -14,7 +16,7 @@ def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def
 
 
 def _rate(tau):  # type: ignore[no-untyped-def]
-    return 1.0 / tau if tau > 0.0 else math.inf
+    return np.divide(1.0, tau, out=np.full(np.shape(tau), np.inf), where=np.greater(tau, 0.0))
 
 
 TsodyksMarkram = define(

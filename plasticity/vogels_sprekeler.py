@@ -1,7 +1,8 @@
 """Inhibitory STDP that drives postsynaptic neurons to a target rate: one for all, or each to its own."""
 
-import math
 from dataclasses import replace
+
+import numpy as np
 
 from kernels.spec import Check, Derived, Modulator, Param, RuleSpec, Trace
 from plasticity.base import define
@@ -49,13 +50,13 @@ VogelsSprekeler = define(
             Param("w_max", "weight", -100.0, "weight of greatest strength; its sign is that of the synapse"),
         ),
         derived=(
-            Derived("sign", "1", lambda p, dt: math.copysign(1.0, p.w_max)),
+            Derived("sign", "1", lambda p, dt: np.copysign(1.0, p.w_max)),
             Derived("most", "weight", lambda p, dt: abs(p.w_max)),
         ),
         traces=(Trace("pre", "pre", "tau"), Trace("post", "post", "tau")),
         on_pre=_on_pre,
         on_post=_on_post,
-        bounds=lambda p: (min(p.w_max, 0.0), max(p.w_max, 0.0)),
+        bounds=lambda p: (np.minimum(p.w_max, 0.0), np.maximum(p.w_max, 0.0)),
         references=(
             "Vogels, Sprekeler, Zenke, Clopath & Gerstner 2011, doi:10.1126/science.1211095",
             "NEST 3.10, vogels_sprekeler_synapse",

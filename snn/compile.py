@@ -7,15 +7,10 @@ import numpy as np
 
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
-from kernels.cpu.learn import RECENT, STATIC
 from kernels.errors import ModelError
 from kernels.layout import (
     LINE,
-    NEVER,
-    PIECE,
     Constants,
-    Edges,
-    Plastic,
     Probes,
     State,
     Tables,
@@ -23,15 +18,15 @@ from kernels.layout import (
     padded,
     zeros,
 )  # fmt: skip
-from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
-from kernels.spec import Derived, NeuronSpec, RuleSpec, StateVar
+from kernels.spec import Derived, NeuronSpec, StateVar
 from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, lay_out_drawn, pair, recipe_of
 from snn.compile_inputs import Codes, encoded, lay_out_inputs, pad
+from snn.compile_plastic import plastic
+from snn.compile_synapses import has_own, rule_of, short_term_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.elements import SPIKES, Population, Projection
 from snn.fingerprint import network_parts
-from snn.memory import memory
 from snn.network import Network
 from snn.neurons.base import NeuronModel, Values, check_rules
 from snn.ranks import Ranks
@@ -39,9 +34,6 @@ from snn.sliding import conv2d
 
 MAX_WINDOW = 64
 MAX_DELAY_STEPS = 65535
-EPOCH = 2**14  # steps after which all synapses of a rule with a modulator, but without discount, are settled
-OBSERVED = 2**9  # with an observer, they are after this many at most: what is observed is kept as long
-HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 _U16 = 2**16
 SHORT_ROW = 32  # synapses
 
@@ -135,15 +127,17 @@ def compile_network(
     )  # fmt: skip
     parts = network_parts(net, {"engine": "clock", "dt": dt, "precision": precision}, values, lists, threads, recipes)
     later = lay_out_drawn(recipes, net, index, tables, delays, precision)
+    nothing = EdgeList(np.empty(0), np.empty(0))  # lists are freed as they are laid out
+    own = {p.name: lists[p.name] if has_own(p) else nothing for p in net.projections.values() if p.plastic}
     edges, learned = lay_out(lists, totals, net, index, tables, delays, most, precision, threads)
     pairs = list(zip((p for p in net.projections.values() if p.plastic), learned, strict=True))
-    plastic = [_plastic(p, e, index, tables, most, delays[p.name], state_f) for p, e in pairs]
+    learning = [plastic(net, p, own[p.name], e, index, tables, most, delays[p.name], state_f) for p, e in pairs]
     return CompiledNetwork(
         dt=dt, precision=precision, variants=variants, tables=tables, constants=constants, state=state, inputs=inputs,
         kinds=[k for k, _ in edges] + [k for k, _, _ in later], edges=[e for _, e in edges] + [e for _, e, _ in later],
         drawn={len(edges) + k: drawn for k, (_, _, drawn) in enumerate(later)}, probes=_probes(net, index, tables, dt),
-        learned=learned, plastic=plastic,
-        rules=[(rule_of(p), p.short_term.spec if p.short_term else None) for p, _ in pairs],
+        learned=learned, plastic=learning,
+        rules=[(rule_of(p), short_term_of(p)) for p, _ in pairs],
         n_edges=n_edges, parts=parts, room=most,
     )  # fmt: skip
 
@@ -369,170 +363,6 @@ def check_whole(owner: str, var: StateVar, values: Any) -> None:
         wrong = array[~((array == np.rint(array)) & (array >= least) & (array < 2**31))]
         if wrong.size:
             raise ModelError(f"{owner}: must be integers >= {least} and < 2**31; got {wrong[0]:g}.")
-
-
-def rule_of(projection: Projection) -> RuleSpec:
-    """The rule of a plastic projection; one that changes nothing where it has short-term plasticity alone."""
-    return projection.plasticity.spec if projection.plasticity else STATIC
-
-
-def _plastic(
-    projection: Projection,
-    edges: Edges,
-    index: dict[str, int],
-    tables: Tables,
-    most: np.ndarray,
-    delays: tuple[int, int],
-    state_f: np.ndarray,
-) -> Plastic:
-    """State of a plastic projection before the first step.
-
-    ``most``: spikes a step of an element by population; ``delays``: the smallest and the largest, in steps;
-    ``state_f``: State.f.
-    """
-    rule, dt = rule_of(projection), tables.dt
-    source, target = index[projection.source.name], index[projection.target.name]
-    values = projection.plasticity.constants(dt) if projection.plasticity else {}
-    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
-    own = slice(*tables.first_block[[0, -1]])
-    lo, hi = tables.lo[own, target], tables.hi[own, target]
-    blocks, first, n = len(lo), int(lo[0]), int(hi[-1] - lo[0])
-    rows, synapses = blocks * projection.source.n, edges.targets.size
-    axonal = round(projection.axonal_delay / dt)
-    longest, lag = delays[1], delays[0] - axonal
-    fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
-    receptor = projection.receptors[0]
-    variables = np.empty((len(rule.state), synapses))
-    for k, var in enumerate(rule.state):
-        variables[k] = values[var.init] if isinstance(var.init, str) else var.init
-    short = projection.short_term
-    short_values = short.constants(dt) if short else {}
-    short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
-    waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
-    return Plastic(
-        source=source, target=target, first=first, n=n, longest=longest, lag=lag, axonal=axonal, dt=dt,
-        slots=_power(longest + tables.window),
-        origin=lo - first - tables.acc[own, target] - receptor * (hi - lo),
-        constants=np.array([values[name] for name in rule.constants]),
-        decay=_decay_table(projection.name, taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
-        factor=np.exp(-dt / taus["post"]),
-        learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
-        last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
-        fired=np.zeros((blocks, fired), np.uint32),
-        fired_end=np.zeros((blocks, _power(lag + tables.window)), np.uint64),
-        swept=np.zeros(n, np.int64), recent=aligned(np.full((RECENT + 1, n), NEVER)),
-        history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
-        post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),
-        trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
-        work=np.zeros((blocks, len(gathered(rule)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
-        ends=np.zeros((blocks, RECENT), np.uint64),
-        **_signal(projection, index, tables, values, blocks, slice(first, first + n)),
-        **_observed(projection, index, tables, values, longest, state_f, first, n),
-        waiting=np.zeros((blocks, waiting), np.uint32),
-        waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
-        short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
-        short=np.tile(np.array(short_state, float), (rows, 1)), rewired=np.zeros(1, np.int64),
-        fault=np.full((blocks, 2), -1, np.int64),
-    )  # fmt: skip
-
-
-def _signal(
-    projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float], blocks: int, own: slice
-) -> dict[str, Any]:  # fmt: skip
-    """The part of Plastic that holds the modulator; ``own``: the targets of this process."""
-    signal, found = rule_of(projection).modulator, projection.modulation
-    dt = tables.dt
-    delay = round(found.delay / dt) if found and found.source else 0
-    now, rate, epoch, growth = np.zeros((blocks, 2)), 0.0, _epoch(rule_of(projection), values, dt), np.ones(1)
-    each, varies = np.ones((2, own.stop - own.start)), 0
-    if signal and found:
-        now[:, 0] = 1.0 if np.ndim(found.value) else found.value
-        if isinstance(found.value, np.ndarray):
-            each[:], varies = found.value[own], int(np.any(found.value != 1.0))
-        discount = [values[t.tau] for t in rule_of(projection).side("between") if t.name == signal.discount]
-        rate = sum(1.0 / tau for tau in discount)
-        growth = np.exp(np.arange(epoch) * dt * rate)
-    decline = 1.0 / values[signal.tau] if signal and signal.tau else 0.0
-    rate += decline
-    return {
-        "signal": index[found.source.name] if found and found.source else -1, "signal_delay": delay,
-        "signal_factor": math.exp(-dt * decline), "signal_gain": -math.expm1(-dt * rate) / rate if rate else dt,
-        "signal_jump": values[signal.jump] if signal and signal.jump else 0.0,
-        "epoch": epoch, "signal_growth": growth, "signal_now": now, "signal_each": each,
-        "signal_set": np.array([-1, varies]),
-        "signal_jumps": np.zeros((blocks, _power(delay + tables.window)), np.int64),
-        "signal_value": np.zeros((blocks, 2 * epoch)), "signal_sum": np.zeros((blocks, 2 * epoch)),
-    }  # fmt: skip
-
-
-def _epoch(rule: RuleSpec, values: dict[str, float], dt: float) -> int:
-    """Steps after which all synapses are settled: a power of two; 1 where they never are."""
-    signal = rule.modulator.discount if rule.modulator else None
-    limits = [_sum_epoch(values[t.tau], dt) for t in rule.side("between") if t.name == signal]
-    limits += [OBSERVED] if rule.observer else []
-    limits += [EPOCH] if rule.modulator and not limits else []
-    return min(limits, default=1)
-
-
-def _sum_epoch(tau: float, dt: float) -> int:
-    """Steps of a sum that is discounted by ``tau``: it loses digits where the discount has become small."""
-    return _power(int(2.0 / (1.0 / tau) / dt))
-
-
-def _observed(
-    projection: Projection, index: dict[str, int], tables: Tables, values: dict[str, float], longest: int,
-    state_f: np.ndarray, first: int, n: int,
-) -> dict[str, Any]:  # fmt: skip
-    """The part of Plastic that holds the observer of the rule, of ``n`` targets from ``first`` on."""
-    rule, spec, dt = rule_of(projection), projection.target.spec, tables.dt
-    observer, target = rule.observer, index[projection.target.name]
-    if observer is None or spec is None:
-        none, array = np.zeros((0, 0)), np.zeros(0)
-        return {"reads": np.zeros(0, np.int64), "observed": none, "late": np.zeros((0, 0, 0)), "span": 1,
-                "values": array, "sums": array, "sums_epoch": np.zeros(0, np.int64), "sums_growth": none,
-                "sums_across": array}  # fmt: skip
-    names = [v.name for v in spec.state if v.dtype == "float"]
-    reads = {a: int(tables.state_f[target] + names.index(a) * tables.pad[target]) + first for a in observer.reads}
-    observed = np.empty((len(observer.state), n))
-    for k, var in enumerate(observer.state):
-        at = reads.get(str(var.init))
-        observed[k] = state_f[at : at + n] if at is not None else values.get(str(var.init), var.init)
-    late = 0 if observer.delay is None else max(1, round(values[observer.delay] / dt))
-    tau = {t.name: values[t.tau] for t in rule.side("between")}
-    span = _power(_epoch(rule, values, dt) + longest + 2 * tables.window)
-    rates = np.array([1.0 / tau[x.discount] for x in observer.integrals])
-    epochs = np.array([min(_sum_epoch(tau[x.discount], dt), OBSERVED) for x in observer.integrals], np.int64)
-    return {
-        "reads": np.array(list(reads.values()), np.int64), "observed": observed,
-        "late": np.tile(observed, (late, 1, 1)), "span": span,
-        "values": zeros(len(watched(rule)) * span * n, np.float64),
-        "sums": zeros(len(observer.integrals) * span * n, np.float64),
-        "sums_epoch": epochs, "sums_across": np.exp(-epochs * dt * rates),
-        # beyond its epoch a row is read where the result is not used
-        "sums_growth": np.exp(np.minimum(np.arange(epochs.max(initial=1)), epochs[:, None]) * dt * rates[:, None]),
-    }  # fmt: skip
-
-
-def _decay_table(name: str, pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) -> np.ndarray:
-    """exp(-k dt / tau), shape (taus, L), 0 at the end; those between events end with an epoch, if there are such."""
-    ends = [math.ceil(-math.log(TRACE_END) * tau / dt) for tau in (*pre, *(between if epoch == 1 else ()))]
-    taus, length = np.concatenate((pre, between)), max([*ends, epoch]) + 2
-    if 8.0 * length * (len(taus) + 1) > memory():
-        size = 8.0 * length * len(taus) / 2**30
-        raise ModelError(
-            f"Projection {name!r}.plasticity: must fit into memory; decays are tabulated by step, {size:,.1f} GiB for "
-            f'a time constant of {max(taus):g} ms at dt = {dt:g} ms. Use a shorter one, a larger dt, or engine="event".'
-        )
-    table, steps = np.empty((len(taus), length)), -np.arange(float(length)) * dt
-    for row, tau in zip(table, taus, strict=True):
-        np.exp(np.divide(steps, tau, out=row), out=row)
-    table[:, -1] = 0.0
-    return table
-
-
-def _power(n: int) -> int:
-    """The next power of two above ``n``."""
-    return 1 << int(n).bit_length()
 
 
 def _probes(net: Network, index: dict[str, int], tables: Tables, dt: float) -> Probes:

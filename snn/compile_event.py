@@ -16,6 +16,7 @@ from snn.compile import _slices, initial_values, resolve_parameters
 from snn.compile_edges import draw_edges, given_values, is_number, weight_type
 from snn.compile_event_axons import dendritic, with_relays
 from snn.compile_event_plastic import plastic_projection, rule_of
+from snn.compile_synapses import constants_of
 from snn.connect import EdgeList
 from snn.distributions import Distribution
 from snn.elements import SPIKES, Population, Projection
@@ -80,12 +81,13 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     ]
     edges, weights = zip(*(_edges(net, index, projections, lists, delays, table, b) for b in blocks), strict=True)
     groups = [g for g, q in enumerate(projections) if q.plastic]
+    own = {q.name: constants_of(net, q, lists[q.name], 0.0) for q in projections if q.plastic}
     plastic = [
         [
-            plastic_projection(q, rule.spec, index, g, b, delays[q.name], w[q.name])
+            plastic_projection(q, rule, own[q.name], index, g, b, e, lists[q.name], delays[q.name], w[q.name])
             for g, q, rule in zip(groups, (projections[g] for g in groups), rules, strict=True)
         ]
-        for b, w in zip(blocks, weights, strict=True)
+        for b, e, w in zip(blocks, edges, weights, strict=True)
     ]
     capacity = max(_capacity(pops, values, width, axons, made, lo[b], hi[b]) for b in range(threads))
     return EventNetwork(

@@ -1,15 +1,18 @@
 """Plastic projections -> flat arrays of the event engine."""
 
 import math
+from typing import Any
 
 import numpy as np
 
+from kernels import connectivity
 from kernels.cpu.learn import STATIC
 from kernels.errors import ModelError
 from kernels.event.compiled import Rule
-from kernels.event.layout import LONG_AGO, Block, Plastic
+from kernels.event.layout import LONG_AGO, Block, Edges, Plastic
 from kernels.layout import aligned
-from kernels.spec import RuleSpec
+from snn.compile_synapses import Constants, has_own, initial, variables_of
+from snn.connect import EdgeList
 from snn.elements import Projection
 
 HISTORY = 64  # spikes of a target that are noted before all its synapses are brought up to date
@@ -33,7 +36,7 @@ def rule_of(projection: Projection) -> Rule:
             'not. Use engine="clock".'
         )
     for rule in (p.plasticity, p.short_term):
-        if rule is not None and rule.constants(1.0) != rule.constants(0.5):
+        if rule is not None and rule.depends_on_step():
             raise ModelError(
                 f'Projection {p.name!r}.plasticity: engine="event" has no step, on which derived constants of {rule!r} '
                 'depend. Derive them from parameters alone, or use engine="clock".'
@@ -46,9 +49,9 @@ def rule_of(projection: Projection) -> Rule:
         )
     if p.modulation:
         one_modulator(p, p.modulation.value)
-    spec = p.plasticity.spec if p.plasticity else STATIC
+    spec = p.plasticity.lowered if p.plasticity else STATIC
     about = f"Projection {p.name!r}: {p.plasticity or p.short_term!r}"
-    return Rule(p.name, spec, p.short_term.spec if p.short_term else None, about)
+    return Rule(p.name, spec, p.short_term.lowered if p.short_term else None, about)
 
 
 def one_modulator(projection: Projection, value: float | np.ndarray) -> None:
@@ -60,27 +63,42 @@ def one_modulator(projection: Projection, value: float | np.ndarray) -> None:
         )
 
 
+def places_of(edges: Edges, group: int, n: int, drawn: EdgeList, lo: int, hi: int) -> np.ndarray:
+    """Where the edges of ``drawn`` to targets ``lo`` to ``hi`` - 1 lie among the rows of a group of ``n`` sources."""
+    at = int(edges.at[group])
+    places = np.empty(drawn.sources.size, np.int64)
+    position = edges.rows[at : at + n] - edges.rows[at]
+    connectivity.find_places(drawn.indptr, drawn.sources, lo, hi, position, places)
+    return places[int(drawn.indptr[lo]) : int(drawn.indptr[hi])]
+
+
 def plastic_projection(
-    projection: Projection, rule: RuleSpec, index: dict[str, int], group: int, block: Block, delays: np.ndarray,
-    weights: np.ndarray,
+    projection: Projection, about: Rule, constants: tuple[Constants, Constants], index: dict[str, int], group: int,
+    block: Block, edges: Edges, drawn: EdgeList, delays: np.ndarray, weights: np.ndarray,
 ) -> Plastic:  # fmt: skip
-    """State of a plastic projection in a block before the first event; ``group``: its number in Edges."""
-    short, found = projection.short_term, projection.modulation
+    """State of a plastic projection in a block before the first event; ``group``: its number in ``edges``.
+
+    ``constants``: as :func:`constants_of` gives them for all of ``drawn``.
+    """
+    rule, short, found = about.spec, about.short_term, projection.modulation
     source, target = index[projection.source.name], index[projection.target.name]
     n, m = projection.source.n, int(block.hi[target] - block.lo[target])
-    values = projection.plasticity.constants(0.0) if projection.plasticity else {}
+    first, last = (int(drawn.indptr[x[target]]) for x in (block.lo, block.hi))
+    values, short_values = (
+        {name: x[first:last] if np.ndim(x) else x for name, x in some.items()} for some in constants
+    )
     taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
-    variables = np.empty((len(rule.state), weights.size))
-    for k, var in enumerate(rule.state):
-        variables[k] = values[var.init] if isinstance(var.init, str) else var.init
-    short_values = short.constants(0.0) if short else {}
-    short_state = [short_values.get(str(v.init), v.init) for v in (short.spec.state if short else ())]
+    places: Any = slice(None)
+    if has_own(projection):
+        places = places_of(edges, group, n, drawn, int(block.lo[target]), int(block.hi[target]))
+    variables = variables_of(rule, short, (values, short_values), weights.size, places)
+    short_state = [] if short and short.of_synapse else list(initial(short, short_values).values())
     signal, events = rule.modulator, SIGNALS if found else 1
     value = np.zeros(events)
     value[0] = found.value if found else 0.0  # the value at the start is the first event
     return Plastic(
         group=group, source=source, target=target, longest=float(delays.max(initial=0.0)),
-        constants=np.array([values[name] for name in rule.constants]), tau_pre=taus["pre"], tau_post=taus["post"],
+        constants=np.array([values[name] for name in rule.shared]), tau_pre=taus["pre"], tau_post=taus["post"],
         tau_between=taus["between"], learning=np.ones(1, np.int64), weights=aligned(weights), variables=variables,
         at=np.zeros(weights.size), pre=np.zeros((n, len(taus["pre"]))), last=np.full(n, LONG_AGO),
         seen=np.zeros(m, np.int64), oldest=np.zeros(m, np.int64), new=np.zeros(m, np.int64),
@@ -93,6 +111,6 @@ def plastic_projection(
         total=np.zeros(weights.size if signal else 0), reached=np.zeros(weights.size if signal else 0),
         signal_seen=np.full(1, 1 if found else 0, np.int64), signal_oldest=np.zeros(1, np.int64),
         signal_time=np.zeros(events), signal_value=value,
-        short_constants=np.array([short_values[name] for name in short.spec.constants] if short else [], float),
+        short_constants=np.array([short_values[name] for name in short.shared] if short else [], float),
         short=np.tile(np.array(short_state, float), (n, 1)), fault=np.array([math.inf, 0.0]),
     )  # fmt: skip

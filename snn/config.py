@@ -184,7 +184,8 @@ def resolve(
     for projection, table in zip(built.net.projections.values(), raw.get("projections", []), strict=True):
         for key, rule in (("plasticity", projection.plasticity), ("short_term", projection.short_term)):
             if rule is not None:
-                table[key] = {"rule": rule.spec.name} | rule.params
+                numbers = {name: x for name, x in rule.params.items() if isinstance(x, float)}
+                table[key] = table[key] | numbers  # what synapses draw stays as it was written
     return Experiment(path, simulation, output, raw, _net=built.net)
 
 

@@ -16,10 +16,11 @@ from kernels.errors import BackendUnavailable, ModelError, SimError
 from kernels.layout import Edges
 from kernels.spec import NeuronSpec, nearest
 from snn import compile_event, state_clock, state_event, state_ranks
-from snn.compile import check_whole, compile_network, rule_of, set_parameters, set_sources
+from snn.compile import check_whole, compile_network, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event_plastic import one_modulator
 from snn.compile_inputs import Codes, encoded
+from snn.compile_synapses import renewed
 from snn.elements import SPIKES, Projection
 from snn.fingerprint import digest
 from snn.network import Network
@@ -216,8 +217,9 @@ class Clock:
         first = sum(self.ranks.gather(places.size)[: self.ranks.rank])
         stays = np.flatnonzero(~np.isin(first + np.arange(places.size), removed))
         comes = np.flatnonzero(self.is_own(projection.target.name, targets))
-        given = projection.plasticity.constants(self.dt) if projection.plasticity else {}
-        fresh = [given[v.init] if isinstance(v.init, str) else v.init for v in rule_of(projection).state]
+        # constants of a synapse, as its delay, are those of the one whose place it takes
+        before = np.concatenate(self.ranks.gather(x.variables[:, places].T))[removed].T
+        fresh = renewed(projection, before)
         order = np.argsort(np.concatenate((first + stays, removed[comes])))  # as on one process
 
         def both(old: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -233,7 +235,7 @@ class Clock:
         state_clock.lay_rows(
             self.compiled, number, source[by_target], target[by_target], delays,
             both(rows.weights[places], values)[by_target],
-            both(x.variables[:, places], np.tile(np.array(fresh)[:, None], removed.size))[:, by_target],
+            both(x.variables[:, places], fresh)[:, by_target],
         )  # fmt: skip
         if self.backend == "cpu":
             self.engine.pack(self.compiled)
@@ -343,7 +345,7 @@ class Clock:
                 source = int(np.searchsorted(edges.rows[b * (n + 1) :][: n + 1], k, side="right")) - 1
                 target = int(edges.targets[k]) + int(x.origin[b]) + x.first
                 rule = self.compiled.rules[number][0]
-                what, value = rule.not_finite(float(edges.weights[k]), x.variables[:, k].tolist())
+                what, value = rule.not_finite(float(edges.weights[k]), x.variables[: len(rule.state), k].tolist())
                 raise SimError(
                     f"Projection {p.name!r}: {p.plasticity!r} made the {what} of source {source} and target {target} "
                     f"no finite number at t = {(step + 1) * self.dt:g} ms; got {value!r}. Check the rule."

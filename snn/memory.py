@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from kernels.errors import ModelError
+from kernels.spec import synapse_rows
 from snn.compile_edges import is_convolution, is_number, recipe_of, weight_type
+from snn.compile_synapses import rule_of, short_term_of
 from snn.connect import distance_dependent
 from snn.distributions import Distribution
 from snn.elements import Projection
@@ -55,7 +57,8 @@ def synapse_bytes(q: Projection, engine: str, precision: str) -> int:
     target = 2 if q.target.n * receptors <= 2**16 else 4
     weight = delay = 0
     if q.plastic:
-        weight = 8 * (1 + len(q.plasticity.spec.state if q.plasticity else ())) + (16 if engine == "event" else 0)
+        rows = synapse_rows(rule_of(q), short_term_of(q))
+        weight = 8 * (1 + len(rows[0]) + len(rows[1])) + (16 if engine == "event" else 0)
     elif not is_number(q.weight):
         size = np.dtype(weight_type(q.weight, precision) if isinstance(q.weight, Distribution) else float).itemsize
         weight = (3 if engine == "event" else 2) * size

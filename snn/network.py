@@ -1,7 +1,6 @@
 """What the user describes, piece by piece. Objects only, no arrays, nothing compiled."""
 
 import copy
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -224,6 +223,10 @@ class Network:
         if low <= 0:
             raise ModelError(f"{owner}.delay: must be > 0 ms, but {delay!r} reaches {low}. Give low=, e.g. low=0.1.")
         receptors = self._receptors(owner, post.spec, receptor, weight)
+        for what, changed in (("plasticity", plasticity), ("short_term", short_term)):
+            params = changed.params if isinstance(changed, (PlasticityRule, ShortTerm)) else {}
+            for parameter in (name for name, value in params.items() if not isinstance(value, float)):
+                self.values(f"{owner}.{what}.{parameter}", params[parameter], "1", shape, rule)  # in its unit by now
         if plasticity is not None:
             bounds = check_plastic(owner, plasticity, weight)
             known = [v.name for v in post.spec.state if v.dtype == "float"]
@@ -487,12 +490,22 @@ def check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
     """The bounds of a rule's weights; refuses a weight outside them."""
     if not isinstance(rule, PlasticityRule):
         raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
-    least, most = rule.spec.bounds(SimpleNamespace(**rule.params))
+    least, most = rule.bounds()
     low, high = _range(weight)
     if np.size(weight) and (low < least or high > most):
         got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
         raise ModelError(f"{owner}.weight: {rule!r} keeps weights in [{least:g}, {most:g}]; got {got}.")
     return least, most
+
+
+def check_each(owner: str, rule: PlasticityRule, weights: Any, given: dict[str, np.ndarray]) -> None:
+    """Refuse a weight outside the bounds of its synapse; ``given``: parameters that synapses have of their own."""
+    n = next(iter(given.values())).size
+    value, low, high = (np.broadcast_to(x, (n,)) for x in (weights, *rule.bounds(given)))
+    for k in np.flatnonzero((value < low) | (value > high))[:1]:
+        raise ModelError(
+            f"{owner}.weight: {rule!r} keeps that of synapse {k} in [{low[k]:g}, {high[k]:g}]; got {value[k]:g}."
+        )
 
 
 def _range(value: Any) -> tuple[float, float]:

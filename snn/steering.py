@@ -8,11 +8,13 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ModelError, ShapeError
+from kernels.spec import synapse_rows
 from plasticity.structural import Structural, checked_rewiring
 from snn import changes
 from snn.among import among, places
+from snn.compile_synapses import rule_of, short_term_of
 from snn.elements import Input, Population, Projection
-from snn.network import Network, check_modulator, check_plastic
+from snn.network import Network, check_each, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.units import plain
 
@@ -63,6 +65,8 @@ class Steering:
         Of a population: shape (n,). Of a projection, a state variable of its rule (such as an eligibility): one a
         synapse, in the order of :meth:`connections`, as of now (of the synapse's last event, where the rule has no
         ``flow``); one of its short-term rule: one a source neuron, shape (n,), just after that neuron's last spike.
+        Where parameters have values for each synapse, these can be read by their names, too, and a short-term rule has
+        its state for each synapse.
         """
         found, which = self._variable(of, variable)
         if isinstance(found, Population):
@@ -80,7 +84,11 @@ class Steering:
             shape: tuple[int, ...] = (found.n,)
             spec = found.spec
         elif which > 0:
-            shape, spec = self.connections(found)[0].shape, found.plasticity.spec  # type: ignore[union-attr]
+            rows, _ = synapse_rows(rule_of(found), None)
+            spec = rule_of(found) if which <= len(rows) else short_term_of(found)
+            shape = self.connections(found)[0].shape
+            if variable in spec.of_synapse:
+                raise ModelError(f"set_state({variable!r}): is a constant of {spec.name}; it stays as it is.")
         else:
             shape, spec = (found.source.n,), found.short_term.spec  # type: ignore[union-attr]
         unit = next((v.unit for v in (spec.state if spec else ()) if v.name == variable), "1")
@@ -102,13 +110,14 @@ class Steering:
         known = projection is not None and (isinstance(of, Projection) or name not in self.net.populations)
         if not known or projection is None:
             return self.net.populations[self._name(of)], 0
-        names = [v.name for v in (projection.plasticity.spec.state if projection.plasticity else ())]
+        rows, short_rows = synapse_rows(rule_of(projection), short_term_of(projection))
         short = [v.name for v in (projection.short_term.spec.state if projection.short_term else ())]
-        if variable in names:
-            return projection, 1 + names.index(variable)
+        own = {name: 1 + row for name, row in (short_rows | rows).items()}
+        if variable in own:
+            return projection, own[variable]
         if variable in short:
             return projection, -1 - short.index(variable)
-        there = ", ".join([*names, *short]) or "none"
+        there = ", ".join([*own, *(name for name in short if name not in own)]) or "none"
         raise ModelError(f"Projection {name!r}: no state variable {variable!r}; there are {there}.")
 
     @alone
@@ -170,6 +179,8 @@ class Steering:
         if not np.all(np.isfinite(array)):
             raise ModelError(f"{owner}.weight: must be finite; got {float(array[~np.isfinite(array)].flat[0])}.")
         check_plastic(owner, found.plasticity, array)
+        if own := self._own_parameters(found):
+            check_each(owner, found.plasticity, array, own)  # type: ignore[arg-type]
         self._ranks.agree("set_weights", found.name, array)
         self._drive.set_synapses(found, array)
 
@@ -215,6 +226,8 @@ class Steering:
         given = rule(sources, targets, weights, n, same, rng)
         removed, new_sources, new_targets, new_weights = checked_rewiring(owner, rule, given, sources.size, n)
         check_plastic(owner, found.plasticity, new_weights)
+        if own := {name: values[removed] for name, values in self._own_parameters(found).items()}:
+            check_each(owner, found.plasticity, new_weights, own)  # type: ignore[arg-type]
         if ends is not None:
             new_sources, new_targets = ends[0][new_sources], ends[1][new_targets]
         self._ranks.agree("rewire", found.name, removed, new_sources, new_targets, new_weights)
@@ -344,6 +357,11 @@ class Steering:
                 "Connect it with plasticity=plasticity.Static() to set its weights or rewire it."
             )
         return found
+
+    def _own_parameters(self, projection: Projection) -> dict[str, np.ndarray]:
+        """Parameters of its rule that synapses have of their own, in the order of :meth:`connections`."""
+        each = projection.plasticity.of_synapse if projection.plasticity else ()
+        return {name: self._drive.synapses(projection, self._variable(projection, name)[1]) for name in each}
 
     def _name(self, population: Population | str) -> str:
         name = getattr(population, "name", population)

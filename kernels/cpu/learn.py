@@ -20,9 +20,7 @@ of their time constants long. A stretch may pass through several, of which the f
 because what is noted is kept for some time only.
 """
 
-import inspect
-
-from kernels.rule_text import TRACE_END, RuleText, applied, observe_source
+from kernels.rule_text import TRACE_END, RuleText, applied, observe_source, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _NOTE = '''
@@ -235,7 +233,7 @@ def visit(tables, learned, projection, ring, block, first, end, step, fire, sett
     slots, stride, base = tables.ring_mask, tables.stride[block], tables.ring[block]
     targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
     piece, delay = np.uint64(plastic.lists.shape[2]), edges.delay[0] - axonal
-    decay = plastic.decay
+    decay, variables = plastic.decay, plastic.variables
     last_entry = decay.shape[1] - 1
     n, own = tables.n[plastic.source], block - tables.first_block[0]
     spikes = plastic.waiting[own]
@@ -260,6 +258,7 @@ def visit(tables, learned, projection, ring, block, first, end, step, fire, sett
             if fire > 0:
                 for k in range(lo, lo + size):
                     d = {delay}
+{short_each}
                     ring[np.uint64(base + ((step + d) & slots) * stride) + np.uint64(targets[k])] += {delivered}
             lo += size
         plastic.done[row] = step
@@ -389,15 +388,15 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     first += ["c = plastic.seen[j] - 1"] if kept else []
     first += note("on_post")
     first += ["now = max(before, h + d)", *note("settle")] if spec.flow else []
-    short = []
+    short: list[str] = []
+    short_each: list[str] = []
     if short_term:
-        short = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.constants)]
-        held = {v.name: f"plastic.short[row, {m}]" for m, v in enumerate(short_term.state)}
-        taken = inspect.signature(short_term.on_spike).parameters
-        short += [
-            "rule_h = since * plastic.dt",
-            f"{', '.join([*held.values(), 'scale'])} = on_spike({', '.join(held.get(a, f'rule_{a}') for a in taken)})",
-        ]
+        short = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.shared)]
+        short.append("rule_h = since * plastic.dt")
+        held = [f"plastic.short[row, {m}]" for m in range(len(short_term.state))]
+        (short_each if short_term.of_synapse else short).extend(
+            spike_factor(spec, short_term, "on_spike", held, "rule_")
+        )
         short = ["if fire > 0:", *(f"    {line}" for line in short)]
     texts = {
         "delay": "(np.int64(delays[k]) - axonal)" if drawn else "delay",
@@ -441,6 +440,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         bad_there=" or ".join(f"not abs({value}) < np.inf" for value in values),
         applied=applied(spec),
         short=lines(8, short),
+        short_each=lines(20, short_each),
         prefetch_delays=" " * 12 + "prefetch_row(delays, lo, hi, np.uint64(64 // delays.itemsize))" if drawn else "",
         delivered="weights[k] * scale" if short_term else "weights[k]",
     )

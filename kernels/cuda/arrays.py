@@ -15,6 +15,7 @@ from kernels.cuda.layout import Learned, Out, Plan, Synapses, learned, merged, p
 from kernels.errors import BackendUnavailable
 from kernels.layout import Array, Constants, Edges, Inputs, Probes, State, Tables
 from kernels.packed import form, pack
+from kernels.spec import synapse_rows
 
 MAX_CHUNK_STEPS = 100_000
 SAMPLE_BYTES = 64e6
@@ -151,7 +152,10 @@ def _unit(net: CompiledNetwork) -> float:
     limits = [0.0]
     for plastic, (rule, _) in zip(net.plastic, net.rules, strict=True):
         if rule is not STATIC:
-            limits += rule.bounds(SimpleNamespace(**dict(zip(rule.constants, plastic.constants, strict=True))))
+            rows, _ = synapse_rows(rule, None)
+            constants = dict(zip(rule.shared, plastic.constants, strict=True))
+            constants |= {name: plastic.variables[rows[name]] for name in rule.of_synapse}
+            limits += [float(x) for bound in rule.bounds(SimpleNamespace(**constants)) for x in np.ravel(bound)]
         if not np.all(np.isfinite(limits)):
             raise BackendUnavailable(
                 f'backend="cuda": deterministic=True needs bounded weights, and {rule.name} has no bounds here. '

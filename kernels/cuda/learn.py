@@ -6,7 +6,6 @@ fire; synapses read them when they are brought up to date. Before a target's not
 and where the rule has a modulator or an observer, at the ends of epochs, as in the other engines.
 """
 
-import inspect
 import re
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kernels import codegen, packed
 from kernels.cuda.layout import Learned, Synapses
-from kernels.rule_text import TRACE_END, RuleText, applied, observe_source
+from kernels.rule_text import TRACE_END, RuleText, applied, observe_source, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _RULE = '''
@@ -44,7 +43,7 @@ def bring_up_{n}(learned, n, k, j, d, done, last, settled, until, fire, settle{l
 def arrive_{n}(plan, tables, n, ring, b, i, k, step, number):
     """Deliver ``number`` spikes of source ``i`` through synapse ``k`` of projection ``n`` and block ``b``."""
     plastic, edges = plastic_{n}(plan.learned, n), synapses_{n}(plan.learned, n)
-    decay, d = plastic.decay, {delay} - plastic.axonal
+    decay, variables, d = plastic.decay, plastic.variables, {delay} - plastic.axonal
     last_entry, target = decay.shape[1] - 1, np.int64(edges.targets[k])
     at = plan.ring[b] + ((step + d) & plan.mask) * tables.stride[b] + target
     j = np.uint64(target + plastic.origin[b])
@@ -264,18 +263,17 @@ def _body(n: int, rule: Rule) -> str:
     if short_term:
         names = [v.name for v in short_term.state]
         functions[f"on_spike_{n}"] = short_term.on_spike
-        came += [f"short_{name} = plastic.came_short[i, {m}]" for m, name in enumerate(names)]
-        keep += [f"plastic.came_short[row, {m}] = plastic.short[row, {m}]" for m in range(len(names))]
-        constants = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.constants)]
+        constants = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.shared)]
         came += constants
-        for where, held in ((short, [f"short_{name}" for name in names]),
-                            (move, [f"plastic.short[row, {m}]" for m in range(len(names))])):  # fmt: skip
-            known = dict(zip(names, held, strict=True))
-            taken = inspect.signature(short_term.on_spike).parameters
-            where += constants if where is move else []
+        places = [(short, [f"short_{name}" for name in names])]
+        if not short_term.of_synapse:  # else the thread of a synapse moves its own
+            came += [f"short_{name} = plastic.came_short[i, {m}]" for m, name in enumerate(names)]
+            keep += [f"plastic.came_short[row, {m}] = plastic.short[row, {m}]" for m in range(len(names))]
+            move += constants
+            places.append((move, [f"plastic.short[row, {m}]" for m in range(len(names))]))
+        for where, held in places:
             where.append("rule_h = since * plastic.dt")
-            where.append(f"{', '.join([*held, 'scale'])} = on_spike_{n}("
-                         + ", ".join(known.get(a, f"rule_{a}") for a in taken) + ")")  # fmt: skip
+            where += spike_factor(spec, short_term, f"on_spike_{n}", held, "rule_")
     traces = []
     for k, t in enumerate(text.post):
         at = f"{k} * plastic.slots * plastic.n"

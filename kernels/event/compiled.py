@@ -53,7 +53,9 @@ class EventNetwork:
                     source = int(np.searchsorted(starts, starts[0] + k, side="right")) - 1
                     code = int(edges.targets[starts[0] + k]) & ((1 << self.net.bits) - 1)
                     target = code - int(block.first[x.target]) + int(block.lo[x.target])
-                    what, value = rule.spec.not_finite(float(x.weights[k]), x.variables[:, k].tolist())
+                    what, value = rule.spec.not_finite(
+                        float(x.weights[k]), x.variables[: len(rule.spec.state), k].tolist()
+                    )
                     found.append((float(x.fault[0]), source, target, what, value))
             for t, source, target, what, value in sorted(found)[:1]:
                 raise SimError(

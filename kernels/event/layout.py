@@ -166,13 +166,13 @@ class Plastic(NamedTuple):
     source: int  # populations
     target: int
     longest: float  # delay
-    constants: Array  # of the rule, by the order of RuleSpec.constants
+    constants: Array  # of the rule, by the order of RuleSpec.shared
     tau_pre: Array  # by presynaptic trace
     tau_post: Array
     tau_between: Array  # of the traces that flow takes
     learning: Array  # (1,) int64: 1 where weights change, else 0
     weights: Array  # (S,)
-    variables: Array  # (state variables, S)
+    variables: Array  # (rows, S), see kernels.spec.synapse_rows
     at: Array  # (S,) time of the last event applied
     pre: Array  # (n, presynaptic traces) just after the source's last spike
     last: Array  # (n,) time of that spike
@@ -192,7 +192,7 @@ class Plastic(NamedTuple):
     signal_oldest: Array  # (1,)
     signal_time: Array  # (M,) a power of two
     signal_value: Array  # (M,) modulator just after each
-    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.constants
+    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.shared
     short: Array  # (n, its state variables) just after the source's last spike
     fault: Array  # (2,) time and synapse of the first weight that is no finite number; inf: none
 

@@ -13,7 +13,7 @@ from kernels.codegen import HEADER, _function, _scalars, fixed_exponents
 from kernels.event.generate import readers
 from kernels.event.layout import Plastic
 from kernels.jit import inner
-from kernels.rule_text import applied, assign, learns
+from kernels.rule_text import applied, assign, learns, of_synapse, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _SIGNAL = '''
@@ -136,6 +136,7 @@ def learn(words, learned, number, t, spike, population, window):
                 plastic.at[k] = t
                 if ({bad}) and plastic.fault[0] == np.inf:
                     plastic.fault[0], plastic.fault[1] = t, k
+{short_each}
             push_event(queue, slot_of(net, block, queue, t + d, window), t + d, code, {delivered})
 {jump}
         plastic.last[i] = t
@@ -217,7 +218,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
     pre, post, between = spec.side("pre"), spec.side("post"), spec.side("between")
     takes = {name: inspect.signature(f).parameters for name, f in spec.functions().items()}
     values = ["plastic.weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
-    places = dict(zip(["w", *(v.name for v in spec.state)], values, strict=True))
+    places = dict(zip(["w", *(v.name for v in spec.state)], values, strict=True)) | of_synapse(spec)
     modulator = spec.modulator.name if spec.modulator else ""
     summed = bool(modulator and modulator in takes.get("flow", ()))
 
@@ -255,15 +256,15 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         at_post += call("on_post")
     hoist = [f"rule_{name} = {pre_at(m, 't').format(row='i')}" for m, name in used(pre, "on_pre")]
     hoist += signal("on_pre", "signals_until(plastic, t) - 1", "t")
+    short_each: list[str] = []
     if short_term:
-        held = {v.name: f"plastic.short[i, {m}]" for m, v in enumerate(short_term.state)}
-        taken = inspect.signature(short_term.on_spike).parameters
         # not rule_..: the rule may have constants of the same names
-        hoist += [f"short_{c} = plastic.short_constants[{m}]" for m, c in enumerate(short_term.constants)]
-        hoist += [
-            "short_h = t - plastic.last[i]",
-            f"{', '.join([*held.values(), 'scale'])} = on_spike({', '.join(held.get(a, f'short_{a}') for a in taken)})",
-        ]
+        hoist += [f"short_{c} = plastic.short_constants[{m}]" for m, c in enumerate(short_term.shared)]
+        hoist.append("short_h = t - plastic.last[i]")
+        held = [f"plastic.short[i, {m}]" for m in range(len(short_term.state))]
+        (short_each if short_term.of_synapse else hoist).extend(
+            spike_factor(spec, short_term, "on_spike", held, "short_")
+        )
     traces = [f"rule_{name} = 0.0" for _, name in used(post, "on_pre")]
     if traces:
         traces += [
@@ -294,7 +295,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
             "        reached = plastic.signal_time[e]",
             "plastic.total[k], plastic.reached[k] = total, reached",
         ]
-    constants = [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.constants)] + learns(spec)
+    constants = [f"rule_{name} = plastic.constants[{m}]" for m, name in enumerate(spec.shared)] + learns(spec)
     text = (_SIGNAL if modulator else "") + (_BRING_UP if replays(spec) else _NO_BRING_UP) + _REST
     return text.format(
         constants=lines(4, constants),
@@ -310,6 +311,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
             4, ["plastic.signal_oldest[0] = max(signals_until(plastic, until) - 1, 0)"] if modulator else []
         ),
         hoist=lines(8, hoist),
+        short_each="\n".join(" " * 12 + line for line in short_each),
         traces=lines(16, traces),
         on_pre=lines(20, call("on_pre")),
         delivered="plastic.weights[k] * scale" if short_term else "plastic.weights[k]",

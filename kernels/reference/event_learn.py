@@ -8,7 +8,8 @@ import numpy as np
 
 from kernels.event.compiled import Rule
 from kernels.event.layout import NEVER, Block, Edges, Net, Plastic
-from kernels.reference.learn import called
+from kernels.reference.learn import called, short_called
+from kernels.spec import synapse_rows
 
 
 class Learner:
@@ -17,7 +18,8 @@ class Learner:
     def __init__(self, net: Net, block: Block, edges: Edges, plastic: Plastic, rule: Rule) -> None:
         self.net, self.block, self.edges, self.plastic = net, block, edges, plastic
         self.rule, self.short_term = rule.spec, rule.short_term
-        self.constants = dict(zip(self.rule.constants, plastic.constants.tolist(), strict=True))
+        self.rows, self.short_rows = synapse_rows(rule.spec, rule.short_term)
+        self.constants = dict(zip(self.rule.shared, plastic.constants.tolist(), strict=True))
         self.pre = [dict.fromkeys((t.name for t in self.rule.side("pre")), 0.0) for _ in plastic.last]
         # of each target's spikes: time, postsynaptic traces just before
         self.posts: list[list[tuple[float, dict[str, float]]]] = [[] for _ in plastic.seen]
@@ -37,13 +39,15 @@ class Learner:
     def deliver(self, i: int, t: float) -> Iterator[tuple[int, int, float, float]]:
         """Change the synapses of source ``i`` at its spike; give what they deliver."""
         x = self.plastic
-        factor = self.short_factor(i, t)
+        factor = self.short_factor(i, t) if self.short_term and not self.short_rows else 1.0
         for place, k, j, d in self.synapses(i):
             if x.learning[0] or self.rule.state:  # state variables go on while learning is off
                 values = self.bring_up(i, k, j, d, t, settle=True)
-                if np.isfinite(values).all():  # else on_pre might hide it by a bound
+                if np.isfinite(values[: 1 + len(self.rule.state)]).all():  # else on_pre might hide it by a bound
                     values = self.call(self.rule.on_pre, values, self.pre_at(i, t) | self.post_at(j, d, t), t)
                 self.write(k, t, values)
+            if self.short_rows:
+                factor = self.short_factor_of(k, i, t)
             weight = float(x.weights[k])
             yield place, int(self.edges.targets[place]), t + d, weight * factor if self.short_term else weight
         old = self.pre_at(i, t)
@@ -62,14 +66,21 @@ class Learner:
 
     def short_factor(self, i: int, t: float) -> float:
         """Move the short-term state of source ``i`` to its spike at ``t``; returns the factor of its weights."""
-        if self.short_term is None:
-            return 1.0
         x, spec = self.plastic, self.short_term
-        given = dict(zip(spec.constants, x.short_constants.tolist(), strict=True))
-        given |= dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
-        given["h"] = t - float(x.last[i])
-        *state, factor = called(spec.on_spike, given)
+        assert spec is not None
+        given = dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
+        *state, factor = short_called(spec, x.short_constants, given, t - float(x.last[i]))
         x.short[i] = state
+        return float(factor)
+
+    def short_factor_of(self, k: int, i: int, t: float) -> float:
+        """The same for synapse ``k`` alone, whose short-term state is its own."""
+        x, spec = self.plastic, self.short_term
+        assert spec is not None
+        given = {name: float(x.variables[row, k]) for name, row in self.short_rows.items()}
+        *state, factor = short_called(spec, x.short_constants, given, t - float(x.last[i]))
+        for v, value in zip(spec.state, state, strict=True):
+            x.variables[self.short_rows[v.name], k] = value
         return float(factor)
 
     def pre_at(self, i: int, t: float) -> dict[str, float]:
@@ -118,10 +129,11 @@ class Learner:
     ) -> list[float]:
         """Weight and state variables after one of the rule's functions."""
         given = {**self.constants, **traces}
-        given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
+        given |= dict(zip(["w", *self.rows], before[: 1 + len(self.rows)], strict=True))
         if self.rule.modulator:
             given.setdefault(self.rule.modulator.name, self.signal_at(self.until(t) - 1, t))
         values = called(function, given)
+        values += before[len(values) :]
         return values if self.plastic.learning[0] else [before[0], *values[1:]]
 
     def write(self, k: int, t: float, values: list[float]) -> None:
@@ -129,7 +141,7 @@ class Learner:
         x = self.plastic
         x.weights[k], x.at[k] = values[0], t
         x.variables[:, k] = values[1:]
-        if not np.isfinite(values).all() and x.fault[0] == math.inf:
+        if not np.isfinite(values[: 1 + len(self.rule.state)]).all() and x.fault[0] == math.inf:
             x.fault[:] = t, k
 
     def bring_up(self, i: int, k: int, j: int, d: float, until: float, settle: bool) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 from kernels.layout import NEVER, Edges, Plastic, Tables
 from kernels.reference.call import call
 from kernels.rule_text import TRACE_END
-from kernels.spec import RuleSpec, ShortTermSpec
+from kernels.spec import RuleSpec, ShortTermSpec, synapse_rows
 
 Spike = tuple[int, int, int]  # step, population, neuron
 
@@ -20,6 +20,13 @@ def called(function: Callable[..., Any], given: dict[str, float]) -> list[float]
     return list(result) if isinstance(result, tuple) else [result]
 
 
+def short_called(
+    spec: ShortTermSpec, constants: np.ndarray, given: dict[str, float], h: float
+) -> list[float]:  # fmt: skip
+    """New state and factor that a short-term rule gives; ``given``: state and constants of a synapse."""
+    return called(spec.on_spike, dict(zip(spec.shared, constants.tolist(), strict=True)) | given | {"h": h})
+
+
 class Learner:
     """One plastic projection. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late."""
 
@@ -27,7 +34,8 @@ class Learner:
         self, tables: Tables, edges: Edges, plastic: Plastic, rule: RuleSpec, short_term: ShortTermSpec | None
     ) -> None:
         self.tables, self.edges, self.plastic, self.rule, self.short_term = tables, edges, plastic, rule, short_term
-        self.constants = dict(zip(rule.constants, plastic.constants.tolist(), strict=True))
+        self.rows, self.short_rows = synapse_rows(rule, short_term)
+        self.constants = dict(zip(rule.shared, plastic.constants.tolist(), strict=True))
         self.post_spikes: list[list[int]] = [[] for _ in range(plastic.n)]
         # postsynaptic traces of each neuron at each step, without a spike of that very step
         self.post = [[dict.fromkeys((t.name for t in rule.side("post")), 0.0)] for _ in range(plastic.n)]
@@ -116,13 +124,15 @@ class Learner:
     def arrive(self, i: int, s: int, ring: list[list[list[float]]], slots: int) -> None:
         """Deliver a spike of source ``i`` at step ``s``."""
         x = self.plastic
-        factor = self.short_factor(i, s)
+        factor = self.short_factor(i, s) if self.short_term and not self.short_rows else 1.0
         for b, k, j, d in self.synapses(i):
             if x.learning[0] or self.rule.state:  # state variables go on while learning is off
                 values = self.bring_up(i, j, d, self.read(k), s, settle=True)
-                if np.isfinite(values).all():  # else on_pre might hide it by a bound
+                if np.isfinite(values[: 1 + len(self.rule.state)]).all():  # else on_pre might hide it by a bound
                     values = self.call(self.rule.on_pre, values, self.seen(i, j, s, d), s, j)
                 self.write(b, k, s, values)
+            if self.short_rows:
+                factor = self.short_factor_of(k, i, s)
             weight = float(self.edges.weights[k])
             ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
         old = self.pre_at(i, s)
@@ -150,15 +160,22 @@ class Learner:
 
     def short_factor(self, i: int, step: int) -> float:
         """Move the short-term state of source ``i`` to its spike of ``step``; returns the factor of its weights."""
-        if self.short_term is None:
-            return 1.0
-        x, spec, rows = self.plastic, self.short_term, range(i, len(self.plastic.short), len(self.last))
-        given = dict(zip(spec.constants, x.short_constants.tolist(), strict=True))
-        given |= dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
-        given["h"] = (step - self.last[i]) * x.dt
-        *state, factor = called(spec.on_spike, given)
-        for row in rows:  # every block has its own
+        x, spec = self.plastic, self.short_term
+        assert spec is not None
+        given = dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
+        *state, factor = short_called(spec, x.short_constants, given, (step - self.last[i]) * x.dt)
+        for row in range(i, len(x.short), len(self.last)):  # every block has its own
             x.short[row] = state
+        return float(factor)
+
+    def short_factor_of(self, k: int, i: int, step: int) -> float:
+        """The same for synapse ``k`` alone, whose short-term state is its own."""
+        x, spec = self.plastic, self.short_term
+        assert spec is not None
+        given = {name: float(x.variables[row, k]) for name, row in self.short_rows.items()}
+        *state, factor = short_called(spec, x.short_constants, given, (step - self.last[i]) * x.dt)
+        for v, value in zip(spec.state, state, strict=True):
+            x.variables[self.short_rows[v.name], k] = value
         return float(factor)
 
     def next_step(self, traces: dict[str, float], spike: bool) -> dict[str, float]:
@@ -191,21 +208,22 @@ class Learner:
     ) -> list[float]:
         """Weight and state variables after one of the rule's functions."""
         given = {**self.constants, **traces}
-        given |= dict(zip(("w", *(v.name for v in self.rule.state)), before, strict=True))
+        given |= dict(zip(["w", *self.rows], before[: 1 + len(self.rows)], strict=True))
         if self.rule.modulator and self.rule.modulator.name not in given:
             given[self.rule.modulator.name] = self.signal[step] * float(self.plastic.signal_each[0, j])
         values = called(function, given)
+        values += before[len(values) :]
         return values if self.plastic.learning[0] else [before[0], *values[1:]]
 
     def read(self, k: int) -> list[float]:
-        """Weight and state variables of synapse ``k``."""
+        """Weight and all ``variables`` of synapse ``k``."""
         return [float(self.edges.weights[k]), *self.plastic.variables[:, k].tolist()]
 
     def write(self, block: int, k: int, step: int, values: list[float]) -> None:
         """Store weight and state variables of synapse ``k``."""
         self.edges.weights[k] = values[0]
         self.plastic.variables[:, k] = values[1:]
-        if not np.isfinite(values).all() and self.plastic.fault[block, 0] < 0:
+        if not np.isfinite(values[: 1 + len(self.rule.state)]).all() and self.plastic.fault[block, 0] < 0:
             self.plastic.fault[block] = step, k
 
     def synapses(self, i: int) -> list[tuple[int, int, int, int]]:

@@ -457,7 +457,7 @@ def test_any_number_of_plastic_projections():
 @pytest.mark.parametrize("shape, deterministic", [((1, 4, 4, True), False), ((2, 4, 2, False), True)])
 def test_notes_that_run_full(monkeypatch, shape, deterministic):
     """Few spikes are noted, so that synapses are swept; some are rewired; in one launch, and in many."""
-    import snn.compile
+    import snn.compile_plastic
 
     def go(**options):
         net = snn.Network(seed=5)
@@ -476,7 +476,7 @@ def test_notes_that_run_full(monkeypatch, shape, deterministic):
         return result.spikes["a"], [x for name in ("triplet", "reward") for x in sim.connections(name)]
 
     spikes, expected = go(backend="reference")
-    monkeypatch.setattr(snn.compile, "HISTORY", 0)
+    monkeypatch.setattr(snn.compile_plastic, "HISTORY", 0)
     launch(monkeypatch, *shape)
     found, weights = go(backend="cuda", deterministic=deterministic)
     np.testing.assert_array_equal(found.times, spikes.times)

@@ -145,7 +145,7 @@ def test_small_notes(engine, monkeypatch):
         monkeypatch.setattr("snn.compile_event_plastic.HISTORY", 1)
         monkeypatch.setattr("snn.compile_event_plastic.SIGNALS", 1)
     else:
-        monkeypatch.setattr("snn.compile.HISTORY", 1)
+        monkeypatch.setattr("snn.compile_plastic.HISTORY", 1)
     np.testing.assert_array_equal(parts(net, list(rules), True, engine=engine), expected)
     sim = snn.Simulation(net, dt=DT, quiet=True, engine=engine)
     sim.run(SPAN)

@@ -87,7 +87,7 @@ def test_table_of_decays_beyond_memory(monkeypatch):
     net = snn.Network()
     a = net.population("a", 2, snn.LIFDelta())
     net.connect(a, a, snn.all_to_all(), weight=1.0, plasticity=plasticity.Covariance(tau_mean=1e6), name="slow")
-    monkeypatch.setattr("snn.compile.memory", lambda: 2.0**30)
+    monkeypatch.setattr("snn.compile_plastic.memory", lambda: 2.0**30)
     text = (
         r"Projection 'slow'.plasticity: must fit into memory; decays are tabulated by step, [0-9.]+ GiB .* 1e\+06 ms at"
     )

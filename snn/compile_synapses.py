@@ -1,0 +1,90 @@
+"""What synapses have of their own beside weight and delay: constants of their rules, and state variables."""
+
+from typing import Any
+
+import numpy as np
+
+from kernels.cpu.learn import STATIC
+from kernels.spec import RuleSpec, ShortTermSpec, synapse_rows
+from plasticity.base import PlasticityRule
+from snn.compile_edges import edge_values, given_values
+from snn.connect import EdgeList
+from snn.elements import Projection
+from snn.network import Network, check_each
+
+Constants = dict[str, Any]
+
+
+def rule_of(projection: Projection) -> RuleSpec:
+    """The rule of a plastic projection; one that changes nothing where it has short-term plasticity alone."""
+    return projection.plasticity.lowered if projection.plasticity else STATIC
+
+
+def short_term_of(projection: Projection) -> ShortTermSpec | None:
+    """The short-term rule, if there is one."""
+    return projection.short_term.lowered if projection.short_term else None
+
+
+def has_own(projection: Projection) -> bool:
+    """Whether synapses have constants of their own."""
+    return any(rule and rule.of_synapse for rule in (projection.plasticity, projection.short_term))
+
+
+def constants_of(
+    net: Network, projection: Projection, edges: EdgeList, dt: float
+) -> tuple[Constants, Constants]:
+    """Constants of the rule and of the short-term rule: numbers, or one for each of ``edges``; {} where there is none.
+
+    Raises
+    ------
+    ModelError
+        A value that is drawn is out of its bounds, or a weight out of those of its synapse.
+    """
+    found = []
+    for what in ("plasticity", "short_term"):
+        rule = getattr(projection, what)
+        given = {}
+        for name in rule.of_synapse if rule else ():
+            n, key = int(edges.indptr[-1]), net.stream("synapse", projection.name, what, name)
+            _, values, order, _ = given_values(rule.params[name], edges, 0, n, 1, key)
+            given[name] = values[order] if order.size else values[:n]
+        owner = f"Projection {projection.name!r}.{what}: "
+        found.append(rule.constants(dt, given, owner) if rule else {})
+        if given and isinstance(rule, PlasticityRule):
+            weights = edge_values(net, projection, edges, 0, "float64")
+            check_each(f"Projection {projection.name!r}", rule, weights, given)
+    return found[0], found[1]
+
+
+def variables_of(
+    rule: RuleSpec, short_term: ShortTermSpec | None, constants: tuple[Constants, Constants], n: int, places: Any
+) -> np.ndarray:
+    """The ``variables`` of ``n`` synapses at the start, see :func:`kernels.spec.synapse_rows`.
+
+    ``places``: where those lie that ``constants`` have values for, in their order.
+    """
+    rows = synapse_rows(rule, short_term)
+    variables = np.empty((len(rows[0]) + len(rows[1]), n))
+    for spec, names, values in zip((rule, short_term), rows, constants, strict=True):
+        start = initial(spec, values) | values
+        for name, row in names.items():
+            variables[row, places if np.ndim(start[name]) else slice(None)] = start[name]
+    return variables
+
+
+def initial(spec: RuleSpec | ShortTermSpec | None, constants: Constants) -> Constants:
+    """State variables of a rule at the start, by name."""
+    state = spec.state if spec else ()
+    return {v.name: constants[v.init] if isinstance(v.init, str) else v.init for v in state}
+
+
+def renewed(projection: Projection, before: np.ndarray) -> np.ndarray:
+    """The ``variables`` of new synapses: constants as they were ``before``, state variables as at the start."""
+    rules, specs = (projection.plasticity, projection.short_term), (rule_of(projection), short_term_of(projection))
+    found = before.copy()
+    for rule, spec, names in zip(rules, specs, synapse_rows(*specs), strict=True):
+        for var in spec.state if spec and names else ():
+            named = names.get(var.init) if isinstance(var.init, str) else None
+            value = rule.params[var.init] if rule and isinstance(var.init, str) and named is None else var.init
+            found[names[var.name]] = before[named] if named is not None else value
+    return found
