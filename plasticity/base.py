@@ -59,8 +59,8 @@ class _Rule(Fixed):
         for name in (name for name in self.lowered.of_synapse if name in taken):
             given = [x for x in each if x == name] or list(each)
             raise ModelError(
-                f"{self.spec.name}.{given[0]}: must be one number a projection, because {taken[name]} of the neurons "
-                f"takes it; got {self.params[given[0]]!r}. Connect synapses with another value apart."
+                f"{self.spec.name}.{given[0]}: must be one number a projection, because {taken[name]}, which its "
+                f"synapses share, takes it; got {self.params[given[0]]!r}. Connect synapses with another value apart."
             )
 
     def _check_rules(self, values: Mapping[str, Any], owner: str = "") -> None:
@@ -69,7 +69,9 @@ class _Rule(Fixed):
                 ok = np.asarray(rule.ok(SimpleNamespace(**values)))
             if not np.all(ok):
                 at = int(np.argmin(ok))
-                got = ", ".join(f"{n}={np.ravel(values[n])[at if np.ndim(values[n]) else 0]!r}" for n in rule.names)
+                got = ", ".join(
+                    f"{n}={float(np.ravel(values[n])[at if np.ndim(values[n]) else 0])!r}" for n in rule.names
+                )
                 raise ModelError(f"{owner}{self.spec.name}.{rule.names[0]}: {rule.rule}; got {got}.")
 
     @property
@@ -187,7 +189,8 @@ class PlasticityRule(_Rule):
 
     def _bounds(self, values: dict[str, Any]) -> tuple[Any, Any]:
         try:
-            return self.spec.bounds(SimpleNamespace(**values))
+            low, high = self.spec.bounds(SimpleNamespace(**values))
+            return (low, high) if np.ndim(low) or np.ndim(high) else (float(low), float(high))
         except (ArithmeticError, TypeError, ValueError) as error:
             raise ModelError(f"{self.spec.name}.bounds: {raised(error)}") from error
 
@@ -207,7 +210,7 @@ def define(spec: RuleSpec | ShortTermSpec) -> Any:
     Names of rules that come with the package are taken, because files name rules.
     """
     rows = "\n".join(
-        f"    {p.name} : [{p.unit}], default {p.default:g} {p.bounds()}\n        {p.doc}" for p in spec.params
+        f"    {p.name} : float, [{p.unit}], default {p.default:g} {p.bounds()}\n        {p.doc}" for p in spec.params
     )
     states = "\n".join(f"    {s.name} : [{s.unit}] {s.doc}" for s in spec.state)
     references = "\n".join(f"    {r}" for r in spec.references)

@@ -34,8 +34,8 @@ def maass_column(
     their reset, initial v uniform between the two. Short-term plasticity: :class:`plasticity.TsodyksMarkram`. Weights
     follow a gamma distribution of shape 1 (exponential).
 
-    The paper draws U, tau_rec and tau_fac of each synapse, with a standard deviation of half the mean; here all
-    synapses between two kinds have the means, because a projection has one set of them.
+    U, tau_rec and tau_fac of each synapse are normal with a standard deviation of half the mean; what is no positive
+    number, or U above 1, becomes the mean.
 
     Parameters
     ----------
@@ -85,8 +85,13 @@ def maass_column(
             np.fill_diagonal(chosen, False)
         sources, targets = np.nonzero(chosen)
         weights = scale * weight * rng.standard_exponential(len(sources))
+        drawn = {
+            name: np.where((x > 0.0) & (x <= most), x, mean)
+            for name, mean, most in (("u_se", u_se, 1.0), ("tau_rec", tau_rec, np.inf), ("tau_fac", tau_fac, np.inf))
+            for x in [rng.normal(mean, 0.5 * mean, len(sources))]
+        }
         if scale > 0 and len(sources):
-            rule = plasticity.TsodyksMarkram(u_se=u_se, tau_rec=tau_rec, tau_fac=tau_fac)
+            rule = plasticity.TsodyksMarkram(**drawn)
             net.connect(
                 source, target, snn.from_arrays(sources, targets), weight=weights, delay=delay, short_term=rule
             )  # fmt: skip

@@ -30,9 +30,7 @@ def has_own(projection: Projection) -> bool:
     return any(rule and rule.of_synapse for rule in (projection.plasticity, projection.short_term))
 
 
-def constants_of(
-    net: Network, projection: Projection, edges: EdgeList, dt: float
-) -> tuple[Constants, Constants]:
+def constants_of(net: Network, projection: Projection, edges: EdgeList, dt: float) -> tuple[Constants, Constants]:
     """Constants of the rule and of the short-term rule: numbers, or one for each of ``edges``; {} where there is none.
 
     Raises

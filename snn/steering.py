@@ -112,7 +112,7 @@ class Steering:
             return self.net.populations[self._name(of)], 0
         rows, short_rows = synapse_rows(rule_of(projection), short_term_of(projection))
         short = [v.name for v in (projection.short_term.spec.state if projection.short_term else ())]
-        own = {name: 1 + row for name, row in (short_rows | rows).items()}
+        own = {name: 1 + row for name, row in (rows | {k: x for k, x in short_rows.items() if k not in rows}).items()}
         if variable in own:
             return projection, own[variable]
         if variable in short:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import plasticity
 import reservoir
@@ -100,8 +101,15 @@ def test_column_is_drawn_by_distance():
     weights = np.concatenate([reservoir.maass_column(seed=s).projections["exc->inh"].weight for s in range(20)])
     assert weights.mean() == pytest.approx(60_000.0, rel=5.0 / np.sqrt(len(weights)))  # gamma of shape 1: SD = mean
     assert weights.std() == pytest.approx(weights.mean(), rel=0.15)
-    rule = net.projections["inh->inh"].short_term
-    assert rule.params == {"u_se": 0.32, "tau_rec": 144.0, "tau_fac": 60.0}
+    rules = [reservoir.maass_column(seed=s).projections["inh->exc"].short_term.params for s in range(20)]
+    for name, mean, most in (("u_se", 0.25, 1.0), ("tau_rec", 700.0, np.inf), ("tau_fac", 20.0, np.inf)):
+        x = np.concatenate([params[name] for params in rules])
+        assert np.all((x > 0.0) & (x <= most))
+        rest = x[x != mean]  # the others lie outside: below 0 are 2.3 % of a normal law
+        assert abs(np.mean(x == mean) - 0.0228) < 5.0 * np.sqrt(0.0228 / len(x))
+        assert (
+            stats.kstest(rest, stats.truncnorm(-2.0, (most - mean) / (0.5 * mean), mean, 0.5 * mean).cdf).pvalue > 1e-3
+        )
 
 
 def test_column_forgets_where_it_began_and_tells_inputs_apart():

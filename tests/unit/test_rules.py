@@ -34,13 +34,25 @@ def test_bound(name, param, kind):
     refused(f"{name}.{param.name}: must be {param.bounds()}", KINDS[name], **{param.name: value})
 
 
+# parameters that traces, modulators or observers take, which all synapses share
+SHARED = {
+    name: {p.name for p in spec.params if p.name.startswith("tau") and name != "TsodyksMarkram"}
+    for name, spec in SPECS.items()
+}
+SHARED["Clopath"] |= {"a_ltd", "a_ltp", "theta_minus", "theta_plus", "delay", "u_ref_squared", "e_bar"}
+SHARED["RMax"] |= {"t_ref"}
+
+
 @pytest.mark.parametrize(("name", "param"), PARAMS, ids=lambda x: getattr(x, "name", x))
 def test_parameter_is_one_finite_number(name, param):
     owner, rule = f"{name}.{param.name}", KINDS[name]
     refused(f"{owner}: must be finite; got nan.", rule, **{param.name: np.nan})
     refused(f"{owner}: must be finite; got inf.", rule, **{param.name: np.inf})
     refused(f"{owner}: must be a number", rule, **{param.name: "fast"})
-    refused(f"{owner}: must be one number a projection", rule, **{param.name: np.full(3, param.default)})
+    if param.name in SHARED[name]:
+        refused(f"{owner}: must be one number a projection", rule, **{param.name: np.full(3, param.default)})
+    else:
+        assert rule(**{param.name: np.full(3, param.default)}).of_synapse == (param.name,)
     refused(f"{owner}x: no such parameter. Did you mean", rule, **{param.name + "x": param.default})
 
 
