@@ -181,10 +181,11 @@ class Builder:
                 weights = check(WeightsTable, raw)
                 for name in weights.projection:
                     projection = self.find(f"{path}.projection", "projection", name)
-                    if projection is not None:
+                    for variable in weights.variable if projection is not None else ():
                         owner = f"record_weights({name!r})"
-                        with self.at(path, owner):
-                            self.net.record_weights(projection, weights.every)
+                        owner = owner if variable == "weights" else f"{owner[:-1]}, {variable!r})"
+                        with self.at(path, (f"{owner}: no such variable", ".variable: no such variable"), owner):
+                            self.net.record_weights(projection, weights.every, variable)
                             self.check_every(owner, weights.every)
                 return
             table = check(RecordTable, raw)

@@ -332,7 +332,7 @@ def _experiment_info(file: Path, allow_code: bool) -> str:
     )
     lines += [f"\n{_columns(rows)}" for rows in tables if len(rows) > 1]
     records = [f"{p.population.name}.{p.variable}" for p in net.probes]
-    records += [f"weights of {p.projection.name}" for p in net.weight_probes]
+    records += [f"{p.variable} of {p.projection.name}" for p in net.weight_probes]
     if records:
         lines += ["", "records: " + ", ".join(records)]
     return "\n".join(lines)

@@ -213,7 +213,13 @@ class Probe:
 
 @dataclass(frozen=True, eq=False)
 class WeightProbe:
-    """Weights to record. Made by :meth:`Network.record_weights`."""
+    """Weights, or a state variable of synapses, to record. Made by :meth:`Network.record_weights`."""
 
     projection: Projection
     every: float | None
+    variable: str = "weights"
+
+    @property
+    def name(self) -> str:
+        """What the record calls it: the projection, with the variable where it is not the weights."""
+        return self.projection.name if self.variable == "weights" else f"{self.projection.name}.{self.variable}"

@@ -119,7 +119,7 @@ def description(net: Network) -> str:
         rows.append((_plain(q.plasticity), _plain(q.short_term), q.axonal_delay))
         rows.append((found.source.name if found.source else None, found.delay, found.value) if found else None)
     rows += [(x.population.name, x.variable, x.ids, x.every) for x in net.probes]
-    rows += [(x.projection.name, x.every) for x in net.weight_probes]
+    rows += [(x.name, x.every) for x in net.weight_probes]
     return digest(rows)
 
 

@@ -1,6 +1,7 @@
 """What the user describes, piece by piece. Objects only, no arrays, nothing compiled."""
 
 import copy
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -338,23 +339,31 @@ class Network:
         self.probes.append(probe)
         return probe
 
-    def record_weights(self, projection: Any, every: Any = None) -> None:
+    def record_weights(self, projection: Any, every: Any = None, variable: str = "weights") -> None:
         """Record the weights of ``projection`` (or its name) at the end of every run.
 
-        ``every``: and at multiples of this interval in ms.
+        ``every``: and at multiples of this interval in ms. ``variable``: instead, a state variable of the projection's
+        rules, such as an eligibility, as :meth:`snn.Simulation.state` gives it; ``weights["name.variable"]`` of the
+        result.
         """
         name = getattr(projection, "name", projection)
         if name not in self.projections or projection not in (name, self.projections[name]):
-            known = nearest(str(name), self.projections)
-            raise ModelError(f"record_weights: {projection!r} is no projection of this network.{known}")
-        owner = f"record_weights({name!r})"
-        if any(p.projection is self.projections[name] for p in self.weight_probes):
-            raise ModelError(f"{owner}: are recorded already.")
+            hint = nearest(str(name), self.projections)
+            raise ModelError(f"record_weights: {projection!r} is no projection of this network.{hint}")
+        found = self.projections[name]
+        owner = f"record_weights({name!r})" if variable == "weights" else f"record_weights({name!r}, {variable!r})"
+        rules = [x for x in (found.plasticity, found.short_term) if x]
+        known = ["weights", *(v.name for rule in rules for v in rule.spec.state)]
+        if variable not in known:
+            raise ModelError(f"{owner}: no such variable.{nearest(str(variable), known)}")
+        probe = WeightProbe(found, every, variable)
+        if any(p.name == probe.name for p in self.weight_probes):
+            raise ModelError(f"{owner}: {probe.name!r} is recorded already.")
         if every is not None:
             every = plain(every, "ms", f"{owner}.every")
             if np.ndim(every) or not 0 < every < np.inf:
                 raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
-        self.weight_probes.append(WeightProbe(self.projections[name], every))
+        self.weight_probes.append(dataclasses.replace(probe, every=every))
 
     def copied(self) -> "Network":
         """Another network of the same parts; replacing one there changes nothing here."""

@@ -264,7 +264,7 @@ class Simulation(Steering):
                 self._advance(stop, recorder, progress, came, saves)
                 for probe in self.net.weight_probes:
                     ended = self._drive.at == stop and not taken
-                    if ended and self._weights_at.get(probe.projection.name) != stop:
+                    if ended and self._weights_at.get(probe.name) != stop:
                         self._take_weights(recorder, probe)
                 if saves:
                     self._save_in_run(saves, recorder)
@@ -416,7 +416,7 @@ class Simulation(Steering):
             for p in self.net.probes
             if p.variable != SPIKES and (self._ranks.size == 1 or self._own(p).size)
         ]
-        weights = {p.projection.name: len(self.connections(p.projection)[2]) for p in self.net.weight_probes}
+        weights = {p.name: len(self._recorded(p)) for p in self.net.weight_probes}
         if self._ranks.rank > 0:
             weights = {}
         if to is None:
@@ -507,10 +507,15 @@ class Simulation(Steering):
         return intervals
 
     def _take_weights(self, recorder: Recorder, probe: WeightProbe) -> None:
-        weights = self.connections(probe.projection)[2]
+        values = self._recorded(probe)
         if self._ranks.rank == 0:
-            recorder.weights(probe.projection.name, self.t, weights)
-        self._weights_at[probe.projection.name] = self._drive.at
+            recorder.weights(probe.name, self.t, values)
+        self._weights_at[probe.name] = self._drive.at
+
+    def _recorded(self, probe: WeightProbe) -> np.ndarray:
+        if probe.variable == "weights":
+            return self.connections(probe.projection)[2]
+        return self.state(probe.projection, probe.variable)
 
 
 def _check_path(where: str, path: Any, needed: bool = False) -> None:

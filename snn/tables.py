@@ -453,5 +453,5 @@ class WeightsTable(Table):
     """``[[record]]`` of projections."""
 
     projection: Names
-    variable: Literal["weights"] = "weights"
+    variable: Names = ["weights"]
     every: float | None = Field(None, gt=0, allow_inf_nan=False, description="ms")

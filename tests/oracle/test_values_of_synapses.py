@@ -11,7 +11,7 @@ from kernels.errors import ModelError, ShapeError
 from kernels.spec import Derived, Param, RuleSpec, ShortTermSpec, StateVar
 from plasticity.base import RULES, SHORT_TERM
 from snn.cli import app
-from snn.io.sonata import read_spikes
+from snn.io.sonata import read_result
 
 ENGINES = {
     "cpu": {"threads": 1},
@@ -301,7 +301,7 @@ def test_in_a_file(tmp_path):
     (tmp_path / "net.toml").write_text("""
         seed = 3
         simulation = {duration = 50.0}
-        record = [{population = "a"}]
+        record = [{population = "a"}, {projection = "a->a", variable = ["weights", "x"], every = 25.0}]
         [populations.a]
         model = "LIFDelta"
         n = 30
@@ -323,6 +323,37 @@ def test_in_a_file(tmp_path):
     for given, out in (("net.toml", "out.h5"), ("out.h5", "again.h5")):
         result = CliRunner().invoke(app, ["run", str(tmp_path / given), "--out", str(tmp_path / out)])
         assert result.exit_code == 0, result.output
-    first, again = (read_spikes(tmp_path / name)["a"] for name in ("out.h5", "again.h5"))
-    assert len(first.times) > 20
-    np.testing.assert_array_equal(first.times, again.times)
+    first, again = (read_result(tmp_path / name) for name in ("out.h5", "again.h5"))
+    assert len(first.spikes["a"].times) > 20
+    np.testing.assert_array_equal(first.spikes["a"].times, again.spikes["a"].times)
+    np.testing.assert_array_equal(first.weights["a->a.x"][1], again.weights["a->a.x"][1])
+    assert len(first.weights["a->a.x"][0]) == 2 and np.ptp(first.weights["a->a.x"][1]) > 0.0
+
+
+@pytest.mark.parametrize("options", ENGINES.values(), ids=ENGINES)
+def test_variables_are_recorded(options, tmp_path):
+    """An eligibility and resources over time: what ``state`` gives when a run is cut there."""
+
+    def made():
+        net = network("DopamineSTDP", True, False)
+        net.record_weights("all", 20.0, "c")
+        net.record_weights("all", variable="x")
+        net.record_weights("all", 40.0)
+        return net
+
+    result = snn.Simulation(made(), quiet=True, **options).run(
+        70.0, tmp_path / "a.h5" if "backend" not in options else None
+    )
+    times, values = result.weights["all.c"]
+    np.testing.assert_allclose(times, [20.0, 40.0, 60.0, 70.0])
+    assert [len(result.weights[name][0]) for name in ("all.x", "all")] == [1, 2]
+    sim = snn.Simulation(made(), quiet=True, **options)
+    for t, c in zip(times, values, strict=True):
+        sim.run(t - sim.t)
+        np.testing.assert_array_equal(sim.state("all", "c"), c)
+    np.testing.assert_array_equal(sim.state("all", "x"), result.weights["all.x"][1][0])
+    assert np.ptp(values) > 0.0
+    net = made()
+    for wrong, text in (("q", "no such variable. Known: weights, c, u, x"), ("c", "'all.c' is recorded already")):
+        with pytest.raises(ModelError, match=rf"record_weights\('all', '{wrong}'\): {text}"):
+            net.record_weights("all", variable=wrong)
