@@ -88,7 +88,7 @@ def on_chip(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: in
     ExportError
         Where the rule has no counterpart.
     """
-    p = rule.params
+    p = _numbers(owner, rule)
     if rule.spec.name != "STDPPair":
         raise ExportError(
             f"{owner}.plasticity: must be STDPPair, or DopamineSTDP with a modulator; got {rule.spec.name}."
@@ -140,12 +140,22 @@ def on_chip(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: in
     return LearningReport(made, *rates, tuple(q.lost for q in parse(text)))
 
 
+def _numbers(owner: str, rule: PlasticityRule) -> dict[str, float]:
+    """The rule's parameters, which a projection on the chip shares."""
+    for name in rule.of_synapse:
+        raise ExportError(
+            f"{owner}.plasticity.{name}: must be one number, because synapses on the chip share their rule; got values "
+            "for each. Give its mean."
+        )
+    return rule.params
+
+
 def dopamine(owner: str, rule: PlasticityRule, dt: float, interval: int, seed: int, most: float) -> LearningReport:
     """``DopamineSTDP`` as a three-factor rule; parameters and errors as of :func:`on_chip`.
 
     ``most`` is the largest value that dopamine takes, counted in what a spike adds.
     """
-    p = rule.params
+    p = _numbers(owner, rule)
     for name in ("b", "w_min"):
         if p[name] != 0:
             raise ExportError(f"{owner}.plasticity.{name}: must be 0; got {p[name]:g}.")

@@ -11,7 +11,7 @@ from kernels.errors import ModelError
 from kernels.event.compiled import Rule
 from kernels.event.layout import LONG_AGO, Block, Edges, Plastic
 from kernels.layout import aligned
-from snn.compile_synapses import Constants, has_own, initial, variables_of
+from snn.compile_synapses import Constants, has_own, initial, part_of, variables_of
 from snn.connect import EdgeList
 from snn.elements import Projection
 
@@ -84,9 +84,7 @@ def plastic_projection(
     source, target = index[projection.source.name], index[projection.target.name]
     n, m = projection.source.n, int(block.hi[target] - block.lo[target])
     first, last = (int(drawn.indptr[x[target]]) for x in (block.lo, block.hi))
-    values, short_values = (
-        {name: x[first:last] if np.ndim(x) else x for name, x in some.items()} for some in constants
-    )
+    values, short_values = part_of(constants, first, last)
     taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
     places: Any = slice(None)
     if has_own(projection):

@@ -11,7 +11,7 @@ from kernels.layout import NEVER, PIECE, Edges, Plastic, Tables, aligned, zeros
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import RuleSpec
 from snn.compile_edges import edge_places
-from snn.compile_synapses import constants_of, has_own, initial, rule_of, short_term_of, variables_of
+from snn.compile_synapses import constants_of, has_own, initial, part_of, rule_of, short_term_of, variables_of
 from snn.connect import EdgeList
 from snn.elements import Projection
 from snn.memory import memory
@@ -40,8 +40,7 @@ def plastic(
     """
     rule, short, dt = rule_of(projection), short_term_of(projection), tables.dt
     source, target = index[projection.source.name], index[projection.target.name]
-    values, short_values = constants_of(net, projection, drawn, dt)
-    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
+    constants = constants_of(net, projection, drawn, dt)
     own = slice(*tables.first_block[[0, -1]])
     lo, hi = tables.lo[own, target], tables.hi[own, target]
     blocks, first, n = len(lo), int(lo[0]), int(hi[-1] - lo[0])
@@ -50,8 +49,14 @@ def plastic(
     longest, lag = delays[1], delays[0] - axonal
     fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
     receptor = projection.receptors[0]
-    places = edge_places(index, tables, projection, drawn, edges) if has_own(projection) else slice(None)
-    variables = variables_of(rule, short, (values, short_values), synapses, places)
+    places: Any = slice(None)
+    if has_own(projection):  # of ranks, ``drawn`` may reach beyond the own targets
+        here = slice(*drawn.indptr[[first, first + n]].tolist())
+        places = edge_places(index, tables, projection, drawn, edges)[here]
+        constants = part_of(constants, here.start, here.stop)
+    variables = variables_of(rule, short, constants, synapses, places)
+    values, short_values = constants
+    taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
     short_state = [] if short and short.of_synapse else list(initial(short, short_values).values())
     waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
     return Plastic(

@@ -54,6 +54,12 @@ def constants_of(net: Network, projection: Projection, edges: EdgeList, dt: floa
     return found[0], found[1]
 
 
+def part_of(constants: tuple[Constants, Constants], first: int, last: int) -> tuple[Constants, Constants]:
+    """Of ``constants`` those of edges ``first`` to ``last`` - 1."""
+    rule, short = ({k: x[first:last] if np.ndim(x) else x for k, x in some.items()} for some in constants)
+    return rule, short
+
+
 def variables_of(
     rule: RuleSpec, short_term: ShortTermSpec | None, constants: tuple[Constants, Constants], n: int, places: Any
 ) -> np.ndarray:

@@ -55,9 +55,11 @@ def network():
                 short_term=plasticity.TsodyksMarkram())
     net.modulate("ei", value=np.linspace(0.2, 1.5, 57))
     net.connect(e[220:10:-3], i[5:50], snn.fixed_indegree(4), weight=20.0, delay=2.5, name="parts",
-                plasticity=plasticity.STDPPair(w_max=60.0))
+                plasticity=plasticity.STDPPair(w_max=snn.uniform(58.0, 65.0)),
+                short_term=plasticity.TsodyksMarkram(u_se=snn.uniform(0.2, 0.8)))
     clopath = plasticity.Clopath(theta_minus=-70.0, theta_plus=-60.0, a_ltp=1e-3, a_ltd=1e-2, w_max=60.0)
     net.connect(i, e, snn.fixed_indegree(7), weight=10.0, delay=2.5, plasticity=clopath, name="voltage")
+    net.record_weights("voltage", 20.0, "x")
     return net
 
 def outcome(threads, comm):
@@ -74,6 +76,8 @@ def outcome(threads, comm):
         assert sim.rewire("parts", plasticity.SET(fraction=0.3, weight=55.0)) == 54
         sim.set_modulator("ei", np.where(np.arange(57) < 30, 1.0, 0.5) if k == 0 else 0.3)
         found |= {f"{k} c": sim.state("ee", "c"), f"{k} u": sim.state("ee", "x"), f"{k} x": sim.state("voltage", "x")}
+        found |= {f"{k} {name} of parts": sim.state("parts", name) for name in ("w_max", "u_se", "x")}
+        found |= {f"{k} recorded": result.weights["voltage.x"][1]}
         sim.set_state("ee", "c", found[f"{k} c"][::-1].copy())
         sim.set_state("ei", "x", 0.9)
         sim.set_parameters("i", v_th=np.linspace(-58.0, -54.0, 57))

@@ -79,6 +79,13 @@ def test_the_largest_weight_is_w_max_and_cannot_wrap():
     assert np.abs(p.weights - 255 * STARTS[p.sources, p.targets]).max() <= 0.5 + 1e-6
 
 
+def test_synapses_share_their_rule():
+    with pytest.raises(
+        ExportError, match="P.plasticity.lambda_: must be one number, because synapses on the chip share"
+    ):
+        on_chip("P", plasticity.STDPPair(lambda_=[0.1, 0.2]), 1.0, 6, 0)
+
+
 def test_several_projections_that_learn_share_a_grid():
     net = learning()
     again = {"delay": 1.0, "weight": 0.01}
