@@ -24,16 +24,14 @@ import numpy as np
 from kernels.errors import ExportError, ModelError
 from neuromorphic.discrete import Discrete, discrete, step_length
 from neuromorphic.fixed_point import (
-    EXCITATORY,
-    INHIBITORY,
     MAX_DELAY,
-    MIXED,
     STATE_LIMIT,
     IntegerLIF,
     IntegerNetwork,
     IntegerProjection,
     IntegerSource,
 )
+from neuromorphic.fixed_point_step import EXCITATORY, INHIBITORY, MIXED
 from neuromorphic.on_chip import TOP, LearningReport, dopamine, on_chip, same_grid, scaled
 from snn import drawn
 from snn.elements import Input, Population

@@ -15,7 +15,8 @@ import numpy as np
 from kernels.errors import ExportError, ModelError
 from kernels.jit import jit
 from kernels.spec import nearest
-from neuromorphic.fixed_point import MIXED, IntegerNetwork
+from neuromorphic.fixed_point import IntegerNetwork
+from neuromorphic.fixed_point_step import MIXED
 
 WORD, HEADER, BLOCK = 64, 10, 64
 DAVIES = "Davies et al. 2018, doi:10.1109/MM.2018.112130359"

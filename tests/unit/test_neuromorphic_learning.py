@@ -20,7 +20,7 @@ from neuromorphic import (
     map_network,
     split,
 )
-from neuromorphic.fixed_point import effective_weights
+from neuromorphic.fixed_point_step import effective_weights
 from neuromorphic.learning import Factor, Product, learn, parse
 
 
