@@ -33,6 +33,7 @@ import numpy as np
 from kernels.errors import ModelError, ShapeError
 from neuromorphic.fixed_point_step import EXCITATORY, INHIBITORY, MIXED, Program, advance, pack
 from neuromorphic.learning import OnChipRule, Streams
+from snn.units import whole
 
 STATE_LIMIT = 2**23
 MAX_DELAY = 62  # Lava takes 63, the hardware documentation says 62
@@ -55,11 +56,6 @@ def _whole(owner: str, value: Any, low: int, high: int, n: int) -> np.ndarray:
     if array.size and (array.min() < low or array.max() > high):
         raise ModelError(f"{owner}: must be {low} to {high}; got {array.min()} to {array.max()}.")
     return np.broadcast_to(array.astype(np.int64), (n,)).copy()
-
-
-def _count(owner: str, n: Any) -> None:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
-        raise ModelError(f"{owner}.n: must be an integer >= 1; got {n!r}.")
 
 
 @dataclass(eq=False)
@@ -94,7 +90,7 @@ class IntegerLIF:
     reset_offset: Any = 0
 
     def __post_init__(self) -> None:
-        _count("IntegerLIF", self.n)
+        whole("IntegerLIF.n", self.n)
         ranges = {
             "du": (0, 4095), "dv": (0, 4095), "bias_mant": (-4096, 4095), "bias_exp": (0, 7), "vth": (0, 2**17 - 1),
             "u": (1 - STATE_LIMIT, STATE_LIMIT), "v": (1 - STATE_LIMIT, STATE_LIMIT - 1), "subtract": (0, 1),
@@ -124,7 +120,7 @@ class IntegerSource:
     values: Any = 1
 
     def __post_init__(self) -> None:
-        _count("IntegerSource", self.n)
+        whole("IntegerSource.n", self.n)
         count = np.size(self.steps)
         self.steps = _whole("IntegerSource.steps", self.steps, 1, TOP, count)
         self.ids = _whole("IntegerSource.ids", self.ids, 0, self.n - 1, count)
@@ -305,8 +301,7 @@ class IntegerNetwork:
         record : populations whose u and v are kept
         backend : "cpu", or "cuda": the same integers on an NVIDIA GPU (extra ``cuda``)
         """
-        if isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1:
-            raise ModelError(f"IntegerNetwork.run.steps: must be an integer >= 1; got {steps!r}.")
+        steps = whole("IntegerNetwork.run.steps", steps)
         record = list(record)
         if unknown := set(record) - set(self.populations):
             raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
@@ -351,7 +346,7 @@ class IntegerNetwork:
             clips={k: arrays.neurons.clips[part(k)] for k in mine},
             learned=(learned := self._learned(arrays)),
             updates=dict(zip(learned, arrays.learners.updates.tolist(), strict=True)),
-            total=int(steps),
+            total=steps,
         )
 
     def _learned(self, program: Program) -> dict[str, np.ndarray]:

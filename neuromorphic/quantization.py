@@ -37,6 +37,7 @@ from snn import drawn
 from snn.elements import Input, Population
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Network
+from snn.units import whole
 
 TOP_VTH = 2**17 - 1
 TOP_BIAS = 4095 << 7
@@ -168,10 +169,8 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
     >>> quantize(net, dt=1.0).network.run(10).steps["out"]
     array([3])
     """
-    if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
-        raise ModelError(f"quantize.interval: must be an integer >= 1; got {interval!r}.")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
-        raise ModelError(f"quantize.steps: must be an integer >= 1; got {steps!r}.")
+    interval = whole("quantize.interval", interval)
+    steps = None if steps is None else whole("quantize.steps", steps)
     dt = step_length("quantize.dt", dt)
     problems: list[str] = []
     forms: dict[str, Discrete] = {}

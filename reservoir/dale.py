@@ -8,9 +8,9 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
-from reservoir.checks import bounded, generator
+from reservoir.checks import generator
 from reservoir.esn import EchoStateNetwork, frozen
-from snn.units import whole
+from snn.units import bounded, whole
 
 
 class DaleNetwork(EchoStateNetwork):

@@ -9,10 +9,10 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import check_readout, series
-from reservoir.checks import bounded, generator
+from reservoir.checks import generator
 from reservoir.esn import EchoStateNetwork
 from reservoir.readouts import Readout, Ridge
-from snn.units import whole
+from snn.units import bounded, whole
 
 CHANCE = 1e-4  # of a target unrelated to the states to count
 

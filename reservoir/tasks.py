@@ -7,8 +7,8 @@ import scipy.integrate
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import row, series
-from reservoir.checks import bounded, generator
-from snn.units import whole
+from reservoir.checks import generator
+from snn.units import bounded, whole
 
 NARMA = {5: (0.3, 0.05, 1.5, 0.1), 10: (0.3, 0.05, 1.5, 0.1), 20: (0.3, 0.05, 1.5, 0.01), 30: (0.2, 0.04, 1.5, 0.001)}
 

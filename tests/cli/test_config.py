@@ -1,7 +1,6 @@
 """The TOML file: what it may say, every problem reported under its key, overrides and paths."""
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,6 @@ from plasticity import DopamineSTDP, STDPPair, TsodyksMarkram
 from snn.build import Builder
 from snn.config import load, load_provenance, parse_override
 from snn.tables import Profile
-
-ROOT = Path(__file__).parents[2]
 
 BASE = """
 seed = 3
