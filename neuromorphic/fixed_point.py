@@ -298,8 +298,14 @@ class IntegerNetwork:
 
         Parameters
         ----------
+        steps : >= 1
         record : populations whose u and v are kept
-        backend : "cpu", or "cuda": the same integers on an NVIDIA GPU (extra ``cuda``)
+        backend : "cpu", or "cuda": the same integers on an NVIDIA GPU (extra ``cuda``); nothing learns there
+
+        Raises
+        ------
+        ModelError
+            For wrong arguments, and with "cuda" where projections learn.
         """
         steps = whole("IntegerNetwork.run.steps", steps)
         record = list(record)

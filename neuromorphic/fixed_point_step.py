@@ -17,7 +17,14 @@ MIXED, EXCITATORY, INHIBITORY = 1, 2, 3  # sign modes, Lava's numbers
 
 
 def effective_weights(weights: np.ndarray, bits: int, sign_mode: int) -> np.ndarray:
-    """Weights as stored: clipped to the sign mode's range, lowest bits cleared (MIXED spends one bit on the sign)."""
+    """Weights as stored: clipped to the sign mode's range, lowest bits cleared (MIXED spends one bit on the sign).
+
+    Parameters
+    ----------
+    weights : mantissas, int64
+    bits : weight bits, 1..8
+    sign_mode : MIXED (1), EXCITATORY (2) or INHIBITORY (3)
+    """
     drop = 8 - bits + (sign_mode == MIXED)
     if sign_mode == INHIBITORY:
         return -((np.clip(-weights, 0, 255) >> drop) << drop)

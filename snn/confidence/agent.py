@@ -193,12 +193,17 @@ class EarlyExit:
     # ------------------------------------------------------------------------------------------------ the rule
 
     def rule(self, t_max: int, n_classes: int, first_step: int = 1) -> Rule:
-        """Numbers that the compiled `kernels.decide.decide` needs, for runs of ``t_max`` steps.
+        """Numbers that the compiled `kernels.decide.decide` needs, for runs of ``t_max`` steps, ``n_classes`` outputs.
 
         Parameters
         ----------
         first_step : int
             No earlier step is asked (the depth of a pipelined network).
+
+        Raises
+        ------
+        ModelError, ShapeError
+            Where bar or what `fit` learns is not set, or belongs to other numbers of steps or classes.
         """
         # kept, because making it anew would take a large part of a single short inference
         made_of = (self.bar, self.low, self.scales, self.gate, self.hope, self.levels, self.fingerprint)
@@ -324,7 +329,13 @@ class EarlyExit:
         return Stream(self, n_classes, t_max, first_step)
 
     def sets(self, trace: Trace) -> NDArray[np.bool_]:
-        """Sets of classes at the stop, (N, C); of score "setsize"."""
+        """Sets of classes at the stop, (N, C), True where a class is in the set.
+
+        Raises
+        ------
+        ModelError
+            Where the score is not "setsize".
+        """
         if self.score != "setsize":
             raise ModelError(f'EarlyExit.sets: belongs to the score "setsize"; got "{self.score}".')
         done = self.decide(trace)
