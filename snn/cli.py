@@ -34,9 +34,9 @@ from snn.cli_common import (
     rates_table,
     read_experiment,
     save_picture,
-    say,
     spare,
 )
+from snn.host import to_stderr
 
 app = typer.Typer(
     name="snn", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    say(f"warning: {message}")
+    to_stderr(f"warning: {message}")
 
 
 def _version(value: bool) -> None:
@@ -169,12 +169,12 @@ def run(
         seconds = time.perf_counter() - begin
         factor = f", real-time factor {seconds / s.duration * 1e3:.3g}" if s.duration > 0 else ""
         where = target if ranks.size == 1 else f"{ranks.size} files like {target}"
-        say(f"{s.duration:g} ms in {seconds:.3g} s{factor}; written to {where}")
+        to_stderr(f"{s.duration:g} ms in {seconds:.3g} s{factor}; written to {where}")
     with exit_on_error(FAILED):
         if picture is not None:
             draw(result, Kind.raster, picture)
             if not quiet:
-                say(f"plot written to {picture}")
+                to_stderr(f"plot written to {picture}")
         print_rates(result, ranks)
 
 

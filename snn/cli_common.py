@@ -1,7 +1,6 @@
 """What the commands of ``snn`` share: exit codes, messages, tables, what they read and where they write."""
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import Enum
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kernels.errors import ConfigError, SimError
+from snn.host import to_stderr
 
 if TYPE_CHECKING:
     from snn.config import Experiment
@@ -32,30 +32,25 @@ class Kind(str, Enum):
     states = "states"
 
 
-def say(text: str) -> None:
-    """A message, to stderr."""
-    print(f"snn: {text}", file=sys.stderr, flush=True)
-
-
 @contextmanager
 def exit_on_error(code: int, part: Path | None = None) -> Iterator[None]:
     """Print what went wrong, without a traceback, and leave with ``code``; ``part`` is the file being written."""
     try:
         yield
     except SimError as error:
-        say(f"error: {str(error).replace('overwrite=True', '--overwrite')}")
+        to_stderr(f"error: {str(error).replace('overwrite=True', '--overwrite')}")
         raise typer.Exit(code) from None
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
-        say(f"error: {error.filename or 'file'}: {error.strerror or error}.")
+        to_stderr(f"error: {error.filename or 'file'}: {error.strerror or error}.")
         raise typer.Exit(code) from None
     except MemoryError:
-        say("error: out of memory. Use a smaller network, or record less.")
+        to_stderr("error: out of memory. Use a smaller network, or record less.")
         raise typer.Exit(FAILED) from None
     except KeyboardInterrupt:
         kept = part is not None and part.exists()
-        say(f"interrupted; {part} holds what was written so far, see snn info" if kept else "interrupted")
+        to_stderr(f"interrupted; {part} holds what was written so far, see snn info" if kept else "interrupted")
         raise typer.Exit(INTERRUPTED) from None
 
 

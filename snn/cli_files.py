@@ -7,7 +7,8 @@ import typer
 
 from kernels.errors import SimError
 from snn import cli_sweep
-from snn.cli_common import FAILED, WRONG, exit_on_error, print_rates, say
+from snn.cli_common import FAILED, WRONG, exit_on_error, print_rates
+from snn.host import to_stderr
 
 
 def resume(
@@ -34,7 +35,7 @@ def resume(
     with exit_on_error(FAILED):
         result = simulation.proceed(to=out, progress=not quiet and ranks.rank == 0)
         if not quiet and ranks.rank == 0:
-            say(f"from {start:g} to {simulation.t:g} ms in {time.perf_counter() - begin:.3g} s; in {result.path}")
+            to_stderr(f"from {start:g} to {simulation.t:g} ms in {time.perf_counter() - begin:.3g} s; in {result.path}")
         print_rates(result, ranks)
 
 

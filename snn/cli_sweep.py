@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kernels.errors import ConfigError
-from snn.cli_common import FAILED, WRONG, columns, exit_on_error, say
+from snn.cli_common import FAILED, WRONG, columns, exit_on_error
+from snn.host import to_stderr
 
 if TYPE_CHECKING:
     from snn.sweeps import Summary
@@ -99,9 +100,9 @@ def _report(summary: "Summary") -> None:
         errors.setdefault(" ".join(error.split()), []).append(name)
     for error, names in list(errors.items())[:SHOWN]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        say(f"failed: points/{names[0]}{more}: {error}")
+        to_stderr(f"failed: points/{names[0]}{more}: {error}")
     if len(errors) > SHOWN:
-        say(f"and {len(errors) - SHOWN} other errors, see the column error")
+        to_stderr(f"and {len(errors) - SHOWN} other errors, see the column error")
     waiting = summary.count("waiting")
     print(_counted(summary) + (f", {waiting} still run by another sweep" if waiting else ""))
     print(summary.path)
