@@ -92,6 +92,11 @@ class Cost:
 def cost(net: IntegerNetwork, result: IntegerResult, steps: int, chip: str = "loihi2", chips: int = 1) -> Cost:
     """What ``net`` costs on a chip in the ``steps`` steps that gave ``result``.
 
+    Parameters
+    ----------
+    result : from ``net.run(steps)``
+    chip, chips : see :func:`neuromorphic.map_network`
+
     Raises
     ------
     ModelError

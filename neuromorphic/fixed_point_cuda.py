@@ -1,4 +1,4 @@
-"""The integer network on a CUDA device: :func:`neuromorphic.fixed_point.advance` with the same neuron function.
+"""The integer network on a CUDA device: :func:`neuromorphic.fixed_point_step.advance` with the same neuron function.
 
 Everything that threads add to is an integer, so their order changes no bit. One block of threads runs a chunk of steps
 in one launch; its threads meet three times a step: after the neurons, after spikes were delivered, and after the sums
@@ -12,7 +12,7 @@ from numba import cuda
 
 from kernels.cuda.jit import SIMULATED, device, fetch, inner, select, send
 from kernels.onchip import Learners
-from neuromorphic.fixed_point import Links, Neurons, lif, toward_zero
+from neuromorphic.fixed_point_step import Links, Neurons, lif, toward_zero
 
 THREADS = 4 if SIMULATED else 512  # of the block
 step_neuron = device(lif.py_func, toward_zero=inner(toward_zero.py_func))
@@ -82,7 +82,7 @@ def advance(
     scratch: np.ndarray, spiked: np.ndarray, event_step: np.ndarray, event_id: np.ndarray, event_value: np.ndarray,
     draws: np.ndarray, spikes: np.ndarray, u: np.ndarray, v: np.ndarray,
 ) -> tuple[int, int]:  # fmt: skip
-    """As :func:`neuromorphic.fixed_point.advance`, on the first device; nothing learns."""
+    """As :func:`neuromorphic.fixed_point_step.advance`, on the first device; nothing learns."""
     select(0)
     n = len(neurons.u)
     event_at = np.searchsorted(event_step, np.arange(begin, begin + count + 1))

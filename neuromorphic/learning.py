@@ -387,7 +387,7 @@ def learn(
     ----------
     pre, post : spikes, shape (steps, pre) and (steps, post)
     weights, d, t : at the start, shape (pre, post); weights as they are stored, see
-        :func:`neuromorphic.fixed_point.effective_weights`
+        :func:`neuromorphic.fixed_point_step.effective_weights`
     y : what a three-factor rule receives in each step, shape (steps, 3, post)
     sign_mode : 1 MIXED, 2 EXCITATORY, 3 INHIBITORY
 

@@ -31,6 +31,7 @@ from snn.elements import SPIKES, Input, Population
 from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Network
 from snn.simulation import Simulation
+from snn.units import whole
 
 DISCRETISATION = "forward Euler with step dt; spikes are 1 in a step; v > v_threshold; reset in the same step"
 CHECK_RATE = 0.2  # probability of a spike of an input in a step of the check
@@ -93,14 +94,13 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
     ['in', 'in_to_out', 'out', 'output']
     """
     nir = nir_package()
-    if isinstance(check, bool) or not isinstance(check, (int, np.integer)) or check < 0:
-        raise ModelError(f"to_nir.check: must be an integer >= 0; got {check!r}.")
+    check = whole("to_nir.check", check, 0)
     build = _Build(net, step_length("to_nir.dt", dt))
     graph = build.graph(nir)
     if check:
-        given, wanted = _check(graph, int(check))
-        found = _own(net, build, given, wanted, int(check))
-        graph.metadata["check"] = json.dumps({"steps": int(check), "inputs": given, "outputs": wanted})
+        given, wanted = _check(graph, check)
+        found = _own(net, build, given, wanted, check)
+        graph.metadata["check"] = json.dumps({"steps": check, "inputs": given, "outputs": wanted})
         if wrong := {name: n for name, n in check_nir(graph, lambda _: found).items() if n}:
             counts = ", ".join(f"{n:,} entries of {name!r}" for name, n in wrong.items())
             begins = [name for name, note in json.loads(graph.metadata["notes"]).items() if "fires without" in note]

@@ -24,21 +24,20 @@ import numpy as np
 from kernels.errors import ExportError, ModelError
 from neuromorphic.discrete import Discrete, discrete, step_length
 from neuromorphic.fixed_point import (
-    EXCITATORY,
-    INHIBITORY,
     MAX_DELAY,
-    MIXED,
     STATE_LIMIT,
     IntegerLIF,
     IntegerNetwork,
     IntegerProjection,
     IntegerSource,
 )
+from neuromorphic.fixed_point_step import EXCITATORY, INHIBITORY, MIXED
 from neuromorphic.on_chip import TOP, LearningReport, dopamine, on_chip, same_grid, scaled
 from snn import drawn
 from snn.elements import Input, Population
 from snn.inputs import SpikeArray, StepCurrent
 from snn.network import Network
+from snn.units import whole
 
 TOP_VTH = 2**17 - 1
 TOP_BIAS = 4095 << 7
@@ -170,10 +169,8 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
     >>> quantize(net, dt=1.0).network.run(10).steps["out"]
     array([3])
     """
-    if isinstance(interval, bool) or not isinstance(interval, (int, np.integer)) or interval < 1:
-        raise ModelError(f"quantize.interval: must be an integer >= 1; got {interval!r}.")
-    if steps is not None and (isinstance(steps, bool) or not isinstance(steps, (int, np.integer)) or steps < 1):
-        raise ModelError(f"quantize.steps: must be an integer >= 1; got {steps!r}.")
+    interval = whole("quantize.interval", interval)
+    steps = None if steps is None else whole("quantize.steps", steps)
     dt = step_length("quantize.dt", dt)
     problems: list[str] = []
     forms: dict[str, Discrete] = {}

@@ -23,6 +23,7 @@ from kernels.errors import ExportError, ModelError
 from neuromorphic.fixed_point import NEURON_ARRAYS, IntegerNetwork, IntegerResult, IntegerSource
 from snn.confidence import EarlyExit, Trace, sample_ids
 from snn.encode import Encoder
+from snn.units import whole
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ class IntegerReadout:
             value = getattr(self, name)
             if name == "bar" and value is None:
                 continue
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
-                raise ModelError(f"IntegerReadout.{name}: must be an integer >= {low}; got {value!r}.")
+            whole(f"IntegerReadout.{name}", value, low)
 
     @classmethod
     def of(cls, agent: EarlyExit, population: str, trace: Trace) -> "IntegerReadout":

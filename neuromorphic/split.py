@@ -25,6 +25,11 @@ def split(net: IntegerNetwork, mapping: Mapping) -> IntegerNetwork:
     net : IntegerNetwork
     mapping : from ``map_network(net, ..)``
 
+    Raises
+    ------
+    ExportError
+        Where the mapping is of another network, or a part would have the name of a population or projection.
+
     Examples
     --------
     >>> from neuromorphic import IntegerLIF, IntegerNetwork, map_network, split

@@ -15,7 +15,9 @@ import numpy as np
 from kernels.errors import ExportError, ModelError
 from kernels.jit import jit
 from kernels.spec import nearest
-from neuromorphic.fixed_point import MIXED, IntegerNetwork
+from neuromorphic.fixed_point import IntegerNetwork
+from neuromorphic.fixed_point_step import MIXED
+from snn.units import whole
 
 WORD, HEADER, BLOCK = 64, 10, 64
 DAVIES = "Davies et al. 2018, doi:10.1109/MM.2018.112130359"
@@ -121,8 +123,7 @@ def map_network(net: IntegerNetwork, chip: str = "loihi2", chips: int = 1) -> Ma
         raise ModelError(
             f"map_network.chip: must be one of {', '.join(CHIPS)}; got {chip!r}.{nearest(str(chip), CHIPS)}"
         )
-    if isinstance(chips, bool) or not isinstance(chips, (int, np.integer)) or chips < 1:
-        raise ModelError(f"map_network.chips: must be an integer >= 1; got {chips!r}.")
+    chips = whole("map_network.chips", chips)
     limits, rows, sizes = CHIPS[chip], _Rows(net, CHIPS[chip]), [p.n for p in net.populations.values()]
     owner = np.repeat(np.arange(len(sizes)), sizes)
     names = list(net.populations)
@@ -158,7 +159,7 @@ def map_network(net: IntegerNetwork, chip: str = "loihi2", chips: int = 1) -> Ma
                 f"Core {c}: {len(found)} kinds of presynaptic traces; {limits.name} allows {limits.pre_traces.value}. "
                 "Let rules have the same x1 and x2."
             )
-    cores, last = len(used), int(chips) * (limits.cores.value or 1)
+    cores, last = len(used), chips * (limits.cores.value or 1)
     if cores > last:
         first = np.searchsorted(core, last)
         place, need = first - int(np.sum(sizes[: owner[first]])), math.ceil(cores / (limits.cores.value or 1))

@@ -1,14 +1,11 @@
 """What every reservoir shares: a state driven by an input series, and a readout trained on it."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from snn.units import whole
-
-Series = np.ndarray | Sequence[np.ndarray]
 
 
 def series(owner: str, values: Any, width: int | None = None) -> np.ndarray:

@@ -8,9 +8,9 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
-from reservoir.checks import bounded, generator
+from reservoir.checks import generator
 from reservoir.esn import EchoStateNetwork, frozen
-from snn.units import whole
+from snn.units import bounded, whole
 
 
 class DaleNetwork(EchoStateNetwork):
@@ -197,7 +197,14 @@ class DaleNetwork(EchoStateNetwork):
         return self._with(scipy.sparse.csr_array(self.inhibitory * factor[:, None]))
 
     def rate_error(self, u: Any, target: Any, washout: int = 100) -> float:
-        """Mean over the units of the distance of their mean rate under ``u``, from rest, from ``target``."""
+        """Mean over the units of the distance of their mean rate under ``u``, from rest, from ``target``.
+
+        Parameters
+        ----------
+        u : input, shape (T, n_inputs)
+        target : a number or an array of shape (n,)
+        washout : steps at the begin that do not count
+        """
         return float(np.abs(self.states(u)[washout:].mean(axis=0) - self._targets("rate_error", target)).mean())
 
     def _with(self, inhibitory: Any) -> "DaleNetwork":

@@ -322,7 +322,7 @@ class DelayLayer:
         return net
 
     def prune(self, share: float) -> "DelayLayer":
-        """A layer with only the largest weights: ``share`` of the number of all, n_classes 2 delays size^2."""
+        """A layer with only the largest weights: ``share``, > 0 and <= 1, of all n_classes 2 delays size^2."""
         if not 0 < share <= 1:
             raise ModelError(f"DelayLayer.prune.share: must be > 0 and <= 1; got {share!r}.")
         size = np.abs(self.weights).ravel()
@@ -333,7 +333,7 @@ class DelayLayer:
         return out
 
     def shorten(self, delays: int) -> "DelayLayer":
-        """A layer with only the ``delays`` shortest delays; the others' weights are 0."""
+        """A layer with only the ``delays`` shortest delays, 1 to as many as it has; the others' weights are 0."""
         if not 0 < whole("DelayLayer.shorten.delays", delays) <= self.delays:
             raise ModelError(f"DelayLayer.shorten.delays: must be at most {self.delays}; got {delays!r}.")
         out = copy.copy(self)

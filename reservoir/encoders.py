@@ -7,8 +7,7 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
-from reservoir.checks import bounded
-from snn.units import whole
+from snn.units import bounded, whole
 
 ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
 

@@ -14,9 +14,9 @@ from kernels.cpu.sync import wait
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import inlined, kernel
 from reservoir.base import Reservoir, series
-from reservoir.checks import bounded, generator
+from reservoir.checks import generator
 from snn.host import cores
-from snn.units import whole
+from snn.units import bounded, whole
 
 _UNIT = 7  # weights that take the time of one unit
 _THREADED = 60_000  # weights, with those for units, below which a barrier a step costs more than a second thread gives

@@ -25,6 +25,11 @@ def small_world(n: int, indegree: int, rewired: float, seed: int = 0) -> scipy.s
     """A :func:`ring` of which each edge, with probability ``rewired``, begins elsewhere: at a neuron drawn from those
     that do not reach the target.
 
+    Parameters
+    ----------
+    n, indegree : numbers of neurons, and of sources of each
+    rewired : 0 to 1;  seed : fixes everything drawn
+
     References
     ----------
     Watts & Strogatz 1998, doi:10.1038/30918
@@ -50,6 +55,16 @@ def small_world(n: int, indegree: int, rewired: float, seed: int = 0) -> scipy.s
 def clusters(n: int, count: int, indegree: int, inside: float, seed: int = 0) -> scipy.sparse.csr_array:
     """``count`` clusters of neighbours, equally large but for one; a neuron draws the share ``inside`` of its
     ``indegree`` sources from its own cluster, the rest from the others.
+
+    Parameters
+    ----------
+    n, count, indegree : numbers of neurons, of clusters, 1 to n, and of sources of each neuron
+    inside : 0 to 1;  seed : fixes everything drawn
+
+    Raises
+    ------
+    ModelError
+        Where a cluster, or what lies outside it, has fewer neurons than are to be drawn.
 
     References
     ----------

@@ -9,16 +9,24 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import check_readout, series
-from reservoir.checks import bounded, generator
+from reservoir.checks import generator
 from reservoir.esn import EchoStateNetwork
 from reservoir.readouts import Readout, Ridge
-from snn.units import whole
+from snn.units import bounded, whole
 
 CHANCE = 1e-4  # of a target unrelated to the states to count
 
 
 def nrmse(prediction: Any, target: Any) -> float:
-    """Root mean square error over the standard deviation of the target; both of shape (T, n_outputs)."""
+    """Root mean square error over the standard deviation of the target; both of shape (T, n_outputs).
+
+    Of several outputs: root of the mean squared error over the mean variance.
+
+    Raises
+    ------
+    ModelError
+        Where the target is constant.
+    """
     y = series("nrmse.target", target)
     p = series("nrmse.prediction", prediction, y.shape[1])
     if p.shape != y.shape:

@@ -37,6 +37,12 @@ def dead_leaves(size: int = 256, smallest: float = 2.0, largest: float = 64.0, s
     Densities of radii fall with their third power from ``smallest`` to ``largest`` pixels, greys are uniform in (0, 1),
     centres anywhere; as many discs as cover the image five times over.
 
+    Parameters
+    ----------
+    size : edge of the image, pixels, >= 8
+    smallest, largest : radii, pixels, 0 < smallest < largest <= size / 2
+    seed : fixes everything drawn
+
     Returns
     -------
     Array of shape (size, size)
@@ -78,6 +84,13 @@ def mirrored(image: Any) -> np.ndarray:
 
 def whitened(image: Any) -> np.ndarray:
     """The image, taken as periodic, with its spectrum times f exp(-(f/0.4)^4), f in cycles a pixel; SD 1.
+
+    ``image`` and what comes back: (height, width).
+
+    Raises
+    ------
+    ModelError
+        Where the image has one value everywhere.
 
     References
     ----------

@@ -9,7 +9,7 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
-from reservoir.checks import bounded
+from snn.units import bounded
 
 
 class Readout:

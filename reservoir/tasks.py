@@ -7,8 +7,8 @@ import scipy.integrate
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import row, series
-from reservoir.checks import bounded, generator
-from snn.units import whole
+from reservoir.checks import generator
+from snn.units import bounded, whole
 
 NARMA = {5: (0.3, 0.05, 1.5, 0.1), 10: (0.3, 0.05, 1.5, 0.1), 20: (0.3, 0.05, 1.5, 0.01), 30: (0.2, 0.04, 1.5, 0.001)}
 
@@ -72,7 +72,7 @@ def mackey_glass(
 
     Runge-Kutta of order 4 with step ``dt``; x(t-tau) half a step on is interpolated by cubics through four points. The
     kink that a constant history has at 0 leaves an error of order dt^2 (3e-5 at dt = 1/8 and t = 60).
-    Until 0, x = ``start``. Samples are ``every`` apart, the first at ``washout``.
+    Until 0, x = ``start``. Samples are ``every`` apart, the first at ``washout``; times have no unit.
 
     Returns
     -------
@@ -117,9 +117,15 @@ def lorenz(steps: int, every: float = 0.02, start: Any = (1.0, 1.0, 1.0), washou
 
     Adaptive Runge-Kutta of order 8 (relative tolerance 1e-10). The largest Lyapunov exponent is about 0.906.
 
+    Parameters
+    ----------
+    steps : number of samples
+    every, washout : time units between samples, and before the first
+    start : (x, y, z) at time 0
+
     Returns
     -------
-    Array of shape (steps, 3), after ``washout``
+    Array of shape (steps, 3)
 
     References
     ----------
@@ -174,6 +180,12 @@ def delayed_match(
     trials: int, symbols: int = 4, cue: int = 5, gap: int = 20, seed: int = 0
 ) -> tuple[list[np.ndarray], np.ndarray]:
     """Delayed match to sample: a symbol, a gap, a second symbol; are they equal (in half of the trials)?
+
+    Parameters
+    ----------
+    trials, symbols : numbers of trials and of different symbols
+    cue, gap : steps for which a symbol is shown, and between the two
+    seed : fixes everything drawn
 
     Returns
     -------

@@ -111,6 +111,11 @@ def tuned(
 
     Bisection of the logarithm of the factor between ``low`` and ``high``; after ``rounds`` it is known to a factor of
     (high / low)^(2^-rounds). ``measure``, such as ``lambda x: effective_gain(x, u)``, must pass ``target`` there.
+
+    Raises
+    ------
+    ModelError
+        Where ``target`` is not between what ``measure`` gives at ``low`` and at ``high``.
     """
     if not 0 < low < high < np.inf:
         raise ModelError(f"tuned.low: must be > 0 and < high; got {low!r} and {high!r}.")

@@ -18,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from neuromorphic.fixed_point import MIXED, IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
-from neuromorphic.fixed_point import effective_weights as stored
+from neuromorphic.fixed_point import IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
 from neuromorphic.fixed_point_neurons import IntegerRF, IntegerSigmaDelta
+from neuromorphic.fixed_point_step import MIXED
+from neuromorphic.fixed_point_step import effective_weights as stored
 
 REFRACTORY_CODE = 128  # what the chip's v register reads in the step of a spike
 KEPT = 64  # neurons of the large layers that tests/data keeps

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from neuromorphic.fixed_point import EXCITATORY, NEVER, IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
+from neuromorphic.fixed_point import NEVER, IntegerLIF, IntegerNetwork, IntegerProjection, IntegerSource
 from neuromorphic.fixed_point_neurons import IntegerGraded, IntegerRF, IntegerSigmaDelta
+from neuromorphic.fixed_point_step import EXCITATORY
 
 LIFS = ("LIF", "LIFReset", "TernaryLIF", "LIFRefractory", "LIFRefractory fixed")
 FURTHER = ("RF", "RF_IZ", "SigmaDelta", "Delta", "GradedVec", "GradedReluVec")

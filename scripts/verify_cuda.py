@@ -18,6 +18,8 @@ from plasticity.base import RULES
 from snn.compile import compile_network
 from snn.neurons.base import MODELS
 
+TESTS = ROOT / "tests" / "oracle"
+
 
 def cuda_machine_code(options: Options) -> list[Line]:
     """Kernels of every storage kind, neuron model and rule: PTX and machine code for sm_90, registers, spills."""
@@ -25,7 +27,8 @@ def cuda_machine_code(options: Options) -> list[Line]:
         return [Line("machine code", "ptxas", "numba-cuda is not installed (extra cuda)", "can be compiled", False)]
     from kernels.cuda import machine_code
 
-    tests, lines = module(ROOT / "tests" / "oracle" / "test_cuda.py"), []
+    tests, lines = module(TESTS / "test_cuda.py"), []
+    inference = module(TESTS / "test_cuda_device.py")
 
     def check(what: str, net: snn.Network, only: list[str], deterministic: bool = False, dt: float = 0.1) -> None:
         for precision in ("float64",) if options.quick else ("float64", "float32"):
@@ -48,7 +51,7 @@ def cuda_machine_code(options: Options) -> list[Line]:
         names = rules[k::4]
         check(f"short-term, {', '.join(names)}", tests.learning_network(names), ["advance"], dt=0.25)
     check("edges drawn on the device", tests.drawn_network(), ["place"])
-    check("inference with every score", tests.classifying(True, "spikes")[0], ["infer"], True, dt=1.0)
+    check("inference with every score", inference.classifying(True, "spikes")[0], ["infer"], True, dt=1.0)
     for fixed in (False, True):
         check("all storage kinds and inputs", tests.mixed_network(), [""], fixed)
     return lines
@@ -56,7 +59,7 @@ def cuda_machine_code(options: Options) -> list[Line]:
 
 def every_network() -> snn.Network:
     """One network with every neuron model, storage kind, input, rule and short-term plasticity."""
-    tests = module(ROOT / "tests" / "oracle" / "test_cuda.py")
+    tests = module(TESTS / "test_cuda.py")
     return snn.join([tests.mixed_network(), model_network(sorted(MODELS)), tests.learning_network(sorted(RULES))])
 
 
@@ -66,7 +69,8 @@ def short(part: str) -> dict[str, Any]:
     with all storage kinds and inputs, drawing, and inference."""
     from kernels.cuda import machine_code
 
-    tests, found = module(ROOT / "tests" / "oracle" / "test_cuda.py"), {}
+    tests, found = module(TESTS / "test_cuda.py"), {}
+    inference = module(TESTS / "test_cuda_device.py")
     begin = sum(os.times()[:4])
     if part == "launches":
         compiled = compile_network(every_network(), 0.1, "float64", 1, on_device=True)
@@ -80,7 +84,7 @@ def short(part: str) -> dict[str, Any]:
         found = machine_code.reports(compiled, only=["advance"])
         compiled = compile_network(tests.drawn_network(), 0.1, "float64", 1, on_device=True)
         found |= machine_code.reports(compiled, only=["place", "count_sources"])
-        compiled = compile_network(tests.classifying(True, "spikes")[0], 1.0, "float32", 1, on_device=True)
+        compiled = compile_network(inference.classifying(True, "spikes")[0], 1.0, "float32", 1, on_device=True)
         found |= machine_code.reports(compiled, True, only=["infer"])
     seconds = sum(os.times()[:4]) - begin
     return about | {"seconds": seconds, "kernels": {name: report._asdict() for name, report in found.items()}}

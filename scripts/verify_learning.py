@@ -14,14 +14,12 @@ from verify_common import Line, Options, say
 
 import snn
 from neuromorphic.fixed_point import (
-    EXCITATORY,
-    INHIBITORY,
     IntegerLIF,
     IntegerNetwork,
     IntegerProjection,
     IntegerSource,
-    effective_weights,
 )
+from neuromorphic.fixed_point_step import EXCITATORY, INHIBITORY, effective_weights
 from neuromorphic.lava import export_lava, lava_python, run_lava
 from neuromorphic.learning import TARGETS, VARIABLES, Learned, OnChipRule, learn
 from neuromorphic.quantization import quantize

@@ -40,9 +40,7 @@ def convergence(options: Options) -> list[Line]:
     for name, (order, (params, init, current, slope, names), steps, duration) in cases.items():
         model = getattr(snn, name)(**params)
 
-        def run(
-            n: int, model: Any = model, init: Any = init, current: float = current, duration: int = duration
-        ) -> Any:
+        def run(n: int, model: Any = model, init: Any = init, current: float = current) -> Any:
             net = snn.Network()
             population = net.population("p", 1, model, init=init)
             net.input("step", population, snn.StepCurrent([current]))

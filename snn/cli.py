@@ -6,44 +6,42 @@ SIGTERM or SIGUSR1 after a checkpoint.
 
 import importlib
 import math
-import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
-from kernels.errors import ConfigError, ModelError, SimError
-from snn import cli_sweep
-
-if TYPE_CHECKING:
-    from snn.config import Experiment
-    from snn.ranks import Ranks
-    from snn.records import Result
-
-FAILED, WRONG, INTERRUPTED = 1, 2, 130
-MOST_FOR_CV = 20_000_000  # spikes of a population that are read back for the table
-RESULTS = Path("results")
+from kernels.errors import ConfigError, ModelError
+from snn import cli_files, cli_models, cli_sweep
+from snn.cli_common import (
+    FAILED,
+    INTERRUPTED,
+    WRONG,
+    Kind,
+    check_picture,
+    check_place,
+    columns,
+    default_output,
+    draw,
+    exit_on_error,
+    is_toml,
+    print_rates,
+    rates_table,
+    read_experiment,
+    save_picture,
+    spare,
+)
+from snn.host import to_stderr
 
 app = typer.Typer(
     name="snn", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Volley: simulate spiking networks described in TOML, and look at what they did.",
 )  # fmt: skip
-
-
-class Kind(str, Enum):
-    """What ``snn plot`` draws."""
-
-    raster = "raster"
-    rates = "rates"
-    isi = "isi"
-    cv = "cv"
-    states = "states"
 
 
 def main() -> None:
@@ -56,33 +54,7 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _say(f"warning: {message}")
-
-
-def _say(text: str) -> None:
-    print(f"snn: {text}", file=sys.stderr, flush=True)
-
-
-@contextmanager
-def _errors(code: int, part: Path | None = None) -> Iterator[None]:
-    """Print what went wrong, without a traceback, and leave with ``code``; ``part`` is the file being written."""
-    try:
-        yield
-    except SimError as error:
-        _say(f"error: {str(error).replace('overwrite=True', '--overwrite')}")
-        raise typer.Exit(code) from None
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        _say(f"error: {error.filename or 'file'}: {error.strerror or error}.")
-        raise typer.Exit(code) from None
-    except MemoryError:
-        _say("error: out of memory. Use a smaller network, or record less.")
-        raise typer.Exit(FAILED) from None
-    except KeyboardInterrupt:
-        kept = part is not None and part.exists()
-        _say(f"interrupted; {part} holds what was written so far, see snn info" if kept else "interrupted")
-        raise typer.Exit(INTERRUPTED) from None
+    to_stderr(f"warning: {message}")
 
 
 def _version(value: bool) -> None:
@@ -135,7 +107,7 @@ def run(
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Run an experiment, write its records and print the rates."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         from snn.inputs import LATEST
         from snn.io.sonata_file import check_destination, part_path
         from snn.ranks import Ranks, world
@@ -144,10 +116,10 @@ def run(
         with ranks.together():
             flags: dict[str, Any] = {"seed": seed, "simulation.threads": threads, "simulation.backend": backend}
             flags["simulation.duration"] = duration
-            experiment = _experiment(file, set_, {k: v for k, v in flags.items() if v is not None}, allow_code)
+            experiment = read_experiment(file, set_, {k: v for k, v in flags.items() if v is not None}, allow_code)
             output = experiment.output
             overwrite, compress = overwrite or output.overwrite, compress or output.compress
-            whole = out or (Path(output.file) if output.file else _default_output(file))
+            whole = out or (Path(output.file) if output.file else default_output(file))
             every = every if every is not None or checkpoint is not None else output.every
             if every is not None and not 0 < every < math.inf:
                 raise ConfigError(f"--every: must be > 0 ms; got {every:g}.")
@@ -157,7 +129,7 @@ def run(
                 )
             checkpoint = whole.with_suffix(".state.h5") if checkpoint is None and every is not None else checkpoint
             target = ranks.file(whole)
-            _spare(target, file)
+            spare(target, file)
             check_destination(target, overwrite)
             if checkpoint is not None:
                 from snn.io.checkpoint import check_target
@@ -168,7 +140,7 @@ def run(
                 raise ConfigError(f"{picture}: no rank holds all spikes. Merge the files with snn merge, then plot.")
             net = experiment.network()
             if picture is not None:
-                _check_picture(picture)
+                check_picture(picture)
                 if not any(p.variable == "spikes" for p in net.probes):
                     raise ConfigError(f"{picture}: a raster needs recorded spikes. Add spikes to [[record]].")
         ranks.gather(None)
@@ -190,94 +162,20 @@ def run(
             simulate = sim.run
             options |= {"checksum": checksum, "checkpoint": checkpoint, "every": every}
     begin = time.perf_counter()
-    with _errors(FAILED, part_path(target)):
+    with exit_on_error(FAILED, part_path(target)):
         progress = not quiet and ranks.rank == 0
         result = simulate(s.duration, to=whole, progress=progress, **options)
     if progress:
         seconds = time.perf_counter() - begin
         factor = f", real-time factor {seconds / s.duration * 1e3:.3g}" if s.duration > 0 else ""
         where = target if ranks.size == 1 else f"{ranks.size} files like {target}"
-        _say(f"{s.duration:g} ms in {seconds:.3g} s{factor}; written to {where}")
-    with _errors(FAILED):
+        to_stderr(f"{s.duration:g} ms in {seconds:.3g} s{factor}; written to {where}")
+    with exit_on_error(FAILED):
         if picture is not None:
-            _draw(result, Kind.raster, picture)
+            draw(result, Kind.raster, picture)
             if not quiet:
-                _say(f"plot written to {picture}")
-        _print_rates(result, ranks)
-
-
-def _print_rates(result: "Result", ranks: "Ranks") -> None:
-    """The table of what all ranks recorded; asked of all."""
-    sizes = [part for part in zip(*ranks.gather(list(result.sizes().values())), strict=True)]
-    if ranks.rank == 0:
-        print(_rates(result, [(part[0][0], sum(spikes for _, spikes in part)) for part in sizes]))
-
-
-def _experiment(file: Path, settings: Sequence[str], flags: dict[str, Any], allow_code: bool) -> "Experiment":
-    from snn import config
-
-    problems, overrides = [], {}
-    for text in settings:
-        try:
-            key, value = config.parse_override(text)
-            overrides[key] = value
-        except SimError as error:
-            problems.append(str(error))
-    if problems:
-        raise ConfigError("\n".join(problems))
-    read = config.load if _is_toml(file) else config.load_provenance
-    return read(file, overrides | flags, allow_code)
-
-
-def _is_toml(file: Path) -> bool:
-    """Whether a file is to be read as TOML: by its name, else because it is no HDF5 file."""
-    if file.suffix in (".toml", ".h5", ".hdf5", ".part"):
-        return file.suffix == ".toml"
-    try:
-        with open(file, "rb") as handle:
-            return handle.read(8) != b"\x89HDF\r\n\x1a\n"
-    except OSError:
-        return True
-
-
-def _spare(target: Path, *inputs: Path | None) -> None:
-    """Refuse to write over what the command reads."""
-    if any(file is not None and os.path.realpath(file) == os.path.realpath(target) for file in inputs):
-        raise ConfigError(f"{target}: is the file that is read, and would be lost. Choose another name.")
-
-
-def _default_output(file: Path) -> Path:
-    """results/NAME.h5, beside a record NAME.rerun.h5; the folder is made."""
-    RESULTS.mkdir(exist_ok=True)
-    stem = file.name.removesuffix(".part")
-    return RESULTS / (f"{file.stem}.h5" if _is_toml(file) else f"{Path(stem).stem}.rerun.h5")
-
-
-def _rates(result: "Result", sizes: Sequence[tuple[int, int]] | None = None) -> str:
-    """Table of rates; ``sizes``: (neurons, spikes) of populations of which the result may hold a part."""
-    rows = []
-    for (name, own), (n, spikes) in zip(result.sizes().items(), sizes or result.sizes().values(), strict=True):
-        span = n * (result.t_stop - result.t_start)
-        cv = "-"
-        if spikes == own[1] and spikes <= MOST_FOR_CV:
-            values = result.spikes[name].cv()
-            values = values[values == values]
-            cv = f"{values.mean():.3f}" if values.size else "-"
-        rows.append([name, f"{n:,}", f"{spikes:,}", f"{1000 * spikes / span:.3f}" if span > 0 else "-", cv])
-    return _columns([["population", "n", "spikes", "rate (Hz)", "CV"], *rows]) if rows else "no spikes were recorded"
-
-
-def _columns(rows: Sequence[Sequence[str]]) -> str:
-    """Rows under a header as aligned text, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    right = [all(cell[:1] in "-0123456789" for cell in column[1:]) for column in zip(*rows, strict=True)]
-    right[0] = False
-
-    def line(row: Sequence[str]) -> str:
-        cells = zip(row, widths, right, strict=True)
-        return "  ".join(cell.rjust(w) if numbers else cell.ljust(w) for cell, w, numbers in cells).rstrip()
-
-    return "\n".join(map(line, rows))
+                to_stderr(f"plot written to {picture}")
+        print_rates(result, ranks)
 
 
 # ----------------------------------------------------------------------------------------------------------- info
@@ -289,10 +187,10 @@ def info(
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Say what a file holds; without a file, which versions and backends there are."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         if file is None:
             print(_system())
-        elif _is_toml(file):
+        elif is_toml(file):
             print((cli_sweep.check_sweep if cli_sweep.is_sweep(file) else _experiment_info)(file, allow_code))
         else:
             print(cli_files.saved_info(file) or _record_info(file))
@@ -330,7 +228,7 @@ def _experiment_info(file: Path, allow_code: bool) -> str:
         [["input", "target", "source"], *sources],
         [["projection", "rule", "plasticity"], *rules],
     )
-    lines += [f"\n{_columns(rows)}" for rows in tables if len(rows) > 1]
+    lines += [f"\n{columns(rows)}" for rows in tables if len(rows) > 1]
     records = [f"{p.population.name}.{p.variable}" for p in net.probes]
     records += [f"{p.variable} of {p.projection.name}" for p in net.weight_probes]
     if records:
@@ -358,7 +256,7 @@ def _record_info(file: Path) -> str:
         rate = "-" if row["rate"] is None else f"{row['rate']:.3f}"
         rows.append([name, f"{row['n_nodes']:,}", f"{row['n_spikes']:,}", rate])
     if len(rows) > 1:
-        lines += ["", _columns(rows)]
+        lines += ["", columns(rows)]
     for name, row in d["reports"].items():
         shape = f"{row['n_samples']:,} samples of {row['n_ids']:,} neurons"
         lines.append(f"{name} [{row['unit']}]: {shape} every {row['every']:g} ms")
@@ -378,10 +276,10 @@ def merge(
     compress: bool = typer.Option(False, "--compress", help="Compress the file; libsonata does not read it then."),
 ) -> None:
     """Make one record of those that the ranks of an MPI run wrote."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         from snn.io.merge import merge_files
 
-        print(_rates(merge_files(files, out, overwrite, compress)))
+        print(rates_table(merge_files(files, out, overwrite, compress)))
 
 
 # ------------------------------------------------------------------------------------------------------- validate
@@ -394,14 +292,14 @@ def validate(
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Check a file without running it: "ok", or every problem."""
-    with _errors(WRONG):
-        toml = _is_toml(file)
+    with exit_on_error(WRONG):
+        toml = is_toml(file)
         if set_ and (not toml or cli_sweep.is_sweep(file)):
             raise ConfigError(f"{file}: --set is for TOML files of experiments.")
         if toml and cli_sweep.is_sweep(file):
             cli_sweep.check_sweep(file, allow_code)
         elif toml:
-            _experiment(file, set_, {}, allow_code)
+            read_experiment(file, set_, {}, allow_code)
         else:
             cli_files.check_file(file)
         print("ok")
@@ -435,20 +333,20 @@ def export(
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the file names."),
 ) -> None:
     """Hand a network over to other simulators and chips; dt and duration are the file's."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         for option, targets in TAKEN_BY.items():
             given = context.get_parameter_source(option)
             if target.value not in targets and given is not None and given.name == "COMMANDLINE":
                 raise ConfigError(f"--{option}: is for {', '.join(targets)}; got {target.value}. Leave it out.")
         # a layer above this one, so by name: only this command reaches up
         command = importlib.import_module("neuromorphic.command")
-        experiment = _experiment(file, set_, {}, allow_code)
+        experiment = read_experiment(file, set_, {}, allow_code)
         net, dt = experiment.network(), experiment.simulation.dt
         steps = round(experiment.simulation.duration / dt)
         if out is None and target is not Target.report:
-            out = _default_output(file).with_suffix(f".{target.value}")
+            out = default_output(file).with_suffix(f".{target.value}")
         if out is not None:
-            _spare(out, file)
+            spare(out, file)
         if target is Target.nir:
             print(command.write_nir(net, dt, check, out, overwrite))
         elif target is Target.lava:
@@ -472,72 +370,21 @@ def plot(
     population: list[str] = typer.Option([], help="Only these populations; repeatable."),
 ) -> None:
     """Draw a record."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         from snn.io.sonata import read_result
 
-        if file.exists() and _is_toml(file):
+        if file.exists() and is_toml(file):
             raise ConfigError(f"{file}: is no HDF5 file. Give a record: snn run makes one of a TOML file.")
         result = read_result(file)
         target = out or file.with_name(f"{file.name.removesuffix('.part').removesuffix('.h5')}.{kind.value}.png")
-        _check_picture(target)
-        _draw(result, kind, target, population or None)
+        check_picture(target)
+        draw(result, kind, target, population or None)
         print(target)
-
-
-def _check_picture(path: Path) -> None:
-    """Refuse a place where no picture can be written, before the work."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.backend_bases import FigureCanvasBase
-
-    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
-    if path.suffix.lstrip(".").lower() not in kinds:
-        raise ConfigError(f"{path}: the name must end in one of {', '.join('.' + k for k in kinds)}.")
-    _check_place(path)
-
-
-def _check_place(path: Path) -> None:
-    if path.is_dir() or not path.parent.is_dir():
-        raise ConfigError(
-            f"{path}: {'is a folder' if path.is_dir() else 'its folder does not exist. Create it first'}."
-        )
-
-
-def _draw(result: "Result", kind: Kind, path: Path, populations: Sequence[str] | None = None) -> None:
-    """Draw into a file beside ``path`` that gets its name when it is whole."""
-    from matplotlib import pyplot
-
-    from snn import plot as plots
-
-    if kind is Kind.states:
-        pairs = [(p, v) for p in result.states if populations is None or p in populations for v in result.states[p]]
-        if not pairs:
-            raise ConfigError(f"{path}: no states were recorded; see snn info.")
-        figure, axes = pyplot.subplots(len(pairs), figsize=(8, 2.2 * len(pairs)), layout="constrained", squeeze=False)
-        for ax, (name, variable) in zip(axes[:, 0], pairs, strict=True):
-            plots.traces(result, name, variable, ax=ax)
-    else:
-        figure = getattr(plots, kind.value)(result, populations).figure
-    _save_picture(figure, path)
-
-
-def _save_picture(figure: Any, path: Path) -> None:
-    """Write a figure into a file beside ``path`` that gets its name when it is whole."""
-    from matplotlib import pyplot
-
-    part = path.with_name(f"{path.name}.part")
-    try:
-        figure.savefig(part, format=path.suffix.lstrip(".").lower(), dpi=150)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-        pyplot.close(figure)
 
 
 # ---------------------------------------------------------------------------------------------------------- sweep
 
-app.command(name="sweep")(cli_sweep.sweep)
+app.command()(cli_sweep.sweep)
 
 # ----------------------------------------------------------------------------------------------------- confidence
 
@@ -559,16 +406,16 @@ def confidence(
     certificate: Path | None = typer.Option(None, metavar="JSON", help="Write certificate and agent."),
 ) -> None:
     """Certify when inferences may stop early, and compare with other rules at as many steps."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         import json
 
         from snn.confidence import EarlyExit, FixedT, Trace, compare
 
         if plot is not None:
-            _check_picture(plot)
+            check_picture(plot)
         if certificate is not None:
-            _check_place(certificate)
-            _spare(certificate, file, calibrate)
+            check_place(certificate)
+            spare(certificate, file, calibrate)
         divisor: float | str | None = scale
         if scale not in ("auto", "per-step"):
             try:
@@ -600,8 +447,12 @@ def confidence(
             certificate.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
             print(certificate)
         if plot is not None:
-            _save_picture(report.plot().figure, plot)
+            save_picture(report.plot().figure, plot)
             print(plot)
 
 
-from snn import cli_files, cli_models  # noqa: E402, F401 - their commands are added to app
+# ------------------------------------------------------------------------------------------------ further commands
+
+app.command()(cli_files.resume)
+app.command()(cli_files.repair)
+app.command()(cli_models.models)

@@ -7,10 +7,10 @@ import typer
 
 from kernels.errors import SimError
 from snn import cli_sweep
-from snn.cli import FAILED, WRONG, _errors, _print_rates, _say, app
+from snn.cli_common import FAILED, WRONG, exit_on_error, print_rates
+from snn.host import to_stderr
 
 
-@app.command()
 def resume(
     file: Path = typer.Argument(help="Checkpoint (.h5) of snn run --checkpoint."),
     out: Path | None = typer.Option(None, help="The record, where it is not in the checkpoint's folder or below."),
@@ -19,7 +19,7 @@ def resume(
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the configuration names."),
 ) -> None:
     """Finish a run that was killed or stopped, and its record, as if nothing had been."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         from snn.config import from_configuration
         from snn.io.checkpoint import Saved
         from snn.ranks import Ranks, world
@@ -32,21 +32,20 @@ def resume(
         ranks.gather(None)
         simulation = Simulation.resume(file, net, threads, quiet, ranks.comm)
     begin, start = time.perf_counter(), simulation.t
-    with _errors(FAILED):
+    with exit_on_error(FAILED):
         result = simulation.proceed(to=out, progress=not quiet and ranks.rank == 0)
         if not quiet and ranks.rank == 0:
-            _say(f"from {start:g} to {simulation.t:g} ms in {time.perf_counter() - begin:.3g} s; in {result.path}")
-        _print_rates(result, ranks)
+            to_stderr(f"from {start:g} to {simulation.t:g} ms in {time.perf_counter() - begin:.3g} s; in {result.path}")
+        print_rates(result, ranks)
 
 
-@app.command()
 def repair(
     file: Path = typer.Argument(help="What a killed run left (.h5.part)."),
     out: Path | None = typer.Option(None, help="File to write [default: FILE with .salvaged.h5]."),
     overwrite: bool = typer.Option(False, "--overwrite", help="Replace an existing file."),
 ) -> None:
     """Save what an unfinished record holds up to its last flush, as a file that every reader of HDF5 opens."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         from snn.io.sonata_resume import salvage
 
         target = out or file.with_name(f"{file.name.removesuffix('.part').removesuffix('.h5')}.salvaged.h5")

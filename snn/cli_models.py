@@ -9,18 +9,17 @@ import typer
 
 from kernels.errors import ConfigError
 from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, nearest
-from snn.cli import WRONG, _columns, _errors, app
+from snn.cli_common import WRONG, columns, exit_on_error
 
 Spec = NeuronSpec | RuleSpec | ShortTermSpec
 
 
-@app.command()
 def models(
     name: str | None = typer.Argument(None, help="One model, with its equations; default all."),
     markdown: bool = typer.Option(False, "--markdown", help="Write the page docs/models.md."),
 ) -> None:
     """List the neuron models and plasticity rules with their parameters, units and defaults."""
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         from plasticity.base import RULES, SHORT_TERM
         from snn.neurons.base import MODELS
 
@@ -44,7 +43,7 @@ def _summary(spec: Spec) -> str:
 
 def _parameters(spec: Spec) -> str:
     rows = [[f"  {p.name}", f"{p.default:.12g}", p.unit, p.bounds(), p.doc] for p in spec.params]
-    return _columns([["  parameter", "default", "unit", "bounds", ""], *rows])
+    return columns([["  parameter", "default", "unit", "bounds", ""], *rows])
 
 
 def models_markdown(specs: Sequence[Spec]) -> str:

@@ -1,4 +1,4 @@
-"""``snn sweep``; registered in ``snn.cli``. Everything slow is imported inside."""
+"""``snn sweep``. Everything slow is imported inside."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from kernels.errors import ConfigError
+from snn.cli_common import FAILED, WRONG, columns, exit_on_error
+from snn.host import to_stderr
 
 if TYPE_CHECKING:
     from snn.sweeps import Summary
@@ -27,11 +29,10 @@ def sweep(
     allow_code: bool = typer.Option(False, "--allow-code", help="Run the Python files that the experiment names."),
 ) -> None:
     """Run an experiment at many points; a second call goes on where the first was stopped."""
-    from snn.cli import FAILED, WRONG, _errors, _say
     from snn.sweeps.executors import share
     from snn.sweeps.file import read_sweep, write_slurm
 
-    with _errors(WRONG):
+    with exit_on_error(WRONG):
         table, plan = read_sweep(file, out, allow_code)
         if status:
             counts = plan.states()
@@ -48,9 +49,9 @@ def sweep(
         arguments: Any = [theirs if mine is None else mine for mine, theirs in pairs]
         share(*arguments)
         arguments += retry, not quiet
-    with _errors(FAILED):
+    with exit_on_error(FAILED):
         summary = plan.run(*arguments)
-    _report(summary, _say)
+    _report(summary)
     if summary.count("failed"):
         raise typer.Exit(FAILED)
 
@@ -72,12 +73,11 @@ def check_sweep(file: Path, allow_code: bool) -> str:
 
 def table_info(file: Path) -> str:
     """What ``snn info`` says of the table of a sweep."""
-    from snn.cli import _columns
     from snn.sweeps import read_summary
 
     summary = read_summary(file)
     rows = [[_cell(value) for value in row] for row in zip(*summary.columns.values(), strict=True)]
-    lines = [_counted(summary), "", _columns([list(summary.columns), *rows[:SHOWN]])]
+    lines = [_counted(summary), "", columns([list(summary.columns), *rows[:SHOWN]])]
     return "\n".join(lines + [f"and {len(rows) - SHOWN} more"] * (len(rows) > SHOWN))
 
 
@@ -93,16 +93,16 @@ def _counted(summary: "Summary") -> str:
     return f"{len(summary)} points: {summary.count('done')} done, {summary.count('failed')} failed"
 
 
-def _report(summary: "Summary", say: Any) -> None:
+def _report(summary: "Summary") -> None:
     failures = summary.failures()
     errors: dict[str, list[str]] = {}
     for name, error in failures.items():
         errors.setdefault(" ".join(error.split()), []).append(name)
     for error, names in list(errors.items())[:SHOWN]:
         more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-        say(f"failed: points/{names[0]}{more}: {error}")
+        to_stderr(f"failed: points/{names[0]}{more}: {error}")
     if len(errors) > SHOWN:
-        say(f"and {len(errors) - SHOWN} other errors, see the column error")
+        to_stderr(f"and {len(errors) - SHOWN} other errors, see the column error")
     waiting = summary.count("waiting")
     print(_counted(summary) + (f", {waiting} still run by another sweep" if waiting else ""))
     print(summary.path)

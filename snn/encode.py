@@ -218,6 +218,7 @@ class Latency(_Spikes):
     steps : int
         Steps that latencies are spread over.
     threshold : float
+        Of the samples' values, which are 0 to 1.
     """
 
     def __init__(self, target: str, steps: int, threshold: float = 0.0) -> None:

@@ -22,6 +22,7 @@ from snn.inputs import Poisson, SpikeArray, StepCurrent
 from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.sliding import conv2d
+from snn.units import whole
 
 
 def refuse(network: Network) -> None:
@@ -192,13 +193,12 @@ class Classifier:
         } | ({} if self.backend == "cpu" else {"backend": self.backend})  # fmt: skip
 
     def _steps(self, t_max: Any) -> int:
-        if isinstance(t_max, bool) or not isinstance(t_max, (int, np.integer)) or t_max < 1:
-            raise ModelError(f"Classifier.t_max: must be an integer >= 1; got {t_max!r}.")
-        if self.latency == "pipelined" and t_max < self.depth:
+        steps = whole("Classifier.t_max", t_max)
+        if self.latency == "pipelined" and steps < self.depth:
             raise ModelError(
-                f"Classifier.t_max: the output hears of the input in step {self.depth}; got {t_max}. Raise it."
+                f"Classifier.t_max: the output hears of the input in step {self.depth}; got {steps}. Raise it."
             )
-        return int(t_max)
+        return steps
 
     def _run(self, x: Any, t_max: int, ids: Any, agent: EarlyExit, each_step: bool) -> tuple[Found, np.ndarray]:
         rule = agent.rule(t_max, self.output.n, self.depth if self.latency == "pipelined" else 1)

@@ -15,6 +15,7 @@ from snn.inference import refuse
 from snn.inputs import SpikeArray
 from snn.network import Network
 from snn.simulation import Simulation
+from snn.units import whole
 
 
 class EventClassifier:
@@ -84,9 +85,7 @@ class EventClassifier:
         for what, value in (("duration", duration), ("window", window)):
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:
                 raise ModelError(f"EventClassifier.{what}: must be > 0 ms; got {value!r}.")
-        if isinstance(t_max, bool) or not isinstance(t_max, (int, np.integer)) or t_max < 1:
-            raise ModelError(f"EventClassifier.t_max: must be an integer >= 1; got {t_max!r}.")
-        self.duration, self.window, self.t_max = float(duration), float(window), int(t_max)
+        self.duration, self.window, self.t_max = float(duration), float(window), whole("EventClassifier.t_max", t_max)
         refuse(network)
         sources = [p for p in network.populations.values() if p.spec is None]
         if len(sources) != 1 or not isinstance(sources[0].model, SpikeArray) or sources[0].model.times.size:

@@ -264,7 +264,15 @@ def traces(
     ax: Axes | None = None,
     t: tuple[float, float] | None = None,
 ) -> Axes:
-    """A sampled variable over time, one line a neuron; at most ten of those recorded unless ``ids`` names them."""
+    """A sampled variable over time, one line a neuron; at most ten of those recorded unless ``ids`` names them.
+
+    ``t``: (start, stop), window in ms.
+
+    Raises
+    ------
+    ConfigError
+        Where the population, variable or neurons were not recorded.
+    """
     if population not in result.states:
         raise ConfigError(
             f"traces: no states of {population!r} in the result; recorded: {', '.join(result.states) or 'nothing'}. "

@@ -77,7 +77,13 @@ class Steering:
 
     @alone
     def set_state(self, of: Population | Projection | str, variable: str, values: Any) -> None:
-        """Set a state variable to a number or an array of the shape that :meth:`state` gives."""
+        """Set a state variable to a number or an array of the shape that :meth:`state` gives.
+
+        Raises
+        ------
+        ModelError, ShapeError
+            For a variable that is not there, another shape, and values that are not finite.
+        """
         found, which = self._variable(of, variable)
         spec: Any
         if isinstance(found, Population):

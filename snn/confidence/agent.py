@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from kernels import decide as online
 from kernels.decide import Rule
 from kernels.errors import FormatError, ModelError, ShapeError
-from snn.confidence import certify as tests
-from snn.confidence.certify import Certificate
+from snn.confidence import calibrate
+from snn.confidence.certify import RISKS, Certificate
 from snn.confidence.checks import as_bar, as_floor, count, from_jsonable, jsonable, logit, number, one_of
-from snn.confidence.evaluate import Loss, exits, labels_of, losses_of, memory, readouts, surprise
+from snn.confidence.evaluate import Loss, exits, labels_of, memory, readouts, surprise
 from snn.confidence.learn import fit_gate, fit_scale, oct_bars, step_costs
 from snn.confidence.stream import REASONS, Stream
 from snn.confidence.trace import Trace, different
@@ -33,7 +33,6 @@ TARGETS = ("stability", "correct", "cost", "oct")
 METHODS = ("ltt", "crc", "ucb", "conditional-ltt")
 N_BARS = 200  # of the walk of a certificate
 _STATE = ("bar", "low", "scales", "gate", "hope", "levels")  # what fit, certify and for_budget set
-N_LOWS = 21  # probabilities below which to give up that the walk tries
 
 
 @dataclass(eq=False, slots=True)
@@ -168,7 +167,7 @@ class EarlyExit:
         self.floor = None if floor is None else as_floor(floor)
         self.given_bar = as_bar(bar)
         self.bar = self.given_bar  # in use
-        self.low = self._given_low  # in use; certify may switch it off, which hides nothing from follow
+        self.low = self.given_low  # in use; certify may switch it off, which hides nothing from follow
         self.name = name or score
         self.certificate: Certificate | None = None
         self.fingerprint: dict[str, Any] | None = None  # of the traces that it was fitted on
@@ -187,19 +186,24 @@ class EarlyExit:
         return f"EarlyExit({self.name}, bar={self.bar if self.bar is None else np.round(self.bar, 4)})"
 
     @property
-    def _given_low(self) -> float | None:
+    def given_low(self) -> float | None:
         """Log odds of ``give_up``."""
         return None if self.give_up is None else logit(self.give_up[1])
 
     # ------------------------------------------------------------------------------------------------ the rule
 
     def rule(self, t_max: int, n_classes: int, first_step: int = 1) -> Rule:
-        """Numbers that the compiled `kernels.decide.decide` needs, for runs of ``t_max`` steps.
+        """Numbers that the compiled `kernels.decide.decide` needs, for runs of ``t_max`` steps, ``n_classes`` outputs.
 
         Parameters
         ----------
         first_step : int
             No earlier step is asked (the depth of a pipelined network).
+
+        Raises
+        ------
+        ModelError, ShapeError
+            Where bar or what `fit` learns is not set, or belongs to other numbers of steps or classes.
         """
         # kept, because making it anew would take a large part of a single short inference
         made_of = (self.bar, self.low, self.scales, self.gate, self.hope, self.levels, self.fingerprint)
@@ -280,7 +284,7 @@ class EarlyExit:
         Scores are -infinite and log odds infinite where the agent is not asked.
         """
         self._known(trace)
-        rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf, self._given_low)
+        rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf, self.given_low)
         shape = trace.outputs.shape[:2]
         scores, labels, hopes = np.empty(shape), np.empty(shape, np.int64), np.empty(shape)
         online.look_all(rule, memory(rule, trace), trace.outputs, scores, labels, hopes)
@@ -325,7 +329,13 @@ class EarlyExit:
         return Stream(self, n_classes, t_max, first_step)
 
     def sets(self, trace: Trace) -> NDArray[np.bool_]:
-        """Sets of classes at the stop, (N, C); of score "setsize"."""
+        """Sets of classes at the stop, (N, C), True where a class is in the set.
+
+        Raises
+        ------
+        ModelError
+            Where the score is not "setsize".
+        """
         if self.score != "setsize":
             raise ModelError(f'EarlyExit.sets: belongs to the score "setsize"; got "{self.score}".')
         done = self.decide(trace)
@@ -476,7 +486,7 @@ class EarlyExit:
         eps, delta = (number(f"certify.{k}", v, 0.0, 1.0, strict=True) for k, v in (("eps", eps), ("delta", delta)))
         one_of("certify.method", method, METHODS)
         if isinstance(risk, str):
-            one_of("certify.risk", risk, [k for k in tests.RISKS if k != "custom"])
+            one_of("certify.risk", risk, [k for k in RISKS if k != "custom"])
         if (self.score == "setsize") != (risk == "miscoverage"):
             raise ModelError('EarlyExit.certify.risk: "miscoverage" belongs to the score "setsize", and that to it.')
         if self._sealed:
@@ -493,117 +503,14 @@ class EarlyExit:
                     "samples that nothing was chosen by. Split the trace first."
                 )
         if self.score == "setsize":
-            out = self._certify_sets(trace, eps)
+            out = calibrate.sets(self, trace, eps)
         else:
-            out = self._certify_bars(trace, risk, eps, delta, method)
+            out = calibrate.bars(self, self._grid, self._fit, trace, risk, eps, delta, method)
         self._used["certify"] = np.concatenate([self._used["certify"], trace.ids])
         self.fingerprint, self.n_classes, self.certificate = trace.fingerprint, trace.n_classes, out
         if not out.ok:
             warnings.warn(f"EarlyExit.certify: {out.statement()}", stacklevel=2)
         return out
-
-    def _certify_bars(self, trace: Trace, risk: str | Loss, eps: float, delta: float, method: str) -> Certificate:
-        if self.given_bar is None and self._grid is None:
-            raise ModelError(
-                "EarlyExit.certify: no bars to walk: those of the calibration data would void the guarantee. "
-                "Call fit on other data first, or give a bar."
-            )
-        scores, labels, hopes = self.follow(trace)
-        lost, hopeless_lost = losses_of(trace, labels, risk)
-        capped, tested = self.max_steps is not None and self.max_steps < trace.t_max, False
-        if method == "conditional-ltt":
-            if self.give_up is not None or self.max_steps is not None or self._grid is None or callable(risk):
-                raise ModelError(
-                    'EarlyExit.certify.method: "conditional-ltt" needs fit, a named risk, and no give_up or max_steps.'
-                )
-            first = np.arange(trace.n) % 2 == 0
-            bars = tests.conditional_ltt(scores, lost, self._grid, eps, delta, first)
-            threshold: float | NDArray[np.float64] = bars if np.isfinite(bars).any() else math.inf
-            low: float | None = None
-        else:
-            path, lows = self._walk(risk)
-            steps, hopeless = exits(scores, hopes, path, lows, self.max_steps)
-            index = np.arange(trace.n)
-            losses = np.array(
-                [np.where(h, hopeless_lost, lost[k - 1, index]) for k, h in zip(steps, hopeless, strict=True)]
-            )
-            if method == "ltt":
-                g = tests.ltt(losses, eps, delta, bounded=callable(risk))
-            else:
-                g = tests.crc(losses, eps) if method == "crc" else tests.ucb(losses, eps, delta)
-            threshold, low = (math.inf, None) if g < 0 else (path[g], lows[g])
-            tested = capped and g >= 0  # with an infinite bar max_steps stops early all the same
-        self.bar, self.low = threshold, low
-        done = self.decide(trace)
-        here = np.where(done.reasons == online.HOPELESS, hopeless_lost, lost[done.steps - 1, np.arange(trace.n)])
-        ok = bool(np.isfinite(threshold).any()) or (low is not None and low > -math.inf) or tested
-        note = ""
-        if not ok:
-            needed = tests.samples_needed(method, eps, delta)
-            what = f"max_steps {self.max_steps}" if capped else "no bar"
-            note = f"{what} could not be shown to keep the risk below {eps:g} with {trace.n} samples."
-            if trace.n < needed:
-                few = f"{trace.n} samples are too few for eps {eps:g}"
-                note = f"{few}: at least {needed} are needed, with no loss among them."
-        return Certificate(
-            ok, self.name, "custom" if callable(risk) else risk, method, eps, None if method == "crc" else delta,
-            trace.n, threshold.tolist() if isinstance(threshold, np.ndarray) else float(threshold),
-            None if low is None or low == -math.inf else 1.0 / (1.0 + math.exp(-low)), float(here.sum()),
-            float(done.steps.mean()), trace.t_max, note, trace.fingerprint, self.max_steps if capped else None,
-        )  # fmt: skip
-
-    def _walk(self, risk: str | Loss) -> tuple[list[Any], list[float | None]]:
-        """Bars, and log odds below which to give up, from never stopping early on; calibration data have no part."""
-        if self.given_bar is not None:
-            return [math.inf, self.given_bar], [None, self._given_low]
-        grid = np.array([math.inf]) if self._grid is None else self._grid
-        if self.give_up is None or self._fit is None:
-            return grid.tolist(), [None] * grid.size
-        # of all pairs of bars those that on the data of fit save most steps at their risk, by rising risk
-        scores, labels, hopes = self.follow(self._fit)
-        lost, hopeless_lost = losses_of(self._fit, labels, risk)
-        lows = [logit(p) for p in np.linspace(0.0, self.give_up[1], N_LOWS)]
-        pairs: list[tuple[float, float, float, float]] = []
-        for low in lows:
-            steps, hopeless = exits(scores, hopes, grid.tolist(), [low] * grid.size, self.max_steps)
-            at = np.where(hopeless, hopeless_lost, lost[steps - 1, np.arange(self._fit.n)])
-            pairs += zip(at.mean(axis=1), steps.mean(axis=1), grid, [low] * grid.size, strict=True)
-        front = [(0.0, math.inf, math.inf, -math.inf)]
-        for pair in sorted(pairs):
-            if pair[1] < front[-1][1]:
-                front.append(pair)
-        return [float(p[2]) for p in front], [p[3] for p in front]
-
-    def _certify_sets(self, trace: Trace, eps: float) -> Certificate:
-        """Split-conformal levels at every step that may be the last, with Bonferroni's division by their number."""
-        y = labels_of(trace, "EarlyExit.certify of sets")
-        if self.max_steps is not None and self.max_steps < trace.t_max:
-            raise ModelError(
-                f"EarlyExit.max_steps: of sets must be t_max, {trace.t_max}; got {self.max_steps}. Record fewer steps."
-            )
-        self.levels = np.full(trace.t_max, np.inf)
-        rule = self.rule(trace.t_max, trace.n_classes, trace.first_step)
-        checks = np.isfinite(rule.bars)
-        checks[-1] = True
-        k = int(checks.sum())
-        rank = math.ceil((1.0 - eps / k) * (trace.n + 1) - 1e-9)
-        z = readouts(rule, trace)[0] / rule.scales[:, None, None]
-        u = surprise(z)[:, np.arange(trace.n), y]
-        ok = rank <= trace.n
-        if ok:
-            level = np.sort(u[checks], axis=1)[:, rank - 1]
-            # a little more, so that rounding excludes no class whose -log p is equal
-            levels = np.full(trace.t_max, np.inf)
-            levels[checks] = level + 1e-9 * (1.0 + np.abs(level))
-            self.levels = levels
-        done = self.decide(trace)
-        missed = u[done.steps - 1, np.arange(trace.n)] > self.levels[done.steps - 1]
-        needed = math.ceil(k / eps - 1.0 - 1e-9)
-        note = "" if ok else f"{trace.n} samples are too few for eps {eps:g} at {k} steps: {needed} are needed."
-        return Certificate(
-            ok, self.name, "miscoverage", "conformal", eps, None, trace.n, float(np.max(rule.bars[checks][0])),
-            None, float(missed.sum()), float(done.steps.mean()), trace.t_max, note, trace.fingerprint,
-        )  # fmt: skip
 
     def for_budget(
         self, trace: Trace, *, mean_steps: float | None = None, spikes: float | None = None, synops: float | None = None
@@ -638,7 +545,7 @@ class EarlyExit:
                 )
             counts = known.astype(np.float64)
         scores, _, hopes = self.follow(trace)
-        low = self._given_low
+        low = self.given_low
 
         def cost(bar: np.float64) -> float:
             steps, _ = exits(scores, hopes, [bar], [low], self.max_steps)

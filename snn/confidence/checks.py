@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels.errors import ModelError, ShapeError
+from snn.units import bounded, whole
 
 
 def logit(p: float) -> float:
@@ -25,20 +26,12 @@ def one_of(name: str, value: Any, known: Any) -> Any:
 
 def number(name: str, value: Any, low: float, high: float = math.inf, strict: bool = False) -> float:
     """A finite number from ``low`` to ``high``, or between them."""
-    fine = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and math.isfinite(value)
-    if not fine or not low <= value <= high or (strict and value in (low, high)):
-        rule = f"{'>' if strict else '>='} {low:g}" + (
-            f" and {'<' if strict else '<='} {high:g}" if high < math.inf else ""
-        )
-        raise ModelError(f"EarlyExit.{name}: must be {rule}; got {value!r}.")
-    return float(value)
+    return bounded(f"EarlyExit.{name}", value, low, high, strict, strict)
 
 
 def count(name: str, value: Any, least: int = 1) -> int:
     """An integer of at least ``least``."""
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < least:
-        raise ModelError(f"EarlyExit.{name}: must be an integer >= {least}; got {value!r}.")
-    return int(value)
+    return whole(f"EarlyExit.{name}", value, least)
 
 
 def as_bar(value: Any) -> float | NDArray[np.float64] | None:

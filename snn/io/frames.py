@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kernels.errors import SimError
-from snn.records import SpikeRecord, StateRecord
+from snn.records import SpikeRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,16 +36,5 @@ def spikes_to_pandas(spikes: Mapping[str, SpikeRecord]) -> pd.DataFrame:
     population = pandas.Categorical.from_codes(codes[order], categories=pandas.Index(names, dtype=object))
     frame: pd.DataFrame = pandas.DataFrame(
         {"time_ms": times[order], "population": population, "node_id": ids[order]},
-    )
-    return frame
-
-
-def states_to_pandas(record: StateRecord, variable: str) -> pd.DataFrame:
-    """Wide table of one variable: a row a sample (index time_ms), a column a neuron (node_id)."""
-    pandas = pandas_module()
-    frame: pd.DataFrame = pandas.DataFrame(
-        record[variable],
-        index=pandas.Index(record.times(variable), name="time_ms"),
-        columns=pandas.Index(record.ids(variable), name="node_id"),
     )
     return frame

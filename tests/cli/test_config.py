@@ -1,12 +1,6 @@
-"""The TOML file: what it may say, every problem reported under its key, overrides, paths, and the page about it."""
+"""The TOML file: what it may say, every problem reported under its key, overrides and paths."""
 
-import copy
-import functools
-import inspect
 import json
-import re
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +10,8 @@ import snn
 from kernels.errors import ConfigError, FormatError
 from plasticity import DopamineSTDP, STDPPair, TsodyksMarkram
 from snn.build import Builder
-from snn.config import load, load_provenance, parse_override, tomllib
-from snn.distributions import Distribution
-from snn.neurons.base import MODELS
-from snn.tables import CURRENTS, RULES, SPIKE_SOURCES, Profile
-
-ROOT = Path(__file__).parents[2]
+from snn.config import load, load_provenance, parse_override
+from snn.tables import Profile
 
 BASE = """
 seed = 3
@@ -34,26 +24,6 @@ model = "LIFExp"
 n = 5
 model = "LIFExp"
 """
-
-
-@pytest.fixture
-def write(tmp_path):
-    def write(text, name="net.toml"):
-        path = tmp_path / name
-        path.write_text(text, "utf-8")
-        return path
-
-    return write
-
-
-def problems(path, overrides=None, allow_code=False):
-    """The lines of the error without the first, which holds the count."""
-    with pytest.raises(ConfigError) as caught:
-        load(path, overrides, allow_code)
-    first, *lines = str(caught.value).split("\n  ")
-    count = int(re.fullmatch(rf"{re.escape(str(path))}: (\d+) problems?", first)[1])
-    assert count == len(lines)
-    return lines
 
 
 def test_network(write):
@@ -141,7 +111,7 @@ def test_same_as_python(write):
     assert snn.Simulation(other, backend="reference").provenance()["network_hash"] != digests[0]
 
 
-def test_five_mistakes(write):
+def test_five_mistakes(write, problems):
     text = (
         BASE
         + """
@@ -257,7 +227,7 @@ NEURONS = '[populations.x]\nn = 2\nmodel = "LIFExp"\n'
         ('[[record]]\npopulation = "exc"\nvariable = "v"\nevery = 0.0', "record.0.every: must be > 0 ms; got 0.0."),
     ],
 )  # fmt: skip
-def test_one_mistake(write, text, expected):
+def test_one_mistake(write, text, expected, problems):
     """Exactly one line, under its key. Top-level keys come first in a TOML file, hence the order."""
     path = write(text + "\n" + BASE if "=" in text.split("\n")[0] else BASE + text)
     (line,) = problems(path)
@@ -281,12 +251,12 @@ def test_one_mistake(write, text, expected):
         ("duration = 1.0\nthread = 1", "simulation.thread: no such key. Did you mean 'threads'?"),
     ],
 )  # fmt: skip
-def test_simulation_table(write, keys, expected):
+def test_simulation_table(write, keys, expected, problems):
     (line,) = problems(write(BASE.replace("duration = 50.0", keys)))
     assert line.startswith(expected)
 
 
-def test_a_faulty_population_hides_nothing_and_invents_nothing(write):
+def test_a_faulty_population_hides_nothing_and_invents_nothing(write, problems):
     """What refers to it is checked against a stand-in, and is not blamed for it."""
     text = BASE.replace('model = "LIFExp"', 'model = "LIFExp"\nparams = {c_m = 0.0}', 1) + PROJECTION
     assert problems(write(text)) == ["populations.exc.params.c_m: must be > 0 pF; got 0.0."]
@@ -308,14 +278,14 @@ def test_not_toml(write, tmp_path):
         load(tmp_path)
 
 
-def test_empty_file(write):
+def test_empty_file(write, problems):
     assert problems(write("")) == [
         "simulation.duration: is missing.",
         "populations: is missing. Describe it: [populations.NAME].",
     ]
 
 
-def test_files_are_relative_to_the_toml(tmp_path, monkeypatch):
+def test_files_are_relative_to_the_toml(tmp_path, monkeypatch, problems):
     """Arrays, edges, matrices, events and recorded spikes; moved as a folder, and read from elsewhere."""
     folder = tmp_path / "here"
     folder.mkdir()
@@ -379,7 +349,7 @@ delay = 1.0
     assert all("no such file" in line for line in lines)
 
 
-def test_pickles_are_refused(write, tmp_path):
+def test_pickles_are_refused(write, tmp_path, problems):
     np.save(tmp_path / "bad.npy", np.array([{"a": 1}], object), allow_pickle=True)
     (line,) = problems(write(BASE + NEURONS + 'params.tau_m = {file = "bad.npy"}'))
     assert line.startswith(f"populations.x.params.tau_m: {tmp_path / 'bad.npy'}: cannot be read")
@@ -424,7 +394,7 @@ def test_paths_of_overrides_are_relative_to_the_working_folder(write, tmp_path, 
         ("a b", "override a b: is no key path"),
     ],
 )
-def test_bad_override(write, key, expected):
+def test_bad_override(write, key, expected, problems):
     (line,) = problems(write(BASE + PROJECTION), {key: 1})
     assert line.startswith(expected)
 
@@ -524,12 +494,12 @@ def test_short_term_axonal_delay_and_modulator(write):
         ('modulator = {}\nshort_term = {rule = "STDPPair"}', ".short_term.rule: no short-term rule 'STDPPair'."),
     ],
 )
-def test_bad_modulator_short_term_and_axonal_delay(write, keys, expected):
+def test_bad_modulator_short_term_and_axonal_delay(write, keys, expected, problems):
     (line,) = problems(write(BASE + REWARDED + keys + "\n" + WEIGHTS))
     assert line.startswith(f"projections.0{expected}")
 
 
-def test_modulator_without_a_rule_that_takes_it(write):
+def test_modulator_without_a_rule_that_takes_it(write, problems):
     (line,) = problems(write(BASE + PROJECTION + "modulator = {value = 1.0}\n"))
     assert line.startswith("projections.0.modulator: its rule takes none; got None.")
 
@@ -551,7 +521,7 @@ def test_recorded_weights_of_several(write):
         ('rule = "STDPPair", tau_plus = true', ".tau_plus: must be a number, a list, a distribution or a file;"),
     ],
 )  # fmt: skip
-def test_bad_plasticity(write, keys, expected):
+def test_bad_plasticity(write, keys, expected, problems):
     (line,) = problems(write(BASE + PROJECTION + f"plasticity = {{{keys}}}\n" + WEIGHTS))
     assert line.startswith(f"projections.0.plasticity{expected}")
 
@@ -571,13 +541,13 @@ def test_bad_plasticity(write, keys, expected):
         ('[[record]]\npopulation = "exc"\nvariable = "vv"', "record.0.variable: no such variable. Did you mean 'v'?"),
     ],
 )
-def test_bad_plastic_projections_and_records(write, text, expected):
+def test_bad_plastic_projections_and_records(write, text, expected, problems):
     (line,) = problems(write(BASE + PROJECTION + text))
     assert line.startswith(expected)
 
 
 @pytest.mark.parametrize("populations", ["populations = 3", "[[populations]]", "[populations]", "populations.x = 1"])
-def test_faulty_as_a_whole(write, populations):
+def test_faulty_as_a_whole(write, populations, problems):
     """No list of populations: one line says so, and nothing is invented about what refers to them."""
     lines = problems(write(f"{populations}\n[simulation]\nduration = 1.0\n"))
     assert len(lines) == 1 and lines[0].startswith("populations")
@@ -606,146 +576,3 @@ def test_positions_from_distributions(write):
 )  # fmt: skip
 def test_profiles(kind, expected):
     assert Profile(kind, 0.5, 2.0)(np.array([0.0, 2.0, 4.0])) == pytest.approx(expected)
-
-
-# -------------------------------------------------------------------------------------------- docs/configuration.md
-
-
-def page():
-    return (ROOT / "docs" / "configuration.md").read_text("utf-8")
-
-
-def test_example_of_the_page_runs(tmp_path):
-    text = re.search(r"```toml\n(.*?)```", page(), re.DOTALL)[1]
-    (tmp_path / "example.toml").write_text(text, "utf-8")
-    overrides = dict(map(parse_override, re.findall(r"--set ([\w.]+=[\w.]+)(?=[ \n])", page())))
-    overridden = load(tmp_path / "example.toml", overrides)
-    assert overridden.simulation.dt == 0.05 and snn.Simulation(overridden.network(), 0.05, quiet=True).t == 0.0
-    experiment = load(tmp_path / "example.toml", {"simulation.duration": 60.0, "simulation.backend": "reference"})
-    net = experiment.network()
-    assert set(net.populations) == {"exc", "inh", "stimulus"} and len(net.projections) == 4
-    assert isinstance(net.populations["exc"].model.params["tau_m"], Distribution)
-    assert [(p.projection.name, p.every) for p in net.weight_probes] == [("drive", 10.0)] and net.projections[
-        "drive"
-    ].plasticity is not None
-    result = snn.Simulation(net, experiment.simulation.dt, backend="reference").run(60.0)
-    assert len(result.spikes["exc"]) > 0 and result.states["exc"]["v"].shape == (120, 3)
-    # the stimulus at 50 ms fires neurons 0 and 1 a delay later, unless they fired less than t_ref before
-    late = result.spikes["exc"].slice(49.0, 51.1)
-    assert {0, 1} <= set(late.ids.tolist())
-
-
-def places(raw, path=()):
-    """Key paths of everything in a document."""
-    for key, value in raw.items() if isinstance(raw, dict) else enumerate(raw) if isinstance(raw, list) else ():
-        yield (*path, key)
-        yield from places(value, (*path, key))
-
-
-@pytest.mark.parametrize("odd", [None, -1, 1.5, float("nan"), True, "exc", [], {}, [[1], [2]], {"a": 1}], ids=str)
-def test_odd_values_are_refused_or_taken(odd):
-    """Every value of the page's example, replaced (None: left out): a problem under a key path or a network."""
-    example = tomllib.loads(re.search(r"```toml\n(.*?)```", page(), re.DOTALL)[1])
-    for *parents, last in places(example):
-        raw = copy.deepcopy(example)
-        place = functools.reduce(lambda table, key: table[key], parents, raw)
-        place[last] = odd
-        if odd is None:
-            del place[last]
-        for line in Builder(raw).problems:
-            assert re.match(r"[\w>-]+(\.[\w>-]+)*: .*[.?]$", line, re.DOTALL), line
-
-
-def test_page_lists_everything():
-    tables = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|$", page(), re.MULTILINE))
-    for name, make in {**SPIKE_SOURCES, **CURRENTS, **RULES}.items():
-        missing = [key for key in inspect.signature(make).parameters if f"`{key}`" not in tables[name]]
-        assert not missing, (name, missing)
-
-
-def test_example_file_is_valid(tmp_path):
-    path = ROOT / "scripts" / "examples" / "brunel_small.toml"
-    assert sum(p.n for p in load(path).network().populations.values()) == 1000
-    shutil.copy(path, tmp_path / "copy.toml")  # stands alone
-    load(tmp_path / "copy.toml")
-
-
-MY_MODEL = """
-import snn
-from kernels.spec import NeuronSpec, Param, Receptor, StateVar
-
-def counter_step(v, arrive_syn, i_stim, v_th):
-    v = v + arrive_syn
-    fired = v >= v_th
-    return 0.0 if fired else v, fired
-
-snn.define(NeuronSpec(
-    name="{name}", doc="Counts its input.", state=(StateVar("v", "1", "count"),),
-    params=(Param("v_th", "1", 3.0, "threshold", gt=0),), derived=(),
-    receptors=(Receptor("syn", "1", "jump"),), step=counter_step, references=("this test",),
-))
-"""
-OWN = """models = ["my/models.py"]
-[simulation]
-duration = 50.0
-backend = "reference"
-[populations.a]
-n = 3
-model = "{name}"
-params = {{v_th = 2.0}}
-[populations.b]
-n = 3
-model = "SpikeArray"
-times = [1.0, 2.0, 3.0, 4.0]
-ids = [0, 0, 0, 1]
-[[projections]]
-source = "b"
-target = "a"
-rule = "one_to_one"
-weight = 1.0
-delay = 1.0
-"""
-
-
-@pytest.fixture
-def registered():
-    """Models of the tests are forgotten again."""
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
-
-
-def test_models_of_ones_own(write, tmp_path, monkeypatch, registered):
-    (tmp_path / "my").mkdir()
-    write(MY_MODEL.format(name="CountingCell"), "my/models.py")
-    path = write(OWN.format(name="CountingCell"))
-    monkeypatch.chdir(tmp_path.parent)  # the path is relative to the file
-    (refused,) = [p for p in problems(path) if p.startswith("models")]
-    assert refused.startswith(f"models.0: would run {tmp_path}/my/models.py as a program. Allow it with --allow-code")
-    experiment = load(path, allow_code=True)
-    assert experiment.configuration["models"] == [str(tmp_path / "my/models.py")]
-    for _ in range(2):  # the second network comes from the configuration
-        result = snn.Simulation(experiment.network(), backend="reference").run(10.0)
-        assert result.spikes["a"].ids.tolist() == [0]
-    (found,) = problems(path, {"populations.a.params.v_th": -1.0}, allow_code=True)
-    assert found.startswith("populations.a.params.v_th: must be > 0")
-
-
-def test_models_that_cannot_be_imported(write, tmp_path, registered):
-    path = write(OWN.format(name="NoSuchCell"))
-    missing, unknown = problems(path, allow_code=True)
-    assert (
-        missing == f"models.0: no such file: {tmp_path}/my/models.py. Check the name; it is relative to the TOML file."
-    )
-    assert unknown.startswith("populations.a.model: no model 'NoSuchCell'.")
-    (tmp_path / "my").mkdir()
-    for text, error in (("1 / 0", "ZeroDivisionError: division by zero"), ("def", "SyntaxError: ")):
-        write(text, "my/models.py")
-        assert problems(path, allow_code=True)[0].startswith(
-            f"models.0: {tmp_path}/my/models.py cannot be imported: {error}"
-        )
-    write(MY_MODEL.format(name="Bad").replace("v + arrive_syn", "open(arrive_syn)"), "my/models.py")
-    assert problems(path, allow_code=True)[0].startswith("models.0: ")
-    (found,) = problems(write('models = "a.py"' + BASE))
-    assert found.startswith("models: must be a list")

@@ -1,7 +1,5 @@
 """Networks exported to PyNN: the script written runs on NEST and its spikes are ours; what is refused."""
 
-import doctest
-import importlib
 import subprocess
 import sys
 
@@ -93,8 +91,3 @@ def test_what_has_no_counterpart_is_named(tmp_path):
     export_pynn(one(times=(0.2,)), tmp_path / "c", DT, 10.0)
     with pytest.raises(ExportError, match="folder: must be new or empty"):
         export_pynn(one(), tmp_path / "c", DT, 10.0)
-
-
-def test_doctests():
-    result = doctest.testmod(importlib.import_module("neuromorphic.pynn_export"))
-    assert result.attempted > 0 and result.failed == 0

@@ -1,8 +1,6 @@
 """Networks as SONATA folders: read back by libsonata, run by bmtk in NEST with the same spikes, and what is refused."""
 
 import csv
-import doctest
-import importlib
 import json
 import re
 import subprocess
@@ -169,8 +167,3 @@ def test_the_documentations_example_runs(tmp_path, monkeypatch):
     assert (tmp_path / "net.sonata" / "circuit_config.json").exists() and (
         tmp_path / "net.pynn" / "network.h5"
     ).exists()
-
-
-def test_doctests():
-    result = doctest.testmod(importlib.import_module("neuromorphic.sonata_export"))
-    assert result.attempted > 0 and result.failed == 0

@@ -74,8 +74,6 @@ def test_nwb_of_silence(tmp_path):
 
 def test_pandas(result):
     pytest.importorskip("pandas", reason="extra analysis")
-    from snn.io.frames import states_to_pandas
-
     frame = result.to_pandas()
     assert list(frame.columns) == ["time_ms", "population", "node_id"] and len(frame) == 50
     assert frame.time_ms.is_monotonic_increasing
@@ -84,8 +82,6 @@ def test_pandas(result):
     np.testing.assert_array_equal(frame.node_id, record.ids)
     np.testing.assert_array_equal(record.to_pandas().time_ms, record.times)
     assert len(result.spikes["none"].to_pandas()) == 0
-    wide = states_to_pandas(result.states["exc"], "v")
-    assert wide.shape == (200, 2) and wide.columns.tolist() == [4, 1] and wide.index[1] == 0.5
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The early-termination agent: its decisions against their definitions, its traces, its mistakes named."""
 
-import doctest
-import importlib
 import json
 import math
 import tracemalloc
@@ -395,12 +393,6 @@ def test_calibration_error():
     p = np.random.default_rng(0).random(200_000)
     good = np.random.default_rng(1).random(p.size) < p
     assert confidence.calibration(p, good).ece < 0.01 < confidence.calibration(p**2, good).ece
-
-
-@pytest.mark.parametrize("name", ["snn.confidence.agent"])
-def test_doctests(name):
-    result = doctest.testmod(importlib.import_module(name))
-    assert result.attempted > 0 and result.failed == 0
 
 
 # ----------------------------------------------------------------------------------------------------- bad input

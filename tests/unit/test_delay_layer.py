@@ -1,8 +1,5 @@
 """The layer of delays and its task, against plain NumPy."""
 
-import doctest
-import importlib
-
 import numpy as np
 import pytest
 
@@ -61,12 +58,6 @@ def glide():
         return events, labels
 
     return make(48, 1), make(24, 2)
-
-
-def test_doctests():
-    for name in ("reservoir.motion", "reservoir.delay_layer"):
-        result = doctest.testmod(importlib.import_module(name))
-        assert result.attempted > 0 and result.failed == 0
 
 
 def test_film_is_a_phase_of_the_spectrum():

@@ -1,4 +1,4 @@
-"""The examples of the documentation run."""
+"""The examples of the documentation, and of docstrings, run."""
 
 import doctest
 import importlib
@@ -11,6 +11,12 @@ from plasticity.base import RULES
 from snn.neurons.base import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = [
+    path.relative_to(ROOT)
+    for package in ("plasticity", "snn", "reservoir", "neuromorphic")
+    for path in sorted((ROOT / package).rglob("*.py"))
+    if ">>> " in path.read_text("utf-8")
+]
 
 
 def test_model_of_your_own(tmp_path, monkeypatch, capsys):
@@ -90,7 +96,11 @@ def test_confidence(capsys):
     assert names["stream"].reason == "confident" and names["stream"].label == names["y"][0]
 
 
-@pytest.mark.parametrize("name", ["snn.network", "snn.simulation", "snn.connect"])
-def test_doctests(name):
-    result = doctest.testmod(importlib.import_module(name))
+@pytest.mark.parametrize("path", EXAMPLES, ids=str)
+def test_doctests(path):
+    if path.parts[0] == "snn" and "torch" in path.parts:
+        pytest.importorskip("torch", reason="extra torch")
+    if path.name.startswith("nir_"):
+        pytest.importorskip("nir", reason="extra nir")
+    result = doctest.testmod(importlib.import_module(".".join(path.with_suffix("").parts)))
     assert result.attempted > 0 and result.failed == 0

@@ -8,17 +8,14 @@ import numpy as np
 import pytest
 
 from kernels.errors import ModelError, ShapeError
-from neuromorphic import fixed_point
+from neuromorphic import fixed_point, fixed_point_step
 from neuromorphic.fixed_point import (
-    EXCITATORY,
-    INHIBITORY,
-    MIXED,
     IntegerLIF,
     IntegerNetwork,
     IntegerProjection,
     IntegerSource,
-    effective_weights,
 )
+from neuromorphic.fixed_point_step import EXCITATORY, INHIBITORY, MIXED, effective_weights
 
 
 def stored(weights, bits, mode):
@@ -179,17 +176,21 @@ MISTAKES = {
 
 
 def mutant(old, new):
-    """The module with one expression changed and nothing compiled."""
-    text = Path(fixed_point.__file__).read_text(encoding="utf-8")
+    """The network on a step with one expression changed and nothing compiled."""
+    text = Path(fixed_point_step.__file__).read_text(encoding="utf-8")
     assert text.count(old) >= 1, f"{old!r} is not in the module"
-    text = text.replace(old, new).replace("from kernels.jit import jit", "jit = lambda f: f")
-    module = types.ModuleType("mutant")
-    sys.modules["mutant"] = module  # dataclasses look their module up
+    step, network = types.ModuleType("mutant_step"), types.ModuleType("mutant")
+    sys.modules |= {"mutant_step": step, "mutant": network}  # dataclasses look their module up
     try:
-        exec(compile(text, "mutant", "exec"), module.__dict__)
+        text = text.replace(old, new).replace("from kernels.jit import jit", "jit = lambda f: f")
+        exec(compile(text, "mutant_step", "exec"), step.__dict__)
+        text = Path(fixed_point.__file__).read_text(encoding="utf-8")
+        assert "from neuromorphic.fixed_point_step import" in text
+        text = text.replace("from neuromorphic.fixed_point_step import", "from mutant_step import")
+        exec(compile(text, "mutant", "exec"), network.__dict__)
     finally:
-        del sys.modules["mutant"]
-    return module
+        del sys.modules["mutant_step"], sys.modules["mutant"]
+    return network
 
 
 def caught(module):

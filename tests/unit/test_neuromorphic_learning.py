@@ -1,7 +1,6 @@
 """Rules of on-chip learning: reading them, what does not fit, and what a product is worth."""
 
 import dataclasses
-import doctest
 import re
 from pathlib import Path
 
@@ -16,11 +15,10 @@ from neuromorphic import (
     IntegerSource,
     OnChipRule,
     gather,
-    learning,
     map_network,
     split,
 )
-from neuromorphic.fixed_point import effective_weights
+from neuromorphic.fixed_point_step import effective_weights
 from neuromorphic.learning import Factor, Product, learn, parse
 
 
@@ -108,8 +106,7 @@ def test_the_hidden_shift_is_what_it_says(dt, lost):
     assert learn(rule, one, one, np.full((1, 1), 8)).t.item() == min(16 * 8**factors >> lost, 255)
 
 
-def test_examples(tmp_path, monkeypatch):
-    assert doctest.testmod(learning).failed == 0
+def test_example_of_the_page(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text = (Path(__file__).resolve().parents[2] / "docs" / "neuromorphic.md").read_text(encoding="utf-8")
     names = {}

@@ -1,7 +1,5 @@
 """Resonate-and-fire, sigma-delta and graded neurons against a twin in whole numbers, and mistakes that it catches."""
 
-import doctest
-import importlib
 import math
 import sys
 import types
@@ -141,8 +139,3 @@ def test_bad_input_is_refused(case):
     call, error, text = BAD[case]
     with pytest.raises(error, match=text):
         call()
-
-
-def test_doctests():
-    result = doctest.testmod(importlib.import_module("neuromorphic.fixed_point_neurons"))
-    assert result.attempted > 0 and result.failed == 0

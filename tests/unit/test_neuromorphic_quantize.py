@@ -1,7 +1,5 @@
 """Float networks as integer networks: equal dynamics, bounds that hold and are tight, and what is refused."""
 
-import doctest
-import importlib
 import re
 from pathlib import Path
 
@@ -213,9 +211,3 @@ def test_the_documentations_example_runs(tmp_path, monkeypatch, capsys):
     integer, floats = len(names["integer"].steps["exc"]), len(names["float_"].spikes["exc"])
     assert floats > 500 and abs(integer - floats) < 0.1 * floats
     assert (tmp_path / "bundle" / "run_lava.py").exists() and "headroom" in capsys.readouterr().out
-
-
-@pytest.mark.parametrize("name", ["neuromorphic.fixed_point", "neuromorphic.quantization"])
-def test_doctests(name):
-    result = doctest.testmod(importlib.import_module(name))
-    assert result.attempted > 0 and result.failed == 0

@@ -1,7 +1,5 @@
 """Networks cut where cores end: spikes, u and v of the whole, bit for bit."""
 
-import doctest
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -110,7 +108,3 @@ def test_bad_input_is_refused():
     apart = IntegerProjection(("a", "c"), "b", [0], [0], [1])
     with pytest.raises(ModelError, match="its sources must follow each other in the network; got .'a', 'c'."):
         IntegerNetwork({"a": IntegerLIF(1), "b": IntegerLIF(1), "c": IntegerLIF(1)}, {}, {"p": apart})
-
-
-def test_doctests():
-    assert doctest.testmod(importlib.import_module("neuromorphic.split")).failed == 0

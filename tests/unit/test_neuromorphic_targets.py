@@ -1,7 +1,6 @@
 """Limits of chips, each just below and just above; counts and energy worked out by hand."""
 
 import dataclasses
-import doctest
 
 import numpy as np
 import pytest
@@ -127,10 +126,6 @@ def test_counts_and_energy():
     for steps in (0, 50, True):
         with pytest.raises(ModelError, match=f"cost.steps: must be those of the result, 10; got {steps}."):
             cost(net, net.run(10), steps, "loihi1")
-
-
-def test_doctests():
-    assert doctest.testmod(neuromorphic.targets).failed == 0
 
 
 def learning(count, **rule):

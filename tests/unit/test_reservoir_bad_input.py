@@ -1,8 +1,6 @@
 """Mistakes in reservoirs, readouts, tasks and measures are named."""
 
 import copy
-import doctest
-import importlib
 
 import numpy as np
 import pytest
@@ -68,12 +66,6 @@ def test_seed_is_refused_by_name(owner, seed):
 def test_lorenz_begins_at_its_start():
     assert tasks.lorenz(1, washout=0.0, start=(1.0, 2.0, 3.0)).tolist() == [[1.0, 2.0, 3.0]]
     assert np.allclose(tasks.lorenz(2, washout=0.0)[0], 1.0) and tasks.lorenz(2, washout=0.0).shape == (2, 3)
-
-
-@pytest.mark.parametrize("name", ["reservoir.esn", "reservoir.readouts", "reservoir.tasks", "reservoir.spiking"])
-def test_doctests(name):
-    result = doctest.testmod(importlib.import_module(name))
-    assert result.attempted > 0 and result.failed == 0
 
 
 @pytest.mark.parametrize(
