@@ -105,13 +105,13 @@ class Builder:
                 owners = [(f"{owner}.init[{s!r}]", f".init.{s}") for s in init]
                 with within("", *owners, (f"{kind} of population {name!r}", ".params"), (kind, ".params"), owner):
                     model = MODELS[kind](**given(table.params))
-                    added = self.net.population(name, table.n, model, init, self.positions(name, table))
+                    added = self.net.population(name, table.n, model, init, self.positions(name, table), table.wrap)
                     resolve_parameters(self.net, added, self.dt)
             else:
                 table = check(arguments(SPIKE_SOURCES[kind], PopulationTable), raw)
                 with within("", kind, "SpikeArray", "read_events", owner):
                     source = call(SPIKE_SOURCES[kind], table)
-                    self.net.population(name, table.n, source, None, self.positions(name, table))
+                    self.net.population(name, table.n, source, None, self.positions(name, table), table.wrap)
                     source.encode(self.dt, table.n, owner)
         if kind and name not in self.net.populations:
             with suppress(SimError):
@@ -252,5 +252,5 @@ def _check_rule(owner: str, rule: connect.Rule, source: Population, target: Popu
         rule = replace(rule, number=min(rule.number, 1))
     elif not isinstance(rule, (connect.one_to_one, connect.from_arrays)):
         return  # refuses nothing
-    positions = source.positions, target.positions
-    rule.edges(connect.Pair(owner, n_source, n_target, source is target, stream_key(0), 1, *positions))
+    space = source.positions, target.positions, source.wrap, target.wrap
+    rule.edges(connect.Pair(owner, n_source, n_target, source is target, stream_key(0), 1, *space))

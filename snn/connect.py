@@ -13,6 +13,7 @@ from kernels.connectivity import Recipe
 from kernels.errors import ModelError, ShapeError
 from kernels.philox import stream_key
 from plasticity.settled import Fixed
+from snn.space import values
 from snn.units import real
 
 Key = tuple[Any, Any]
@@ -51,24 +52,23 @@ class Pair:
     threads: int = 1
     source_positions: np.ndarray | None = None
     target_positions: np.ndarray | None = None
+    source_wrap: np.ndarray | None = None
+    target_wrap: np.ndarray | None = None
 
-
-def positions(pair: Pair, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of source and target, both of shape (n, d); an error says ``what`` needs them."""
-    here, there = pair.source_positions, pair.target_positions
-    if here is None or there is None:
-        raise ModelError(f"{what} needs positions; give positions= to both populations.")
-    if here.shape[1] != there.shape[1]:
-        raise ShapeError(f"{pair.owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
-    return here, there
-
-
-def distances(here: np.ndarray, there: np.ndarray, box: Any) -> np.ndarray:
-    """Distances of shape (k,) between positions of shape (k, d); ``box``: lengths of a periodic box, or None."""
-    delta = np.abs(here - there)
-    if box is not None:
-        delta = np.minimum(delta % box, box - delta % box)
-    return np.asarray(np.sqrt(np.sum(delta * delta, axis=1)))
+    def space(self, what: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Positions of source and target, shape (n, d), and the period of each dimension; ``what`` needs them."""
+        here, there = self.source_positions, self.target_positions
+        if here is None or there is None:
+            raise ModelError(f"{what} needs positions; give positions= to both populations.")
+        if here.shape[1] != there.shape[1]:
+            raise ShapeError(f"{self.owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
+        periods = [None if box is None else box.tolist() for box in (self.source_wrap, self.target_wrap)]
+        if periods[0] != periods[1]:
+            raise ModelError(
+                f"{self.owner}: source and target must lie in one space; got wrap={periods[0]} and {periods[1]}. Give "
+                "both populations the same wrap=."
+            )
+        return here, there, self.source_wrap
 
 
 def _ids(n: int) -> type[np.unsignedinteger[Any]]:
@@ -316,12 +316,11 @@ class distance_dependent(Rule):
 
     Parameters
     ----------
-    p : function of an array of distances, vectorised, giving probabilities, e.g. ``lambda d: 0.3 * np.exp(-d / 0.2)``
-    wrap : length of the periodic box in each dimension (a number or one a dimension), None for open borders
+    p : function of an array of distances, vectorised, giving probabilities, e.g. ``lambda d: 0.3 * np.exp(-d / 0.2)``;
+        distances are periodic where the populations have ``wrap``
     """
 
     p: Callable[[np.ndarray], Any]
-    wrap: Any = None
     autapses: bool = False
 
     def __post_init__(self) -> None:
@@ -332,18 +331,11 @@ class distance_dependent(Rule):
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`; needs positions."""
         owner, n_source, n_target = pair.owner, pair.n_source, pair.n_target
-        here, there = positions(pair, f"{owner}: distance_dependent")
+        here, there, box = pair.space(f"{owner}: distance_dependent")
         lists, ids = [], np.arange(n_source)
-        box = None if self.wrap is None else self._box(owner, here.shape[1])
         for t in range(n_target):
-            try:
-                p = np.asarray(self.p(distances(here, there[t], box)), float)
-            except (TypeError, ValueError) as error:
-                raise ModelError(
-                    f"{owner}.p: must be a function of an array of distances, such as lambda d: np.where(d < 0.3, 1.0, "
-                    f"0.0); got {type(error).__name__}: {error}"
-                ) from error
-            if p.shape != (n_source,) or not np.all((p >= 0) & (p <= 1)):
+            p = values(f"{owner}.p", self.p, here, there[t], box)
+            if not np.all((p >= 0) & (p <= 1)):
                 raise ModelError(f"{owner}.p: must give one probability in [0, 1] a distance; got {p!r}.")
             u = _uniforms(t, n_source, pair.key)
             chosen = u < p
@@ -353,16 +345,6 @@ class distance_dependent(Rule):
         indptr = np.zeros(n_target + 1, np.int64)
         np.cumsum([len(x) for x in lists], out=indptr[1:])
         return EdgeList(indptr, np.concatenate([*lists, ids[:0]]).astype(_ids(n_source)))
-
-    def _box(self, owner: str, dimensions: int) -> np.ndarray:
-        try:
-            box = np.asarray(self.wrap, float)
-        except (TypeError, ValueError):
-            box = np.array([np.nan])
-        if box.shape not in ((), (1,), (dimensions,)) or not np.all((box > 0) & np.isfinite(box)):
-            rule = f"must be a length > 0 or one for each of {dimensions} dimensions"
-            raise ShapeError(f"{owner}.wrap: {rule}; got {self.wrap!r}.")
-        return box
 
 
 def _uniforms(row: int, n: int, key: Key) -> np.ndarray:

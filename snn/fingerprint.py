@@ -110,7 +110,7 @@ def description(net: Network) -> str:
     """Hash of all that was described, arrays included; what is drawn from the seed is not drawn for it."""
     rows: list[Any] = [net.seed]
     for p in net.populations.values():
-        rows.append((p.name, p.n, _plain(p.model), p.init, p.positions))
+        rows.append((p.name, p.n, _plain(p.model), p.init, p.positions, p.wrap))
     for i in net.inputs.values():
         rows.append((i.name, i.target.name, _plain(i.source), i.weight, i.receptor))
     for q in net.projections.values():

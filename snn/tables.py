@@ -258,9 +258,9 @@ def AddressEvents(
         return inputs.SpikeArray.from_events(file, shape=None if shape is None else tuple(shape), **options)
 
 
-def distance_dependent(profile: AnyProfile, wrap: Any = None, autapses: bool = False) -> connect.Rule:
+def distance_dependent(profile: AnyProfile, autapses: bool = False) -> connect.Rule:
     """A rule with one of the named profiles."""
-    return connect.distance_dependent(profile, wrap, autapses)
+    return connect.distance_dependent(profile, autapses)
 
 
 def conv2d(
@@ -364,6 +364,7 @@ class PopulationTable(Table):
     n: int = Field(ge=1, le=2**31 - 1)
     model: str
     positions: Annotated[Any, PlainValidator(_positions)] = None
+    wrap: Value = None
 
 
 def _parameter(param: Param, raw: Any) -> Any:

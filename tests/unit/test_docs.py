@@ -44,6 +44,16 @@ def test_event_engine(capsys):
     assert capsys.readouterr().out.startswith("[")
 
 
+def test_networks_in_space():
+    text = (ROOT / "docs" / "space.md").read_text()
+    names = {}
+    exec(re.search(r"```python\n(.*?)```", text, re.S).group(1), names)
+    snn = names["snn"]
+    sim = snn.Simulation(names["net"], quiet=True)
+    for name in names["net"].projections:
+        assert len(sim.connections(name)[0]) > 500, name
+
+
 def test_observing_rules(capsys):
     """Voltage-based STDP moves weights; R-max parts those of rewarded and punished neurons."""
     text = (ROOT / "docs" / "observing_rules.md").read_text()
