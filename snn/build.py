@@ -158,7 +158,7 @@ class Builder:
         source, target = (self.find(f"{path}.{end}", "population", raw.get(end)) for end in ("source", "target"))
         if rule is not None and source is not None and target is not None:
             keys = ("receptor", "name", "plasticity", "short_term", "axonal_delay")
-            with self.at(path, f"Projection {name!r}", "Network.connect"):
+            with self.at(path, (f"Projection {name!r}.p", ".profile"), f"Projection {name!r}", "Network.connect"):
                 added = self.net.connect(source, target, rule, **values, **{key: getattr(table, key) for key in keys})
                 shortest, _ = delay_steps(added, self.dt)
                 _check_rule(f"Projection {name!r}", rule, source, target)

@@ -312,15 +312,15 @@ class pairwise_bernoulli(Rule):
 
 @dataclass(frozen=True)
 class distance_dependent(Rule):
-    """Each pair is connected with probability ``p(distance)`` of the two populations' ``positions``.
+    """Each pair is connected with a probability that depends on the distance or displacement of their ``positions``.
 
     Parameters
     ----------
-    p : function of an array of distances, vectorised, giving probabilities, e.g. ``lambda d: 0.3 * np.exp(-d / 0.2)``;
-        distances are periodic where the populations have ``wrap``
+    p : function of an array of distances, vectorised, giving probabilities, e.g. ``lambda d: 0.3 * np.exp(-d / 0.2)``,
+        or of displacements, see :class:`snn.displacement`; both are periodic where the populations have ``wrap``
     """
 
-    p: Callable[[np.ndarray], Any]
+    p: Callable[..., Any]
     autapses: bool = False
 
     def __post_init__(self) -> None:
@@ -336,7 +336,7 @@ class distance_dependent(Rule):
         for t in range(n_target):
             p = values(f"{owner}.p", self.p, here, there[t], box)
             if not np.all((p >= 0) & (p <= 1)):
-                raise ModelError(f"{owner}.p: must give one probability in [0, 1] a distance; got {p!r}.")
+                raise ModelError(f"{owner}.p: must give one probability in [0, 1] a pair; got {p!r}.")
             u = _uniforms(t, n_source, pair.key)
             chosen = u < p
             if pair.same and not self.autapses:

@@ -1,4 +1,4 @@
-"""Weights and delays that are functions of the distance between two neurons."""
+"""Weights and delays that are functions of where two neurons lie to each other."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from snn.space import values
 
 
 def by_distance(pair: Pair, rule: Rule, **given: Any) -> tuple[Rule, dict[str, Any]]:
-    """The edges that ``rule`` draws as given ones, and what is ``given``: functions as their values at the distances.
+    """The edges that ``rule`` draws as given ones, and what is ``given``: functions as their values for the edges.
 
     Raises
     ------
     ModelError
-        No positions, an array beside a function, or a function that does not give one finite number a distance.
+        No positions, an array beside a function, or a function that does not give one finite number an edge.
     """
     functions = {name: value for name, value in given.items() if callable(value)}
     which = next(iter(functions))

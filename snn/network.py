@@ -195,8 +195,8 @@ class Network:
         rule : such as :class:`snn.fixed_indegree`
         weight : number, distribution, array of the rule's shape, or function of the distance between the neurons'
             ``positions``, periodic where they have ``wrap``, such as ``lambda d: np.exp(-d)`` (the edges are then drawn
-            at once), in the unit of the target's receptor. Without ``receptor`` the sign chooses it, edge by edge:
-            negative weights go to the inhibitory one, as in NEST.
+            at once) or of their :class:`snn.displacement`, in the unit of the target's receptor. Without ``receptor``
+            the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
         delay : number, distribution, array or function, [ms], at least one step of the simulation; rounded to the grid
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice

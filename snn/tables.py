@@ -23,6 +23,7 @@ from snn import connect, distributions, inputs, sliding
 from snn.distributions import Distribution
 from snn.elements import SPIKES
 from snn.options import BACKENDS, MOST_THREADS
+from snn.space import displacement
 
 T = TypeVar("T", bound="Table")
 V = TypeVar("V")
@@ -220,24 +221,48 @@ DISTRIBUTIONS = _named(distributions.uniform, distributions.normal, distribution
 read_distribution = partial(_one_of, DISTRIBUTIONS, "distribution")
 
 
+def _scale(raw: Any) -> Any:
+    """A length, or a list of one a dimension."""
+    each = raw if isinstance(raw, list) else [raw]
+    if not each or not all(type(x) in (int, float) and 0 < x < np.inf for x in each):
+        raise ConfigError(f"must be > 0, a number or a list of one a dimension; got {shown(raw)}.")
+    return raw
+
+
 @dataclass(frozen=True)
 class Profile:
-    """Probability of a connection by distance: ``p`` at 0; ``kind`` is "gaussian", "exponential" or "disc"."""
+    """Probability of a connection by distance: ``p`` at 0; ``kind`` is "gaussian", "exponential" or "disc".
+
+    With one ``scale`` a dimension, by displacement: each of its components is divided by its scale.
+    """
 
     kind: str
     p: Annotated[float, Field(ge=0, le=1)]
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    scale: Annotated[Any, PlainValidator(_scale)]
 
-    def __call__(self, distance: np.ndarray) -> np.ndarray:
-        """Probabilities, of the shape of ``distance``."""
-        x = np.asarray(distance, float) / self.scale
+    def __call__(self, *apart: np.ndarray) -> np.ndarray:
+        """Probabilities of distances, or of displacements, an array a dimension."""
+        if isinstance(self.scale, list):
+            if len(self.scale) != len(apart):
+                raise ConfigError(f"scale has {len(self.scale)} entries")
+            x = np.sqrt(sum((np.asarray(a, float) / s) ** 2 for a, s in zip(apart, self.scale, strict=True)))
+        else:
+            x = np.asarray(apart[0], float) / self.scale
         if self.kind == "disc":
-            return self.p * (x <= 1.0)
+            return np.asarray(self.p * (x <= 1.0))
         return np.asarray(self.p * np.exp(-0.5 * x * x if self.kind == "gaussian" else -x))
 
 
 PROFILES: dict[str, Callable[..., Any]] = {kind: partial(Profile, kind) for kind in ("gaussian", "exponential", "disc")}
-AnyProfile = Annotated[Any, PlainValidator(partial(_one_of, PROFILES, "profile"))]
+
+
+def _profile(raw: Any) -> Any:
+    """A profile, as function of displacement where it has a scale for each dimension."""
+    made = _one_of(PROFILES, "profile", raw)
+    return displacement(made) if isinstance(made.scale, list) else made
+
+
+AnyProfile = Annotated[Any, PlainValidator(_profile)]
 
 # --------------------------------------------------------------------------------------------- sources and rules
 

@@ -42,3 +42,36 @@ def test_weights_and_delays_of_distance(wrap):
     # NEST stores delays as steps of 0.1 ms, too; half a step may be rounded otherwise
     assert len(weights) == 9 * N and np.ptp(weights) > 0.5 and np.max(np.abs(got[3] - delays)) < 0.1 + 1e-9
     assert np.mean(np.abs(got[3] - delays) < 1e-9) > 0.99
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_displacements(wrap):
+    """NEST's difference of positions has a sign and no periods, its components of distance have periods and no sign."""
+    space, values = nest.spatial, []
+    for weight in (space.target_pos.x - space.source_pos.x, space.distance.x, space.distance.y):
+        cells, first = layer(wrap)
+        nest.Connect(cells, cells, {"rule": "pairwise_bernoulli", "p": 1.0}, {"weight": weight})
+        made = nest.GetConnections()
+        values.append(np.zeros((N, N)))
+        values[-1][np.array(made.source) - first, np.array(made.target) - first] = made.weight
+    signed, *sizes = values
+    for k, function in enumerate((lambda dx, dy: dx, lambda dx, dy: dy)):
+        sources, targets, weights, _ = ours(snn.all_to_all(), wrap, weight=snn.displacement(function))
+        np.testing.assert_allclose(np.abs(weights), sizes[k][sources, targets], atol=1e-12)
+        if k == 0:
+            straight = np.abs(signed[sources, targets]) < 0.5 if wrap else np.full(len(weights), True)
+            np.testing.assert_allclose(weights[straight], signed[sources, targets][straight], atol=1e-12)
+            assert 0.6 < np.mean(straight) <= 1.0 and np.any(weights < -0.4)
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+def test_an_uneven_mask_has_the_same_edges(wrap):
+    """Targets that lie in a rectangle around the source, which is longer to the right and below."""
+    cells, first = layer(wrap)
+    mask = {"rectangular": {"lower_left": [-0.1, -0.6], "upper_right": [0.35, 0.2]}}
+    nest.Connect(cells, cells, {"rule": "pairwise_bernoulli", "p": 1.0, "mask": mask})
+    made = nest.GetConnections()
+    inside = snn.displacement(lambda dx, dy: (dx >= -0.1) & (dx <= 0.35) & (dy >= -0.6) & (dy <= 0.2))
+    got = ours(snn.distance_dependent(inside, autapses=True), wrap)
+    wanted = sorted(zip(np.array(made.source) - first, np.array(made.target) - first, strict=True))
+    assert sorted(zip(*got[:2], strict=True)) == wanted and len(wanted) > 300

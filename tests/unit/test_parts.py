@@ -257,8 +257,8 @@ def test_bad_functions_of_distance():
             "'x'.delay: must be a function of an array .* it fails: The truth",
         ),
         (a, {"delay": lambda d: d - 5.0}, "'x'.delay: must be > 0 ms; got -5"),
-        (a, {"weight": lambda d: d / 0.0}, "'x'.weight: must give one finite number a distance"),
-        (a, {"weight": lambda d: [1.0, 2.0]}, "'x'.weight: must give one finite number a distance"),
+        (a, {"weight": lambda d: d / 0.0}, "'x'.weight: must give one finite number a pair"),
+        (a, {"weight": lambda d: [1.0, 2.0]}, "'x'.weight: must give one finite number a pair"),
         (a, {"weight": lambda d: d, "delay": np.ones((4, 4))}, "'x'.delay: must be a number, distribution or function"),
     ):
         with np.errstate(all="ignore"), pytest.raises(ModelError, match=text):

@@ -80,3 +80,68 @@ def test_a_box_without_borders_is_open():
     with pytest.raises(ValueError, match="read-only"):
         network(1.0)[1].wrap[0] = 2.0
     assert net.populations["b"].wrap is None
+
+
+# displacements ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrap", "box"), [(None, (0.0, 0.0)), (1.0, (1.0, 1.0)), ((0.8, 2.0), (0.8, 2.0)), ((1.0, np.inf), (1.0, 0.0))]
+)
+def test_displacement_is_target_minus_source(wrap, box):
+    net, a, b = network(wrap)
+    to = ways(AT["a"], AT["b"], box)
+    net.connect(
+        a, b, snn.fixed_indegree(12), weight=snn.displacement(lambda dx, dy: 3.0 + dx - 0.25 * dy),
+        delay=snn.displacement(lambda dx, dy: 1.0 + 10.0 * (dx > 0) + 20.0 * (dy > 0)),
+    )  # fmt: skip
+    inside = snn.displacement(lambda dx, dy: (dx > -0.1) & (dx < 0.3) & (np.abs(dy) < 0.35))
+    net.connect(a, b, snn.distance_dependent(inside), name="right")
+    net.connect(a[10:], b[[3, 1]], snn.all_to_all(), weight=snn.displacement(lambda dx, dy: dx), name="part")
+    sim = snn.Simulation(net, quiet=True)
+    sources, targets, weights, delays = sim.connections("a->b")
+    dx, dy = to[sources, targets].T
+    np.testing.assert_allclose(weights, 3.0 + dx - 0.25 * dy, atol=1e-12)
+    np.testing.assert_allclose(delays, 1.0 + 10.0 * (dx > 0) + 20.0 * (dy > 0))
+    assert len(np.unique(delays)) == 4
+    dx, dy = np.moveaxis(to, 2, 0)
+    wanted = np.argwhere(((dx > -0.1) & (dx < 0.3) & (np.abs(dy) < 0.35)).T)[:, ::-1]
+    np.testing.assert_array_equal(np.array(sim.connections("right")[:2]).T, wanted)
+    assert len(wanted) > 15
+    sources, targets, weights, _ = sim.connections("part")
+    np.testing.assert_allclose(weights, to[sources, targets, 0], atol=1e-12)
+
+
+def test_an_oriented_kernel_is_drawn_with_its_probabilities():
+    """Edges in four sectors of the displacement: mean sum(p), variance sum(p (1 - p)); alpha 0.001 / 4: 3.66 std."""
+    net = snn.Network(seed=2)
+    at = np.random.default_rng(3).random((300, 2))
+    a = net.population("a", 300, snn.LIFDelta(), positions=at, wrap=1.0)
+    kernel = snn.displacement(lambda dx, dy: 0.9 * np.exp(-dx / 0.2 - (dy / 0.1) ** 2) * (dx > 0))
+    net.connect(a, a, snn.distance_dependent(kernel))
+    got = np.zeros((300, 300))
+    got[snn.Simulation(net, quiet=True).connections("a->a")[:2]] = 1.0
+    dx, dy = np.moveaxis(ways(at, at, (1.0, 1.0)), 2, 0)
+    p = 0.9 * np.exp(-np.abs(dx) / 0.2 - (dy / 0.1) ** 2) * (dx > 0)
+    sector = 2 * (dx > 0.1) + (dy > 0)
+    for k in range(4):
+        mean, variance = p[sector == k].sum(), (p * (1 - p))[sector == k].sum()
+        assert mean > 300 and abs(got[sector == k].sum() - mean) < 3.66 * np.sqrt(variance)
+    assert got[dx <= 0].sum() == 0
+
+
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (lambda dx: dx, "'x'.weight: must be a function of arrays of displacements, one for each of 2 dimensions; it"),
+        (lambda dx, dy: dx if dx.sum() is None else [0.0], "'x'.weight: must give one finite number a pair; got .0.0."),
+    ],
+)
+def test_bad_functions_of_displacement(function, text):
+    net, a, b = network(None)
+    with pytest.raises(snn.ModelError, match=text):
+        net.connect(a, b, snn.all_to_all(), weight=snn.displacement(function), name="x")
+    with pytest.raises(snn.ModelError, match=text.replace("weight", "p")):
+        net.connect(a, b, snn.distance_dependent(snn.displacement(function)), weight=lambda d: d, name="x")
+    with pytest.raises(snn.ModelError, match="displacement.function: must be a function of displacements; got 1.0"):
+        snn.displacement(1.0)
