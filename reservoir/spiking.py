@@ -397,7 +397,7 @@ def random_network(
     delay : number or distribution, [ms]
     weight_std : standard deviation relative to the mean, >= 0; normal, truncated at 0
     excitatory : share of the neurons, > 0 and < 1
-    positions : shape (n, d), the excitatory neurons first, or with a graph in its order; for rules of distance
+    positions : shape (n, d) or (n,), the excitatory neurons first, or with a graph in its order; for rules of distance
     init : initial values of state variables, see :meth:`snn.Network.population`
     seed : fixes everything drawn
     wrap : period of the positions, see :meth:`snn.Network.population`

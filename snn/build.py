@@ -20,6 +20,7 @@ from kernels.philox import stream_key
 from kernels.spec import nearest
 from snn import connect, inputs
 from snn.compile import delay_steps, reaction_steps, resolve_parameters
+from snn.distributions import Distribution
 from snn.elements import SPIKES, Population, Projection
 from snn.network import Network
 from snn.neurons.base import MODELS
@@ -120,10 +121,11 @@ class Builder:
 
     def positions(self, name: str, table: Any) -> Any:
         """The positions of a population, drawn where they are distributions."""
-        if not isinstance(table.positions, list):
-            return table.positions
-        keys = [stream_key(self.net.seed, "positions", name, k) for k in range(len(table.positions))]
-        return np.stack([law.draw(table.n, key) for law, key in zip(table.positions, keys, strict=True)], axis=1)
+        laws = [table.positions] if isinstance(table.positions, Distribution) else table.positions
+        if not isinstance(laws, list):
+            return laws
+        keys = [stream_key(self.net.seed, "positions", name, k) for k in range(len(laws))]
+        return np.stack([law.draw(table.n, key) for law, key in zip(laws, keys, strict=True)], axis=1)
 
     def input(self, path: str, name: str, raw: dict[str, Any]) -> None:
         """Add ``[inputs.NAME]``."""

@@ -76,7 +76,7 @@ class Network:
         """Add ``n`` neurons of ``model`` (or spike sources: :class:`snn.Poisson`, :class:`snn.SpikeArray`).
 
         ``init`` maps state variables to a number, an array of shape (n,) or a distribution. ``positions``, shape
-        (n, d), serve rules, weights and delays that depend on distance. ``wrap``: the period of a periodic space, a
+        (n, d) or, on a line, (n,), serve rules, weights and delays that depend on distance. ``wrap``: the period of a periodic space, a
         number or one a dimension (``np.inf`` where it is open; None: open in all). Distance is then that of the
         shortest way, whatever the rule; populations that are joined by distance have the same.
         """
@@ -101,8 +101,11 @@ class Network:
             )
         if positions is not None:
             positions = np.asarray(plain(positions, "1", f"{owner}.positions"))
-            if positions.ndim != 2 or len(positions) != n or not np.all(np.isfinite(positions)):
-                raise ShapeError(f"{owner}.positions: must be finite, of shape ({n}, d); got {positions.shape}.")
+            if positions.ndim not in (1, 2) or len(positions) != n or not np.all(np.isfinite(positions)):
+                raise ShapeError(
+                    f"{owner}.positions: must be finite, of shape ({n}, d) or ({n},); got {positions.shape}."
+                )
+            positions = positions.reshape(n, -1)
         if wrap is not None:
             if positions is None:
                 raise ModelError(f"{owner}.wrap: is the period of positions; give positions=, too. Got {wrap!r}.")

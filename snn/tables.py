@@ -373,7 +373,7 @@ class Document(Table):
 
 
 def _positions(raw: Any) -> Any:
-    """An array of shape (n, d), or a list of one distribution a dimension."""
+    """An array of shape (n, d) or (n,), a distribution, or a list of one a dimension."""
     if not isinstance(raw, list) or not any(isinstance(x, dict) for x in raw):
         return read_value(raw)
     laws = []

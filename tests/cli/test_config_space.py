@@ -60,6 +60,17 @@ def test_elliptic_profiles(write, kind, function):
     same_edges(net, python(net.populations["a"], snn.distance_dependent(kernel)))
 
 
+def test_positions_on_a_line(write):
+    law = "{uniform = {low = 0.0, high = 1.0}}"
+    text = TEXT.replace(", {uniform = {low = 0.0, high = 2.0}}", "").replace("[1.0, inf]", "1.0")
+    text = text.replace("[0.05, 0.4]", "0.2")
+    one, same = (load(write(text.replace(f"[{law}]", x))).network() for x in (f"[{law}]", law))
+    assert one.populations["a"].positions.shape == (60, 1)
+    same_edges(one, same)
+    listed = text.replace(f"[{law}]", str(one.populations["a"].positions[:, 0].tolist()))
+    same_edges(one, load(write(listed)).network())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "text"),
     [

@@ -253,7 +253,7 @@ def test_population_names_and_models(net):
     for name in ("", "a/b", 3):
         refused(ModelError, "Network.population: the name must be", net.population, name, 1, snn.LIFDelta())
     refused(ModelError, "Population 'x'.model: must be a neuron model", net.population, "x", 1, "LIFDelta")
-    text = "Population 'x'.positions: must be finite, of shape (2, d); got (3, 2)."
+    text = "Population 'x'.positions: must be finite, of shape (2, d) or (2,); got (3, 2)."
     refused(ShapeError, text, net.population, "x", 2, snn.LIFDelta(), None, np.zeros((3, 2)))
     refused(ModelError, "Network.seed: must be an integer >= 0; got -1.", snn.Network, -1)
 

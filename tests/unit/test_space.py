@@ -82,6 +82,24 @@ def test_a_box_without_borders_is_open():
     assert net.populations["b"].wrap is None
 
 
+def test_positions_on_a_line():
+    """Of shape (n,): the same as (n, 1)."""
+    found = []
+    for at in (AT["a"][:, 0], AT["a"][:, :1].tolist(), AT["a"][:, 0].tolist()):
+        net = snn.Network(seed=1)
+        a = net.population("a", 40, snn.LIFDelta(), positions=at, wrap=1.0)
+        assert a.positions.shape == (40, 1)
+        net.connect(a, a, snn.distance_dependent(lambda d: d < 0.2), weight=snn.displacement(lambda dx: dx))
+        found.append(snn.Simulation(net, quiet=True).connections("a->a")[:3])
+    dx = ways(AT["a"][:, :1], AT["a"][:, :1], (1.0,))[:, :, 0]
+    for sources, targets, weights in found:
+        np.testing.assert_allclose(weights, dx[sources, targets], atol=1e-12)
+        assert len(weights) == np.sum(np.abs(dx) < 0.2) - 40
+    for bad in (np.zeros(39), np.zeros((40, 1, 1)), 1.0, np.full(40, np.nan)):
+        with pytest.raises(snn.ShapeError, match=r"positions: must be finite, of shape \(40, d\) or \(40,\); got \("):
+            snn.Network().population("a", 40, snn.LIFDelta(), positions=bad)
+
+
 # displacements ------------------------------------------------------------------------------------------------------
 
 
