@@ -428,7 +428,7 @@ def random_network(
     fewer = rule
     if isinstance(rule, snn.fixed_indegree):
         few = max(1, round(rule.indegree * (1.0 - excitatory) / excitatory))
-        fewer = snn.fixed_indegree(few, rule.autapses, rule.multapses)
+        fewer = dataclasses.replace(rule, indegree=few)
     strengths = {"exc": weight} | ({"inh": -balance * weight} if balance > 0 else {})
     for source, mean in strengths.items():
         value: Any = mean

@@ -42,7 +42,7 @@ class Network:
     >>> exc = net.population("exc", 80, snn.LIFDelta(tau_m=20.0))
     >>> _ = net.input("noise", exc, snn.Poisson(rate=8000.0), weight=0.3)
     >>> net.connect(exc, exc, snn.fixed_indegree(8), weight=0.2, delay=1.5)
-    Projection('exc->exc', fixed_indegree(indegree=8, autapses=True, multapses=True), weight=0.2, delay=1.5)
+    Projection('exc->exc', fixed_indegree(indegree=8, autapses=True, multapses=True, p=None), weight=0.2, delay=1.5)
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -76,9 +76,9 @@ class Network:
         """Add ``n`` neurons of ``model`` (or spike sources: :class:`snn.Poisson`, :class:`snn.SpikeArray`).
 
         ``init`` maps state variables to a number, an array of shape (n,) or a distribution. ``positions``, shape
-        (n, d) or, on a line, (n,), serve rules, weights and delays that depend on distance. ``wrap``: the period of a periodic space, a
-        number or one a dimension (``np.inf`` where it is open; None: open in all). Distance is then that of the
-        shortest way, whatever the rule; populations that are joined by distance have the same.
+        (n, d) or, on a line, (n,), serve rules, weights and delays that depend on distance. ``wrap``: the period of a
+        periodic space, a number or one a dimension (``np.inf`` where it is open; None: open in all). Distance is then
+        that of the shortest way, whatever the rule; populations that are joined by distance have the same.
         """
         _check_name("Network.population", name)
         if "/" in name:

@@ -53,15 +53,19 @@ def given_wrap(owner: str, wrap: Any, dimensions: int) -> np.ndarray | None:
 
 
 def displacements(here: np.ndarray, there: np.ndarray, box: np.ndarray | None) -> np.ndarray:
-    """The shortest ways from positions ``here`` to ``there``, both (k, d); ``box``: period of each dimension, or None.
+    """The shortest ways from positions ``here`` to ``there``, both (k, d), as (d, k); ``box``: periods, or None.
 
     Half a period leads to the side to which the difference of the positions points.
     """
-    delta = there - here
+    delta = np.ascontiguousarray((there - here).T, float)  # numpy is slow along an axis of two or three
     if box is None:
-        return np.asarray(delta)
-    ahead = np.abs(delta) % box
-    return np.asarray(np.copysign(np.minimum(ahead, box - ahead), np.where(ahead <= box - ahead, delta, -delta)))
+        return delta
+    ahead, period = np.abs(delta), box[:, None]
+    if np.any(ahead >= period):
+        ahead %= period
+    back = period - ahead
+    np.negative(delta, where=ahead > back, out=delta)
+    return np.asarray(np.copysign(np.minimum(ahead, back, out=ahead), delta, out=delta))
 
 
 def values(
@@ -71,16 +75,16 @@ def values(
     apart = displacements(here, there, box)
     what = "an array of distances, such as lambda d: np.where(d < 0.3, 1.0, 0.0)"
     if isinstance(function, displacement):
-        what = f"arrays of displacements, one for each of {apart.shape[1]} dimensions"
+        what = f"arrays of displacements, one for each of {len(apart)} dimensions"
     try:
         if isinstance(function, displacement):
-            found = function(*apart.T.copy())
+            found = function(*apart)
         else:
-            found = function(np.sqrt(np.sum(apart * apart, axis=1)))
+            found = function(np.sqrt(np.sum(apart * apart, axis=0)))
         array = np.asarray(found, float)
     except (TypeError, ValueError) as error:
         raise ModelError(f"{owner}: must be a function of {what}; it fails: {error}.") from error
     refuse_units(owner, found)
-    if array.shape not in ((), apart.shape[:1]) or not np.all(np.isfinite(array)):
+    if array.shape not in ((), apart.shape[1:]) or not np.all(np.isfinite(array)):
         raise ModelError(f"{owner}: must give one finite number a pair; got {found!r}.")
-    return np.broadcast_to(array, apart.shape[:1]).copy()
+    return np.broadcast_to(array, apart.shape[1:]).copy()

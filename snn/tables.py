@@ -237,8 +237,8 @@ class Profile:
     """
 
     kind: str
-    p: Annotated[float, Field(ge=0, le=1)]
     scale: Annotated[Any, PlainValidator(_scale)]
+    p: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     def __call__(self, *apart: np.ndarray) -> np.ndarray:
         """Probabilities of distances, or of displacements, an array a dimension."""
@@ -288,6 +288,20 @@ def distance_dependent(profile: AnyProfile, autapses: bool = False) -> connect.R
     return connect.distance_dependent(profile, autapses)
 
 
+def fixed_indegree(
+    indegree: int, autapses: bool = True, multapses: bool = True, profile: AnyProfile = None
+) -> connect.Rule:  # fmt: skip
+    """The rule, with one of the named profiles if any."""
+    return connect.fixed_indegree(indegree, autapses, multapses, profile)
+
+
+def fixed_outdegree(
+    outdegree: int, autapses: bool = True, multapses: bool = True, profile: AnyProfile = None
+) -> connect.Rule:  # fmt: skip
+    """The rule, with one of the named profiles if any."""
+    return connect.fixed_outdegree(outdegree, autapses, multapses, profile)
+
+
 def conv2d(
     image: list[int], kernel: list[int], stride: int | list[int] = 1, padding: int | list[int] = 0,
     dilation: int | list[int] = 1, groups: int = 1,
@@ -313,7 +327,7 @@ def from_sonata(file: str, population: str | None = None) -> tuple[Any, Any, Any
 SPIKE_SOURCES = _named(inputs.Poisson, inputs.SpikeArray, SonataSpikes, AddressEvents)
 CURRENTS = _named(inputs.StepCurrent, inputs.ACCurrent, inputs.NoiseCurrent, inputs.OrnsteinUhlenbeck)
 RULES = _named(
-    connect.all_to_all, connect.one_to_one, connect.fixed_indegree, connect.fixed_outdegree, connect.fixed_total_number,
+    connect.all_to_all, connect.one_to_one, fixed_indegree, fixed_outdegree, connect.fixed_total_number,
     connect.pairwise_bernoulli, distance_dependent, conv2d, connect.from_arrays, from_sparse, from_sonata,
 )  # fmt: skip
 

@@ -606,7 +606,7 @@ def test_positions_from_distributions(write):
      ("disc", [0.5, 0.5, 0.0])],
 )  # fmt: skip
 def test_profiles(kind, expected):
-    assert Profile(kind, 0.5, 2.0)(np.array([0.0, 2.0, 4.0])) == pytest.approx(expected)
+    assert Profile(kind, 2.0, 0.5)(np.array([0.0, 2.0, 4.0])) == pytest.approx(expected)
 
 
 # -------------------------------------------------------------------------------------------- docs/configuration.md

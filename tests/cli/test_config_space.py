@@ -60,6 +60,18 @@ def test_elliptic_profiles(write, kind, function):
     same_edges(net, python(net.populations["a"], snn.distance_dependent(kernel)))
 
 
+@pytest.mark.parametrize("end", ["indegree", "outdegree"])
+def test_fixed_degrees_by_a_profile(write, end):
+    text = TEXT.replace("distance_dependent", f"fixed_{end}").replace("p = 0.9, ", "")
+    net = load(write(text + f"{end} = 9\nmultapses = false\n")).network()
+    kernel = snn.displacement(lambda dx, dy: np.exp(-0.5 * ((dx / 0.05) ** 2 + (dy / 0.4) ** 2)))
+    same_edges(net, python(net.populations["a"], getattr(snn, f"fixed_{end}")(9, multapses=False, p=kernel)))
+    with pytest.raises(
+        ConfigError, match=f"projections.0.{end}: must be at most [0-9] without multapses: .* with p > 0"
+    ):
+        load(write(text.replace("gaussian", "disc") + f"{end} = 25\nmultapses = false\n"))
+
+
 def test_positions_on_a_line(write):
     law = "{uniform = {low = 0.0, high = 1.0}}"
     text = TEXT.replace(", {uniform = {low = 0.0, high = 2.0}}", "").replace("[1.0, inf]", "1.0")

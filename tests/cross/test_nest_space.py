@@ -75,3 +75,29 @@ def test_an_uneven_mask_has_the_same_edges(wrap):
     got = ours(snn.distance_dependent(inside, autapses=True), wrap)
     wanted = sorted(zip(np.array(made.source) - first, np.array(made.target) - first, strict=True))
     assert sorted(zip(*got[:2], strict=True)) == wanted and len(wanted) > 300
+
+
+@pytest.mark.parametrize("wrap", [False, True])
+@pytest.mark.parametrize("multapses", [False, True])
+@pytest.mark.parametrize("end", ["indegree", "outdegree"])
+def test_fixed_degrees_by_a_kernel(wrap, multapses, end):
+    """Edges in six rings of distance, of three networks each. Whether one neuron draws another is of variance < its
+    mean, or negatively correlated with its other draws, so the difference of two counts has a variance of at most
+    their sum; 48 comparisons at 1e-4 together: 4.9 std."""
+    rings, degree, scale = np.array([0.0, 0.1, 0.2, 0.3, 0.45, 0.6, 9.0]), 12, 0.15
+    theirs, here = np.zeros(6), np.zeros(6)
+    rule = getattr(snn, f"fixed_{end}")(degree, autapses=False, multapses=multapses, p=lambda d: np.exp(-d / scale))
+    for seed in range(3):
+        cells, _ = layer(wrap)
+        nest.rng_seed = seed + 1
+        kernel = nest.spatial_distributions.exponential(nest.spatial.distance, beta=scale)
+        flags = {"allow_autapses": False, "allow_multapses": multapses}
+        nest.Connect(cells, cells, {"rule": f"fixed_{end}", end: degree, "p": kernel, **flags},
+                     {"weight": nest.spatial.distance})  # fmt: skip
+        theirs += np.histogram(nest.GetConnections().weight, rings)[0]
+        net = snn.Network(seed=seed)
+        a = net.population("a", N, snn.LIFDelta(), positions=AT, wrap=(1.0, 2.0) if wrap else None)
+        net.connect(a, a, rule, weight=lambda d: d)
+        here += np.histogram(snn.Simulation(net, quiet=True).connections("a->a")[2], rings)[0]
+    assert theirs.sum() == here.sum() == 3 * degree * N and np.all(theirs + here > 20)
+    assert np.all(np.abs(theirs - here) < 4.9 * np.sqrt(theirs + here))

@@ -356,6 +356,8 @@ RULES = {
     "all": snn.all_to_all(),
     "one": snn.one_to_one(),
     "given": snn.from_arrays([1, 1, 50, 3], [2, 2, 0, 52]),
+    "in, near": snn.fixed_indegree(11, p=lambda d: np.exp(-d / 0.3)),
+    "out, near": snn.fixed_outdegree(9, autapses=False, multapses=False, p=lambda d: np.exp(-d / 0.3)),
 }
 
 

@@ -68,6 +68,15 @@ def test_distance_rule_and_heterogeneous_neurons():
         assert np.all(np.linalg.norm(delta if wrap is None else np.minimum(delta, 1.0 - delta), axis=1) < 0.2)
 
 
+def test_a_degree_by_distance_is_counted_as_any():
+    positions = np.random.default_rng(2).uniform(size=100)
+    net = network(rule=snn.fixed_indegree(16, p=lambda d: d < 0.2), positions=positions, wrap=1.0)
+    for name, indegree in (("exc->exc", 16), ("inh->exc", 4)):
+        sources, targets, *_ = snn.Simulation(net, dt=1.0, quiet=True).connections(name)
+        delta = np.abs(positions[(80 if name == "inh->exc" else 0) + sources] - positions[targets])
+        assert np.all(np.minimum(delta, 1.0 - delta) < 0.2) and np.all(np.bincount(targets) == indegree)
+
+
 def test_states_depend_on_the_input_alone_and_leave_the_network_as_it_is():
     u = np.random.default_rng(4).uniform(-1.0, 1.0, 60)
     net = network()
