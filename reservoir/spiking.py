@@ -381,7 +381,7 @@ def filtered(record: snn.SpikeRecord, every: float, tau: float, tau_rise: float 
 def random_network(
     n: int, model: snn.NeuronModel, rule: Any, weight: float, delay: Any = 1.0, weight_std: float = 0.3,
     excitatory: float = 0.8, balance: float = 4.0, positions: Any = None, init: dict[str, Any] | None = None,
-    seed: int = 0,
+    seed: int = 0, wrap: Any = None,
 ) -> snn.Network:  # fmt: skip
     """A recurrent network of populations "exc" and "inh" that obeys Dale's law.
 
@@ -397,9 +397,10 @@ def random_network(
     delay : number or distribution, [ms]
     weight_std : standard deviation relative to the mean, >= 0; normal, truncated at 0
     excitatory : share of the neurons, > 0 and < 1
-    positions : shape (n, d), the excitatory neurons first, or with a graph in its order; for rules of distance
+    positions : shape (n, d) or (n,), the excitatory neurons first, or with a graph in its order; for rules of distance
     init : initial values of state variables, see :meth:`snn.Network.population`
     seed : fixes everything drawn
+    wrap : period of the positions, see :meth:`snn.Network.population`
 
     Returns
     -------
@@ -422,12 +423,12 @@ def random_network(
         drawn = np.random.default_rng(seed).permutation(n)
         parts = {"exc": np.sort(drawn[:n_exc]), "inh": np.sort(drawn[n_exc:])}
     where = [None if positions is None else np.asarray(positions)[part] for part in parts.values()]
-    net.population("exc", n_exc, model, init=init, positions=where[0])
-    net.population("inh", n - n_exc, model, init=init, positions=where[1])
+    net.population("exc", n_exc, model, init=init, positions=where[0], wrap=wrap)
+    net.population("inh", n - n_exc, model, init=init, positions=where[1], wrap=wrap)
     fewer = rule
     if isinstance(rule, snn.fixed_indegree):
         few = max(1, round(rule.indegree * (1.0 - excitatory) / excitatory))
-        fewer = snn.fixed_indegree(few, rule.autapses, rule.multapses)
+        fewer = dataclasses.replace(rule, indegree=few)
     strengths = {"exc": weight} | ({"inh": -balance * weight} if balance > 0 else {})
     for source, mean in strengths.items():
         value: Any = mean

@@ -43,6 +43,7 @@ from snn.neurons.base import NeuronModel, define
 from snn.records import Result, SpikeRecord, StateRecord
 from snn.simulation import Simulation
 from snn.sliding import conv2d
+from snn.space import displacement
 
 if TYPE_CHECKING:
     from snn.sweeps import sweep
@@ -55,9 +56,9 @@ __all__ = [
     "Network",
     "NeuronModel", "NoiseCurrent", "OrnsteinUhlenbeck", "Poisson", "Population", "Projection", "Result", "ShapeError",
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
-    "conv2d", "define", "distance_dependent", "encode", "exponential", "fixed_indegree", "fixed_outdegree",
-    "fixed_total_number", "from_arrays", "from_sonata", "from_sparse", "join", "lognormal", "normal", "one_to_one",
-    "pairwise_bernoulli", "plot", "sweep", "uniform", *_models,
+    "conv2d", "define", "displacement", "distance_dependent", "encode", "exponential", "fixed_indegree",
+    "fixed_outdegree", "fixed_total_number", "from_arrays", "from_sonata", "from_sparse", "join", "lognormal",
+    "normal", "one_to_one", "pairwise_bernoulli", "plot", "sweep", "uniform", *_models,
 ]  # fmt: skip
 
 

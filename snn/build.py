@@ -20,6 +20,7 @@ from kernels.philox import stream_key
 from kernels.spec import nearest
 from snn import connect, inputs
 from snn.compile import delay_steps, reaction_steps, resolve_parameters
+from snn.distributions import Distribution
 from snn.elements import SPIKES, Population, Projection
 from snn.network import Network
 from snn.neurons.base import MODELS
@@ -105,13 +106,13 @@ class Builder:
                 owners = [(f"{owner}.init[{s!r}]", f".init.{s}") for s in init]
                 with within("", *owners, (f"{kind} of population {name!r}", ".params"), (kind, ".params"), owner):
                     model = MODELS[kind](**given(table.params))
-                    added = self.net.population(name, table.n, model, init, self.positions(name, table))
+                    added = self.net.population(name, table.n, model, init, self.positions(name, table), table.wrap)
                     resolve_parameters(self.net, added, self.dt)
             else:
                 table = check(arguments(SPIKE_SOURCES[kind], PopulationTable), raw)
                 with within("", kind, "SpikeArray", "read_events", owner):
                     source = call(SPIKE_SOURCES[kind], table)
-                    self.net.population(name, table.n, source, None, self.positions(name, table))
+                    self.net.population(name, table.n, source, None, self.positions(name, table), table.wrap)
                     source.encode(self.dt, table.n, owner)
         if kind and name not in self.net.populations:
             with suppress(SimError):
@@ -120,10 +121,11 @@ class Builder:
 
     def positions(self, name: str, table: Any) -> Any:
         """The positions of a population, drawn where they are distributions."""
-        if not isinstance(table.positions, list):
-            return table.positions
-        keys = [stream_key(self.net.seed, "positions", name, k) for k in range(len(table.positions))]
-        return np.stack([law.draw(table.n, key) for law, key in zip(table.positions, keys, strict=True)], axis=1)
+        laws = [table.positions] if isinstance(table.positions, Distribution) else table.positions
+        if not isinstance(laws, list):
+            return laws
+        keys = [stream_key(self.net.seed, "positions", name, k) for k in range(len(laws))]
+        return np.stack([law.draw(table.n, key) for law, key in zip(laws, keys, strict=True)], axis=1)
 
     def input(self, path: str, name: str, raw: dict[str, Any]) -> None:
         """Add ``[inputs.NAME]``."""
@@ -158,7 +160,7 @@ class Builder:
         source, target = (self.find(f"{path}.{end}", "population", raw.get(end)) for end in ("source", "target"))
         if rule is not None and source is not None and target is not None:
             keys = ("receptor", "name", "plasticity", "short_term", "axonal_delay")
-            with self.at(path, f"Projection {name!r}", "Network.connect"):
+            with self.at(path, (f"Projection {name!r}.p", ".profile"), f"Projection {name!r}", "Network.connect"):
                 added = self.net.connect(source, target, rule, **values, **{key: getattr(table, key) for key in keys})
                 shortest, _ = delay_steps(added, self.dt)
                 _check_rule(f"Projection {name!r}", rule, source, target)
@@ -253,5 +255,5 @@ def _check_rule(owner: str, rule: connect.Rule, source: Population, target: Popu
         rule = replace(rule, number=min(rule.number, 1))
     elif not isinstance(rule, (connect.one_to_one, connect.from_arrays)):
         return  # refuses nothing
-    positions = source.positions, target.positions
-    rule.edges(connect.Pair(owner, n_source, n_target, source is target, stream_key(0), 1, *positions))
+    space = source.positions, target.positions, source.wrap, target.wrap
+    rule.edges(connect.Pair(owner, n_source, n_target, source is target, stream_key(0), 1, *space))

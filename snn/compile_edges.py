@@ -33,7 +33,8 @@ def pair(net: Network, projection: Projection, threads: int) -> Pair:
     p = projection
     owner, key = f"Projection {p.name!r}", net.stream("edges", p.name)
     same = p.source is p.target
-    return Pair(owner, p.source.n, p.target.n, same, key, threads, p.source.positions, p.target.positions)
+    positions, wraps = (p.source.positions, p.target.positions), (p.source.wrap, p.target.wrap)
+    return Pair(owner, p.source.n, p.target.n, same, key, threads, *positions, *wraps)
 
 
 def is_convolution(projection: Projection) -> bool:

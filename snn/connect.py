@@ -11,8 +11,9 @@ import numpy as np
 from kernels import connectivity
 from kernels.connectivity import Recipe
 from kernels.errors import ModelError, ShapeError
-from kernels.philox import stream_key
+from kernels.philox import fill_words, stream_key
 from plasticity.settled import Fixed
+from snn.space import values
 from snn.units import real
 
 Key = tuple[Any, Any]
@@ -51,24 +52,23 @@ class Pair:
     threads: int = 1
     source_positions: np.ndarray | None = None
     target_positions: np.ndarray | None = None
+    source_wrap: np.ndarray | None = None
+    target_wrap: np.ndarray | None = None
 
-
-def positions(pair: Pair, what: str) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of source and target, both of shape (n, d); an error says ``what`` needs them."""
-    here, there = pair.source_positions, pair.target_positions
-    if here is None or there is None:
-        raise ModelError(f"{what} needs positions; give positions= to both populations.")
-    if here.shape[1] != there.shape[1]:
-        raise ShapeError(f"{pair.owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
-    return here, there
-
-
-def distances(here: np.ndarray, there: np.ndarray, box: Any) -> np.ndarray:
-    """Distances of shape (k,) between positions of shape (k, d); ``box``: lengths of a periodic box, or None."""
-    delta = np.abs(here - there)
-    if box is not None:
-        delta = np.minimum(delta % box, box - delta % box)
-    return np.asarray(np.sqrt(np.sum(delta * delta, axis=1)))
+    def space(self, what: str) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Positions of source and target, shape (n, d), and the period of each dimension; ``what`` needs them."""
+        here, there = self.source_positions, self.target_positions
+        if here is None or there is None:
+            raise ModelError(f"{what} needs positions; give positions= to both populations.")
+        if here.shape[1] != there.shape[1]:
+            raise ShapeError(f"{self.owner}: positions have {here.shape[1]} and {there.shape[1]} dimensions.")
+        periods = [None if box is None else box.tolist() for box in (self.source_wrap, self.target_wrap)]
+        if periods[0] != periods[1]:
+            raise ModelError(
+                f"{self.owner}: source and target must lie in one space; got wrap={periods[0]} and {periods[1]}. Give "
+                "both populations the same wrap=."
+            )
+        return here, there, self.source_wrap
 
 
 def _ids(n: int) -> type[np.unsignedinteger[Any]]:
@@ -131,6 +131,13 @@ def _flags(rule: Any) -> None:
             raise ModelError(f"{type(rule).__name__}.{name}: must be True or False; got {value!r}.")
 
 
+def _kernel(rule: Any) -> None:
+    """Refuse a ``p`` that is neither left out nor a function."""
+    if rule.p is not None and not callable(rule.p):
+        name = f"{type(rule).__name__}.p"
+        raise ModelError(f"{name}: must be a function of distances, or snn.displacement; got {rule.p!r}.")
+
+
 def _count(owner: str, value: Any, bits: int = 31) -> None:
     """Refuse what is no count below 2**bits: edges are counted in 64 bits, and no memory holds so many."""
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or not 0 <= value < 2**bits:
@@ -165,18 +172,72 @@ def _pick(
     return EdgeList(indptr, out, first=first)
 
 
+def _pick_in_space(
+    rule: Any, what: str, need: int, pair: Pair, lo: int, hi: int, of_source: bool = False
+) -> EdgeList:  # fmt: skip
+    """For each target e of lo .. hi - 1 ``need`` sources (or for each source ``need`` targets), drawn by ``rule.p``."""
+    owner = f"{pair.owner}.p"
+    here, there, box = pair.space(f"{owner}: a function of distance")
+    n, n_other = (pair.n_source, pair.n_target) if of_source else (pair.n_target, pair.n_source)
+    found = np.empty((hi - lo, need), _ids(n_other))
+    for e in range(lo, hi if need else lo):
+        source, target = (here[e], there) if of_source else (here, there[e])
+        chance = values(owner, rule.p, source, target, box)
+        if chance.min() < 0:
+            raise ModelError(f"{owner}: must give numbers >= 0; got {chance.min():g}.")
+        if pair.same and not rule.autapses:
+            chance[e] = 0.0
+        possible = np.count_nonzero(chance)
+        if need > possible and (possible == 0 or not rule.multapses):
+            one, others = (f"source {e}", "targets") if of_source else (f"target {e}", "sources")
+            if not possible:
+                raise ModelError(
+                    f"{pair.owner}.{what}: there is nothing to choose from: {one} has no {others} with p > 0."
+                )
+            raise ModelError(
+                f"{pair.owner}.{what}: must be at most {possible} without multapses: {one} has no more {others} with "
+                f"p > 0; got {need}. Give multapses=True or a wider p."
+            )
+        u = _uniforms(e, need if rule.multapses else n_other, pair.key)
+        found[e - lo] = _draw_by(chance, u, need, rule.multapses)
+    return EdgeList(need * (np.clip(np.arange(n + 1), lo, hi) - lo), found.ravel(), first=need * lo)
+
+
+def _draw_by(chance: np.ndarray, u: np.ndarray, need: int, multapses: bool) -> np.ndarray:
+    """``need`` places of ``chance``, ascending, drawn one after the other by ``u`` with probabilities proportional to
+    it: among all, or without ``multapses`` among those left."""
+    if multapses:
+        total = np.cumsum(chance / chance.max())
+        found = np.searchsorted(total, u * total[-1], side="right")
+        return np.sort(np.minimum(found, np.flatnonzero(chance)[-1]))  # the product may round to the total
+    with np.errstate(divide="ignore"):  # log of a waiting time at rate ``chance``: the first to arrive are such a draw
+        late = np.log(-np.log(u)) - np.log(chance)
+    return np.sort(np.argpartition(late, need - 1)[:need])
+
+
 @dataclass(frozen=True)
 class fixed_indegree(Rule):
-    """Each target draws ``indegree`` sources, uniformly. ``autapses``: a neuron may choose itself;
-    ``multapses``: it may choose a source more than once (both True by default, as in NEST)."""
+    """Each target draws ``indegree`` sources.
+
+    Parameters
+    ----------
+    indegree : number of sources of a target
+    autapses : a neuron may choose itself
+    multapses : it may choose a source more than once (both True by default, as in NEST)
+    p : None: sources are drawn uniformly. Function of distances or :class:`snn.displacement` of the ``positions``, as
+        of :class:`distance_dependent`: sources are drawn one after the other with probabilities proportional to it,
+        among all or, without multapses, among those left
+    """
 
     indegree: int
     autapses: bool = True
     multapses: bool = True
+    p: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         _count("fixed_indegree.indegree", self.indegree)
         _flags(self)
+        _kernel(self)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""
@@ -189,25 +250,31 @@ class fixed_indegree(Rule):
     def part(self, pair: Pair, lo: int, hi: int) -> EdgeList:
         """See :class:`Rule`."""
         _check_room(f"{pair.owner}.indegree", self.indegree, pair.n_source, pair, self)
+        if self.p is not None:
+            return _pick_in_space(self, "indegree", self.indegree, pair, lo, hi)
         return _pick(self, np.full(pair.n_target, self.indegree), pair.n_source, pair, lo, hi)
 
-    def recipe(self, pair: Pair) -> Recipe:
+    def recipe(self, pair: Pair) -> Recipe | None:
         """See :class:`Rule`."""
         _check_room(f"{pair.owner}.indegree", self.indegree, pair.n_source, pair, self)
+        if self.p is not None:
+            return None
         return Recipe(connectivity.INDEGREE, self.indegree, 0.0, self.autapses or not pair.same, self.multapses)
 
 
 @dataclass(frozen=True)
 class fixed_outdegree(Rule):
-    """Each source draws ``outdegree`` targets, uniformly."""
+    """Each source draws ``outdegree`` targets; the arguments are those of :class:`fixed_indegree`."""
 
     outdegree: int
     autapses: bool = True
     multapses: bool = True
+    p: Callable[..., Any] | None = None
 
     def __post_init__(self) -> None:
         _count("fixed_outdegree.outdegree", self.outdegree)
         _flags(self)
+        _kernel(self)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""
@@ -217,8 +284,10 @@ class fixed_outdegree(Rule):
         """See :class:`Rule`."""
         n_source, n_target = pair.n_source, pair.n_target
         _check_room(f"{pair.owner}.outdegree", self.outdegree, n_target, pair, self)
-        counts = np.full(n_source, self.outdegree)
-        drawn = _pick(self, counts, n_target, pair)
+        if self.p is None:
+            drawn = _pick(self, np.full(n_source, self.outdegree), n_target, pair)
+        else:
+            drawn = _pick_in_space(self, "outdegree", self.outdegree, pair, 0, n_source, of_source=True)
         indptr = np.zeros(n_target + 1, np.int64)
         np.cumsum(np.bincount(drawn.sources, minlength=n_target), out=indptr[1:])
         sources = np.empty(len(drawn.sources), _ids(n_source))
@@ -312,16 +381,15 @@ class pairwise_bernoulli(Rule):
 
 @dataclass(frozen=True)
 class distance_dependent(Rule):
-    """Each pair is connected with probability ``p(distance)`` of the two populations' ``positions``.
+    """Each pair is connected with a probability that depends on the distance or displacement of their ``positions``.
 
     Parameters
     ----------
-    p : function of an array of distances, vectorised, giving probabilities, e.g. ``lambda d: 0.3 * np.exp(-d / 0.2)``
-    wrap : length of the periodic box in each dimension (a number or one a dimension), None for open borders
+    p : function of an array of distances, vectorised, giving probabilities, e.g. ``lambda d: 0.3 * np.exp(-d / 0.2)``,
+        or of displacements, see :class:`snn.displacement`; both are periodic where the populations have ``wrap``
     """
 
-    p: Callable[[np.ndarray], Any]
-    wrap: Any = None
+    p: Callable[..., Any]
     autapses: bool = False
 
     def __post_init__(self) -> None:
@@ -332,19 +400,12 @@ class distance_dependent(Rule):
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`; needs positions."""
         owner, n_source, n_target = pair.owner, pair.n_source, pair.n_target
-        here, there = positions(pair, f"{owner}: distance_dependent")
+        here, there, box = pair.space(f"{owner}: distance_dependent")
         lists, ids = [], np.arange(n_source)
-        box = None if self.wrap is None else self._box(owner, here.shape[1])
         for t in range(n_target):
-            try:
-                p = np.asarray(self.p(distances(here, there[t], box)), float)
-            except (TypeError, ValueError) as error:
-                raise ModelError(
-                    f"{owner}.p: must be a function of an array of distances, such as lambda d: np.where(d < 0.3, 1.0, "
-                    f"0.0); got {type(error).__name__}: {error}"
-                ) from error
-            if p.shape != (n_source,) or not np.all((p >= 0) & (p <= 1)):
-                raise ModelError(f"{owner}.p: must give one probability in [0, 1] a distance; got {p!r}.")
+            p = values(f"{owner}.p", self.p, here, there[t], box)
+            if not np.all((p >= 0) & (p <= 1)):
+                raise ModelError(f"{owner}.p: must give one probability in [0, 1] a pair; got {p!r}.")
             u = _uniforms(t, n_source, pair.key)
             chosen = u < p
             if pair.same and not self.autapses:
@@ -354,22 +415,14 @@ class distance_dependent(Rule):
         np.cumsum([len(x) for x in lists], out=indptr[1:])
         return EdgeList(indptr, np.concatenate([*lists, ids[:0]]).astype(_ids(n_source)))
 
-    def _box(self, owner: str, dimensions: int) -> np.ndarray:
-        try:
-            box = np.asarray(self.wrap, float)
-        except (TypeError, ValueError):
-            box = np.array([np.nan])
-        if box.shape not in ((), (1,), (dimensions,)) or not np.all((box > 0) & np.isfinite(box)):
-            rule = f"must be a length > 0 or one for each of {dimensions} dimensions"
-            raise ShapeError(f"{owner}.wrap: {rule}; got {self.wrap!r}.")
-        return box
-
 
 def _uniforms(row: int, n: int, key: Key) -> np.ndarray:
-    from kernels.draw import UNIFORM, draw
-
+    """Uniform numbers in (0, 1); number i depends on (key, row, i) alone."""
     sub = stream_key(int(key[0]) << 32 | int(key[1]), "row", row)
-    return draw(np.array([UNIFORM, 0.0, 1.0, 0.0, 1.0, 0.0]), n, sub)
+    words = np.empty(4 * n, np.uint32)
+    fill_words(0, n, 0, *sub, words, 0)
+    bits = words[:n].astype(np.uint64) << np.uint64(32) | words[n : 2 * n]
+    return np.asarray(((bits >> np.uint64(12)) + 0.5) * 2.0**-52)  # as kernels.philox.unit
 
 
 @dataclass(frozen=True)

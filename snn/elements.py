@@ -63,6 +63,7 @@ class Population:
     model: NeuronModel | Poisson | SpikeArray
     init: dict[str, Any] = field(default_factory=dict)
     positions: np.ndarray | None = None
+    wrap: np.ndarray | None = None  # period of each dimension, inf where it is open; None: all are
 
     @property
     def spec(self) -> NeuronSpec | None:

@@ -1,6 +1,7 @@
 """Hashes of what a network is, part by part: the same for any number of threads, and they tell which part differs."""
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -110,7 +111,7 @@ def description(net: Network) -> str:
     """Hash of all that was described, arrays included; what is drawn from the seed is not drawn for it."""
     rows: list[Any] = [net.seed]
     for p in net.populations.values():
-        rows.append((p.name, p.n, _plain(p.model), p.init, p.positions))
+        rows.append((p.name, p.n, _plain(p.model), p.init, p.positions, p.wrap))
     for i in net.inputs.values():
         rows.append((i.name, i.target.name, _plain(i.source), i.weight, i.receptor))
     for q in net.projections.values():
@@ -136,6 +137,11 @@ def _plain(thing: Any) -> Any:
     return [type(thing).__name__, {k: _plain(v) for k, v in vars(thing).items()}]
 
 
+def _text(thing: Any) -> str:
+    """The ``repr`` without the addresses of functions, which are others in another process."""
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", repr(thing))
+
+
 def describe(net: Network) -> dict[str, Any]:
     """The network as plain text by part, for provenance."""
     return {
@@ -144,7 +150,7 @@ def describe(net: Network) -> dict[str, Any]:
         "inputs": {i.name: {"target": i.target.name, "source": repr(i.source), "weight": repr(i.weight)}
                    for i in net.inputs.values()},
         "projections": {
-            p.name: {"source": p.source.name, "target": p.target.name, "rule": repr(p.rule), "weight": repr(p.weight),
+            p.name: {"source": p.source.name, "target": p.target.name, "rule": _text(p.rule), "weight": repr(p.weight),
                      "delay": repr(p.delay), "axonal_delay": p.axonal_delay, "plasticity": repr(p.plasticity),
                      "short_term": repr(p.short_term), "modulator": repr(p.modulation)}
             for p in net.projections.values()

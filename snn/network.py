@@ -18,6 +18,7 @@ from snn.distributions import Distribution
 from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, WeightProbe
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput, spread
 from snn.neurons.base import NeuronModel
+from snn.space import given_wrap
 from snn.units import plain
 
 MOST_NEURONS = 2**31 - 1  # of a population
@@ -41,7 +42,7 @@ class Network:
     >>> exc = net.population("exc", 80, snn.LIFDelta(tau_m=20.0))
     >>> _ = net.input("noise", exc, snn.Poisson(rate=8000.0), weight=0.3)
     >>> net.connect(exc, exc, snn.fixed_indegree(8), weight=0.2, delay=1.5)
-    Projection('exc->exc', fixed_indegree(indegree=8, autapses=True, multapses=True), weight=0.2, delay=1.5)
+    Projection('exc->exc', fixed_indegree(indegree=8, autapses=True, multapses=True, p=None), weight=0.2, delay=1.5)
     """
 
     def __init__(self, seed: int = 0) -> None:
@@ -69,12 +70,15 @@ class Network:
         return stream_key(self.seed, kind, name, *more)
 
     def population(
-        self, name: str, n: int, model: Any, init: dict[str, Any] | None = None, positions: Any = None
-    ) -> Population:
+        self, name: str, n: int, model: Any, init: dict[str, Any] | None = None, positions: Any = None,
+        wrap: Any = None,
+    ) -> Population:  # fmt: skip
         """Add ``n`` neurons of ``model`` (or spike sources: :class:`snn.Poisson`, :class:`snn.SpikeArray`).
 
         ``init`` maps state variables to a number, an array of shape (n,) or a distribution. ``positions``, shape
-        (n, d), serve distance-dependent rules.
+        (n, d) or, on a line, (n,), serve rules, weights and delays that depend on distance. ``wrap``: the period of a
+        periodic space, a number or one a dimension (``np.inf`` where it is open; None: open in all). Distance is then
+        that of the shortest way, whatever the rule; populations that are joined by distance have the same.
         """
         _check_name("Network.population", name)
         if "/" in name:
@@ -97,8 +101,15 @@ class Network:
             )
         if positions is not None:
             positions = np.asarray(plain(positions, "1", f"{owner}.positions"))
-            if positions.ndim != 2 or len(positions) != n or not np.all(np.isfinite(positions)):
-                raise ShapeError(f"{owner}.positions: must be finite, of shape ({n}, d); got {positions.shape}.")
+            if positions.ndim not in (1, 2) or len(positions) != n or not np.all(np.isfinite(positions)):
+                raise ShapeError(
+                    f"{owner}.positions: must be finite, of shape ({n}, d) or ({n},); got {positions.shape}."
+                )
+            positions = positions.reshape(n, -1)
+        if wrap is not None:
+            if positions is None:
+                raise ModelError(f"{owner}.wrap: is the period of positions; give positions=, too. Got {wrap!r}.")
+            wrap = given_wrap(f"{owner}.wrap", wrap, positions.shape[1])
         spec: NeuronSpec | None = getattr(model, "spec", None)
         states = {s.name: s for s in spec.state} if spec else {}
         if not isinstance(init, (dict, type(None))):
@@ -116,7 +127,7 @@ class Network:
                     f"population {name!r}; got {np.shape(value)}."
                 )
         self.populations[name] = Population(
-            name, int(n), model, Settled(start, "Population.init", INIT), settled(positions)
+            name, int(n), model, Settled(start, "Population.init", INIT), settled(positions), wrap
         )
         return self.populations[name]
 
@@ -186,9 +197,9 @@ class Network:
         source, target : Population, its name, or a part such as ``exc[:100]``
         rule : such as :class:`snn.fixed_indegree`
         weight : number, distribution, array of the rule's shape, or function of the distance between the neurons'
-            ``positions``, such as ``lambda d: np.exp(-d)`` (the edges are then drawn at once), in the unit of the
-            target's receptor. Without ``receptor`` the sign chooses it, edge by edge: negative weights go to the
-            inhibitory one, as in NEST.
+            ``positions``, periodic where they have ``wrap``, such as ``lambda d: np.exp(-d)`` (the edges are then drawn
+            at once) or of their :class:`snn.displacement`, in the unit of the target's receptor. Without ``receptor``
+            the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
         delay : number, distribution, array or function, [ms], at least one step of the simulation; rounded to the grid
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
@@ -212,7 +223,8 @@ class Network:
         rule.check(owner, pre.n, post.n)
         if callable(weight) or callable(delay):
             key, same = self.stream("edges", name), pre is post
-            ends = Pair(owner, pre.n, post.n, same, key, 1, pre.positions, post.positions)
+            space = pre.positions, post.positions, pre.wrap, post.wrap
+            ends = Pair(owner, pre.n, post.n, same, key, 1, *space)
             rule, given = by_distance(ends, rule, weight=weight, delay=delay)
             weight, delay = given["weight"], given["delay"]
         shape = rule.shape(pre.n, post.n)

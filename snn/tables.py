@@ -23,6 +23,7 @@ from snn import connect, distributions, inputs, sliding
 from snn.distributions import Distribution
 from snn.elements import SPIKES
 from snn.options import BACKENDS, MOST_THREADS
+from snn.space import displacement
 
 T = TypeVar("T", bound="Table")
 V = TypeVar("V")
@@ -220,24 +221,48 @@ DISTRIBUTIONS = _named(distributions.uniform, distributions.normal, distribution
 read_distribution = partial(_one_of, DISTRIBUTIONS, "distribution")
 
 
+def _scale(raw: Any) -> Any:
+    """A length, or a list of one a dimension."""
+    each = raw if isinstance(raw, list) else [raw]
+    if not each or not all(type(x) in (int, float) and 0 < x < np.inf for x in each):
+        raise ConfigError(f"must be > 0, a number or a list of one a dimension; got {shown(raw)}.")
+    return raw
+
+
 @dataclass(frozen=True)
 class Profile:
-    """Probability of a connection by distance: ``p`` at 0; ``kind`` is "gaussian", "exponential" or "disc"."""
+    """Probability of a connection by distance: ``p`` at 0; ``kind`` is "gaussian", "exponential" or "disc".
+
+    With one ``scale`` a dimension, by displacement: each of its components is divided by its scale.
+    """
 
     kind: str
-    p: Annotated[float, Field(ge=0, le=1)]
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    scale: Annotated[Any, PlainValidator(_scale)]
+    p: Annotated[float, Field(ge=0, le=1)] = 1.0
 
-    def __call__(self, distance: np.ndarray) -> np.ndarray:
-        """Probabilities, of the shape of ``distance``."""
-        x = np.asarray(distance, float) / self.scale
+    def __call__(self, *apart: np.ndarray) -> np.ndarray:
+        """Probabilities of distances, or of displacements, an array a dimension."""
+        if isinstance(self.scale, list):
+            if len(self.scale) != len(apart):
+                raise ConfigError(f"scale has {len(self.scale)} entries")
+            x = np.sqrt(sum((np.asarray(a, float) / s) ** 2 for a, s in zip(apart, self.scale, strict=True)))
+        else:
+            x = np.asarray(apart[0], float) / self.scale
         if self.kind == "disc":
-            return self.p * (x <= 1.0)
+            return np.asarray(self.p * (x <= 1.0))
         return np.asarray(self.p * np.exp(-0.5 * x * x if self.kind == "gaussian" else -x))
 
 
 PROFILES: dict[str, Callable[..., Any]] = {kind: partial(Profile, kind) for kind in ("gaussian", "exponential", "disc")}
-AnyProfile = Annotated[Any, PlainValidator(partial(_one_of, PROFILES, "profile"))]
+
+
+def _profile(raw: Any) -> Any:
+    """A profile, as function of displacement where it has a scale for each dimension."""
+    made = _one_of(PROFILES, "profile", raw)
+    return displacement(made) if isinstance(made.scale, list) else made
+
+
+AnyProfile = Annotated[Any, PlainValidator(_profile)]
 
 # --------------------------------------------------------------------------------------------- sources and rules
 
@@ -258,9 +283,23 @@ def AddressEvents(
         return inputs.SpikeArray.from_events(file, shape=None if shape is None else tuple(shape), **options)
 
 
-def distance_dependent(profile: AnyProfile, wrap: Any = None, autapses: bool = False) -> connect.Rule:
+def distance_dependent(profile: AnyProfile, autapses: bool = False) -> connect.Rule:
     """A rule with one of the named profiles."""
-    return connect.distance_dependent(profile, wrap, autapses)
+    return connect.distance_dependent(profile, autapses)
+
+
+def fixed_indegree(
+    indegree: int, autapses: bool = True, multapses: bool = True, profile: AnyProfile = None
+) -> connect.Rule:  # fmt: skip
+    """The rule, with one of the named profiles if any."""
+    return connect.fixed_indegree(indegree, autapses, multapses, profile)
+
+
+def fixed_outdegree(
+    outdegree: int, autapses: bool = True, multapses: bool = True, profile: AnyProfile = None
+) -> connect.Rule:  # fmt: skip
+    """The rule, with one of the named profiles if any."""
+    return connect.fixed_outdegree(outdegree, autapses, multapses, profile)
 
 
 def conv2d(
@@ -288,7 +327,7 @@ def from_sonata(file: str, population: str | None = None) -> tuple[Any, Any, Any
 SPIKE_SOURCES = _named(inputs.Poisson, inputs.SpikeArray, SonataSpikes, AddressEvents)
 CURRENTS = _named(inputs.StepCurrent, inputs.ACCurrent, inputs.NoiseCurrent, inputs.OrnsteinUhlenbeck)
 RULES = _named(
-    connect.all_to_all, connect.one_to_one, connect.fixed_indegree, connect.fixed_outdegree, connect.fixed_total_number,
+    connect.all_to_all, connect.one_to_one, fixed_indegree, fixed_outdegree, connect.fixed_total_number,
     connect.pairwise_bernoulli, distance_dependent, conv2d, connect.from_arrays, from_sparse, from_sonata,
 )  # fmt: skip
 
@@ -348,7 +387,7 @@ class Document(Table):
 
 
 def _positions(raw: Any) -> Any:
-    """An array of shape (n, d), or a list of one distribution a dimension."""
+    """An array of shape (n, d) or (n,), a distribution, or a list of one a dimension."""
     if not isinstance(raw, list) or not any(isinstance(x, dict) for x in raw):
         return read_value(raw)
     laws = []
@@ -364,6 +403,7 @@ class PopulationTable(Table):
     n: int = Field(ge=1, le=2**31 - 1)
     model: str
     positions: Annotated[Any, PlainValidator(_positions)] = None
+    wrap: Value = None
 
 
 def _parameter(param: Param, raw: Any) -> Any:

@@ -190,7 +190,8 @@ NEURONS = '[populations.x]\nn = 2\nmodel = "LIFExp"\n'
          "populations.x.params.tau_m: must be > 0 ms; got"),
         (NEURONS + "init.w = 1.0", "populations.x.init.w: no such state variable. Known: v, i_ex, i_in, refractory."),
         (NEURONS + "init.v = [1.0]", "populations.x.init.v: must have shape (2,); got (1,)."),
-        (NEURONS + "positions = [[1.0, 2.0]]", "populations.x.positions: must be finite, of shape (2, d); got (1, 2)."),
+        (NEURONS + "positions = [[1.0, 2.0]]",
+         "populations.x.positions: must be finite, of shape (2, d) or (2,); got (1, 2)."),
         (NEURONS.replace('"LIFExp"', '"Poisson"'), "populations.x.rate: is missing."),
         (NEURONS.replace('"LIFExp"', '"Poisson"\nrate = -1.0'), "populations.x.rate: must be >= 0 Hz; got -1.0."),
         (NEURONS.replace('"LIFExp"', '"SpikeArray"\ntimes = [1.0]\nids = [2]'),
@@ -575,4 +576,4 @@ def test_positions_from_distributions(write):
      ("disc", [0.5, 0.5, 0.0])],
 )  # fmt: skip
 def test_profiles(kind, expected):
-    assert Profile(kind, 0.5, 2.0)(np.array([0.0, 2.0, 4.0])) == pytest.approx(expected)
+    assert Profile(kind, 2.0, 0.5)(np.array([0.0, 2.0, 4.0])) == pytest.approx(expected)

@@ -34,8 +34,9 @@ import plasticity, snn
 
 def network():
     net = snn.Network(seed=5)
-    e = net.population("e", 240, snn.LIFExp(), init={"v": snn.uniform(-70.0, -52.0)})
-    i = net.population("i", 57, snn.LIFExp())
+    e = net.population("e", 240, snn.LIFExp(), init={"v": snn.uniform(-70.0, -52.0)}, positions=np.arange(240.0) / 240,
+                       wrap=1.0)
+    i = net.population("i", 57, snn.LIFExp(), positions=np.arange(57.0) / 57, wrap=1.0)
     d = net.population("d", 3, snn.Poisson(rate=50.0))
     for p in (e, i):
         net.input(f"to {p.name}", p, snn.Poisson(rate=8000.0), weight=80.0)
@@ -49,6 +50,9 @@ def network():
     net.connect(e, i, snn.pairwise_bernoulli(0.3), weight=20.0, delay=2.5)
     net.connect(i, e, snn.fixed_total_number(3000), weight=-200.0, delay=snn.normal(3.0, 0.5, low=2.0))
     net.connect(i, i, snn.fixed_outdegree(10), weight=-200.0, delay=2.0)
+    for rule_ in (snn.fixed_indegree, snn.fixed_outdegree):
+        near = rule_(5, multapses=False, p=snn.displacement(lambda dx: np.exp(-abs(dx) / 0.1)))
+        net.connect(e, i, near, weight=snn.uniform(5.0, 15.0), delay=2.5, name=rule_.__name__)
     matrix = np.random.default_rng(1).uniform(0.0, 3.0, (240, 57))
     net.connect(e, i, snn.all_to_all(), weight=matrix, delay=2.0, name="matrix")
     net.connect(e, i, snn.fixed_indegree(9), weight=50.0, delay=2.5, axonal_delay=0.3, plasticity=rule, name="ei",

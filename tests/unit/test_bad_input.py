@@ -190,13 +190,35 @@ def test_counts_of_rules(rule, count):
     refused(ModelError, text, getattr(snn, rule), count)
 
 
-@pytest.mark.parametrize("wrap", [[1.0, 1.0, 1.0], [[1.0, 1.0]], 0.0, [1.0, -1.0], np.nan, "1 m", [[1.0], 2.0]])
+@pytest.mark.parametrize("wrap", [[1.0, 1.0, 1.0], [[1.0, 1.0]], 0.0, [1.0, -1.0], np.nan, -np.inf])
 def test_wrap(wrap):
     net = snn.Network()
-    cells = net.population("cells", 4, snn.LIFExp(), positions=np.zeros((4, 2)))
-    net.connect(cells, cells, snn.distance_dependent(lambda d: 0.0 * d, wrap=wrap), 1.0, 1.0)
-    text = f"Projection 'cells->cells'.wrap: must be a length > 0 or one for each of 2 dimensions; got {wrap!r}."
-    refused(ShapeError, text, snn.Simulation, net, backend="reference")
+    text = "Population 'x'.wrap: must be a length > 0 or one for each of 2 dimensions, inf where it is open; got "
+    refused(ShapeError, text, net.population, "x", 4, snn.LIFExp(), positions=np.zeros((4, 2)), wrap=wrap)
+
+
+@pytest.mark.parametrize("wrap", ["1 m", [[1.0], 2.0], {}])
+def test_wrap_that_is_no_number(wrap):
+    text = "Population 'x'.wrap: must be a number or an array"
+    refused(ModelError, text, snn.Network().population, "x", 4, snn.LIFExp(), positions=np.eye(4), wrap=wrap)
+
+
+def test_wrap_of_no_positions():
+    text = "Population 'x'.wrap: is the period of positions; give positions=, too. Got 1.0."
+    refused(ModelError, text, snn.Network().population, "x", 4, snn.LIFExp(), wrap=1.0)
+
+
+def test_spaces_of_their_own():
+    net = snn.Network()
+    a = net.population("a", 2, snn.LIFExp(), positions=np.eye(2), wrap=1.0)
+    b = net.population("b", 2, snn.LIFExp(), positions=np.eye(2))
+    net.connect(a, b, snn.distance_dependent(lambda d: 0.0 * d))
+    text = (
+        "Projection 'a->b': source and target must lie in one space; got wrap=[1.0, 1.0] and None. Give both "
+        "populations the same wrap=."
+    )
+    refused(ModelError, text, snn.Simulation, net)
+    refused(ModelError, text.replace("a->b", "x"), net.connect, a, b, snn.one_to_one(), lambda d: d, name="x")
 
 
 @pytest.mark.parametrize("value", [1.5, [1.0, 2.0, 3.0, 3.01], 2.0**31, -3.0, -(2.0**40)])
@@ -231,7 +253,7 @@ def test_population_names_and_models(net):
     for name in ("", "a/b", 3):
         refused(ModelError, "Network.population: the name must be", net.population, name, 1, snn.LIFDelta())
     refused(ModelError, "Population 'x'.model: must be a neuron model", net.population, "x", 1, "LIFDelta")
-    text = "Population 'x'.positions: must be finite, of shape (2, d); got (3, 2)."
+    text = "Population 'x'.positions: must be finite, of shape (2, d) or (2,); got (3, 2)."
     refused(ShapeError, text, net.population, "x", 2, snn.LIFDelta(), None, np.zeros((3, 2)))
     refused(ModelError, "Network.seed: must be an integer >= 0; got -1.", snn.Network, -1)
 

@@ -15,11 +15,12 @@ DT = 0.1
 SILENT = {"e_l": 0.0, "v_reset": 0.0, "v_th": 1e9}  # a target that never fires, at rest at 0 mV
 
 
-def simulation(rule, n_source=50, n_target=None, seed=1, threads=1, positions=None, **options):
+def simulation(rule, n_source=50, n_target=None, seed=1, threads=1, positions=None, wrap=None, **options):
     """A projection "p" from "a" to "b", or from "a" to itself where n_target is None."""
     net = snn.Network(seed=seed)
-    a = net.population("a", n_source, snn.LIFDelta(), positions=positions)
-    b = a if n_target is None else net.population("b", n_target, snn.LIFDelta(), positions=positions)
+    place = {"positions": positions, "wrap": wrap}
+    a = net.population("a", n_source, snn.LIFDelta(), **place)
+    b = a if n_target is None else net.population("b", n_target, snn.LIFDelta(), **place)
     net.connect(a, b, rule, name="p", **{"weight": 0.1, "delay": 1.5, **options})
     return snn.Simulation(net, dt=DT, threads=threads, quiet=True)
 
@@ -315,7 +316,7 @@ def test_distance_with_certain_probability(box, autapses):
     if not autapses:
         np.fill_diagonal(near, False)
     sources, targets = draw(
-        snn.distance_dependent(lambda d: d < 0.3, wrap=box, autapses=autapses), 40, positions=positions
+        snn.distance_dependent(lambda d: d < 0.3, autapses=autapses), 40, positions=positions, wrap=box
     )
     got = np.zeros((40, 40), bool)
     got[sources, targets] = True
@@ -329,7 +330,8 @@ def test_distance_with_probability():
     n = 400
     positions = np.random.default_rng(3).random((n, 1))
     d = distances(positions, 1.0)
-    sources, targets = draw(snn.distance_dependent(lambda x: 0.8 * np.exp(-x / 0.1), wrap=1.0), n, positions=positions)
+    rule = snn.distance_dependent(lambda x: 0.8 * np.exp(-x / 0.1))
+    sources, targets = draw(rule, n, positions=positions, wrap=1.0)
     p = 0.8 * np.exp(-d / 0.1)
     np.fill_diagonal(p, 0.0)
     ring = np.minimum(d / 0.125, 3).astype(int)
@@ -350,10 +352,12 @@ RULES = {
     "out, one each": snn.fixed_outdegree(9, autapses=False, multapses=False),
     "total": snn.fixed_total_number(501),
     "bernoulli": snn.pairwise_bernoulli(0.2, autapses=False),
-    "distance": snn.distance_dependent(lambda d: 0.5 * np.exp(-d), wrap=1.0),
+    "distance": snn.distance_dependent(lambda d: 0.5 * np.exp(-d)),
     "all": snn.all_to_all(),
     "one": snn.one_to_one(),
     "given": snn.from_arrays([1, 1, 50, 3], [2, 2, 0, 52]),
+    "in, near": snn.fixed_indegree(11, p=lambda d: np.exp(-d / 0.3)),
+    "out, near": snn.fixed_outdegree(9, autapses=False, multapses=False, p=lambda d: np.exp(-d / 0.3)),
 }
 
 
@@ -362,7 +366,7 @@ def rich(seed=5, prefix="", extra=False):
     net = snn.Network(seed=seed)
     if extra:
         z = net.population("z", 7, snn.LIFDelta())
-    a = net.population("a", 53, snn.LIFDelta(), positions=POSITIONS)
+    a = net.population("a", 53, snn.LIFDelta(), positions=POSITIONS, wrap=1.0)
     if extra:
         net.connect(z, a, snn.fixed_indegree(2), weight=0.1, delay=1.5)
     b = net.population("b", 3, snn.LIFDelta())

@@ -171,8 +171,8 @@ def test_probabilities_of_single_distances(p):
 
 def test_periodic_distances_of_positions_outside_the_box():
     net = snn.Network()
-    a = net.population("a", 2, snn.LIFExp(), positions=[[0.05], [3.95]])
-    net.connect(a, a, snn.distance_dependent(lambda d: (d < 0.11) * 1.0, wrap=1.0))
+    a = net.population("a", 2, snn.LIFExp(), positions=[[0.05], [3.95]], wrap=1.0)
+    net.connect(a, a, snn.distance_dependent(lambda d: (d < 0.11) * 1.0))
     assert snn.Simulation(net, quiet=True).connections("a->a")[0].size == 2
 
 

@@ -50,6 +50,17 @@ def test_event_engine(capsys):
     assert capsys.readouterr().out.startswith("[")
 
 
+def test_networks_in_space():
+    text = (ROOT / "docs" / "space.md").read_text()
+    names = {}
+    for code in re.findall(r"```python\n(.*?)```", text, re.S):
+        exec(code, names)
+    snn = names["snn"]
+    sim = snn.Simulation(names["net"], quiet=True)
+    for name in names["net"].projections:
+        assert len(sim.connections(name)[0]) > 100, name
+
+
 def test_observing_rules(capsys):
     """Voltage-based STDP moves weights; R-max parts those of rewarded and punished neurons."""
     text = (ROOT / "docs" / "observing_rules.md").read_text()

@@ -217,16 +217,16 @@ def test_bad_parts():
 @pytest.mark.parametrize("wrap", [None, 1.0, (1.0, 2.0)])
 def test_functions_of_distance(wrap):
     net = snn.Network(seed=5)
-    a = net.population("a", 50, snn.Poisson(rate=20.0), positions=PLACES[50])
-    b = net.population("b", 30, snn.LIFDelta(), positions=PLACES[30])
-    rule = snn.distance_dependent(lambda d: np.exp(-d / 0.3), wrap=wrap)
+    a = net.population("a", 50, snn.Poisson(rate=20.0), positions=PLACES[50], wrap=wrap)
+    b = net.population("b", 30, snn.LIFDelta(), positions=PLACES[30], wrap=wrap)
+    rule = snn.distance_dependent(lambda d: np.exp(-d / 0.3))
     near = {"weight": lambda d: 2.0 * np.exp(-d), "delay": lambda d: 0.5 + 10.0 * d}
     net.connect(a, b, rule, name="n", **near)
     net.connect(a, b, snn.fixed_indegree(4), name="delay", weight=snn.uniform(0.1, 0.2), delay=near["delay"])
     net.connect(a[:5], b[3:], rule, name="part", weight=near["weight"])
     plain = snn.Network(seed=5)
     for p in (a, b):
-        plain.population(p.name, p.n, p.model, positions=p.positions)
+        plain.population(p.name, p.n, p.model, positions=p.positions, wrap=p.wrap)
     plain.connect("a", "b", rule, name="n")
     sim, other = snn.Simulation(net, quiet=True), snn.Simulation(plain, quiet=True)
     for x, y in zip(sim.connections("n")[:2], other.connections("n")[:2], strict=True):
@@ -234,7 +234,7 @@ def test_functions_of_distance(wrap):
     for name in ("n", "part", "delay"):
         sources, targets, weights, delays = sim.connections(name)
         delta = np.abs(PLACES[50][sources] - PLACES[30][targets])
-        if wrap is not None and name != "delay":
+        if wrap is not None:
             delta = np.minimum(delta, np.array(wrap) - delta)
         d = np.hypot(*delta.T)
         assert len(d) > 10
@@ -257,8 +257,8 @@ def test_bad_functions_of_distance():
             "'x'.delay: must be a function of an array .* it fails: The truth",
         ),
         (a, {"delay": lambda d: d - 5.0}, "'x'.delay: must be > 0 ms; got -5"),
-        (a, {"weight": lambda d: d / 0.0}, "'x'.weight: must give one finite number a distance"),
-        (a, {"weight": lambda d: [1.0, 2.0]}, "'x'.weight: must give one finite number a distance"),
+        (a, {"weight": lambda d: d / 0.0}, "'x'.weight: must give one finite number a pair"),
+        (a, {"weight": lambda d: [1.0, 2.0]}, "'x'.weight: must give one finite number a pair"),
         (a, {"weight": lambda d: d, "delay": np.ones((4, 4))}, "'x'.delay: must be a number, distribution or function"),
     ):
         with np.errstate(all="ignore"), pytest.raises(ModelError, match=text):

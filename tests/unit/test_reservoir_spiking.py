@@ -60,9 +60,21 @@ def test_random_network_obeys_dale_and_keeps_the_indegree():
 def test_distance_rule_and_heterogeneous_neurons():
     positions = np.random.default_rng(2).uniform(size=(100, 2))
     rule = snn.distance_dependent(lambda d: 1.0 * (d < 0.2))
-    net = network(rule=rule, positions=positions, i_e=snn.normal(0.9, 0.2))
-    sources, targets, *_ = snn.Simulation(net, dt=1.0, quiet=True).connections("inh->exc")
-    assert len(sources) and np.all(np.linalg.norm(positions[80 + sources] - positions[targets], axis=1) < 0.2)
+    for wrap in (None, 1.0):
+        net = network(rule=rule, positions=positions, i_e=snn.normal(0.9, 0.2), wrap=wrap)
+        sources, targets, *_ = snn.Simulation(net, dt=1.0, quiet=True).connections("inh->exc")
+        delta = np.abs(positions[80 + sources] - positions[targets])
+        assert len(sources) and np.any(delta > 0.8) == (wrap is not None)
+        assert np.all(np.linalg.norm(delta if wrap is None else np.minimum(delta, 1.0 - delta), axis=1) < 0.2)
+
+
+def test_a_degree_by_distance_is_counted_as_any():
+    positions = np.random.default_rng(2).uniform(size=100)
+    net = network(rule=snn.fixed_indegree(16, p=lambda d: d < 0.2), positions=positions, wrap=1.0)
+    for name, indegree in (("exc->exc", 16), ("inh->exc", 4)):
+        sources, targets, *_ = snn.Simulation(net, dt=1.0, quiet=True).connections(name)
+        delta = np.abs(positions[(80 if name == "inh->exc" else 0) + sources] - positions[targets])
+        assert np.all(np.minimum(delta, 1.0 - delta) < 0.2) and np.all(np.bincount(targets) == indegree)
 
 
 def test_states_depend_on_the_input_alone_and_leave_the_network_as_it_is():
