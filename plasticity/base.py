@@ -30,8 +30,12 @@ class Law(Protocol):
         """``n`` values."""
 
 
+class OfEdges:
+    """Base of what has values as soon as edges are drawn, as functions have."""
+
+
 class _Rule(Fixed):
-    """``params`` maps names to what was given: numbers, or values for each synapse, arrays and distributions."""
+    """``params`` maps names to what was given: numbers, or values for each synapse, arrays, distributions, functions."""
 
     advice = (
         "Give parameters when the rule is made; sim.learning, sim.set_weights and sim.set_modulator act between runs."
@@ -44,7 +48,7 @@ class _Rule(Fixed):
         for name, value in params.items():
             if name not in known:
                 raise ModelError(f"{self.spec.name}.{name}: no such parameter.{nearest(name, known)}")
-            if not isinstance(value, Law):
+            if not (isinstance(value, (Law, OfEdges)) or callable(value)):
                 value = plain(value, known[name].unit, f"{self.spec.name}.{name}")
                 known[name].check(self.spec.name, value)
             values[name] = value
@@ -103,6 +107,10 @@ class _Rule(Fixed):
             else:
                 values[derived.name] = float(derived.value(self.spec.name, SimpleNamespace(**values), dt))
         return values
+
+    def with_values(self, values: Mapping[str, Any]) -> Any:
+        """The rule with other values of some parameters; itself where there are none."""
+        return type(self)(**self.params | dict(values)) if values else self
 
     def depends_on_step(self) -> bool:
         """Whether a derived constant depends on dt."""

@@ -40,6 +40,7 @@ from snn.network import Network
 from snn.neurons import *  # noqa: F403
 from snn.neurons import __all__ as _models
 from snn.neurons.base import NeuronModel, define
+from snn.of_edges import per_source, per_target
 from snn.records import Result, SpikeRecord, StateRecord
 from snn.simulation import Simulation
 from snn.sliding import conv2d
@@ -58,7 +59,7 @@ __all__ = [
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
     "conv2d", "define", "displacement", "distance_dependent", "encode", "exponential", "fixed_indegree",
     "fixed_outdegree", "fixed_total_number", "from_arrays", "from_sonata", "from_sparse", "join", "lognormal",
-    "normal", "one_to_one", "pairwise_bernoulli", "plot", "sweep", "uniform", *_models,
+    "normal", "one_to_one", "pairwise_bernoulli", "per_source", "per_target", "plot", "sweep", "uniform", *_models,
 ]  # fmt: skip
 
 

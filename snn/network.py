@@ -13,11 +13,11 @@ from plasticity.base import PlasticityRule, ShortTerm
 from plasticity.settled import Settled, settled
 from snn.among import among
 from snn.connect import Pair, Rule
-from snn.distance import by_distance
 from snn.distributions import Distribution
 from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, WeightProbe
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput, spread
 from snn.neurons.base import NeuronModel
+from snn.of_edges import drawn_for, of_edges
 from snn.space import given_wrap
 from snn.units import plain
 
@@ -196,14 +196,16 @@ class Network:
         ----------
         source, target : Population, its name, or a part such as ``exc[:100]``
         rule : such as :class:`snn.fixed_indegree`
-        weight : number, distribution, array of the rule's shape, or function of the distance between the neurons'
-            ``positions``, periodic where they have ``wrap``, such as ``lambda d: np.exp(-d)`` (the edges are then drawn
-            at once) or of their :class:`snn.displacement`, in the unit of the target's receptor. Without ``receptor``
+        weight : number, distribution, array of the rule's shape, values of neurons (:class:`snn.per_source`,
+            :class:`snn.per_target`), or function of the distance between the neurons' ``positions``, periodic where
+            they have ``wrap``, such as ``lambda d: np.exp(-d)`` (with these the edges are drawn at once) or of
+            their :class:`snn.displacement`, in the unit of the target's receptor. Without ``receptor``
             the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
-        delay : number, distribution, array or function, [ms], at least one step of the simulation; rounded to the grid
+        delay : as ``weight``, [ms], at least one step of the simulation; rounded to the grid
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
-        plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static
+        plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static. Its parameters
+            may be given as ``weight``, for a value of each synapse
         short_term : rule that scales what a spike delivers, by the source's recent spikes; goes with any ``plasticity``
         axonal_delay : axonal part of ``delay``, a number [ms]: a presynaptic spike meets the synapse this long after
             it, a postsynaptic one the rest of the delay after it, at least one step of the simulation
@@ -221,12 +223,21 @@ class Network:
         if post.spec is None:
             raise ModelError(f"{owner}.target: {post.name!r} is a population of spike sources; it takes no input.")
         rule.check(owner, pre.n, post.n)
-        if callable(weight) or callable(delay):
+        changing: dict[str, Any] = {"plasticity": plasticity, "short_term": short_term}
+        given = {"weight": weight, "delay": delay} | {
+            f"{what}.{key}": value
+            for what, x in changing.items() if isinstance(x, (PlasticityRule, ShortTerm))
+            for key, value in x.params.items() if not isinstance(value, float)
+        }  # fmt: skip
+        if any(of_edges(value) for value in given.values()):
             key, same = self.stream("edges", name), pre is post
-            space = pre.positions, post.positions, pre.wrap, post.wrap
-            ends = Pair(owner, pre.n, post.n, same, key, 1, *space)
-            rule, given = by_distance(ends, rule, weight=weight, delay=delay)
+            ends = Pair(owner, pre.n, post.n, same, key, 1, pre.positions, post.positions, pre.wrap, post.wrap)
+            rule, given = drawn_for(ends, rule, **given)
             weight, delay = given["weight"], given["delay"]
+            plasticity, short_term = (
+                x and x.with_values({k.removeprefix(f"{what}."): v for k, v in given.items() if k.startswith(what)})
+                for what, x in changing.items()
+            )
         shape = rule.shape(pre.n, post.n)
         weight = self._weight(owner, weight, post.spec, receptor, shape, rule)
         delay = self.values(f"{owner}.delay", delay, "ms", shape, rule)

@@ -226,6 +226,46 @@ def test_bounds_of_each():
     np.testing.assert_array_equal(sim.state("p", "x"), np.full(3000, 0.25))
 
 
+@pytest.mark.parametrize("options", [{"threads": 2}, {"engine": "event"}], ids=["clock", "event"])
+def test_values_of_neurons_and_of_distance(options):
+    """Each synapse has the value of its source or target, or that of its length; parts count in their order."""
+    rng, net = np.random.default_rng(3), snn.Network(seed=7)
+    a = net.population("a", 20, snn.LIFDelta(), positions=rng.uniform(0.0, 1.0, 20))
+    b = net.population("b", 15, snn.LIFDelta(), positions=rng.uniform(0.0, 1.0, 15))
+    w, eta, alpha, part = rng.uniform(1.0, 2.0, 20), rng.uniform(0.1, 1.0, 15), rng.uniform(0.1, 3.0, 15), [9, 2, 14, 0]
+    rule = plasticity.VogelsSprekeler(eta=snn.per_target(eta), alpha=snn.per_target(alpha), w_max=5.0)
+    short = plasticity.TsodyksMarkram(u_se=lambda d: 0.1 + 0.5 * d, tau_rec=snn.per_source(100.0 * w))
+    net.connect(a, b, snn.fixed_indegree(6), snn.per_source(w), 1.0, name="all", plasticity=rule, short_term=short)
+    rule = plasticity.STDPPair(w_max=snn.per_target([2.0, 3.0, 4.0, 5.0]))
+    net.connect(a[5:], b[part], snn.pairwise_bernoulli(0.5), 1.0, snn.per_target([1.0, 2.0, 3.0, 4.0]), name="part",
+                plasticity=rule)  # fmt: skip
+    sim = snn.Simulation(net, quiet=True, **options)
+    sources, targets, weights, _ = sim.connections("all")
+    apart = np.abs(b.positions[targets] - a.positions[sources]).ravel()
+    want = {"eta": eta[targets], "alpha": alpha[targets], "tau_rec": 100.0 * w[sources], "u_se": 0.1 + 0.5 * apart}
+    np.testing.assert_array_equal(weights, w[sources])
+    for name, x in want.items():
+        np.testing.assert_allclose(sim.state("all", name), x, rtol=1e-14)
+    _, targets, _, delays = sim.connections("part")
+    number = np.array([part.index(t) for t in targets])
+    np.testing.assert_allclose(delays, 1.0 + number)
+    np.testing.assert_array_equal(sim.state("part", "w_max"), 2.0 + number)
+    with pytest.raises(
+        ShapeError, match=r"'c'.weight: per_target must have shape \(15,\), one a target neuron; got \(20,\)"
+    ):
+        net.connect(a, b, snn.fixed_indegree(6), snn.per_target(w), 1.0, name="c")
+    with pytest.raises(ShapeError, match="per_source: must be one value a neuron"):
+        snn.per_source(1.0)
+    with pytest.raises(
+        ModelError, match="'c'.plasticity.w_max: must be a number, distribution or function where delay is"
+    ):
+        net.connect(a, b, snn.all_to_all(), 1.0, lambda d: 1.0 + d, name="c",
+                    plasticity=plasticity.STDPPair(w_max=np.full((20, 15), 3.0)))  # fmt: skip
+    with pytest.raises(ModelError, match="TsodyksMarkram.u_se: must be > 0 and <= 1; got"):
+        net.connect(a, b, snn.fixed_indegree(6), 1.0, 1.0, name="c",
+                    short_term=plasticity.TsodyksMarkram(u_se=lambda d: 2.0 + d))  # fmt: skip
+
+
 def test_errors():
     with pytest.raises(ModelError, match="STDPPair.tau_plus: must be one number a projection, because trace 'pre'"):
         plasticity.STDPPair(tau_plus=[10.0, 20.0])

@@ -1,0 +1,87 @@
+"""Weights, delays and parameters of rules that are functions of an edge's two neurons, or given for each neuron."""
+
+from typing import Any
+
+import numpy as np
+
+from kernels.errors import ModelError, ShapeError
+from plasticity.base import OfEdges
+from snn.among import among, places
+from snn.connect import Pair, Rule, from_arrays
+from snn.space import values
+
+
+class _PerNeuron(OfEdges):
+    """One value for each neuron of an end, for all its edges; ``values`` of shape (n,), those of a part in its order."""
+
+    def __init__(self, values: Any) -> None:
+        self.values = np.asarray(values) if isinstance(values, (list, tuple)) else values
+        if np.ndim(self.values) != 1:
+            raise ShapeError(f"{type(self).__name__}: must be one value a neuron, of shape (n,); got {values!r}.")
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.values!r})"
+
+
+class per_source(_PerNeuron):
+    """A value for each source neuron, shared by its synapses: of weights, delays, parameters of rules."""
+
+
+class per_target(_PerNeuron):
+    """A value for each target neuron, shared by its synapses.
+
+    Examples
+    --------
+    >>> import snn
+    >>> net = snn.Network()
+    >>> a = net.population("a", 3, snn.LIFDelta())
+    >>> net.connect(a, a, snn.fixed_indegree(2), weight=snn.per_target([0.1, 0.2, 0.3])).weight
+    array([0.1, 0.1, 0.2, 0.2, 0.3, 0.3])
+    """
+
+
+def of_edges(value: Any) -> bool:
+    """Whether a value is known only when the edges are drawn."""
+    return callable(value) or isinstance(value, _PerNeuron)
+
+
+def drawn_for(pair: Pair, rule: Rule, **given: Any) -> tuple[Rule, dict[str, Any]]:
+    """The edges that ``rule`` draws as given ones, and what is ``given``: functions as their values for the edges.
+
+    Raises
+    ------
+    ModelError
+        No positions, an array beside a function, or a function that does not give one finite number an edge.
+    ShapeError
+        Not one value for each neuron.
+    """
+    which = next(name for name, value in given.items() if of_edges(value))
+    for name, value in given.items():
+        if np.ndim(value) and not of_edges(value):
+            raise ModelError(
+                f"{pair.owner}.{name}: must be a number, distribution or function where {which} is a function of the "
+                f"neurons; got an array of shape {np.shape(value)}."
+            )
+    edges = rule.edges(pair)
+    sources, targets = edges.sources.astype(np.int64), np.repeat(np.arange(pair.n_target), np.diff(edges.indptr))
+    ends, numbers = None, [sources, targets]
+    if isinstance(rule, among):
+        ends = rule.ends(pair.n_source, pair.n_target)  # kept, so that rewiring stays among them
+        numbers = [places(ids, x) for ids, x in zip(ends, numbers, strict=True)]
+    sizes = [x.size for x in ends] if ends else [pair.n_source, pair.n_target]
+    found = {}
+    for name, value in ((name, value) for name, value in given.items() if of_edges(value)):
+        owner = f"{pair.owner}.{name}"
+        if isinstance(value, _PerNeuron):
+            end = int(isinstance(value, per_target))
+            if len(value.values) != sizes[end]:
+                raise ShapeError(
+                    f"{owner}: {type(value).__name__} must have shape ({sizes[end]},), one a "
+                    f"{('source', 'target')[end]} neuron; got ({len(value.values)},)."
+                )
+            found[name] = value.values[numbers[end]]
+        else:
+            here, there, box = pair.space(f"{owner}: a function of distance")
+            found[name] = values(owner, value, here[sources], there[targets], box)
+    made = from_arrays(*numbers)
+    return among(made, *ends) if ends else made, given | found
