@@ -11,7 +11,7 @@ import snn
 from kernels.philox import stream_key
 from snn.compile_edges import recipe_of
 from snn.connect import Pair
-from snn.fingerprint import describe
+from snn.fingerprint import _plain, describe, description
 from snn.space import displacements
 
 RNG = np.random.default_rng(8)
@@ -102,6 +102,8 @@ def test_positions_on_a_line():
     for sources, targets, weights in found:
         np.testing.assert_allclose(weights, dx[sources, targets], atol=1e-12)
         assert len(weights) == np.sum(np.abs(dx) < 0.2) - 40
+    short = snn.Network().population("a", 3, snn.LIFDelta(), positions=np.array([5, 0, 250], np.uint8)).positions
+    assert displacements(short[:1], short, None).tolist() == [[0.0, -5.0, 245.0]]
     for bad in (np.zeros(39), np.zeros((40, 1, 1)), 1.0, np.full(40, np.nan)):
         with pytest.raises(snn.ShapeError, match=r"positions: must be finite, of shape \(40, d\) or \(40,\); got \("):
             snn.Network().population("a", 40, snn.LIFDelta(), positions=bad)
@@ -359,4 +361,13 @@ def test_a_description_holds_no_address():
 
     (one, text), (other, same) = described(), described()
     assert repr(one.projections["part"].rule) != repr(other.projections["part"].rule)
+    assert description(one) == description(other)
+    different, a, b = network(1.0)
+    for rule in (
+        snn.fixed_indegree(1, p=snn.displacement(np.hypot)),
+        snn.fixed_indegree(1, p=snn.displacement(np.add)),
+    ):
+        different.connect(a, b, rule, name=f"{len(different.projections)}")
+    first, second = (_plain(p.rule) for p in different.projections.values())
+    assert first != second and first[1]["p"] == ["displacement", {"function": "hypot"}]
     assert text == same and "p=<function " in text["projections"]["distance"]["rule"]
