@@ -54,6 +54,7 @@ class Builder:
 
     def __init__(self, raw: dict[str, Any], allow_code: bool = False) -> None:
         self.problems: list[str] = []
+        self.stand_ins: set[str] = set()  # populations in place of faulty ones
         self.document: Document | None = None
         with self.at(""):
             self.document = check(Document, raw)
@@ -118,6 +119,7 @@ class Builder:
             with suppress(SimError):
                 stand_in = MODELS[kind]() if kind in MODELS else inputs.Poisson(0.0)
                 self.net.population(name, raw.get("n", 0), stand_in)
+                self.stand_ins.add(name)
 
     def positions(self, name: str, table: Any) -> Any:
         """The positions of a population, drawn where they are distributions."""
@@ -163,7 +165,8 @@ class Builder:
             with self.at(path, (f"Projection {name!r}.p", ".profile"), f"Projection {name!r}", "Network.connect"):
                 added = self.net.connect(source, target, rule, **values, **{key: getattr(table, key) for key in keys})
                 shortest, _ = delay_steps(added, self.dt)
-                _check_rule(f"Projection {name!r}", rule, source, target)
+                if not callable(getattr(rule, "p", None)) or not {source.name, target.name} & self.stand_ins:
+                    _check_rule(f"Projection {name!r}", rule, source, target)  # stand-ins have no positions
                 if self.modulate(path, added, table.modulator):
                     reaction_steps(added, shortest, self.dt)
 

@@ -344,7 +344,8 @@ class pairwise_bernoulli(Rule):
 
     def __post_init__(self) -> None:
         if isinstance(self.p, bool) or not isinstance(self.p, (int, float, np.number)) or not 0 <= self.p <= 1:
-            raise ModelError(f"pairwise_bernoulli.p: must be >= 0 and <= 1; got {self.p!r}.")
+            hint = " For functions of distance use distance_dependent." if callable(self.p) else ""
+            raise ModelError(f"pairwise_bernoulli.p: must be >= 0 and <= 1; got {self.p!r}.{hint}")
         _flags(self)
 
     def expected(self, n_source: int, n_target: int) -> float:

@@ -1,5 +1,6 @@
 """Hashes of what a network is, part by part: the same for any number of threads, and they tell which part differs."""
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
@@ -128,7 +129,7 @@ def _plain(thing: Any) -> Any:
     """A model, rule or source as its name and values; functions as their names, which are the same in all processes."""
     if thing is None or isinstance(thing, (Distribution, np.ndarray, bool, int, float, str)):
         return thing
-    if callable(thing):
+    if callable(thing) and not dataclasses.is_dataclass(thing):
         return getattr(thing, "__qualname__", type(thing).__name__)
     if isinstance(thing, (list, tuple)):
         return [_plain(x) for x in thing]

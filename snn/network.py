@@ -100,7 +100,7 @@ class Network:
                 f"projections act; got {model!r}."
             )
         if positions is not None:
-            positions = np.asarray(plain(positions, "1", f"{owner}.positions"))
+            positions = np.asarray(plain(positions, "1", f"{owner}.positions"), float)
             if positions.ndim not in (1, 2) or len(positions) != n or not np.all(np.isfinite(positions)):
                 raise ShapeError(
                     f"{owner}.positions: must be finite, of shape ({n}, d) or ({n},); got {positions.shape}."

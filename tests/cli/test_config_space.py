@@ -97,4 +97,5 @@ def test_positions_on_a_line(write):
 def test_mistakes(write, old, new, text):
     with pytest.raises(ConfigError) as caught:
         load(write(TEXT.replace(old, new)))
-    assert str(caught.value).splitlines()[1].strip().startswith(text)
+    problems = str(caught.value).splitlines()[1:]
+    assert len(problems) == 1 and problems[0].strip().startswith(text)

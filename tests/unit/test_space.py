@@ -9,8 +9,9 @@ from scipy import stats
 
 import snn
 from kernels.philox import stream_key
+from snn.compile_edges import recipe_of
 from snn.connect import Pair
-from snn.fingerprint import describe
+from snn.fingerprint import _plain, describe, description
 from snn.space import displacements
 
 RNG = np.random.default_rng(8)
@@ -101,6 +102,8 @@ def test_positions_on_a_line():
     for sources, targets, weights in found:
         np.testing.assert_allclose(weights, dx[sources, targets], atol=1e-12)
         assert len(weights) == np.sum(np.abs(dx) < 0.2) - 40
+    short = snn.Network().population("a", 3, snn.LIFDelta(), positions=np.array([5, 0, 250], np.uint8)).positions
+    assert displacements(short[:1], short, None).tolist() == [[0.0, -5.0, 245.0]]
     for bad in (np.zeros(39), np.zeros((40, 1, 1)), 1.0, np.full(40, np.nan)):
         with pytest.raises(snn.ShapeError, match=r"positions: must be finite, of shape \(40, d\) or \(40,\); got \("):
             snn.Network().population("a", 40, snn.LIFDelta(), positions=bad)
@@ -278,12 +281,25 @@ def test_degrees_of_ranks_threads_and_parts(multapses):
     for other in runs[1:]:
         for x, y in zip(runs[0], other, strict=True):
             np.testing.assert_array_equal(x, y)
+    event = snn.Simulation(net, engine="event", quiet=True)
+    for name in net.projections:
+        for x, y in zip(sim.connections(name)[:3], event.connections(name), strict=False):
+            np.testing.assert_array_equal(x, y)
     sources, targets, weights, _ = sim.connections("distance")
     near = np.linalg.norm(ways(AT["a"], AT["b"], (1.0, 1.0)), axis=2)
     np.testing.assert_allclose(weights, np.exp(-near[sources, targets]), atol=1e-12)
     assert np.all(np.bincount(targets) == 7)
     sources, targets, *_ = sim.connections("part")
     assert set(sources) <= set(range(5, 20)) and np.bincount(targets).tolist() == [0, 0, 7, 0, 0, 0, 0, 7, 0, 7]
+
+
+@pytest.mark.parametrize("rule", [snn.fixed_indegree, snn.fixed_outdegree])
+def test_no_engine_draws_degrees_in_space(rule):
+    """They are drawn on the host for every backend: an engine knows uniform draws alone."""
+    net, a, b = network(1.0)
+    assert recipe_of(net, net.connect(a, b, rule(3, p=lambda d: 1.0 + d))) is None
+    if rule is snn.fixed_indegree:
+        assert recipe_of(net, net.connect(a, b, rule(3), name="uniform")).number == 3
 
 
 def test_a_network_with_degrees_in_space_is_exported(tmp_path):
@@ -307,6 +323,7 @@ def test_a_network_with_degrees_in_space_is_exported(tmp_path):
     ("rule", "text"),
     [
         (lambda: snn.fixed_indegree(2, p=0.5), "fixed_indegree.p: must be a function of distances, or snn.displacem"),
+        (lambda: snn.pairwise_bernoulli(abs), "<= 1; got <built-in function abs>. For functions of distance"),
         (lambda: snn.fixed_outdegree(2, p=[1.0]), "fixed_outdegree.p: must be a function of distances"),
         (lambda: snn.fixed_indegree(2, p=lambda d: d - 0.1), "'x'.p: must give numbers >= 0; got -0.1"),
         (lambda: snn.fixed_indegree(2, p=lambda d: d / 0.0), "'x'.p: must give one finite number a pair"),
@@ -344,4 +361,13 @@ def test_a_description_holds_no_address():
 
     (one, text), (other, same) = described(), described()
     assert repr(one.projections["part"].rule) != repr(other.projections["part"].rule)
+    assert description(one) == description(other)
+    different, a, b = network(1.0)
+    for rule in (
+        snn.fixed_indegree(1, p=snn.displacement(np.hypot)),
+        snn.fixed_indegree(1, p=snn.displacement(np.add)),
+    ):
+        different.connect(a, b, rule, name=f"{len(different.projections)}")
+    first, second = (_plain(p.rule) for p in different.projections.values())
+    assert first != second and first[1]["p"] == ["displacement", {"function": "hypot"}]
     assert text == same and "p=<function " in text["projections"]["distance"]["rule"]
