@@ -35,7 +35,7 @@ class OfEdges:
 
 
 class _Rule(Fixed):
-    """``params`` maps names to what was given: numbers, or values for each synapse, arrays, distributions, functions."""
+    """``params``: what was given by name, numbers or values for each synapse, as arrays, distributions, functions."""
 
     advice = (
         "Give parameters when the rule is made; sim.learning, sim.set_weights and sim.set_modulator act between runs."

@@ -204,8 +204,8 @@ class Network:
         delay : as ``weight``, [ms], at least one step of the simulation; rounded to the grid
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
-        plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static. Its parameters
-            may be given as ``weight``, for a value of each synapse
+        plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static. Parameters
+            may be given as ``weight`` is, for a value of each synapse
         short_term : rule that scales what a spike delivers, by the source's recent spikes; goes with any ``plasticity``
         axonal_delay : axonal part of ``delay``, a number [ms]: a presynaptic spike meets the synapse this long after
             it, a postsynaptic one the rest of the delay after it, at least one step of the simulation

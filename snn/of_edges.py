@@ -12,7 +12,7 @@ from snn.space import values
 
 
 class _PerNeuron(OfEdges):
-    """One value for each neuron of an end, for all its edges; ``values`` of shape (n,), those of a part in its order."""
+    """``values`` of shape (n,), one for all edges of a neuron; of a part in its order."""
 
     def __init__(self, values: Any) -> None:
         self.values = np.asarray(values) if isinstance(values, (list, tuple)) else values
