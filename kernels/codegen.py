@@ -19,12 +19,13 @@ from types import ModuleType
 import numpy as np
 
 from kernels import packed
+from kernels.body import scalar_functions
 from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
 from kernels.jit import cache_dir
 from kernels.layout import Convolutions, Edges, Plastic
 from kernels.names import SCALAR, assigned, definition, own
-from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, scalar_functions
+from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec
 
 
 @dataclass(frozen=True)

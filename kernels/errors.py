@@ -1,5 +1,8 @@
 """The exception family. Texts read: *object.attribute: rule; got value. Fix.*"""
 
+import difflib
+from collections.abc import Iterable
+
 
 class SimError(Exception):
     """Base of every error this project raises on purpose."""
@@ -31,3 +34,10 @@ class ExportError(SimError, ValueError):
 
 class FormatError(SimError, ValueError):
     """A file is not what it should be."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A sentence naming the nearest of ``known``, or listing them."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    return f" Did you mean {close[0]!r}?" if close else f" Known: {', '.join(known)}."

@@ -4,7 +4,7 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
-from kernels.spec import scalar_functions, source_tree
+from kernels.body import scalar_functions, source_tree
 
 SCALAR = "scalar_"  # before the names of functions of kernels.scalar
 

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels.errors import ExportError, ModelError
+from kernels.errors import ExportError, ModelError, nearest
 from kernels.jit import jit
-from kernels.spec import nearest
 from neuromorphic.fixed_point import IntegerNetwork
 from neuromorphic.fixed_point_step import MIXED
 from snn.units import whole

@@ -10,8 +10,9 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from kernels.errors import ModelError
-from kernels.spec import Derived, Param, RuleSpec, ShortTermSpec, nearest, raised
+from kernels.body import raised
+from kernels.errors import ModelError, nearest
+from kernels.spec import Derived, Param, RuleSpec, ShortTermSpec
 from kernels.units import plain
 from plasticity.settled import Fixed, Settled
 

@@ -15,9 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import ConfigError, SimError
+from kernels.errors import ConfigError, SimError, nearest
 from kernels.philox import stream_key
-from kernels.spec import nearest
 from snn import connect, inputs
 from snn.compile import delay_steps, reaction_steps, resolve_parameters
 from snn.distributions import Distribution

@@ -4,8 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import FormatError, ModelError, ShapeError
-from kernels.spec import nearest
+from kernels.errors import FormatError, ModelError, ShapeError, nearest
 from snn.distributions import Distribution
 from snn.elements import Input, Population
 from snn.inputs import Source, SpikeArray, StepCurrent

@@ -7,8 +7,8 @@ from typing import Any
 
 import typer
 
-from kernels.errors import ConfigError
-from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec, nearest
+from kernels.errors import ConfigError, nearest
+from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec
 from snn.cli_common import WRONG, columns, exit_on_error
 
 Spec = NeuronSpec | RuleSpec | ShortTermSpec

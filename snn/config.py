@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kernels.errors import ConfigError, FormatError
-from kernels.spec import nearest
+from kernels.errors import ConfigError, FormatError, nearest
 from snn.build import Builder
 from snn.network import Network
 from snn.tables import OutputTable, SimulationTable, shown, toml_path

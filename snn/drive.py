@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels import connectivity
-from kernels.errors import BackendUnavailable, ModelError, SimError
+from kernels.errors import BackendUnavailable, ModelError, SimError, nearest
 from kernels.layout import Edges
-from kernels.spec import NeuronSpec, nearest
+from kernels.spec import NeuronSpec
 from snn import compile_event, state_clock, state_event, state_ranks
 from snn.compile import check_whole, compile_network, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values

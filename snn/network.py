@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import ModelError, ShapeError, SimError, UnitError
+from kernels.errors import ModelError, ShapeError, SimError, UnitError, nearest
 from kernels.philox import stream_key
-from kernels.spec import NeuronSpec, nearest
+from kernels.spec import NeuronSpec
 from plasticity.base import PlasticityRule, ShortTerm
 from plasticity.settled import Settled, settled
 from snn.among import among

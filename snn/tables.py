@@ -15,8 +15,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator, ValidationError, create_model
 
-from kernels.errors import ConfigError, FormatError, SimError
-from kernels.spec import NeuronSpec, Param, RuleSpec, ShortTermSpec, nearest
+from kernels.errors import ConfigError, FormatError, SimError, nearest
+from kernels.spec import NeuronSpec, Param, RuleSpec, ShortTermSpec
 from plasticity.base import RULES as PLASTICITY
 from plasticity.base import SHORT_TERM, PlasticityRule, ShortTerm
 from snn import connect, distributions, inputs, sliding

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from kernels.body import scalar_functions
 from kernels.names import SCALAR, definition
-from kernels.spec import scalar_functions
 
 
 def call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from kernels.errors import ModelError
-from kernels.spec import NeuronSpec, nearest, raised
+from kernels.body import raised
+from kernels.errors import ModelError, nearest
+from kernels.spec import NeuronSpec
 from plasticity.settled import Fixed, Settled
 from snn.distributions import Distribution
 from snn.units import plain

@@ -13,8 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from kernels.errors import ConfigError, FormatError, ModelError
-from kernels.spec import nearest
+from kernels.errors import ConfigError, FormatError, ModelError, nearest
 from snn.config import Experiment, absolute, listed, read_toml, resolve
 from snn.records import Result
 from snn.sweeps.design import Axis, Point, canonical

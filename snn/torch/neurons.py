@@ -7,8 +7,8 @@ import numpy as np
 import snntorch.surrogate
 import torch
 
-from kernels.errors import ModelError, ShapeError
-from kernels.spec import Param, nearest
+from kernels.errors import ModelError, ShapeError, nearest
+from kernels.spec import Param
 from snn.compile import check_whole
 from snn.distributions import Distribution
 from snn.neurons.base import NeuronModel, Values, check_rules

@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 
+from kernels.body import scalar_functions
 from kernels.errors import ModelError
 from kernels.names import SCALAR, definition
-from kernels.spec import scalar_functions
 
 COMPARISONS = {
     ast.Gt: operator.gt, ast.GtE: operator.ge, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Eq: operator.eq,

@@ -7,7 +7,8 @@ import pytest
 
 import plasticity
 import snn
-from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, RuleSpec, StateVar, check_body
+from kernels.body import check_body
+from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, RuleSpec, StateVar
 from plasticity.base import RULES
 from snn.neurons.base import MODELS
 

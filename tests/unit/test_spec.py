@@ -16,7 +16,8 @@ from scipy import stats
 import plasticity
 import snn
 from kernels import scalar
-from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar, check_body
+from kernels.body import check_body
+from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
