@@ -70,8 +70,12 @@ class _Rule(Fixed):
 
     def _check_rules(self, values: Mapping[str, Any], owner: str = "") -> None:
         for rule in self.spec.checks:
-            with np.errstate(invalid="ignore"):
+            try:
                 ok = np.asarray(rule.ok(SimpleNamespace(**values)))
+            except (TypeError, ValueError) as error:
+                raise ModelError(
+                    f"{self.spec.name}: its check that {rule.names[0]} {rule.rule} {raised(error)}"
+                ) from error
             if not np.all(ok):
                 at = int(np.argmin(ok))
                 got = ", ".join(
