@@ -21,7 +21,10 @@ class Encoder:
         return channels
 
     def spikes(self, u: np.ndarray, hold: float, dt: float) -> tuple[np.ndarray, np.ndarray]:
-        """(times [ms] ascending, channels) of the spikes, where each sample lasts ``hold`` ms, on the grid ``dt``."""
+        """(times [ms] ascending, channels) of the spikes, where sample k lasts from k ``hold`` to (k+1) ``hold`` ms.
+
+        A time lies in its sample, the begin included, and stands for the step of ``dt`` ms that holds it.
+        """
         raise NotImplementedError
 
     def redrawn(self, draw: tuple[int, int]) -> "Encoder":

@@ -28,7 +28,8 @@ class SpikingReservoir(Reservoir):
     Equations
     ---------
     Sample k of the input is a current w_in u(k) [pA] from k hold to (k+1) hold; with an encoder, each spike that it
-    makes of channel c arrives at neuron i with the weight w_in[i, c]. The state of a neuron is the sum over its spikes
+    makes of channel c at time t arrives at neuron i with the weight w_in[i, c] in the step that begins at t, so that
+    the spikes of a sample act in its own hold. The state of a neuron is the sum over its spikes
     of exp(-s/tau) - exp(-s/tau_rise), s the time since the spike; with tau_rise = 0 of exp(-s/tau) alone. It is sampled
     at the end of each hold.
 
@@ -155,6 +156,8 @@ class SpikingReservoir(Reservoir):
 
     def _send(self, net: snn.Network, times: np.ndarray, channels: np.ndarray) -> None:
         """Drive ``net`` by spikes of the channels; weights of either sign have an input of their own."""
+        # a SpikeArray acts in the step that ends at its times: spikes at a sample's begin would be of the one before
+        times = self.dt * (np.floor(times / self.dt + 1e-6) + 1.0)
         for name, w in self.w_in.items():
             for sign, side in (("+", w > 0), ("-", w < 0)):
                 neuron, channel = np.nonzero(side)
