@@ -56,8 +56,9 @@ def check_readout(owner: str, readout: Any) -> None:
 
 
 class Reservoir:
-    """Base of reservoirs: :meth:`fit` and :meth:`predict` begin every sequence at rest, so that a prediction depends on
-    its input alone; :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, where there is one.
+    """Base of reservoirs: :meth:`fit`, :meth:`predict` and :meth:`states` begin every sequence at rest, so that a
+    prediction depends on its input alone, and leave the present state as it is; :meth:`run`, :meth:`step` and
+    :meth:`generate` go on from it, where there is one.
     ``n`` states are read; there are ``n_inputs``.
 
     Where there is noise, its numbers depend on ``draw`` and the sequence's place in its list: each sequence has its

@@ -202,8 +202,12 @@ class EchoStateNetwork(Reservoir):
 
     def states(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""
+        present = self._x
         self.reset()
-        return self.run(u)
+        try:
+            return self.run(u)
+        finally:
+            self._x = present
 
 
 def _matrix(owner: str, values: Any) -> scipy.sparse.csr_array:

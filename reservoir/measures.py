@@ -271,7 +271,7 @@ def echo_state_distance(net: EchoStateNetwork, u: Any, starts: Any) -> np.ndarra
     The reservoir has echo states for this input where the distance goes to 0. Its state is put back afterwards.
     """
     _rate("echo_state_distance", net)
-    starts = series("echo_state_distance.starts", starts, net.n)
+    u, starts = series("echo_state_distance.u", u, net.n_inputs), series("echo_state_distance.starts", starts, net.n)
     if len(starts) != 2:
         raise ShapeError(f"echo_state_distance.starts: must have shape (2, {net.n}); got {starts.shape}.")
     kept = net.x.copy()
