@@ -137,8 +137,7 @@ def rank(states: Any, energy: float = 0.99) -> int:
     Legenstein & Maass 2007, doi:10.1016/j.neunet.2007.04.017; Buesing et al. 2010, doi:10.1162/neco.2009.01-09-947
     """
     x = series("rank.states", states)
-    if not 0 < energy <= 1:
-        raise ModelError(f"rank.energy: must be > 0 and <= 1; got {energy!r}.")
+    energy = bounded("rank.energy", energy, 0.0, 1.0, open_low=True)
     squares = np.linalg.svd(x, compute_uv=False) ** 2
     if squares[0] == 0.0:
         return 0
@@ -165,8 +164,7 @@ def subspaces(a: Any, b: Any, energy: float = 0.9) -> tuple[float, np.ndarray]:
     """
     x = series("subspaces.a", a)
     y = series("subspaces.b", b, x.shape[1])
-    if not 0 < energy <= 1:
-        raise ModelError(f"subspaces.energy: must be > 0 and <= 1; got {energy!r}.")
+    energy = bounded("subspaces.energy", energy, 0.0, 1.0, open_low=True)
     axes = []
     for name, rows in (("a", x), ("b", y)):
         _, size, components = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)

@@ -217,7 +217,7 @@ def mixed_short_term():
         (lambda: liquid(encoders.Events()).states(np.ones((5, 3))), "must have shape (T, 2)"),
         (lambda: encoders.binned([1.0], [0, 1], 2, 1.0), "binned.channels: must have the shape"),
         (lambda: encoders.binned([1.0], [2], 2, 1.0), "must be integers 0 to 1; got 2"),
-        (lambda: encoders.binned([-1.0], [0], 2, 1.0), "finite and >= 0 ms"),
+        (lambda: encoders.binned([-1.0], [0], 2, 1.0), "binned.times: must be >= 0 ms; got -1."),
         (lambda: encoders.binned([], [], 2, 1.0), "binned.duration: must be given"),
         (lambda: encoders.population([0.0], [0.0], 0.0), "population.width: must be > 0"),
         (lambda: mixed_short_term(), "must be of one sign with short-term plasticity"),
