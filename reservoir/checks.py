@@ -6,7 +6,7 @@ import numpy as np
 import scipy.sparse
 
 from kernels.errors import ModelError, ShapeError
-from snn.units import brief, real, whole
+from snn.units import real, whole
 
 
 def generator(owner: str, seed: Any) -> np.random.Generator:
@@ -27,7 +27,9 @@ def finite(owner: str, values: Any) -> np.ndarray:
     """``values`` as a float64 array of real, finite numbers."""
     array = real(owner, values).astype(np.float64, copy=False)
     if not np.all(np.isfinite(array)):
-        raise ModelError(f"{owner}: must be finite; got {brief(values)}.")
+        at = tuple(np.argwhere(~np.isfinite(array))[0].tolist())
+        where = f" at {', '.join(map(str, at))}" if at else ""
+        raise ModelError(f"{owner}: must be finite; got {array[at]}{where}.")
     return array
 
 

@@ -93,7 +93,7 @@ def test_lorenz_begins_at_its_start():
         (lambda: setattr(network(), "leak", 0.5), "EchoStateNetwork.leak: cannot be changed"),
         (lambda: setattr(network(), "x", np.zeros(5)), "EchoStateNetwork.x: must have shape (20,); got (5,)"),
         (lambda: setattr(network(), "x", np.zeros(50)), "EchoStateNetwork.x: must have shape (20,); got (50,)"),
-        (lambda: setattr(network(), "x", np.full(20, np.nan)), "EchoStateNetwork.x: must be finite"),
+        (lambda: setattr(network(), "x", np.full(20, np.nan)), "EchoStateNetwork.x: must be finite; got nan at 0"),
         (lambda: measures.lyapunov(reservoir.Deep([network()]), np.ones(9)), "lyapunov.net: must be an EchoState"),
         (lambda: measures.echo_state_distance(None, np.ones(9), np.ones((2, 20))), "distance.net: must be an Echo"),
         (lambda: reservoir.spectral_radius(np.ones((2, 3))), "spectral_radius.w: must be (n, n); got (2, 3)"),
