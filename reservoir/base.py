@@ -5,15 +5,12 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
-from snn.units import whole
+from snn.units import real, whole
 
 
 def series(owner: str, values: Any, width: int | None = None) -> np.ndarray:
     """``values`` as a finite float64 array of shape (T, d); (T,) is taken as (T, 1)."""
-    try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{owner}: must be an array of shape (T, d); got {type(values).__name__}.") from error
+    array = real(owner, values).astype(np.float64, copy=False)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or len(array) == 0 or (width is not None and array.shape[1] != width):
@@ -27,11 +24,7 @@ def series(owner: str, values: Any, width: int | None = None) -> np.ndarray:
 
 def row(owner: str, values: Any, width: int) -> np.ndarray:
     """One step of a series, ``width`` numbers (or one number), as a series of shape (1, width)."""
-    try:
-        array = np.asarray(values, np.float64)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{owner}: must be an array of shape ({width},); got {values!r}.") from error
-    return series(owner, array.reshape(1, -1), width)
+    return series(owner, real(owner, values).reshape(1, -1), width)
 
 
 def is_list(owner: str, values: Any) -> bool:
@@ -56,8 +49,9 @@ def check_readout(owner: str, readout: Any) -> None:
 
 
 class Reservoir:
-    """Base of reservoirs: :meth:`fit` and :meth:`predict` begin every sequence at rest, so that a prediction depends on
-    its input alone; :meth:`run`, :meth:`step` and :meth:`generate` go on from the present state, where there is one.
+    """Base of reservoirs: :meth:`fit`, :meth:`predict` and :meth:`states` begin every sequence at rest, so that a
+    prediction depends on its input alone, and leave the present state as it is; :meth:`run`, :meth:`step` and
+    :meth:`generate` go on from it, where there is one.
     ``n`` states are read; there are ``n_inputs``.
 
     Where there is noise, its numbers depend on ``draw`` and the sequence's place in its list: each sequence has its

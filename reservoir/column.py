@@ -6,6 +6,7 @@ import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
 from reservoir.checks import generator
+from snn.units import bounded
 
 # Source and target; share C of the probability, mean weight [pA], U, tau_rec and tau_fac [ms], delay [ms].
 SYNAPSES = {
@@ -64,9 +65,8 @@ def maass_column(
     sides = np.asarray(shape)
     if sides.ndim != 1 or not sides.size or sides.dtype.kind not in "iu" or sides.min() < 1:
         raise ShapeError(f"{owner}.shape: must be lengths of a grid, integers >= 1; got {shape!r}.")
-    for name, value, low in (("length", length, 1e-9), ("scale", scale, 0.0)):
-        if not low <= value < np.inf:
-            raise ModelError(f"{owner}.{name}: must be {'>' if low else '>='} 0; got {value!r}.")
+    length = bounded(f"{owner}.length", length, 0.0, open_low=True)
+    scale, excitatory = bounded(f"{owner}.scale", scale, 0.0), bounded(f"{owner}.excitatory", excitatory, 0.0, 1.0)
     rng = generator(owner, seed)
     grid = np.stack(np.meshgrid(*(np.arange(k) for k in sides), indexing="ij"), axis=-1).reshape(-1, sides.size)
     n_exc = round(excitatory * len(grid))

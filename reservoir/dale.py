@@ -8,9 +8,9 @@ import scipy.special
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
-from reservoir.checks import generator
+from reservoir.checks import each, finite, flag, generator, learning_rates, matrix
 from reservoir.esn import EchoStateNetwork, frozen
-from snn.units import bounded, whole
+from snn.units import bounded, brief, whole
 
 
 class DaleNetwork(EchoStateNetwork):
@@ -67,8 +67,7 @@ class DaleNetwork(EchoStateNetwork):
         self, excitatory: Any, inhibitory: Any, w_in: Any, slope: float = 10.0, threshold: Any = 0.0, leak: Any = 1.0,
         readout: Any = None, threads: int | None = None,
     ) -> None:  # fmt: skip
-        if not 0 < slope < np.inf:
-            raise ModelError(f"DaleNetwork.slope: must be > 0; got {slope!r}.")
+        slope = bounded("DaleNetwork.slope", slope, 0.0, open_low=True)
         self.excitatory, self.inhibitory = (
             _side(name, m) for name, m in (("excitatory", excitatory), ("inhibitory", inhibitory))
         )
@@ -80,10 +79,11 @@ class DaleNetwork(EchoStateNetwork):
         both = np.intersect1d(self.excitatory.indices, self.inhibitory.indices)
         if both.size:
             raise ModelError(f"DaleNetwork: a unit is excitatory or inhibitory; got both of unit {both[0]}.")
-        self.inputs, self.slope, self.threshold = np.array(w_in, np.float64), float(slope), np.array(threshold, float)
-        self.inputs.flags.writeable = self.threshold.flags.writeable = False
+        self.inputs, self.slope = np.array(finite("DaleNetwork.w_in", w_in)), slope
+        self.inputs.flags.writeable = False
+        self.threshold = each("DaleNetwork.threshold", threshold, self.excitatory.shape[0])
         w = self.excitatory - self.inhibitory
-        bias = 0.25 * slope * np.asarray(w.sum(axis=1)).ravel() - 0.5 * slope * np.asarray(threshold, np.float64)
+        bias = 0.25 * slope * np.asarray(w.sum(axis=1)).ravel() - 0.5 * slope * self.threshold
         super().__init__(0.25 * slope * w, 0.5 * slope * self.inputs, bias, leak, readout, threads)
 
     @classmethod
@@ -107,7 +107,10 @@ class DaleNetwork(EchoStateNetwork):
         """
         owner = "DaleNetwork.random"
         n, n_inputs = whole(f"{owner}.n", n, 3), whole(f"{owner}.n_inputs", n_inputs)
-        bounded(f"{owner}.input_scale", input_scale, 0.0)
+        input_scale, indegree = bounded(f"{owner}.input_scale", input_scale, 0.0), whole(f"{owner}.indegree", indegree)
+        excitatory = bounded(f"{owner}.excitatory", excitatory, 0.0, 1.0)
+        spread = bounded(f"{owner}.spread", spread, 0.0)
+        driven, fixed = bounded(f"{owner}.driven", driven, 0.0, 1.0, open_low=True), flag(f"{owner}.fixed", fixed)
         sizes = (round(excitatory * n), n - round(excitatory * n))
         if not all(0 < size < n for size in sizes):
             raise ModelError(f"{owner}.excitatory: must leave units of both kinds; got {excitatory!r} of n={n!r}.")
@@ -117,8 +120,6 @@ class DaleNetwork(EchoStateNetwork):
                 f"{owner}.indegree: must leave 1 to {sizes[0]} excitatory and 1 to {sizes[1]} inhibitory inputs a "
                 f"unit; got {indegree!r}."
             )
-        if not 0 <= spread < np.inf or not 0 < driven <= 1:
-            raise ModelError(f"{owner}.spread, driven: must be >= 0, and > 0 and <= 1; got {spread!r}, {driven!r}.")
         rng = generator(owner, seed)
         sides = []
         for first, size, few in ((0, sizes[0], each[0]), (sizes[0], sizes[1], each[1])):
@@ -152,9 +153,7 @@ class DaleNetwork(EchoStateNetwork):
 
     def scaled(self, gain: float) -> "DaleNetwork":
         """Inhibition times ``gain``, >= 0, for all units."""
-        if not 0 <= gain < np.inf:
-            raise ModelError(f"DaleNetwork.scaled.gain: must be >= 0; got {gain!r}.")
-        return self._with(self.inhibitory * gain)
+        return self._with(self.inhibitory * bounded("DaleNetwork.scaled.gain", gain, 0.0))
 
     def adapted(self, u: Any, target: Any, eta: Any = (1e-2, 1e-3)) -> "DaleNetwork":
         """Inhibition after local adaptation to the rates ``target`` while ``u`` goes by.
@@ -168,9 +167,7 @@ class DaleNetwork(EchoStateNetwork):
         u, target = series("DaleNetwork.adapted.u", u, self.n_inputs), self._targets("adapted", target)
         drive, inhibitory, r = u @ self.inputs.T, self.inhibitory.copy(), np.full(self.n, 0.5)
         lengths = np.diff(inhibitory.indptr)
-        for rate in np.atleast_1d(np.asarray(eta, np.float64)):
-            if not 0 < rate < np.inf:
-                raise ModelError(f"DaleNetwork.adapted.eta: must be > 0; got {eta!r}.")
+        for rate in learning_rates("DaleNetwork.adapted.eta", eta):
             for now in drive:
                 v = self.excitatory @ r - inhibitory @ r + now
                 r = r + self.leak * (scipy.special.expit(self.slope * (v - self.threshold)) - r)
@@ -190,7 +187,7 @@ class DaleNetwork(EchoStateNetwork):
         target : as in :meth:`adapted`
         """
         target = self._targets("designed", target)
-        excess = self.excitatory @ target + self.inputs @ np.broadcast_to(np.asarray(mean, float), (self.n_inputs,))
+        excess = self.excitatory @ target + self.inputs @ each("DaleNetwork.designed.mean", mean, self.n_inputs)
         excess = excess - self.threshold - scipy.special.logit(target) / self.slope
         against = self.inhibitory @ target
         factor = np.divide(np.maximum(excess, 0.0), against, out=np.zeros(self.n), where=against > 0.0)
@@ -205,7 +202,13 @@ class DaleNetwork(EchoStateNetwork):
         target : a number or an array of shape (n,)
         washout : steps at the begin that do not count
         """
-        return float(np.abs(self.states(u)[washout:].mean(axis=0) - self._targets("rate_error", target)).mean())
+        target, washout = self._targets("rate_error", target), whole("DaleNetwork.rate_error.washout", washout, 0)
+        states = self.states(u)
+        if len(states) <= washout:
+            raise ShapeError(
+                f"DaleNetwork.rate_error.u: must be longer than washout = {washout}; got {len(states)} steps."
+            )
+        return float(np.abs(states[washout:].mean(axis=0) - target).mean())
 
     def _with(self, inhibitory: Any) -> "DaleNetwork":
         return DaleNetwork(
@@ -213,21 +216,14 @@ class DaleNetwork(EchoStateNetwork):
         )
 
     def _targets(self, method: str, target: Any) -> np.ndarray:
-        array = np.asarray(target, np.float64)
-        if array.shape not in ((), (self.n,)):
-            raise ShapeError(
-                f"DaleNetwork.{method}.target: must be a number or of shape ({self.n},); got {array.shape}."
-            )
+        array = each(f"DaleNetwork.{method}.target", target, self.n)
         if not np.all((array > 0.0) & (array < 1.0)):
-            raise ModelError(f"DaleNetwork.{method}.target: must be > 0 and < 1; got {target!r}.")
-        return np.broadcast_to(array, (self.n,))
+            raise ModelError(f"DaleNetwork.{method}.target: must be > 0 and < 1; got {brief(target)}.")
+        return array
 
 
 def _side(name: str, values: Any) -> scipy.sparse.csr_array:
-    try:
-        matrix = scipy.sparse.csr_array(values, dtype=np.float64, copy=True)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"DaleNetwork.{name}: must be a matrix of numbers; got {values!r}.") from error
-    if not np.all(np.isfinite(matrix.data)) or np.any(matrix.data < 0):
-        raise ModelError(f"DaleNetwork.{name}: must be finite and >= 0.")
-    return frozen(matrix)
+    side = matrix(f"DaleNetwork.{name}", values)
+    if np.any(side.data < 0):
+        raise ModelError(f"DaleNetwork.{name}: must be >= 0; got {side.data.min()}.")
+    return frozen(side)

@@ -11,9 +11,10 @@ import numpy as np
 import snn
 from kernels.cpu import delays as loops
 from kernels.errors import ModelError, ShapeError
+from reservoir.checks import learning_rates
 from reservoir.motion import Events
 from snn.host import cores
-from snn.units import whole
+from snn.units import bounded, number, whole
 
 LEAST = 1e-3  # of the mask, below which there is no synapse
 
@@ -87,7 +88,7 @@ class DelayLayer:
         threshold: float | None = None, seed: int = 0, threads: int | None = None,
     ) -> None:  # fmt: skip
         self.n_classes = whole("DelayLayer.n_classes", n_classes, 2)
-        if np.shape(frame) != (2,):
+        if not isinstance(frame, (tuple, list, np.ndarray)) or len(frame) != 2:
             raise ShapeError(f"DelayLayer.frame: must be (height, width); got {frame!r}.")
         self.height, self.width = (whole("DelayLayer.frame", n) for n in frame)
         self.delays, self.size = whole("DelayLayer.delays", delays, 2), whole("DelayLayer.size", size, 3)
@@ -96,19 +97,17 @@ class DelayLayer:
             raise ModelError(f"DelayLayer.size: must be odd; got {size!r}.")
         if self.voxels % self.batch:
             raise ModelError(f"DelayLayer.voxels: must be a multiple of batch = {batch}; got {voxels!r}.")
-        if np.ndim(rates) != 1 or not len(rates) or not all(0 < rate < np.inf for rate in rates):
+        if np.ndim(rates) != 1:
             raise ModelError(f"DelayLayer.rates: must be > 0, one an epoch; got {rates!r}.")
-        if not np.isfinite(centre):
-            raise ModelError(f"DelayLayer.centre: must be finite; got {centre!r}.")
-        if threshold is not None and not np.isfinite(threshold):
-            raise ModelError(f"DelayLayer.threshold: must be finite, or None; got {threshold!r}.")
-        if not 0 < share <= 1:
-            raise ModelError(f"DelayLayer.share: must be > 0 and <= 1; got {share!r}.")
+        centre = number("DelayLayer.centre", centre)
+        if threshold is not None:
+            threshold = number("DelayLayer.threshold", threshold)
+        share = bounded("DelayLayer.share", share, 0.0, 1.0, open_low=True)
         for name, value in (("looks", looks), ("threads", threads)):
             if value is not None:
                 whole(f"DelayLayer.{name}", value)
-        self.rates, self.centre, self.threshold = tuple(rates), float(centre), threshold
-        self.looks, self.share = looks, float(share)
+        self.rates = tuple(learning_rates("DelayLayer.rates", rates).tolist())
+        self.centre, self.threshold, self.looks, self.share = centre, threshold, looks, share
         self.seed = whole("DelayLayer.seed", seed, 0)
         self.threads = threads or cores()
         self.mask = _mask(self.delays, self.size)
@@ -258,7 +257,7 @@ class DelayLayer:
 
     def calibrate(self, events: Sequence[Events], rate: float = 1e-3) -> float:
         """Set ``threshold`` so that a neuron spikes ``rate`` times a step on average over ``events``; returns it."""
-        if not 0 < rate < 1 / self.n_classes:
+        if not 0 < number("DelayLayer.calibrate.rate", rate) < 1 / self.n_classes:
             raise ModelError(f"DelayLayer.calibrate.rate: must be > 0 and < 1 / n_classes a step; got {rate!r}.")
         self._films("calibrate", events)
         top = np.concatenate([self.evidence(sample)[self.delays - 1 :].max(axis=1).ravel() for sample in events])
@@ -323,8 +322,7 @@ class DelayLayer:
 
     def prune(self, share: float) -> "DelayLayer":
         """A layer with only the largest weights: ``share``, > 0 and <= 1, of all n_classes 2 delays size^2."""
-        if not 0 < share <= 1:
-            raise ModelError(f"DelayLayer.prune.share: must be > 0 and <= 1; got {share!r}.")
+        share = bounded("DelayLayer.prune.share", share, 0.0, 1.0, open_low=True)
         size = np.abs(self.weights).ravel()
         keep = np.argsort(-size, kind="stable")[: max(1, round(share * size.size))]
         out = copy.copy(self)

@@ -7,8 +7,10 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
+from reservoir.checks import finite
 from snn.units import bounded, whole
 
+MOST = 1e9  # bins
 ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
 
 
@@ -21,7 +23,10 @@ class Encoder:
         return channels
 
     def spikes(self, u: np.ndarray, hold: float, dt: float) -> tuple[np.ndarray, np.ndarray]:
-        """(times [ms] ascending, channels) of the spikes, where each sample lasts ``hold`` ms, on the grid ``dt``."""
+        """(times [ms] ascending, channels) of the spikes, where sample k lasts from k ``hold`` to (k+1) ``hold`` ms.
+
+        A time lies in its sample, the begin included, and stands for the step of ``dt`` ms that holds it.
+        """
         raise NotImplementedError
 
     def redrawn(self, draw: tuple[int, int]) -> "Encoder":
@@ -130,17 +135,20 @@ def binned(times: Any, channels: Any, n_channels: int, every: float, duration: f
     n_channels = whole("binned.n_channels", n_channels)
     if duration is not None:
         bounded("binned.duration", duration, 0.0, open_low=True)
-    at, channel = np.asarray(times, np.float64), np.asarray(channels)
-    bounded("binned.every", every, 0.0, open_low=True)
+    at, channel = finite("binned.times", times), np.asarray(channels)
+    every = bounded("binned.every", every, 0.0, open_low=True)
     if at.ndim != 1 or at.shape != channel.shape:
         raise ShapeError(f"binned.channels: must have the shape of times, (k,); got {at.shape} and {channel.shape}.")
-    if at.size and (not np.all(np.isfinite(at)) or at.min() < 0):
-        raise ModelError(f"binned.times: must be finite and >= 0 ms; got {at.min()!r}.")
+    if at.size and at.min() < 0:
+        raise ModelError(f"binned.times: must be >= 0 ms; got {at.min():g}.")
     if at.size and (channel.dtype.kind not in "iu" or channel.min() < 0 or channel.max() >= n_channels):
         raise ModelError(
             f"binned.channels: must be integers 0 to {n_channels - 1}; got {channel.min()} to {channel.max()}."
         )
     place = at / every
+    for name, last in (("times", place.max(initial=0.0)), ("duration", 0.0 if duration is None else duration / every)):
+        if last > MOST:
+            raise ModelError(f"binned.{name}: must be at most {MOST:g} bins of {every:g} ms; got {last:g}.")
     bins = np.floor(place + np.maximum(ROUNDING, 2.0 * np.spacing(place))).astype(np.int64)
     if duration is None and not at.size:
         raise ModelError("binned.duration: must be given where there are no events; got None.")

@@ -14,7 +14,7 @@ from kernels.cpu.sync import wait
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import inlined, kernel
 from reservoir.base import Reservoir, series
-from reservoir.checks import generator
+from reservoir.checks import each, finite, generator, matrix
 from snn.host import cores
 from snn.units import bounded, whole
 
@@ -108,22 +108,22 @@ class EchoStateNetwork(Reservoir):
     def __init__(
         self, w: Any, w_in: Any, bias: Any = 0.0, leak: Any = 1.0, readout: Any = None, threads: int | None = None
     ) -> None:
-        self.w, self.w_in = _matrix("EchoStateNetwork.w", w), _matrix("EchoStateNetwork.w_in", w_in)
+        self.w, self.w_in = frozen(matrix("EchoStateNetwork.w", w)), frozen(matrix("EchoStateNetwork.w_in", w_in))
         self.n, self.n_inputs = self.w_in.shape
         if self.w.shape != (self.n, self.n):
             raise ShapeError(
                 f"EchoStateNetwork.w: must be (n, n), w_in (n, n_inputs); got {self.w.shape} and {self.w_in.shape}."
             )
-        self.bias, self.leak = _units("bias", bias, self.n), _units("leak", leak, self.n)
+        self.bias, self.leak = each("EchoStateNetwork.bias", bias, self.n), each("EchoStateNetwork.leak", leak, self.n)
         if np.any((self.leak <= 0) | (self.leak > 1)):
             raise ModelError(f"EchoStateNetwork.leak: must be > 0 and <= 1; got {leak!r}.")
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
             raise ModelError(f"EchoStateNetwork.threads: must be an integer >= 1, or None; got {threads!r}.")
         self.readout = readout
-        matrix = scipy.sparse.hstack([self.w, self.w_in, scipy.sparse.csr_array(self.bias[:, None])], format="csr")
-        self._weights, self._columns, self._begin, self._rows = _lanes(matrix)
+        whole_row = scipy.sparse.hstack([self.w, self.w_in, scipy.sparse.csr_array(self.bias[:, None])], format="csr")
+        self._weights, self._columns, self._begin, self._rows = _lanes(whole_row)
         self._leak = np.append(self.leak[self._rows], np.ones(-self.n % LANES))
-        self.threads = threads if threads is not None else cores() if matrix.nnz + _UNIT * self.n >= _THREADED else 1
+        self.threads = threads if threads is not None else cores() if whole_row.nnz + _UNIT * self.n >= _THREADED else 1
         self.reset()
 
     @classmethod
@@ -168,10 +168,10 @@ class EchoStateNetwork(Reservoir):
 
     @x.setter
     def x(self, values: Any) -> None:
-        array = np.array(values, np.float64)
-        if array.shape != (self.n,) or not np.all(np.isfinite(array)):
-            raise ShapeError(f"{type(self).__name__}.x: must be finite, of shape ({self.n},); got {values!r}.")
-        self._x = array
+        array = finite(f"{type(self).__name__}.x", values)
+        if array.shape != (self.n,):
+            raise ShapeError(f"{type(self).__name__}.x: must have shape ({self.n},); got {array.shape}.")
+        self._x = array.copy()
 
     def reset(self) -> None:
         """Return to x = 0."""
@@ -202,20 +202,12 @@ class EchoStateNetwork(Reservoir):
 
     def states(self, u: Any) -> np.ndarray:
         """See :class:`Reservoir`."""
+        present = self._x
         self.reset()
-        return self.run(u)
-
-
-def _matrix(owner: str, values: Any) -> scipy.sparse.csr_array:
-    try:
-        matrix = scipy.sparse.csr_array(values, dtype=np.float64, copy=True)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{owner}: must be a matrix of numbers; got {values!r}.") from error
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise ShapeError(f"{owner}: must be a matrix of numbers; got shape {matrix.shape}.")
-    if not np.all(np.isfinite(matrix.data)):
-        raise ModelError(f"{owner}: must be finite; got NaN or infinity.")
-    return frozen(matrix)
+        try:
+            return self.run(u)
+        finally:
+            self._x = present
 
 
 def frozen(matrix: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
@@ -223,15 +215,6 @@ def frozen(matrix: scipy.sparse.csr_array) -> scipy.sparse.csr_array:
     for part in (matrix.data, matrix.indices, matrix.indptr):
         part.flags.writeable = False
     return matrix
-
-
-def _units(name: str, values: Any, n: int) -> np.ndarray:
-    array = np.asarray(values, np.float64)
-    if array.shape not in ((), (n,)) or not np.all(np.isfinite(array)):
-        raise ShapeError(f"EchoStateNetwork.{name}: must be finite, a number or of shape ({n},); got {values!r}.")
-    array = np.array(np.broadcast_to(array, (n,)))
-    array.flags.writeable = False
-    return array
 
 
 def _lanes(matrix: scipy.sparse.csr_array) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -278,16 +261,16 @@ def spectral_radius(w: Any) -> float:
     >>> round(spectral_radius([[0.0, 4.0], [1.0, 0.0]]), 9)
     2.0
     """
-    matrix = _matrix("spectral_radius.w", w)
-    if matrix.shape[0] != matrix.shape[1]:
-        raise ShapeError(f"spectral_radius.w: must be (n, n); got {matrix.shape}.")
-    if matrix.shape[0] <= DENSE:
-        return _dense_radius(matrix)
-    radius = float(np.abs(matrix.diagonal()).max())
-    _, part = scipy.sparse.csgraph.connected_components(matrix, connection="strong")
+    given = matrix("spectral_radius.w", w)
+    if given.shape[0] != given.shape[1]:
+        raise ShapeError(f"spectral_radius.w: must be (n, n); got {given.shape}.")
+    if given.shape[0] <= DENSE:
+        return _dense_radius(given)
+    radius = float(np.abs(given.diagonal()).max())
+    _, part = scipy.sparse.csgraph.connected_components(given, connection="strong")
     for k in np.flatnonzero(np.bincount(part) > 1):
         inside = np.flatnonzero(part == k)
-        block = matrix[inside][:, inside]
+        block = given[inside][:, inside]
         radius = max(radius, _dense_radius(block) if inside.size <= DENSE else _arpack_radius(block))
     return radius
 

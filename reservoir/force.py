@@ -15,11 +15,12 @@ from kernels.errors import FormatError, ModelError, ShapeError
 from kernels.layout import padded, zeros
 from reservoir import saved
 from reservoir.base import series
+from reservoir.checks import flag, generator
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
 from snn.neurons.base import MODELS, NeuronModel
 from snn.neurons.lif_exp import exp_to_v
-from snn.units import whole
+from snn.units import bounded, number, whole
 
 CHUNK = 10_000  # steps of one call of compiled code, which cannot be interrupted
 JUDGED = 100.0  # ms: from shorter calls no rate can be told
@@ -101,16 +102,13 @@ class FORCE:
         for name, count, least in (("n", n, 2), ("n_outputs", n_outputs, 1), ("n_inputs", n_inputs, 0)):
             whole(f"FORCE.{name}", count, least)
         for name, value in (("gain", gain), ("feedback", feedback), ("input_scale", input_scale)):
-            if not 0 <= value < np.inf:
-                raise ModelError(f"FORCE.{name}: must be >= 0; got {value!r}.")
+            bounded(f"FORCE.{name}", value, 0.0)
         for name, value in (
             ("density", density), ("alpha", alpha), ("learn_every", learn_every), ("tau_rise", tau_rise),
             ("tau_decay", tau_decay), ("dt", dt),
         ):  # fmt: skip
-            if not 0 < value < np.inf:
-                raise ModelError(f"FORCE.{name}: must be > 0; got {value!r}.")
-        if density > 1:
-            raise ModelError(f"FORCE.density: must be <= 1; got {density!r}.")
+            bounded(f"FORCE.{name}", value, 0.0, 1.0 if name == "density" else np.inf, open_low=True)
+        balanced = flag("FORCE.balanced", balanced)
         self.n, self.n_outputs, self.n_inputs = int(n), int(n_outputs), int(n_inputs)
         self.dt, self.alpha = float(dt), float(alpha)
         self._every = self._steps("learn_every", learn_every)
@@ -125,7 +123,7 @@ class FORCE:
         self._filter = loops.Filter(
             float(np.exp(-dt / tau_rise)), float(np.exp(-dt / tau_decay)), float(mix), 1000.0 / (tau_rise * tau_decay)
         )
-        rng = np.random.default_rng(seed)
+        rng = generator("FORCE", seed)
         columns = [np.flatnonzero(rng.random(self.n) < density) for _ in range(self.n)]
         values = [rng.normal(size=c.size) for c in columns]
         if balanced:
@@ -313,7 +311,7 @@ class FORCE:
         return given
 
     def _steps(self, name: str, value: float, least: int = 1) -> int:
-        steps = round(value / self.dt) if np.isfinite(value) else -1
+        steps = round(number(f"FORCE.{name}", value) / self.dt)
         if steps < least or abs(value / self.dt - steps) > 1e-6:
             raise ModelError(f"FORCE.{name}: must be a multiple of dt = {self.dt:g} ms, >= {least} dt; got {value!r}.")
         return steps

@@ -8,7 +8,7 @@ import scipy.sparse
 
 from kernels.errors import ModelError
 from reservoir.checks import generator
-from snn.units import whole
+from snn.units import bounded, whole
 
 
 def ring(n: int, indegree: int) -> scipy.sparse.csr_array:
@@ -40,8 +40,7 @@ def small_world(n: int, indegree: int, rewired: float, seed: int = 0) -> scipy.s
     True
     """
     _check("small_world", n, indegree)
-    if not 0 <= rewired <= 1:
-        raise ModelError(f"small_world.rewired: must be 0 to 1; got {rewired!r}.")
+    rewired = bounded("small_world.rewired", rewired, 0.0, 1.0)
     rng, graph = generator("small_world", seed), ring(n, indegree)
     sources = graph.indices.reshape(n, indegree).copy()
     for target, row in enumerate(sources):
@@ -71,8 +70,7 @@ def clusters(n: int, count: int, indegree: int, inside: float, seed: int = 0) ->
     Litwin-Kumar & Doiron 2012, doi:10.1038/nn.3220
     """
     _check("clusters", n, indegree)
-    if not 0 <= inside <= 1:
-        raise ModelError(f"clusters.inside: must be 0 to 1; got {inside!r}.")
+    inside = bounded("clusters.inside", inside, 0.0, 1.0)
     if isinstance(count, bool) or not isinstance(count, (int, np.integer)) or not 1 <= count <= n:
         raise ModelError(f"clusters.count: must be an integer 1 to {n}; got {count!r}.")
     own, numbers, rng, parts = np.arange(n) * count // n, np.arange(n), generator("clusters", seed), []

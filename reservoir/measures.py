@@ -137,8 +137,7 @@ def rank(states: Any, energy: float = 0.99) -> int:
     Legenstein & Maass 2007, doi:10.1016/j.neunet.2007.04.017; Buesing et al. 2010, doi:10.1162/neco.2009.01-09-947
     """
     x = series("rank.states", states)
-    if not 0 < energy <= 1:
-        raise ModelError(f"rank.energy: must be > 0 and <= 1; got {energy!r}.")
+    energy = bounded("rank.energy", energy, 0.0, 1.0, open_low=True)
     squares = np.linalg.svd(x, compute_uv=False) ** 2
     if squares[0] == 0.0:
         return 0
@@ -165,8 +164,7 @@ def subspaces(a: Any, b: Any, energy: float = 0.9) -> tuple[float, np.ndarray]:
     """
     x = series("subspaces.a", a)
     y = series("subspaces.b", b, x.shape[1])
-    if not 0 < energy <= 1:
-        raise ModelError(f"subspaces.energy: must be > 0 and <= 1; got {energy!r}.")
+    energy = bounded("subspaces.energy", energy, 0.0, 1.0, open_low=True)
     axes = []
     for name, rows in (("a", x), ("b", y)):
         _, size, components = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
@@ -271,7 +269,7 @@ def echo_state_distance(net: EchoStateNetwork, u: Any, starts: Any) -> np.ndarra
     The reservoir has echo states for this input where the distance goes to 0. Its state is put back afterwards.
     """
     _rate("echo_state_distance", net)
-    starts = series("echo_state_distance.starts", starts, net.n)
+    u, starts = series("echo_state_distance.u", u, net.n_inputs), series("echo_state_distance.starts", starts, net.n)
     if len(starts) != 2:
         raise ShapeError(f"echo_state_distance.starts: must have shape (2, {net.n}); got {starts.shape}.")
     kept = net.x.copy()

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.checks import generator
-from snn.units import whole
+from reservoir.checks import finite, generator
+from snn.units import bounded, whole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,18 +52,14 @@ class MEET:
 
     def __post_init__(self) -> None:
         for name in ("latencies", "probabilities", "cue"):
-            try:
-                array = np.asarray(getattr(self, name), float)
-            except (TypeError, ValueError) as error:
-                raise ModelError(f"MEET.{name}: must be numbers; got {getattr(self, name)!r}.") from error
-            if array.ndim != 1 or not array.size or not np.all(np.isfinite(array)):
-                raise ModelError(f"MEET.{name}: must be finite numbers in a row; got {getattr(self, name)!r}.")
+            array = finite(f"MEET.{name}", getattr(self, name))
+            if array.ndim != 1 or not array.size:
+                raise ModelError(f"MEET.{name}: must be numbers in a row; got {getattr(self, name)!r}.")
             if name != "probabilities" and np.any(array != np.round(array)):
                 raise ModelError(f"MEET.{name}: must be whole ms; got {getattr(self, name)!r}.")
             kind: Any = float if name == "probabilities" else int
             object.__setattr__(self, name, tuple(kind(x) for x in array))
-        if isinstance(self.duration, bool) or not isinstance(self.duration, (int, np.integer)) or self.duration < 1:
-            raise ModelError(f"MEET.duration: must be a whole number >= 1 ms; got {self.duration!r}.")
+        whole("MEET.duration", self.duration)
         if len(self.cue) != 2 or not 0 <= self.cue[0] < self.cue[1] <= self.duration:
             raise ModelError(f"MEET.cue: must be begin and end, in order, within the trial; got {self.cue!r}.")
         if min(self.latencies) <= 0 or self.cue[0] + max(self.latencies) >= self.duration:
@@ -78,8 +74,7 @@ class MEET:
             )
         if min(self.probabilities) < 0 or abs(sum(self.probabilities) - 1.0) > 1e-9:
             raise ModelError(f"MEET.probabilities: must be >= 0, of sum 1; got {self.probabilities!r}.")
-        if not 0 < self.sigma < np.inf:
-            raise ModelError(f"MEET.sigma: must be > 0 ms; got {self.sigma!r}.")
+        bounded("MEET.sigma", self.sigma, 0.0, open_low=True)
 
     def switched(self, **changes: Any) -> "MEET":
         """The block after a switch of ``latencies``, of ``probabilities`` or of both."""
@@ -112,7 +107,7 @@ class MEET:
         return np.asarray(np.sum(prediction * near, axis=0) / near.sum(axis=0))
 
     def _prediction(self, owner: str, values: Any) -> np.ndarray:
-        array, shape = np.asarray(values, float), (self.duration, len(self.latencies))
+        array, shape = finite(f"MEET.{owner}.prediction", values), (self.duration, len(self.latencies))
         if array.shape != shape:
             raise ShapeError(f"MEET.{owner}.prediction: must have shape {shape}; got {array.shape}.")
         return array

@@ -8,9 +8,10 @@ import numpy as np
 import scipy.fft
 
 from kernels.errors import ModelError, ShapeError
-from reservoir.checks import generator
+from reservoir.base import series
+from reservoir.checks import finite, generator
 from snn.host import cores
-from snn.units import whole
+from snn.units import bounded, number, whole
 
 Events = tuple[np.ndarray, np.ndarray]
 
@@ -57,6 +58,7 @@ def dead_leaves(size: int = 256, smallest: float = 2.0, largest: float = 64.0, s
     (64, 64)
     """
     size = whole("dead_leaves.size", size, 8)
+    smallest, largest = number("dead_leaves.smallest", smallest), number("dead_leaves.largest", largest)
     if not 0 < smallest < largest <= size / 2:
         raise ModelError(
             f"dead_leaves.smallest: must be > 0 and < largest <= size / 2; got {smallest!r}, {largest!r}, size={size}."
@@ -121,9 +123,7 @@ def film(image: Any, path: Any, size: int) -> np.ndarray:
     Array of shape (frames, size, size)
     """
     image, size = _image("film.image", image), whole("film.size", size)
-    path = np.asarray(path, float)
-    if path.ndim != 2 or path.shape[1] != 2 or not len(path) or not np.all(np.isfinite(path)):
-        raise ShapeError(f"film.path: must be finite, of shape (frames, 2); got shape {path.shape}.")
+    path = series("film.path", path, 2)
     wide = scipy.fft.next_fast_len(size + 2 * MARGIN, real=True)
     corner = np.floor(path).astype(np.int64)
     pixel = np.arange(wide) - MARGIN
@@ -154,11 +154,10 @@ def camera(frames: Any, threshold: float = 1.0) -> Events:
     (steps, addresses), ascending, as :class:`snn.encode.Events` takes them; address = height width (1 if OFF) +
     width y + x
     """
-    frames = np.asarray(frames, float)
-    if frames.ndim != 3 or len(frames) < 2 or not np.all(np.isfinite(frames)):
-        raise ShapeError(f"camera.frames: must be finite, of shape (steps + 1, height, width); got {frames.shape}.")
-    if not 0 < threshold < np.inf:
-        raise ModelError(f"camera.threshold: must be > 0; got {threshold!r}.")
+    frames = finite("camera.frames", frames)
+    if frames.ndim != 3 or len(frames) < 2:
+        raise ShapeError(f"camera.frames: must have shape (steps + 1, height, width); got {frames.shape}.")
+    threshold = bounded("camera.threshold", threshold, 0.0, open_low=True)
     change = np.diff(frames, axis=0)
     th = threshold * change.std()
     sent = np.zeros(change.shape, np.int8)
@@ -208,10 +207,9 @@ def moving_images(
     if not len(images):
         raise ShapeError("moving_images.images: must hold at least one image; got none.")
     images = [_image(f"moving_images.images[{k}]", image) for k, image in enumerate(images)]
-    if segment is not None and not 1 <= segment < np.inf:
-        raise ModelError(f"moving_images.segment: must be >= 1 step, or None; got {segment!r}.")
-    if not 0 <= noise < np.inf:
-        raise ModelError(f"moving_images.noise: must be >= 0; got {noise!r}.")
+    if segment is not None:
+        segment = bounded("moving_images.segment", segment, 1.0)
+    noise = bounded("moving_images.noise", noise, 0.0)
     if threads is not None:
         whole("moving_images.threads", threads)
     velocity = motions()
@@ -235,10 +233,7 @@ def moving_images(
 
 
 def _image(owner: str, image: Any) -> np.ndarray:
-    try:
-        array = np.asarray(image, float)
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{owner}: must be an array (height, width); got {type(image).__name__}.") from error
-    if array.ndim != 2 or 0 in array.shape or not np.all(np.isfinite(array)):
-        raise ShapeError(f"{owner}: must be finite, of shape (height, width); got shape {array.shape}.")
+    array = finite(owner, image)
+    if array.ndim != 2 or 0 in array.shape:
+        raise ShapeError(f"{owner}: must have shape (height, width); got {array.shape}.")
     return array

@@ -13,7 +13,7 @@ from reservoir.base import Reservoir, is_list
 from reservoir.measures import nrmse
 from snn.plot import COLOURS, new_axes
 from snn.sweeps.design import Axis, Range, axes, combinations
-from snn.units import whole
+from snn.units import bounded, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -117,15 +117,15 @@ def search(
     (8, ['leak', 'radius'])
     """
     owner = "search"
-    if method not in METHODS:
+    if not isinstance(method, str) or method not in METHODS:
         raise ModelError(f"{owner}.method: must be one of {', '.join(METHODS)}; got {method!r}.")
     if (trials is None) != (method == "grid"):
         raise ModelError(f'{owner}.trials: is for every method but "grid"; got {trials!r} with {method!r}.')
     if trials is not None:
         whole(f"{owner}.trials", trials)
     whole(f"{owner}.seed", seed, 0)
-    if not 0 < validation < 1:
-        raise ModelError(f"{owner}.validation: must be > 0 and < 1; got {validation!r}.")
+    validation = bounded(f"{owner}.validation", validation, 0.0, 1.0, open_low=True, open_high=True)
+    washout = whole(f"{owner}.washout", washout, 0)
     given, done = axes(space), list[Trial]()
     held = _Held(owner, u, y, validation, washout, score)
 

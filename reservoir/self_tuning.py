@@ -6,7 +6,7 @@ import numpy as np
 
 import snn
 from kernels.errors import ModelError
-from reservoir.base import is_list, series
+from reservoir.base import check_readout, is_list, series
 from reservoir.checks import generator
 from reservoir.spiking import SpikingReservoir, random_network
 from snn.units import whole
@@ -70,7 +70,10 @@ class SelfTuningReservoir(SpikingReservoir):
         self.std: np.ndarray | None = None
 
     def tune(self, u: Any) -> "SelfTuningReservoir":
-        """Adapt to the series ``u``, shape (T, n_inputs), or the first of a list; its first 1,000 samples are used."""
+        """Adapt to the series ``u``, shape (T, n_inputs), or the first of a list; its first 1,000 samples are used.
+
+        The readout forgets what it has learned, which was of the network before.
+        """
         owner = "SelfTuningReservoir.tune"
         u = series(f"{owner}.u", u[0] if is_list(f"{owner}.u", u) else u, self.n_inputs)[:TUNED]
         count = np.arange(1, len(u) + 1)[:, None]
@@ -80,6 +83,9 @@ class SelfTuningReservoir(SpikingReservoir):
         if not np.all(std[-1] > 0.0):
             raise ModelError(f"{owner}.u: each input must vary; got a constant.")
         seen = np.divide(shifted - mean, std, out=np.zeros_like(u), where=std > 0.0)
+        if self.readout is not None:
+            check_readout(owner, self.readout)
+            self.readout.reset()  # what it has learned is of the network as it was
         self.net = super().adapted(seen, self.targets).net
         self.reset()
         self.mean, self.std = u[0] + mean[-1], std[-1]

@@ -14,9 +14,10 @@ import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import Reservoir, series
+from reservoir.checks import each, finite, generator, learning_rates
 from reservoir.encoders import Encoder
 from snn.network import NOISE
-from snn.units import whole
+from snn.units import bounded, brief, number, whole
 
 SILENT, SATURATED = 0.1, 200.0  # Hz
 STRONGEST = 20.0  # bound of an adapted weight, relative to the mean of those of its projection
@@ -28,7 +29,8 @@ class SpikingReservoir(Reservoir):
     Equations
     ---------
     Sample k of the input is a current w_in u(k) [pA] from k hold to (k+1) hold; with an encoder, each spike that it
-    makes of channel c arrives at neuron i with the weight w_in[i, c]. The state of a neuron is the sum over its spikes
+    makes of channel c at time t arrives at neuron i with the weight w_in[i, c] in the step that begins at t, so that
+    the spikes of a sample act in its own hold. The state of a neuron is the sum over its spikes
     of exp(-s/tau) - exp(-s/tau_rise), s the time since the spike; with tau_rise = 0 of exp(-s/tau) alone. It is sampled
     at the end of each hold.
 
@@ -82,9 +84,13 @@ class SpikingReservoir(Reservoir):
     ) -> None:  # fmt: skip
         owner = "SpikingReservoir"
         neurons = {name: p for name, p in net.populations.items() if p.spec is not None}
+        if not isinstance(w_in, Mapping):
+            raise ModelError(f"{owner}.w_in: must be a dictionary of arrays by name of population; got {w_in!r}.")
+        if read is not None and not isinstance(read, (str, list, tuple)):
+            raise ModelError(f"{owner}.read: must be names of populations, or None; got {read!r}.")
         names = list(neurons) if read is None else [read] if isinstance(read, str) else list(read)
         for name in [*w_in, *names]:
-            if name not in neurons:
+            if not isinstance(name, str) or name not in neurons:
                 raise ModelError(
                     f"{owner}: no population of neurons {name!r}; there are {', '.join(neurons) or 'none'}."
                 )
@@ -98,12 +104,19 @@ class SpikingReservoir(Reservoir):
                     f"{owner}.w_in[{name!r}]: must have shape ({neurons[name].n}, n_inputs), n_inputs the same "
                     f"for all; got {w.shape}."
                 )
+        hold, dt = number(f"{owner}.hold", hold), number(f"{owner}.dt", dt)
         steps = hold / dt if dt > 0 else 0.0
         if not 0 < steps < np.inf or round(steps) < 1 or abs(steps - round(steps)) > 1e-6:
             raise ModelError(f"{owner}.hold: must be a multiple of dt > 0 ms; got {hold!r} and dt={dt!r}.")
         _check_filter(owner, hold, tau, tau_rise)
         self.net, self.read, self.hold, self.dt, self.threads = net, names, float(hold), float(dt), threads
         self.tau, self.tau_rise, self.readout, self.state = float(tau), float(tau_rise), readout, state
+        if not isinstance(state, str):
+            raise ModelError(f"{owner}.state: must be a text; got {state!r}.")
+        if encoder is not None and not isinstance(encoder, Encoder):
+            raise ModelError(
+                f"{owner}.encoder: must be an encoder such as reservoir.encoders.Events(), or None; got {encoder!r}."
+            )
         for name in names if state not in ("filter", "counts") else ():
             spec = neurons[name].spec
             known = ", ".join(v.name for v in (spec.state if spec else ()) if v.dtype == "float")
@@ -155,6 +168,8 @@ class SpikingReservoir(Reservoir):
 
     def _send(self, net: snn.Network, times: np.ndarray, channels: np.ndarray) -> None:
         """Drive ``net`` by spikes of the channels; weights of either sign have an input of their own."""
+        # a SpikeArray acts in the step that ends at its times: spikes at a sample's begin would be of the one before
+        times = self.dt * (np.floor(times / self.dt + 1e-6) + 1.0)
         for name, w in self.w_in.items():
             for sign, side in (("+", w > 0), ("-", w < 0)):
                 neuron, channel = np.nonzero(side)
@@ -168,8 +183,7 @@ class SpikingReservoir(Reservoir):
 
         Plastic projections keep theirs, their weights being within the bounds of a rule.
         """
-        if not 0 < factor < np.inf:
-            raise ModelError(f"SpikingReservoir.scaled.factor: must be > 0; got {factor!r}.")
+        factor = bounded("SpikingReservoir.scaled.factor", factor, 0.0, open_low=True)
         new, sim = copy.copy(self), None
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
@@ -207,13 +221,12 @@ class SpikingReservoir(Reservoir):
         Vogels et al. 2011, doi:10.1126/science.1211095; Srinivasan, Plenz & Girvan 2025, arXiv:2504.12480
         """
         owner = "SpikingReservoir.adapted"
-        u, goal = series(f"{owner}.u", u, self.n_inputs), np.asarray(target, np.float64)
-        if goal.shape not in ((), (self.n,)):
-            raise ShapeError(f"{owner}.target: must be a number or of shape ({self.n},); got {goal.shape}.")
-        if not np.all((goal > 0.0) & (goal < np.inf)):
-            raise ModelError(f"{owner}.target: must be > 0 Hz; got {target!r}.")
+        u, goal = series(f"{owner}.u", u, self.n_inputs), each(f"{owner}.target", target, self.n)
+        if goal.min() <= 0.0:
+            raise ModelError(f"{owner}.target: must be > 0 Hz; got {brief(target)}.")
+        etas = learning_rates(f"{owner}.eta", eta)
         sizes = [self.net.populations[k].n for k in self.read]
-        goals = dict(zip(self.read, np.split(np.broadcast_to(goal, (self.n,)), np.cumsum(sizes)[:-1]), strict=True))
+        goals = dict(zip(self.read, np.split(goal, np.cumsum(sizes)[:-1]), strict=True))
         new = copy.copy(self)
         new.net, new.readout = copy.copy(self.net), None
         new.net.projections = dict(self.net.projections)
@@ -230,9 +243,7 @@ class SpikingReservoir(Reservoir):
                 )
         if not inhibitory:
             raise ModelError(f"{owner}: no static projection of weights <= 0 onto {', '.join(self.read)}; add one.")
-        for rate in np.atleast_1d(np.asarray(eta, np.float64)):
-            if not 0 < rate < np.inf:
-                raise ModelError(f"{owner}.eta: must be > 0; got {eta!r}.")
+        for rate in etas:
             learning = copy.copy(new.net)
             learning.projections = dict(new.net.projections)
             for name, mean in inhibitory.items():
@@ -407,24 +418,26 @@ def random_network(
     An ordinary network, to which inputs and more projections can be added.
     """
     owner = "random_network"
+    n, excitatory = whole(f"{owner}.n", n, 2), bounded(f"{owner}.excitatory", excitatory, 0.0, 1.0)
     n_exc = round(excitatory * n)
     if not 0 < n_exc < n:
         raise ModelError(f"{owner}.excitatory: must leave neurons of both kinds; got {excitatory!r} of n={n!r}.")
-    if not 0 < weight < np.inf or not 0 <= balance < np.inf or not 0 <= weight_std < np.inf:
-        raise ModelError(
-            f"{owner}.weight: must be > 0, weight_std and balance >= 0; got {weight!r}, {weight_std!r} and {balance!r}."
-        )
+    weight = bounded(f"{owner}.weight", weight, 0.0, open_low=True)
+    balance, weight_std = bounded(f"{owner}.balance", balance, 0.0), bounded(f"{owner}.weight_std", weight_std, 0.0)
+    where = None if positions is None else finite(f"{owner}.positions", positions)
+    if where is not None and (where.ndim not in (1, 2) or len(where) != n):
+        raise ShapeError(f"{owner}.positions: must have shape ({n}, d) or ({n},); got {where.shape}.")
     net = snn.Network(seed=seed)
     parts = {"exc": np.arange(n_exc), "inh": np.arange(n_exc, n)}  # by number in positions and graph
     graph: Any = rule.tocsr() if scipy.sparse.issparse(rule) else None  # type: ignore[attr-defined]
     if graph is not None:
         if graph.shape != (n, n):
             raise ShapeError(f"{owner}.rule: a graph must have shape ({n}, {n}); got {graph.shape}.")
-        drawn = np.random.default_rng(seed).permutation(n)
+        drawn = generator(owner, seed).permutation(n)
         parts = {"exc": np.sort(drawn[:n_exc]), "inh": np.sort(drawn[n_exc:])}
-    where = [None if positions is None else np.asarray(positions)[part] for part in parts.values()]
-    net.population("exc", n_exc, model, init=init, positions=where[0], wrap=wrap)
-    net.population("inh", n - n_exc, model, init=init, positions=where[1], wrap=wrap)
+    for kind, part in parts.items():
+        at = None if where is None else where[part]
+        net.population(kind, len(part), model, init=init, positions=at, wrap=wrap)
     fewer = rule
     if isinstance(rule, snn.fixed_indegree):
         few = max(1, round(rule.indegree * (1.0 - excitatory) / excitatory))
@@ -444,7 +457,6 @@ def random_network(
 
 
 def _check_filter(owner: str, every: float, tau: float, tau_rise: float) -> None:
-    if not 0 < every < np.inf:
-        raise ModelError(f"{owner}.every: must be > 0 ms; got {every!r}.")
-    if not 0 <= tau_rise < tau < np.inf:
+    bounded(f"{owner}.every", every, 0.0, open_low=True)
+    if not 0 <= number(f"{owner}.tau_rise", tau_rise) < number(f"{owner}.tau", tau):
         raise ModelError(f"{owner}.tau: must be > tau_rise >= 0 ms; got {tau!r} and tau_rise={tau_rise!r}.")

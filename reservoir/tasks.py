@@ -236,11 +236,8 @@ def spike_templates(
     """
     trials, templates = whole("spike_templates.trials", trials), whole("spike_templates.templates", templates)
     channels = whole("spike_templates.channels", channels)
-    if not (0 <= rate < np.inf and 0 < duration < np.inf and 0 <= jitter < np.inf):
-        raise ModelError(
-            f"spike_templates.rate: must be >= 0 Hz, jitter >= 0 and duration > 0 ms; "
-            f"got {rate!r}, {jitter!r} and {duration!r}."
-        )
+    rate, jitter = bounded("spike_templates.rate", rate, 0.0), bounded("spike_templates.jitter", jitter, 0.0)
+    duration = bounded("spike_templates.duration", duration, 0.0, open_low=True)
     rng = generator("spike_templates", seed)
     fixed = []
     for _ in range(templates):
@@ -288,8 +285,7 @@ def moving_shapes(
     """
     samples, steps = whole("moving_shapes.samples", samples), whole("moving_shapes.steps", steps)
     size = whole("moving_shapes.size", size, 8)
-    if not 0 <= noise <= 1:
-        raise ModelError(f"moving_shapes.noise: must be 0 to 1; got {noise!r}.")
+    noise = bounded("moving_shapes.noise", noise, 0.0, 1.0)
     rng = generator("moving_shapes", seed)
     labels = rng.permutation(samples) % len(SHAPES)
     pixel, events = np.arange(size), []

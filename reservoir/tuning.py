@@ -12,6 +12,7 @@ from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
 from reservoir.esn import spectral_radius
 from reservoir.spiking import SpikingReservoir, fan_out
+from snn.units import bounded, number, whole
 
 NEAR = 20.0  # ms
 
@@ -49,9 +50,8 @@ def linear_response(liquid: SpikingReservoir, u: Any, step: float = 0.1) -> scip
     """
     owner = "linear_response"
     u = series(f"{owner}.u", u, liquid.n_inputs)
-    if not 0 < step < 1:
-        raise ModelError(f"{owner}.step: must be > 0 and < 1; got {step!r}.")
-    w, spikes = _weights(liquid, whole=True), liquid.record(u)
+    step = bounded(f"{owner}.step", step, 0.0, 1.0, open_low=True, open_high=True)
+    w, spikes = _weights(liquid, static=True), liquid.record(u)
     seconds = 1e-3 * liquid.hold * len(u)
     rates = np.concatenate([spikes[k].rates() for k in liquid.read])
     split = np.cumsum([0] + [liquid.net.populations[k].n for k in liquid.read])
@@ -86,11 +86,12 @@ def exponent(liquid: SpikingReservoir, u: Any, size: float, at: int = 50, window
     size : added to all inputs in sample ``at`` of the piece, > 0
     at, window, trials : samples before the change, samples after it, and pieces
     """
-    u = series("exponent.u", u, liquid.n_inputs)
-    if len(u) < trials * (at + window) or min(at, window - 1, trials) < 1:
+    u, size = series("exponent.u", u, liquid.n_inputs), bounded("exponent.size", size, 0.0, open_low=True)
+    at, window = whole("exponent.at", at), whole("exponent.window", window, 2)
+    trials = whole("exponent.trials", trials)
+    if len(u) < trials * (at + window):
         raise ShapeError(
-            f"exponent.u: must hold trials (at + window) = {trials * (at + window)} samples, at >= 1, window >= 2, "
-            f"trials >= 1; got {len(u)} samples."
+            f"exponent.u: must hold trials (at + window) = {trials * (at + window)} samples; got {len(u)}."
         )
     squares = np.zeros(window)
     for piece in np.split(u[: trials * (at + window)], trials):
@@ -117,7 +118,8 @@ def tuned(
     ModelError
         Where ``target`` is not between what ``measure`` gives at ``low`` and at ``high``.
     """
-    if not 0 < low < high < np.inf:
+    target, rounds = number("tuned.target", target), whole("tuned.rounds", rounds, 0)
+    if not 0 < number("tuned.low", low) < number("tuned.high", high):
         raise ModelError(f"tuned.low: must be > 0 and < high; got {low!r} and {high!r}.")
     ends = [measure(liquid.scaled(factor)) - target for factor in (low, high)]
     if not ends[0] * ends[1] <= 0.0:
@@ -132,8 +134,8 @@ def tuned(
     return liquid.scaled(float(np.sqrt(low * high)))
 
 
-def _weights(liquid: SpikingReservoir, whole: bool = False) -> scipy.sparse.csr_array:
-    """Weights among the neurons read, (n, n), row = target; ``whole``: refuse projections that are not static."""
+def _weights(liquid: SpikingReservoir, static: bool = False) -> scipy.sparse.csr_array:
+    """Weights among the neurons read, (n, n), row = target; ``static``: refuse others than static projections."""
     first, at = {}, 0
     for name in liquid.read:
         first[name], at = at, at + liquid.net.populations[name].n
@@ -141,7 +143,7 @@ def _weights(liquid: SpikingReservoir, whole: bool = False) -> scipy.sparse.csr_
     if not inside:
         raise ModelError(f"{type(liquid).__name__}: there are no projections among {', '.join(liquid.read)}.")
     for name, p in inside.items():
-        if whole and p.plastic:
+        if static and p.plastic:
             raise ModelError(f"linear_response: projection {name!r} must be static; got {p!r}.")
     sim = snn.Simulation(liquid.net, dt=liquid.dt, threads=liquid.threads, quiet=True)
     parts: list[list[np.ndarray]] = [[], [], []]

@@ -14,10 +14,11 @@ from kernels.cpu.record import GROUP
 from kernels.errors import ModelError, ShapeError
 from kernels.layout import padded, zeros
 from reservoir import saved
+from reservoir.checks import flag
 from reservoir.meet import MEET
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
-from snn.units import whole
+from snn.units import bounded, whole
 
 SEEN = 200  # ms from the begin of the cue, over which the "what" readout averages
 WINDOW = 3.0  # sigma: half the window of the gate
@@ -113,25 +114,22 @@ class WhatWhen:
             ("cue_scale", cue_scale, np.inf), ("feedback", feedback, np.inf), ("noise", noise, np.inf),
             ("jitter", jitter, np.inf), ("gate_floor", gate_floor, 1.0),
         ):  # fmt: skip
-            if not 0 <= value <= high or value == np.inf:
-                raise ModelError(f"WhatWhen.{name}: must be {_range('>= 0', high)}; got {value!r}.")
+            bounded(f"WhatWhen.{name}", value, 0.0, high)
         for name, value, high in (
             ("density", density, 1.0), ("tau_syn", tau_syn, np.inf), ("tau_trace", tau_trace, np.inf),
             ("tau_mean", tau_mean, np.inf), ("forgetting", forgetting, 1.0), ("alpha", alpha, np.inf),
         ):  # fmt: skip
-            if not 0 < value <= high or value == np.inf:
-                raise ModelError(f"WhatWhen.{name}: must be {_range('> 0', high)}; got {value!r}.")
+            bounded(f"WhatWhen.{name}", value, 0.0, high, open_low=True)
         for name, value in (("rate_when", rate_when), ("rate_what", rate_what)):
-            if not 0 < value < 2:
-                raise ModelError(f"WhatWhen.{name}: must be > 0 and < 2; got {value!r}.")
-        if not np.isfinite(bias):
-            raise ModelError(f"WhatWhen.bias: must be finite; got {bias!r}.")
-        if rule not in ("three_factor", "rls"):
+            bounded(f"WhatWhen.{name}", value, 0.0, 2.0, open_low=True, open_high=True)
+        bias, merged = bounded("WhatWhen.bias", bias, -np.inf), flag("WhatWhen.merged", merged)
+        restart = flag("WhatWhen.restart", restart)
+        if not isinstance(rule, str) or rule not in ("three_factor", "rls"):
             raise ModelError(f'WhatWhen.rule: must be "three_factor" or "rls"; got {rule!r}.')
         shortest, longest = _delays(delay)
         self.n, self.n_channels = int(n), int(n_channels)
-        self.gate_floor, self.rate_what, self.merged = float(gate_floor), float(rate_what), bool(merged)
-        self.noise, self.jitter, self.restart, self.seed = float(noise), float(jitter), bool(restart), int(seed)
+        self.gate_floor, self.rate_what, self.merged = float(gate_floor), float(rate_what), merged
+        self.noise, self.jitter, self.restart, self.seed = float(noise), float(jitter), restart, int(seed)
         self.rule, self.alpha = rule, float(alpha)
         self._step = loops.Step(
             float(np.exp(-1.0 / tau_syn)), float(np.exp(-1.0 / tau_trace)), float(-np.expm1(-1.0 / tau_mean)),
@@ -370,7 +368,3 @@ def _delays(delay: Any) -> tuple[int, int]:
     if not 1 <= delay[0] <= delay[1] <= 1000:
         raise ModelError(f"WhatWhen.delay: must be 1 to 1000 ms, the shortest first; got {delay!r}.")
     return int(delay[0]), int(delay[1])
-
-
-def _range(low: str, high: float) -> str:
-    return low if high == np.inf else f"{low} and <= {high:g}"

@@ -94,6 +94,10 @@ class Classifier:
         latency: str = "synchronous", precision: str = "float64", threads: int | None = None, backend: str = "cpu",
         device: int = 0,
     ) -> None:  # fmt: skip
+        if not isinstance(network, Network):
+            raise ModelError(f"Classifier.network: must be an snn.Network; got {network!r}.")
+        if not isinstance(encoder, Encoder):
+            raise ModelError(f"Classifier.encoder: must be one of snn.encode, such as Direct(..); got {encoder!r}.")
         self.network, self.encoder, self.readout, self.dt, self.precision = network, encoder, readout, dt, precision
         self.latency = latency
         if threads is not None and (isinstance(threads, bool) or not isinstance(threads, int) or threads < 1):
@@ -167,6 +171,8 @@ class Classifier:
         ModelError
             Where the agent was fitted on another network or setting.
         """
+        if not isinstance(agent, EarlyExit):
+            raise ModelError(f"Classifier.run.agent: must be an EarlyExit or another agent; got {agent!r}.")
         known = agent.fingerprint
         if t_max is None and known is None:
             raise ModelError("Classifier.run.t_max: is needed with an agent that was not fitted; got None.")

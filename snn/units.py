@@ -25,18 +25,31 @@ def real(owner: str, value: Any) -> np.ndarray:
 
 def number(owner: str, value: Any) -> float:
     """``value`` as a float; ModelError where it is no finite number."""
-    plain = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not plain or not math.isfinite(value):
+    if not _finite(value):
         raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
     return float(value)
+
+
+def _finite(value: Any) -> bool:
+    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int that no float holds
+        return False
 
 
 def bounded(
     owner: str, value: Any, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = False
 ) -> float:
     """``value`` as a finite number, ``low`` to ``high``; open: without the bound itself."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-    if not number or value < low or value > high or (open_low and value == low) or (open_high and value == high):
+    if (
+        not _finite(value)
+        or value < low
+        or value > high
+        or (open_low and value == low)
+        or (open_high and value == high)
+    ):
         rule = "finite" if low == -np.inf else f"{'>' if open_low else '>='} {low:g}"
         rule += f" and {'<' if open_high else '<='} {high:g}" if high < np.inf else ""
         raise ModelError(f"{owner}: must be {rule}; got {value!r}.")

@@ -8,7 +8,7 @@ import snntorch
 import torch
 from torch import nn
 
-from kernels.errors import ExportError
+from kernels.errors import ExportError, ModelError
 from snn.distributions import Distribution
 from snn.elements import Population, Projection
 from snn.encode import Direct
@@ -48,6 +48,8 @@ def to_snntorch(
     ExportError
         where the network has no counterpart
     """
+    if not isinstance(network, (Network, Classifier)):
+        raise ModelError(f"to_snntorch.network: must be an snn.Network or snn.Classifier; got {network!r}.")
     net, layers = network.network if isinstance(network, Classifier) else network, list[nn.Module]()
     direct = network.encoder if isinstance(network, Classifier) and isinstance(network.encoder, Direct) else None
     dt = network.dt if isinstance(network, Classifier) else dt

@@ -30,6 +30,8 @@ class Unrolled(nn.Module):
 
     def __init__(self, layers: nn.Module, steps: int, static: bool = True) -> None:
         super().__init__()
+        if not isinstance(layers, nn.Module):
+            raise ModelError(f"Unrolled.layers: must be a torch module such as nn.Sequential(..); got {layers!r}.")
         self.layers, self.steps, self.static = layers, whole("Unrolled.steps", steps, 1), static
         if not isinstance(static, bool):
             raise ModelError(f"Unrolled.static: must be True or False; got {static!r}.")

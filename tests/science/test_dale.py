@@ -86,7 +86,7 @@ W = scipy.sparse.eye_array(3).tocsr()
 @pytest.mark.parametrize(
     ("call", "text"),
     [
-        (lambda: reservoir.DaleNetwork(-W, 0 * W, np.ones((3, 1))), "excitatory: must be finite and >= 0"),
+        (lambda: reservoir.DaleNetwork(-W, 0 * W, np.ones((3, 1))), "excitatory: must be >= 0; got -1.0"),
         (lambda: reservoir.DaleNetwork(W, W, np.ones((3, 1))), "excitatory or inhibitory; got both of unit 0"),
         (lambda: reservoir.DaleNetwork(W, np.zeros((2, 2)), np.ones((3, 1))), "inhibitory: must have the shape"),
         (lambda: reservoir.DaleNetwork(W, 0 * W, np.ones((3, 1)), slope=0.0), "slope: must be > 0"),

@@ -156,7 +156,7 @@ def test_save_and_load(tmp_path):
         ({"n_outputs": 0}, "FORCE.n_outputs: must be an integer >= 1; got 0."),
         ({"gain": -1.0}, "FORCE.gain: must be >= 0; got -1.0."),
         ({"feedback": np.nan}, "FORCE.feedback: must be >= 0; got nan."),
-        ({"density": 1.5}, "FORCE.density: must be <= 1; got 1.5."),
+        ({"density": 1.5}, "FORCE.density: must be > 0 and <= 1; got 1.5."),
         ({"alpha": 0.0}, "FORCE.alpha: must be > 0; got 0.0."),
         ({"tau_rise": 20.0, "tau_decay": 0.0}, "FORCE.tau_decay: must be > 0; got 0.0."),
         ({"learn_every": 0.07}, "FORCE.learn_every: must be a multiple of dt = 0.05 ms, >= 1 dt; got 0.07."),

@@ -43,6 +43,39 @@ def test_a_run_in_pieces_is_one_run():
     assert np.array_equal(net.step(u[0]), whole[0])
 
 
+def spiking():
+    net = snn.Network(seed=1)
+    model = snn.LIFExp(tau_m=20.0, c_m=20.0, e_l=0.0, v_th=1.0, v_reset=0.0, i_e=snn.normal(1.1, 0.2))
+    net.population("p", 20, model)
+    return reservoir.SpikingReservoir(net, {"p": np.ones((20, 1))}, threads=1)
+
+
+KINDS = {
+    "echo state": lambda: rate(12),
+    "Dale": lambda: reservoir.DaleNetwork.random(30, indegree=10),
+    "deep": lambda: reservoir.Deep([rate(8), rate(6, 8, seed=2)]),
+    "parallel": lambda: reservoir.Parallel([rate(8), reservoir.DaleNetwork.random(30, indegree=10), spiking()]),
+    "spiking": spiking,
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_begins_at_rest_leaves_the_present_state(kind):
+    u = np.random.default_rng(4).uniform(-1.0, 1.0, (40, 1))
+    net, other = KINDS[kind](), KINDS[kind]()
+    net.readout = reservoir.Ridge(1.0)
+    net.run(u[:20])
+    rest = net.fit(u, u).states(u[:5])
+    net.predict([u[:7], u[3:9]])
+    with pytest.raises(snn.ShapeError, match="must have shape"):
+        net.states(np.ones((3, 2)))
+    other.run(u[:20])
+    assert np.array_equal(net.run(u[20:]), other.run(u[20:]))
+    assert np.array_equal(net.states(u[:5]), rest)
+    net.reset()
+    assert np.allclose(net.run(u[:5]), rest, rtol=0, atol=1e-12)
+
+
 def test_fits_sequences_of_different_length_and_generates():
     t = np.arange(600)
     wave = (np.sin(0.2 * t) + 0.5 * np.sin(0.311 * t))[:, None]

@@ -1,5 +1,7 @@
 """Encoders of spiking reservoirs, the series they take, and the column of Maass et al. (2002)."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -79,8 +81,68 @@ def test_spikes_reach_the_neurons_with_their_weights():
     for name, x in net.inputs.items():
         times, ids, weights = x.source.times, x.source.ids, x.source.weights
         assert np.all(weights > 0) == name.endswith("+") and np.all(weights != 0)
-        np.add.at(got, ((times / 2.0).astype(int), ids), weights)
+        np.add.at(got, (np.ceil(times / 2.0 - 1e-9).astype(int) - 1, ids), weights)  # an edge ends a sample
     assert np.allclose(got, u @ w.T, atol=1e-15)
+
+
+class Late(encoders.Encoder):
+    """Of a user: a spike for each 1, in the last step of its sample, off the grid."""
+
+    def spikes(self, u, hold, dt):
+        sample, channel = np.nonzero(u)
+        return (sample + 1) * hold - 0.5 * dt, channel
+
+
+TOSSES = np.random.default_rng(11).integers(0, 2, 1000).astype(float)
+TOSSES[-2:] = 0.0, 1.0  # the last one is heads, and a rise
+ENCODERS = {
+    "Events": lambda dt: (encoders.Events(), 1),
+    "Delta": lambda dt: (encoders.Delta(0.5), 2),
+    "Poisson": lambda dt: (encoders.Poisson(900.0 / dt), 1),
+    "population": lambda dt: (encoders.Poisson(900.0 / dt), 2),
+    "own": lambda dt: (Late(), 1),
+}
+
+
+@pytest.mark.parametrize("hold, dt", [(5.0, 1.0), (2.0, 0.1), (1.0, 1.0), (0.9, 0.3)])
+@pytest.mark.parametrize("state", ["filter", "counts", "v"])
+@pytest.mark.parametrize("kind", ENCODERS)
+def test_states_tell_the_present_toss_of_a_coin_and_not_the_next(kind, state, hold, dt):
+    encoder, channels = ENCODERS[kind](dt)
+    u = encoders.population(TOSSES, [0.0, 1.0], 0.2) if kind == "population" else TOSSES
+    net, v_th = snn.Network(), 1e9 if state == "v" else 1.0  # 1: a spike for each event
+    net.population(
+        "p", 2, snn.LIFDelta(tau_m=5.0, c_m=5.0, e_l=0.0, v_th=v_th, v_reset=0.0, t_ref=0.0), init={"v": 0.0}
+    )
+    w = {"p": 5.0 * np.eye(2) if channels == 2 else np.full((2, 1), 5.0)}
+    liquid = reservoir.SpikingReservoir(net, w, encoder=encoder, hold=hold, dt=dt, state=state, tau=4.0, threads=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of the rate
+        states = liquid.states(u)
+        assert np.any(states[-1] != 0.0)
+    x = np.column_stack([states[1:], states[:-1], np.ones(len(u) - 1)])  # both: a linear readout can undo the filter
+
+    def error(y, x):
+        return reservoir.measures.nrmse(x @ np.linalg.lstsq(x, y, rcond=None)[0], y)
+
+    assert error(TOSSES[2:], x[:-1]) > 0.98  # by chance, four columns explain 0.4 % of the variance
+    assert error(TOSSES[1:], x) < 0.8
+
+
+def test_the_last_sample_is_seen_and_no_sample_before_its_time():
+    net = snn.Network()
+    net.population(
+        "p", 1, snn.LIFDelta(tau_m=20.0, c_m=20.0, e_l=0.0, v_th=1e9, v_reset=0.0, t_ref=0.0), init={"v": 0.0}
+    )
+    for hold, dt in ((5.0, 1.0), (2.0, 0.1), (0.5, 0.5), (0.9, 0.3)):
+        liquid = reservoir.SpikingReservoir(net, {"p": [[1.0]]}, encoder=encoders.Events(), hold=hold, dt=dt, state="v")
+        u, v, expected = np.random.default_rng(12).integers(0, 3, 40).astype(float), 0.0, []
+        for k in range(40):  # events arrive at the end of the sample's first step
+            v = (v * np.exp(-dt / 20.0) + u[k]) * np.exp(-(hold - dt) / 20.0)
+            expected.append(v)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            np.testing.assert_allclose(liquid.states(u)[:, 0], expected, rtol=1e-9, atol=1e-12)
 
 
 def test_column_is_drawn_by_distance():
@@ -155,7 +217,7 @@ def mixed_short_term():
         (lambda: liquid(encoders.Events()).states(np.ones((5, 3))), "must have shape (T, 2)"),
         (lambda: encoders.binned([1.0], [0, 1], 2, 1.0), "binned.channels: must have the shape"),
         (lambda: encoders.binned([1.0], [2], 2, 1.0), "must be integers 0 to 1; got 2"),
-        (lambda: encoders.binned([-1.0], [0], 2, 1.0), "finite and >= 0 ms"),
+        (lambda: encoders.binned([-1.0], [0], 2, 1.0), "binned.times: must be >= 0 ms; got -1."),
         (lambda: encoders.binned([], [], 2, 1.0), "binned.duration: must be given"),
         (lambda: encoders.population([0.0], [0.0], 0.0), "population.width: must be > 0"),
         (lambda: mixed_short_term(), "must be of one sign with short-term plasticity"),

@@ -219,7 +219,7 @@ def test_silent_and_saturated_reservoirs_warn():
         (lambda: liquid().fit(np.ones(5), np.ones(5)), "there is no readout"),
         (lambda: liquid().states([1.0, np.nan]), "finite; got [nan] at step 1"),
         (lambda: network(excitatory=1.0), "excitatory: must leave neurons of both kinds"),
-        (lambda: network(balance=-1.0), "weight: must be > 0"),
+        (lambda: network(balance=-1.0), "random_network.balance: must be >= 0; got -1.0"),
         (lambda: liquid().adapted(np.ones(5), 0.0), "adapted.target: must be > 0 Hz"),
         (lambda: liquid().adapted(np.ones(5), np.ones(5)), "adapted.target: must be a number or of shape (100,)"),
         (lambda: liquid().adapted(np.ones(5), 5.0, eta=-1.0), "adapted.eta: must be > 0"),

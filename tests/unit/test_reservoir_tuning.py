@@ -131,7 +131,7 @@ def test_exponent_of_a_linear_system():
     ("call", "text"),
     [
         (lambda: graphs.ring(10, 10), "ring.indegree: must be an integer 1 to 9; got 10"),
-        (lambda: graphs.small_world(10, 2, 1.5), "small_world.rewired: must be 0 to 1"),
+        (lambda: graphs.small_world(10, 2, 1.5), "small_world.rewired: must be >= 0 and <= 1; got 1.5"),
         (lambda: graphs.clusters(10, 5, 4, 1.0), "asks for 4 sources of 1 in a cluster"),
         (lambda: graphs.clusters(10, 0, 4, 1.0), "clusters.count: must be an integer 1 to 10"),
         (

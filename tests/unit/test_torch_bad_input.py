@@ -349,3 +349,31 @@ def test_samples_of_a_later_population():
     net.input("x", "b", snn.StepCurrent(np.zeros((1, 2))))
     classifier = snn.Classifier(net, snn.encode.Direct("x", np.eye(2)), "b", "spikes", threads=1)
     refused(snn.ExportError, "Classifier.encoder: must drive the first population, 'a'; got", to_snntorch, classifier)
+
+
+WRONG = ["x", None, np.nan, True, 1.5, [1.0], 1.0j, np.array([1, 2]), b"a", {}]
+
+
+@pytest.mark.parametrize("wrong", WRONG, ids=repr)
+def test_arguments_of_the_wrong_type_are_named(wrong):
+    chain = [LINEAR, QCFS()]
+    if not isinstance(wrong, float) or wrong != 1.5:
+        refused(snn.ModelError, "QCFS.threshold: must be > 0; got", QCFS, 4, wrong)
+        refused(snn.ModelError, "QFFS.step: must be > 0; got", QFFS, 2, wrong)
+    if not isinstance(wrong, dict):
+        refused(snn.ModelError, "learn: ", Neurons, snn.Leaky(beta=0.5), learn=wrong)
+    refused(
+        snn.ModelError, "Unrolled.layers: must be a torch module such as nn.Sequential(..); got", Unrolled, wrong, 3
+    )
+    if wrong is not None:
+        refused(snn.ModelError, "Classifier.encoder: must be one of snn.encode", from_torch, chain, 4, encoder=wrong)
+    refused(snn.ModelError, "to_snntorch.network: must be an snn.Network or snn.Classifier; got", to_snntorch, wrong)
+    refused(
+        snn.ModelError, "run.agent: must be an EarlyExit", from_torch(chain, 4).run, np.ones((2, 4)), wrong, t_max=3
+    )
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 0.0, -1.0])
+def test_thresholds_and_steps_are_finite(value):
+    refused(snn.ModelError, "QCFS.threshold: must be > 0; got", QCFS, 4, value)
+    refused(snn.ModelError, "QFFS.step: must be > 0; got", QFFS, 2, value)

@@ -198,13 +198,13 @@ def test_bad_parameters(given, message):
     [
         ({"latencies": (300, 950)}, ModelError, "MEET.latencies: must be > 0 and < 900 ms, the end of the trial"),
         ({"latencies": (300.5, 600)}, ModelError, "MEET.latencies: must be whole ms"),
-        ({"latencies": ("soon", 600)}, ModelError, "MEET.latencies: must be numbers"),
+        ({"latencies": ("soon", 600)}, ModelError, "MEET.latencies: must be real numbers"),
         ({"probabilities": (0.5, 0.6)}, ModelError, "MEET.probabilities: must be >= 0, of sum 1"),
         ({"probabilities": (1.0,)}, ShapeError, "MEET.probabilities: must be as many as latencies; got 1 and 2."),
-        ({"probabilities": (np.nan, 1.0)}, ModelError, "MEET.probabilities: must be finite numbers"),
+        ({"probabilities": (np.nan, 1.0)}, ModelError, "MEET.probabilities: must be finite; got nan at 0"),
         ({"cue": (150, 100)}, ModelError, "MEET.cue: must be begin and end, in order"),
-        ({"duration": 0}, ModelError, "MEET.duration: must be a whole number >= 1 ms; got 0."),
-        ({"sigma": 0.0}, ModelError, "MEET.sigma: must be > 0 ms; got 0.0."),
+        ({"duration": 0}, ModelError, "MEET.duration: must be an integer >= 1; got 0."),
+        ({"sigma": 0.0}, ModelError, "MEET.sigma: must be > 0; got 0.0."),
     ],
 )
 def test_bad_blocks(given, error, message):
