@@ -8,7 +8,7 @@ import numpy as np
 from kernels.errors import ModelError
 from kernels.units import plain, refuse_units
 
-__all__ = ["bounded", "brief", "number", "plain", "real", "whole"]
+__all__ = ["bounded", "brief", "exact", "number", "plain", "real", "whole"]
 
 
 def real(owner: str, value: Any) -> np.ndarray:
@@ -23,10 +23,18 @@ def real(owner: str, value: Any) -> np.ndarray:
     return array
 
 
+def _finite(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
+
+
 def number(owner: str, value: Any) -> float:
     """``value`` as a float; ModelError where it is no finite number."""
-    plain = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if not plain or not math.isfinite(value):
+    if not _finite(value):
         raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
     return float(value)
 
@@ -35,8 +43,13 @@ def bounded(
     owner: str, value: Any, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = False
 ) -> float:
     """``value`` as a finite number, ``low`` to ``high``; open: without the bound itself."""
-    number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool) and np.isfinite(value)
-    if not number or value < low or value > high or (open_low and value == low) or (open_high and value == high):
+    if (
+        not _finite(value)
+        or value < low
+        or value > high
+        or (open_low and value == low)
+        or (open_high and value == high)
+    ):
         rule = "finite" if low == -np.inf else f"{'>' if open_low else '>='} {low:g}"
         rule += f" and {'<' if open_high else '<='} {high:g}" if high < np.inf else ""
         raise ModelError(f"{owner}: must be {rule}; got {value!r}.")
@@ -48,6 +61,12 @@ def whole(owner: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")
     return int(value)
+
+
+def exact(value: float) -> str:
+    """``value`` as text that no other number has: six digits where they suffice, else as many as it takes."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
 
 
 def brief(value: Any) -> str:
