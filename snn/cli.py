@@ -108,7 +108,6 @@ def run(
 ) -> None:
     """Run an experiment, write its records and print the rates."""
     with exit_on_error(WRONG):
-        from snn.inputs import LATEST
         from snn.io.sonata_file import check_destination, part_path
         from snn.ranks import Ranks, world
 
@@ -123,10 +122,6 @@ def run(
             every = every if every is not None or checkpoint is not None else output.every
             if every is not None and not 0 < every < math.inf:
                 raise ConfigError(f"--every: must be > 0 ms; got {every:g}.")
-            if experiment.simulation.duration > LATEST:
-                raise ConfigError(
-                    f"simulation.duration: must be <= {LATEST:g} ms; got {experiment.simulation.duration:g}."
-                )
             checkpoint = whole.with_suffix(".state.h5") if checkpoint is None and every is not None else checkpoint
             target = ranks.file(whole)
             spare(target, file)

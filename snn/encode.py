@@ -13,13 +13,16 @@ from kernels.cpu.infer import Batch
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import jit
 from kernels.philox import philox, stream_key
-from snn.units import number, real, whole
+from snn.units import exact, number, real, whole
 
 _32, _LOW = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 
 class Encoder:
-    """Base of encoders. ``target`` names what samples drive: an input (currents) or a population of spike sources."""
+    """Base of encoders. ``target`` names what samples drive: an input (currents) or a population of spike sources.
+
+    The ``repr`` and :meth:`digest` tell an encoder from all others: certificates bind them.
+    """
 
     target: str
     seed: int | None = None  # of random numbers, keyed by (seed, sample id, source, step); None: there are none
@@ -190,7 +193,7 @@ class Rate(_Spikes):
             raise ModelError(f"Rate.gain: must be > 0; got {gain!r}.")
 
     def __repr__(self) -> str:
-        return f"Rate({self.target!r}, gain={self.gain:g}, seed={self.seed})"
+        return f"Rate({self.target!r}, gain={exact(self.gain)}, seed={self.seed})"
 
     def check(self, x: Any, size: int) -> Any:
         """See :class:`Encoder`."""
@@ -226,7 +229,7 @@ class Latency(_Spikes):
         self.steps, self.threshold = whole("Latency.steps", steps, 1), number("Latency.threshold", threshold)
 
     def __repr__(self) -> str:
-        return f"Latency({self.target!r}, steps={self.steps}, threshold={self.threshold:g})"
+        return f"Latency({self.target!r}, steps={self.steps}, threshold={exact(self.threshold)})"
 
     def check(self, x: Any, size: int) -> Any:
         """See :class:`Encoder`."""
@@ -261,7 +264,7 @@ class Delta(_Spikes):
             raise ModelError(f"Delta.threshold: must be > 0; got {threshold!r}.")
 
     def __repr__(self) -> str:
-        return f"Delta({self.target!r}, threshold={self.threshold:g}, off={self.off})"
+        return f"Delta({self.target!r}, threshold={exact(self.threshold)}, off={self.off})"
 
     def check(self, x: Any, size: int) -> Any:
         """See :class:`Encoder`."""

@@ -13,6 +13,10 @@ from typing import Any
 STOPPING = ("SIGINT", "SIGTERM", "SIGUSR1")  # a batch system sends the others some time before the end
 
 
+class Stopped(SystemExit):
+    """A signal of `STOPPING` other than SIGINT ended a run; the exit code tells which, as a shell does."""
+
+
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -46,7 +50,7 @@ def version(package: str) -> str:
 def deferred_signals(names: tuple[str, ...]) -> Iterator[list[int]]:
     """Signals end a run between chunks, so that nothing recorded is lost and the run can be continued.
 
-    Gives a list that is not empty once one came; KeyboardInterrupt or SystemExit follows at the end. In other threads
+    Gives a list that is not empty once one came; KeyboardInterrupt or `Stopped` follows at the end. In other threads
     than the main one, signals are left alone.
     """
     came: list[int] = []
@@ -63,4 +67,4 @@ def deferred_signals(names: tuple[str, ...]) -> Iterator[list[int]]:
     if came and came[0] == signal.SIGINT:
         raise KeyboardInterrupt
     if came:
-        raise SystemExit(128 + came[0])
+        raise Stopped(128 + came[0])

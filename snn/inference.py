@@ -12,6 +12,7 @@ from kernels.errors import BackendUnavailable, ModelError, ShapeError
 from snn.compile import compile_network, delay_steps
 from snn.compile_edges import draw_edges
 from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
+from snn.confidence.agent import as_agent
 from snn.confidence.trace import LATENCIES, different
 from snn.drive import require_cuda
 from snn.elements import Population
@@ -109,6 +110,8 @@ class Classifier:
         self.backend = backend
         if backend == "cuda":
             require_cuda(device)
+        if not isinstance(encoder, Encoder):
+            raise ModelError(f"Classifier.encoder: must be one of snn.encode, such as Rate; got {encoder!r:.80}.")
         if latency not in LATENCIES:
             raise ModelError(f'Classifier.latency: must be "synchronous" or "pipelined"; got {latency!r}.')
         self.output = self._population(output if isinstance(output, str) else output.name, "output")
@@ -144,6 +147,9 @@ class Classifier:
     def record(self, x: Any, t_max: int, labels: Any = None, ids: Any = None) -> Trace:
         """Run every sample for ``t_max`` steps and keep accumulated outputs, spikes and synaptic operations of each.
 
+        Spikes and operations of a step are all that any population has sent when the step's output is there. With
+        ``latency="synchronous"`` populations before the output have run on by then: ``depth - 1`` steps more count.
+
         Parameters
         ----------
         x : (N, ...) samples, as the encoder takes them
@@ -171,9 +177,7 @@ class Classifier:
         ModelError
             Where the agent was fitted on another network or setting.
         """
-        if not isinstance(agent, EarlyExit):
-            raise ModelError(f"Classifier.run.agent: must be an EarlyExit or another agent; got {agent!r}.")
-        known = agent.fingerprint
+        known = as_agent("Classifier.run.agent", agent).fingerprint
         if t_max is None and known is None:
             raise ModelError("Classifier.run.t_max: is needed with an agent that was not fitted; got None.")
         t_max = self._steps(known["t_max"] if t_max is None and known else t_max)

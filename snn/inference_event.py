@@ -1,6 +1,6 @@
 """Classification on the event engine: the agent is asked when output spikes arrive, and at no other time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
+from snn.confidence.agent import as_agent
 from snn.confidence.stream import REASONS
 from snn.confidence.trace import different
 from snn.elements import SPIKES, Population
@@ -15,7 +16,7 @@ from snn.inference import refuse
 from snn.inputs import SpikeArray
 from snn.network import Network
 from snn.simulation import Simulation
-from snn.units import whole
+from snn.units import exact, whole
 
 
 class EventClassifier:
@@ -99,7 +100,7 @@ class EventClassifier:
     def fingerprint(self) -> dict[str, Any]:
         """What a certificate of an agent on this classifier binds."""
         return {
-            "t_max": self.t_max, "encoder": f"events of {self.duration:g} ms", "precision": "float64",
+            "t_max": self.t_max, "encoder": f"events of {exact(self.duration)} ms", "precision": "float64",
             "seed": "no random numbers", "network": self.network_hash, "latency": "synchronous", "depth": 1,
             "engine": "event",
         }  # fmt: skip
@@ -109,7 +110,7 @@ class EventClassifier:
 
         Parameters
         ----------
-        x : N samples, each a pair (times in ms, sources)
+        x : N samples, each a pair (times in ms, up to the duration; sources)
         labels : (N,) integers, the true classes
         ids : (N,) integers that name the samples; None: from their content
         """
@@ -135,6 +136,7 @@ class EventClassifier:
         ModelError
             Where the agent was fitted on another network or setting.
         """
+        as_agent("EventClassifier.run.agent", agent)
         mine = self.fingerprint()
         if agent.fingerprint is not None and (what := different(agent.fingerprint, mine)):
             raise ModelError(
@@ -176,13 +178,21 @@ class EventClassifier:
 
     def _samples(self, x: Sequence[Any]) -> list[SpikeArray]:
         samples = []
+        if not isinstance(x, Iterable):
+            raise ShapeError(f"EventClassifier: samples must be pairs (times in ms, sources), one a sample; got {x!r}.")
         for n, pair in enumerate(x):
-            if len(pair) != 2:
+            try:
+                times, sources = pair
+            except (TypeError, ValueError):
                 raise ShapeError(
-                    f"EventClassifier: sample {n} must be a pair (times in ms, sources); got {len(pair)} parts."
+                    f"EventClassifier: sample {n} must be a pair (times in ms, sources); got {pair!r:.80}."
+                ) from None
+            spikes = SpikeArray(times, np.asarray(sources, np.int64) if not np.size(sources) else sources)
+            if spikes.times.size and spikes.times.max() > self.duration:
+                raise ModelError(
+                    f"EventClassifier: sample {n}: events must end with the duration, {self.duration:g} ms; got one at "
+                    f"{spikes.times.max():g} ms, which would be lost. Cut the sample, or raise duration."
                 )
-            times, sources = pair
-            spikes = SpikeArray(times, np.asarray(sources, np.int64) if not len(sources) else sources)
             if spikes.ids.size and spikes.ids.max() >= self.source.n:
                 raise ModelError(
                     f"EventClassifier: sample {n}: sources must be 0 to {self.source.n - 1}; got {spikes.ids.max()}."

@@ -360,6 +360,12 @@ def _simulation(raw: Any) -> SimulationTable:
     for key, value in (("backend", "reference"), ("engine", "event")):
         if getattr(table, key) == value and table.precision != "float64":
             raise ConfigError(f'{key} = "{value}" computes in float64; got precision = "{table.precision}".')
+    step = table.dt if table.engine == "clock" else 0.0
+    end = min(inputs.LATEST, 2.0**53 * (step or 1.0))  # as Simulation.run has it
+    if table.duration > end:
+        raise Problems(f".duration: must be <= {end:g} ms; got {table.duration:g}.")
+    if step and table.duration > 0 and not round(table.duration / step):
+        raise Problems(f".duration: must be 0 or more than half a step of {step:g} ms; got {table.duration:g}.")
     return table
 
 

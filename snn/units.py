@@ -8,7 +8,7 @@ import numpy as np
 from kernels.errors import ModelError
 from kernels.units import plain, refuse_units
 
-__all__ = ["bounded", "brief", "number", "plain", "real", "whole"]
+__all__ = ["bounded", "brief", "exact", "number", "plain", "real", "whole"]
 
 
 def real(owner: str, value: Any) -> np.ndarray:
@@ -21,6 +21,15 @@ def real(owner: str, value: Any) -> np.ndarray:
     if array.dtype.kind not in "biuf":
         raise ModelError(f"{owner}: must be real numbers; got {type(value).__name__} of dtype {array.dtype}.")
     return array
+
+
+def _finite(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
 
 
 def number(owner: str, value: Any) -> float:
@@ -61,6 +70,12 @@ def whole(owner: str, value: Any, least: int = 1) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
         raise ModelError(f"{owner}: must be an integer >= {least}; got {value!r}.")
     return int(value)
+
+
+def exact(value: float) -> str:
+    """``value`` as text that no other number has: six digits where they suffice, else as many as it takes."""
+    short = f"{value:g}"
+    return short if float(short) == value else repr(float(value))
 
 
 def brief(value: Any) -> str:

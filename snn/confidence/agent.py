@@ -18,7 +18,7 @@ from kernels.decide import Rule
 from kernels.errors import FormatError, ModelError, ShapeError
 from snn.confidence import calibrate
 from snn.confidence.certify import RISKS, Certificate
-from snn.confidence.checks import as_bar, as_floor, count, from_jsonable, jsonable, logit, number, one_of
+from snn.confidence.checks import as_bar, as_floor, as_trace, count, from_jsonable, jsonable, logit, number, one_of
 from snn.confidence.evaluate import Loss, exits, labels_of, memory, readouts, surprise
 from snn.confidence.learn import fit_gate, fit_scale, oct_bars, step_costs
 from snn.confidence.stream import REASONS, Stream
@@ -31,6 +31,7 @@ SCORES = {
 }  # fmt: skip
 TARGETS = ("stability", "correct", "cost", "oct")
 METHODS = ("ltt", "crc", "ucb", "conditional-ltt")
+MOST_STEPS = 10**8  # of a run: agents have numbers for each
 N_BARS = 200  # of the walk of a certificate
 _STATE = ("bar", "low", "scales", "gate", "hope", "levels")  # what fit, certify and for_budget set
 
@@ -226,6 +227,8 @@ class EarlyExit:
             )
         if self.n_classes not in (None, n_classes):
             raise ShapeError(f"EarlyExit: was fitted on {self.n_classes} classes; got {n_classes}. Fit it anew.")
+        if t_max > MOST_STEPS:
+            raise ModelError(f"EarlyExit: runs have at most {MOST_STEPS:,} steps; got {t_max}.")
         bar = np.asarray(bar, np.float64)
         if bar.ndim and bar.shape != (t_max,):
             raise ShapeError(f"EarlyExit.bar: must be a number or one a step, ({t_max},); got {bar.shape}.")
@@ -263,6 +266,7 @@ class EarlyExit:
             raise ModelError('EarlyExit: sets need levels. Call certify(trace, risk="miscoverage").')
 
     def _known(self, trace: Trace) -> None:
+        as_trace("EarlyExit.trace", trace)
         if self.fingerprint is not None and (what := different(self.fingerprint, trace.fingerprint)):
             raise ModelError(
                 f"EarlyExit: the trace is not of the network or setting that the agent was fitted on: {what}. "
@@ -314,10 +318,12 @@ class EarlyExit:
 
     def saw(self, trace: Trace) -> bool:
         """Whether samples of the trace served :meth:`fit` or :meth:`certify`."""
+        as_trace("EarlyExit.trace", trace)
         return any(np.isin(trace.ids, ids).any() for ids in self._used.values())
 
     def confidence(self, trace: Trace) -> NDArray[np.float64] | None:
         """Largest softmax of readout / scale at every step, (T, N); None where the agent has no scale."""
+        self._known(trace)
         if self.scales is None and self.scale is None:
             return None
         rule = self._rule(trace.t_max, trace.n_classes, trace.first_step, -math.inf, None)
@@ -382,6 +388,7 @@ class EarlyExit:
         ModelError
             Where labels are needed and missing, all outputs are zero, or the data served a certificate.
         """
+        as_trace("EarlyExit.fit.trace", trace)
         if self._sealed:
             raise ModelError("EarlyExit.fit: the agent came from a document. Make a new agent.")
         if self._used["certify"].size:
@@ -468,7 +475,8 @@ class EarlyExit:
         Parameters
         ----------
         trace : Trace
-            Samples drawn as those that will come, none of them seen by :meth:`fit` or by an earlier certificate.
+            Samples drawn as those that will come, independently, each once (no id twice), none of them seen by
+            :meth:`fit` or by an earlier certificate.
         risk : str or function
             "disagreement": the decision is not that of step T (no labels); "accuracy_gap": step T is right and the
             decision is not; "error": the decision is wrong; "miscoverage": the set misses the class (of "setsize"). A
@@ -481,11 +489,11 @@ class EarlyExit:
         Raises
         ------
         ModelError
-            For data used before, other networks or settings than in `fit`, missing labels.
+            For data used before, samples that repeat, other networks or settings than in `fit`, missing labels.
         """
         eps, delta = (number(f"certify.{k}", v, 0.0, 1.0, strict=True) for k, v in (("eps", eps), ("delta", delta)))
         one_of("certify.method", method, METHODS)
-        if isinstance(risk, str):
+        if not callable(risk):
             one_of("certify.risk", risk, [k for k in RISKS if k != "custom"])
         if (self.score == "setsize") != (risk == "miscoverage"):
             raise ModelError('EarlyExit.certify.risk: "miscoverage" belongs to the score "setsize", and that to it.')
@@ -494,6 +502,13 @@ class EarlyExit:
                 "EarlyExit.certify: the agent came from a document, which does not say what data it has seen."
             )
         self._known(trace)
+        if repeated := trace.n - np.unique(trace.ids).size:
+            raise ModelError(
+                f"EarlyExit.certify.trace: {repeated} of {trace.n} samples repeat others (equal ids), and a "
+                "guarantee counts samples as independent. Take each once, trace.take(np.unique(trace.ids, "
+                "return_index=True)[1]); samples that were drawn independently and happen to be equal need ids of "
+                "their own."
+            )
         for use, ids in self._used.items():
             again = np.intersect1d(trace.ids, ids).size
             if again:
@@ -536,6 +551,7 @@ class EarlyExit:
         budget = number(f"for_budget.{unit}", budget, 0.0, strict=True)
         if self.given_bar is not None or self.score == "setsize":
             raise ModelError(f"EarlyExit.for_budget: {self.name!r} has a bar of its own, and nothing to move.")
+        self._known(trace)
         counts = np.arange(1, trace.t_max + 1)[:, None] * np.ones((1, trace.n))
         if unit != "mean_steps":
             known = trace.spikes if unit == "spikes" else trace.synops
@@ -560,3 +576,10 @@ class EarlyExit:
         self.bar = float(bars[bisect_right(bars, budget, key=cost) - 1])
         self.low, self.certificate = low, None
         return self
+
+
+def as_agent(owner: str, value: Any) -> EarlyExit:
+    """An agent, and nothing else."""
+    if not isinstance(value, EarlyExit):
+        raise ModelError(f"{owner}: must be an EarlyExit or a preset; got {type(value).__name__} {value!r:.80}.")
+    return value

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels.errors import ModelError, ShapeError
-from snn.units import bounded, whole
+from snn.confidence.trace import Trace
+from snn.units import bounded, real, whole
 
 
 def logit(p: float) -> float:
@@ -34,6 +35,15 @@ def count(name: str, value: Any, least: int = 1) -> int:
     return whole(f"EarlyExit.{name}", value, least)
 
 
+def as_trace(owner: str, value: Any) -> Trace:
+    """A trace, and nothing else."""
+    if not isinstance(value, Trace):
+        raise ModelError(
+            f"{owner}: must be a Trace, as Classifier.record gives it; got {type(value).__name__} {value!r:.80}."
+        )
+    return value
+
+
 def as_bar(value: Any) -> float | NDArray[np.float64] | None:
     """A number or a vector without NaN, or None."""
     if value is None:
@@ -52,7 +62,7 @@ def as_bar(value: Any) -> float | NDArray[np.float64] | None:
 
 def as_floor(value: ArrayLike) -> NDArray[np.float64]:
     """A finite square matrix."""
-    floor = np.asarray(value, np.float64)
+    floor = real("EarlyExit.floor", value).astype(np.float64)
     if floor.ndim != 2 or floor.shape[0] != floor.shape[1] or not np.isfinite(floor).all():
         raise ShapeError(f"EarlyExit.floor: must be finite, of shape (C, C); got {floor.shape}.")
     return floor

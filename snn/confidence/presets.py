@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from kernels.errors import ModelError, ShapeError
 from snn.confidence.agent import EarlyExit
+from snn.units import bounded, real
 
 
 def FixedT(t: int) -> EarlyExit:
@@ -98,11 +99,10 @@ def Lossless(weights: ArrayLike, bias: ArrayLike, v_th: float = 1.0) -> EarlyExi
     ----------
     weights : (n, C), from the last hidden layer; bias : (C,); v_th : what a spike carries, 1 where weights hold it
     """
-    w, b = np.asarray(weights, np.float64), np.asarray(bias, np.float64)
+    w, b = (real(f"Lossless.{k}", x).astype(np.float64) for k, x in (("weights", weights), ("bias", bias)))
     if w.ndim != 2 or b.shape != w.shape[1:]:
         raise ShapeError(f"Lossless.weights: must be (n, C) with bias (C,); got {w.shape} and {b.shape}.")
-    if not v_th > 0:
-        raise ModelError(f"Lossless.v_th: must be > 0; got {v_th!r}.")
+    v_th = bounded("Lossless.v_th", v_th, 0.0, open_low=True)
     floor = np.array([(b[k] - b) + v_th * np.minimum(0.0, w[:, k : k + 1] - w).sum(axis=0) for k in range(b.size)])
     # rounding of sums of a thousand steps: far below any gap that a network makes by itself
     slack = 1e3 * len(w) * np.finfo(float).eps * (np.abs(b).max() + v_th * np.abs(w).sum(axis=0).max())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels.errors import ModelError, ShapeError
-from snn.confidence.agent import EarlyExit
+from snn.confidence.agent import EarlyExit, as_agent
+from snn.confidence.checks import as_trace
 from snn.confidence.evaluate import exits
 from snn.confidence.trace import Trace
+from snn.units import real, whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -204,7 +206,8 @@ class Calibration:
 
 def calibration(confidence: ArrayLike, right: ArrayLike, bins: int = 15) -> Calibration:
     """Compare confidences in [0, 1], shape (N,), with how often decisions are right, in bins of equal width."""
-    p, good = np.asarray(confidence, np.float64), np.asarray(right, bool)
+    p, good = real("calibration.confidence", confidence).astype(float), real("calibration.right", right).astype(bool)
+    whole("calibration.bins", bins)
     if p.ndim != 1 or p.shape != good.shape or not p.size:
         raise ShapeError(f"calibration: needs as many confidences as decisions; got {p.shape} and {good.shape}.")
     if not np.all((p >= 0) & (p <= 1)):
@@ -225,6 +228,10 @@ def compare(trace: Trace, agents: Sequence[EarlyExit]) -> Report:
     ModelError
         Where an agent is not fitted, knows another network, shares its name, or has seen samples of the trace.
     """
+    as_trace("compare.trace", trace)
+    if not isinstance(agents, Iterable) or isinstance(agents, (str, bytes, Mapping)):
+        raise ModelError(f"compare.agents: must be a list of agents; got {agents!r:.80}.")
+    agents = [as_agent("compare.agents", a) for a in agents]
     names = [a.name for a in agents]
     if len(set(names)) != len(names):
         raise ModelError(f"compare.agents: names must differ; got {', '.join(names)}. Give EarlyExit(name=...).")
@@ -312,7 +319,7 @@ def replay(mean_steps: ArrayLike, accuracy: ArrayLike) -> Replay:
     With m_c the mean at cap c, a share m_(c+1) - m_c of the samples runs beyond step c. ``floor``: the first step at
     which any stops; ``at_cap``: share that reaches step T; ``saved``: 1 - m_T / T.
     """
-    m, a = np.asarray(mean_steps, np.float64), np.asarray(accuracy, np.float64)
+    m, a = real("replay.mean_steps", mean_steps).astype(float), real("replay.accuracy", accuracy).astype(float)
     if m.ndim != 1 or m.shape != a.shape or m.size < 2:
         raise ShapeError(f"replay: needs one mean and one accuracy for each cap 1 .. T; got {m.shape} and {a.shape}.")
     beyond = np.diff(m)

@@ -27,7 +27,8 @@ class Stream:
 
     def __init__(self, agent: EarlyExit, n_classes: int, t_max: int, first_step: int = 1) -> None:
         self.agent = agent
-        self._rule = agent.rule(t_max, count("stream.n_classes", n_classes, 2), first_step)
+        n_classes, first_step = count("stream.n_classes", n_classes, 2), count("stream.first_step", first_step)
+        self._rule = agent.rule(count("stream.t_max", t_max), n_classes, first_step)
         self._total = np.zeros(n_classes)
         self._memory = np.zeros(decide.memory_size(self._rule, n_classes))
         self.reset()

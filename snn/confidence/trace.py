@@ -51,7 +51,9 @@ class Trace:
     labels : (N,) int64, optional
         True classes, 0 .. C - 1.
     spikes, synops : (T, N) int64, optional
-        Spikes, and synaptic operations (spikes times real fan-out), of steps 1 .. t.
+        Spikes, and synaptic operations (spikes times real fan-out), up to step t. A :class:`snn.Classifier` counts all
+        that its populations have sent by the time that step t's output is there: with ``latency="synchronous"`` the
+        first layers have run depth - 1 steps further by then, and what they sent in these counts as well.
 
     Raises
     ------
@@ -147,9 +149,10 @@ class Trace:
         ----------
         shares : numbers > 0, of sum at most 1
         """
-        shares = [float(x) for x in shares]
+        given = real("Trace.split.shares", shares).astype(float)
+        shares = given.tolist() if given.ndim == 1 else []
         if not shares or not all(x > 0 for x in shares) or sum(shares) > 1.0 + 1e-9:
-            raise ModelError(f"Trace.split.shares: must be > 0 and of sum <= 1; got {shares}.")
+            raise ModelError(f"Trace.split.shares: must be a list of numbers > 0, of sum <= 1; got {given.tolist()}.")
         whole("Trace.split.seed", seed, 0)
         names, which = np.unique(self.ids, return_inverse=True)
         place = np.random.default_rng(seed).permutation(names.size)[which]  # of each sample's id in the draw

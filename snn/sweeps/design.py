@@ -14,6 +14,7 @@ import numpy as np
 
 from kernels.errors import ConfigError
 from kernels.philox import philox_scalar, stream_key, unit_scalar
+from snn.sweeps.content import content
 
 METHODS = ("grid", "zip", "random", "lhs")
 MOST = 100_000  # points: each has a folder
@@ -47,6 +48,9 @@ class Range:
         if self.num is not None and (isinstance(self.num, bool) or not isinstance(self.num, int) or self.num < 2):
             raise ConfigError(f"Range.num: must be an integer >= 2; got {self.num!r}.")
         _check_count("Range.num", self.num or 2)
+        for name in ("log", "integer"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"Range.{name}: must be True or False; got {getattr(self, name)!r}.")
         if self.log and self.low <= 0:
             raise ConfigError(f"Range.low: must be > 0 for log; got {self.low!r}.")
         if self.integer and not (float(self.low).is_integer() and float(self.high).is_integer()):
@@ -187,7 +191,7 @@ def points(values: Sequence[dict[str, Any]], repetitions: int, seed: int, identi
         raise ConfigError('sweep.repetitions: with "seed" among the parameters each value is one; leave it at 1.')
     out: dict[str, Point] = {}
     for row in values:
-        text = canonical(_alike(row))
+        text = json.dumps({k: content(_alike(v), f"parameter {k}") for k, v in row.items()}, sort_keys=True)
         name = hashlib.blake2b(f"{identity}\n{int(seed)}\n{text}".encode(), digest_size=8).hexdigest()
         for repetition in range(repetitions):
             low, high = (int(word) for word in stream_key(seed, "sweep point", text, repetition))
@@ -203,8 +207,3 @@ def _alike(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_alike(x) for x in value]
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 2**53 else value
-
-
-def canonical(value: Any) -> str:
-    """JSON text that is the same for the same values."""
-    return json.dumps(value, sort_keys=True, default=str)

@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from kernels.errors import BackendUnavailable
+from snn.host import Stopped
 from snn.io.sonata_file import OutputError, writing
+from snn.sweeps.content import content
 from snn.sweeps.design import Point
 
 try:
@@ -107,6 +109,8 @@ def run_point(run: Run, point: Point, root: Path, threads: int, kinds: list[str]
     ------
     OutputError
         The disk is full, which is no point's fault: none is failed by it.
+    KeyboardInterrupt, Stopped
+        As they came: the sweep ends, the point is run again by the next.
     """
     folder = root / "points" / point.name
     with claim(folder) as note:
@@ -119,10 +123,13 @@ def run_point(run: Run, point: Point, root: Path, threads: int, kinds: list[str]
             part.unlink()
         note("start")
         begin = time.perf_counter()
-        about = {"values": point.values, "repetition": point.repetition, "seed": point.seed}
+        about = {"values": content(point.values), "repetition": point.repetition, "seed": point.seed}
         try:
             found = run(point, folder, threads)
-        except Exception as error:
+        except (KeyboardInterrupt, Stopped):  # the user's, or the system's, and no fault of the point
+            note("stopped")
+            raise
+        except BaseException as error:  # SystemExit too: what a point calls may end by it
             if getattr(error.__cause__ or error, "errno", None) in FULL:
                 note("stopped: disk full")
                 raise
@@ -140,7 +147,7 @@ def run_point(run: Run, point: Point, root: Path, threads: int, kinds: list[str]
 
 def died(point: Point, root: Path) -> None:
     """Keep that the process of a point died while it ran alone."""
-    about = {"values": point.values, "repetition": point.repetition, "seed": point.seed}
+    about = {"values": content(point.values), "repetition": point.repetition, "seed": point.seed}
     text = "the process died: killed by the system (out of memory?), or crashed in compiled code"
     folder = root / "points" / point.name
     with claim(folder) as note:

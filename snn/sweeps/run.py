@@ -17,6 +17,7 @@ from typing import Any
 from kernels.errors import BackendUnavailable, ConfigError, SimError
 from snn.config import read_toml
 from snn.io.sonata_file import writing
+from snn.sweeps.content import require_sent
 from snn.sweeps.design import Axis, Point, axes, combinations, points
 from snn.sweeps.executors import executor, lost, share
 from snn.sweeps.points import DONE, FAILED, RECORD, WAITING, claim, died, run_point, state, write
@@ -73,13 +74,17 @@ def sweep(
     Raises
     ------
     ConfigError
-        A parameter, option, or the file with the values of the first point is wrong.
+        A parameter, one of its values, an option, or the file with the values of the first point is wrong.
     BackendUnavailable
         The extra of the executor is missing, or there is no scheduler at the address.
 
     Notes
     -----
-    A point that raises is failed: its error is in the table and in ``failed.json``; the others go on. Any number of
+    Points are known by what their values hold: numbers, texts, arrays, lists and dicts of these, dataclasses, models,
+    rules, sources and distributions of the package, functions of a module. Other objects are refused.
+
+    A point that raises, SystemExit too, is failed: its error is in the table and in ``failed.json``; the others go on.
+    KeyboardInterrupt ends the sweep, wherever it is raised, and the point is run again by the next call. Any number of
     sweeps may work on one folder at a time; each point is run by one of them (a lock, which ends with its process).
     Those that others were still running at the end are "waiting" in the table; whoever ends last writes it whole.
     Several processes start: guard the script by ``if __name__ == "__main__":``.
@@ -119,6 +124,8 @@ class Plan:
         seed = 0 if seed is None else seed
         rows = combinations(on, method, n, seed)
         found, given = points(rows, repetitions, seed, runner.identity), len(rows) * repetitions
+        for axis in on:
+            require_sent(f"parameter {axis.name}: values", axis.values)
         if len(found) < given:
             where, alike = "parameters" if n is None else "n", f"{given - len(found)} of {given} points"
             warnings.warn(

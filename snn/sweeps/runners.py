@@ -16,7 +16,8 @@ import numpy as np
 from kernels.errors import ConfigError, FormatError, ModelError, nearest
 from snn.config import Experiment, absolute, listed, read_toml, resolve
 from snn.records import Result
-from snn.sweeps.design import Axis, Point, canonical
+from snn.sweeps.content import canonical, full_name
+from snn.sweeps.design import Axis, Point
 from snn.sweeps.points import RECORD, STATE, is_name, write
 from snn.tables import OutputTable, Problems, check
 
@@ -57,22 +58,6 @@ def _weight(result: Result) -> dict[str, float]:
 MEASURES: dict[str, Callable[[Result], dict[str, float]]] = {
     "spikes": _spikes, "rate": _rate, "cv": _cv, "active": _active, "mean": _mean, "weight": _weight,
 }  # fmt: skip
-
-
-def full_name(what: str, function: Callable[..., Any]) -> str:
-    """Module and name of a function that other processes can import.
-
-    Raises
-    ------
-    ConfigError
-        Of a lambda, a partial, one that is defined in another; ``what`` it is for.
-    """
-    name, module = (getattr(function, key, None) for key in ("__qualname__", "__module__"))
-    if not name or "<" in name:
-        raise ConfigError(f"{what} must be defined in a module by name; got {function!r}.")
-    if module == "__main__":  # the same function when it is imported, and another in another script
-        module = inspect.getmodulename(inspect.getfile(function))
-    return f"{module}.{name}"
 
 
 def _name(measure: Measure) -> str:

@@ -15,7 +15,8 @@ import numpy as np
 
 from kernels.errors import FormatError
 from snn.io.sonata_file import claim_space, reading, text_of, writing
-from snn.sweeps.design import Point, canonical
+from snn.sweeps.content import canonical
+from snn.sweeps.design import Point
 from snn.sweeps.points import DONE, ERROR, FAILED, RESULT, read, state
 
 if TYPE_CHECKING:

@@ -239,6 +239,9 @@ def test_one_mistake(write, text, expected, problems):
     ("keys", "expected"),
     [
         ("duration = -1.0", "simulation.duration: must be >= 0 ms; got -1.0."),
+        ("duration = 1e16\ndt = 1.0", "simulation.duration: must be <= 1e+15 ms; got 1e+16."),
+        ("duration = 10.0\ndt = 1e-15", "simulation.duration: must be <= 9.0072 ms; got 10."),
+        ("duration = 0.05\ndt = 0.1", "simulation.duration: must be 0 or more than half a step of 0.1 ms; got 0.05."),
         ("duration = inf", "simulation.duration: must be finite; got inf."),
         ('duration = "1"', "simulation.duration: must be a number; got '1'."),
         ("dt = 0.1", "simulation.duration: is missing."),

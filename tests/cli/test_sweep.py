@@ -73,6 +73,10 @@ def f(x, y, seed, folder):
         os._exit(9)
     if x == 3:
         raise ValueError("x is 3")
+    if x == 5:
+        raise SystemExit("x is 5")
+    if x == 6:
+        raise KeyboardInterrupt
     return {"double": 2.0 * x, "seed": seed % 1000, "parts": {"a": 1}}
 """
 
@@ -196,8 +200,8 @@ def test_functions_fail_and_die(folder, monkeypatch):
     (folder / "mine_to_sweep.py").write_text(FUNCTION)
     import mine_to_sweep
 
-    def sweep(workers=2, **more):
-        parameters = {"x": [1, 2, 3, 4], "y": ["lives", "dies"]}
+    def sweep(workers=2, x=(1, 2, 3, 4), **more):
+        parameters = {"x": list(x), "y": ["lives", "dies"]}
         return snn.sweep(mine_to_sweep.f, parameters, "out", workers=workers, seed=1, **more)
 
     found = sweep()
@@ -211,9 +215,16 @@ def test_functions_fail_and_die(folder, monkeypatch):
     assert found["parts.a"][done].tolist() == [1.0] * 5
     before = logged("out")
     assert same(sweep(), found) and logged("out") == before
-    (folder / "mine_to_sweep.py").write_text(FUNCTION.replace("x == 3", "x == 5").replace("x == 2", "x == 5"))
+    (folder / "mine_to_sweep.py").write_text(FUNCTION.replace("x == 3", "x == 7").replace("x == 2", "x == 7"))
     assert sweep(1, retry=True).count("done") == 8
     assert sum(len(x) for x in logged("out").values()) == sum(map(len, before.values())) + 3 * 2
+    found = sweep(1, (5, 4))  # SystemExit is an error like others
+    assert found["status"].tolist() == ["failed", "failed", "done", "done"]
+    assert set(found.failures().values()) == {"SystemExit: x is 5"}
+    with pytest.raises(KeyboardInterrupt):  # as if the user had pressed Ctrl-C: nothing has failed
+        sweep(1, (6,))
+    assert ["start", "stopped"] in logged("out").values()
+    assert not [p for p in Path("out").glob("points/*/failed.json") if "Keyboard" in p.read_text()]
 
 
 MINE = """

@@ -56,6 +56,8 @@ def test_stops_where_the_full_record_says(recorded):
     classifier, x, _, trace = recorded
     numpys = snn.EventClassifier(network(), "out", np.float32(DURATION), np.int64(T), backend="reference")
     assert numpys.fingerprint() == classifier.fingerprint()
+    longer = snn.EventClassifier(network(), "out", DURATION + 1e-6, T, backend="reference").fingerprint()
+    assert longer["encoder"] == "events of 120.000001 ms" != classifier.fingerprint()["encoder"] == "events of 120 ms"
     done = classifier.run(x, EarlyExit("margin", bar=2.0))
     for n, sample in enumerate(x):
         times, ids = output_spikes(sample)
@@ -114,6 +116,18 @@ def test_bad_input(recorded):
         (lambda: classifier.record([]), ShapeError, "there must be a sample"),
         (lambda: classifier.record([([1.0], [9])]), ModelError, "sample 0: sources must be 0 to 8; got 9"),
         (lambda: classifier.record([([1.0], [0], [1])]), ShapeError, "must be a pair"),
+        (lambda: classifier.record([1]), ShapeError, r"sample 0 must be a pair \(times in ms, sources\); got 1"),
+        (
+            lambda: classifier.record(1),
+            ShapeError,
+            r"samples must be pairs \(times in ms, sources\), one a sample; got 1",
+        ),
+        (
+            lambda: classifier.record([([1.0], [0]), ([2.0, 120.5], [0, 0])]),
+            ModelError,
+            "sample 1: events must end with the duration, 120 ms; got one at 120.5 ms, which would be lost",
+        ),
+        (lambda: classifier.run(x, None), ModelError, "EventClassifier.run.agent: must be an EarlyExit or a preset"),
     ]
     for make, kind, text in cases:
         with pytest.raises(kind, match=text):

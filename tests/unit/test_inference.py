@@ -55,8 +55,8 @@ def test_direct_current_equals_numpy():
     assert classifier.depth == 3
     trace = classifier.record(X, T)
     v = [np.full((len(X), N_HIDDEN), 0.5) for _ in range(2)]
-    total, spikes, outputs = np.zeros((len(X), N_OUT)), np.zeros((2, T, len(X))), []
-    for t in range(T):
+    total, spikes, outputs = np.zeros((len(X), N_OUT)), np.zeros((2, T + 2, len(X))), []
+    for t in range(T + 2):
         fired = []
         for k, weight in enumerate((None, W[1])):
             v[k] = v[k] + (X @ W[0].T + BIAS if weight is None else fired[0] @ weight.T)
@@ -65,16 +65,18 @@ def test_direct_current_equals_numpy():
             spikes[k, t] = fired[k].sum(axis=1)
         total = total + fired[1] @ W[2].T
         outputs.append(total)
-    np.testing.assert_allclose(trace.outputs, outputs, atol=1e-12)
+    np.testing.assert_allclose(trace.outputs, outputs[:T], atol=1e-12)
     assert spikes.sum() > 1000
     pipelined = snn.Classifier(direct(), classifier.encoder, "out", latency="pipelined").record(X, T)
     assert not np.any(pipelined.outputs[:2])
     np.testing.assert_array_equal(pipelined.outputs[2:], trace.outputs[: T - 2])
     ends = spikes.cumsum(axis=1)  # of all steps up to t; layer two is a step behind
-    late = np.concatenate((np.zeros((1, len(X))), ends[1, : T - 1]))
-    np.testing.assert_array_equal(pipelined.spikes, ends[0] + late)
-    np.testing.assert_array_equal(pipelined.synops, ends[0] * N_HIDDEN + late * N_OUT)
-    np.testing.assert_array_equal(classifier.predict(X, T), np.argmax(total, axis=1))
+    late = np.concatenate((np.zeros((1, len(X))), ends[1, :-1]))
+    # what is sent by the time that the output is there: where a step passes all layers, they have run depth - 1 further
+    for found, when in ((pipelined, slice(T)), (trace, slice(2, T + 2))):
+        np.testing.assert_array_equal(found.spikes, (ends[0] + late)[when])
+        np.testing.assert_array_equal(found.synops, (ends[0] * N_HIDDEN + late * N_OUT)[when])
+    np.testing.assert_array_equal(classifier.predict(X, T), np.argmax(outputs[T - 1], axis=1))
 
 
 def test_neither_batch_nor_order_nor_threads_matter():
@@ -175,6 +177,29 @@ def test_latency_delta_events():
     np.testing.assert_array_equal(classifier.record(events, T).outputs, expected.transpose(1, 0, 2))
 
 
+GAINS = 0.12345671, 0.12345699
+
+
+def test_fingerprints_hold_every_digit():
+    """An agent that was certified with one gain or threshold is refused with another, however near; texts of six digits
+    are those that agents were saved with before.
+    """
+    encode = snn.encode
+    for make in (
+        lambda x: encode.Rate("sources", gain=x),
+        lambda x: encode.Latency("sources", 5, threshold=x),
+        lambda x: encode.Delta("sources", x),
+    ):
+        prints = [snn.Classifier(spiking(), make(x), "out", readout="spikes").fingerprint(5) for x in GAINS]
+        assert prints[0] != prints[1] and "0.12345671" in prints[0]["encoder"]
+    assert repr(encode.Rate("a", gain=1e-7)) == "Rate('a', gain=1e-07, seed=0)"
+    classifiers = [snn.Classifier(spiking(), encode.Rate("sources", gain=x), "out", "spikes") for x in GAINS]
+    agent = EarlyExit().fit(classifiers[0].record(X, T))
+    agent.bar = 1.0
+    with pytest.raises(snn.ModelError, match=r"fitted on another .* gain=0.12345671, .* gain=0.12345699"):
+        classifiers[1].run(X, EarlyExit.from_dict(agent.to_dict()))
+
+
 def plastic():
     import plasticity
 
@@ -199,6 +224,12 @@ def other_network():
     ("make", "error", "text"),
     [
         (lambda: snn.Classifier(direct(), DIRECT, "none"), snn.ModelError, "no population 'none'"),
+        (lambda: snn.Classifier(direct(), "Rate", "out"), snn.ModelError, "Classifier.encoder: must be one of snn.enc"),
+        (
+            lambda: snn.Classifier(direct(), DIRECT, "out").run(X, "margin", T),
+            snn.ModelError,
+            "Classifier.run.agent: must be an EarlyExit or a preset; got str 'margin'",
+        ),
         (lambda: snn.Classifier(direct(), DIRECT, "out", readout="u"), snn.ModelError, "readout"),
         (lambda: snn.Classifier(direct(), DIRECT, "out", threads=0), snn.ModelError, "threads: must be an integer"),
         (lambda: snn.Classifier(plastic(), DIRECT, "out"), snn.ModelError, "static"),

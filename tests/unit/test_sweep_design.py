@@ -1,10 +1,17 @@
 """Which points a sweep has, with which seeds and names."""
 
+import dataclasses
 import json
+import math
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import snn
 from kernels.errors import ConfigError, ModelError
 from snn.sweeps.design import Range, axes, combinations, points
 from snn.sweeps.run import Plan
@@ -76,6 +83,8 @@ def test_seeds_and_names_depend_on_the_values_alone():
         (lambda: Range(0.0, float("nan")), "Range.high: must be a finite number; got nan"),
         (lambda: Range(0.0, 1.0, log=True), "Range.low: must be > 0 for log; got 0.0"),
         (lambda: Range(0.5, 3, integer=True), "must be whole for integer"),
+        (lambda: Range(1, 2, log="x"), "Range.log: must be True or False; got 'x'"),
+        (lambda: Range(1, 2, integer=1.0), "Range.integer: must be True or False; got 1.0"),
         (lambda: Range(0.0, 1.0, num=1), "Range.num: must be an integer >= 2; got 1"),
         (lambda: rows({"a": Range(0.0, 1.0)}, "grid"), "parameter a: Range.num: is missing"),
         (lambda: rows({}, "grid"), "must name at least one parameter"),
@@ -126,3 +135,108 @@ def test_points_that_are_equal_are_one_and_said(tmp_path):
     assert [(p.name, p.seed) for p in one] == [(p.name, p.seed) for p in other]
     found = points(rows({"a": [1, True, "1", 1.5]}, "grid"), 1, 3, "net")
     assert len({p.name for p in found}) == 4
+
+
+def named(*values, owner="net"):
+    """(name, seed) of points of these values."""
+    return [(p.name, p.seed) for p in points(rows({"x": list(values)}, "grid"), 1, 5, owner)]
+
+
+def test_names_and_seeds_of_plain_values_stay():
+    """What older sweeps have done is not run again."""
+    values = [
+        1,
+        2.5,
+        -0.0,
+        True,
+        None,
+        "text \u00e9",
+        [1, [2.0, "x"]],
+        {"b": 1e300, "a": [0.1]},
+        math.inf,
+        Path("a/b"),
+        1 + 2j,
+    ]
+    kept = [(p.name, p.seed) for p in points(rows({"x": values, "y": [3]}, "grid"), 1, 5, "net")]
+    assert kept == [
+        ("63f57099ab32c535-0", 8836945363234843), ("08cc2e71e54a7a40-0", 1205715820781049),
+        ("6c71704dfb10dee8-0", 6834766819266213), ("b8887754cdca5838-0", 7612987598061866),
+        ("08c4feb318e93959-0", 3750867860915950), ("8c69fb9f3ff13561-0", 5982397522796846),
+        ("bf0de46dcf49b8ef-0", 1678939147014544), ("3629996af6d1aea3-0", 1027787391795385),
+        ("390d54edb7cd339e-0", 8628267319147351), ("006bae8879633231-0", 2317856551011909),
+        ("663ef287148e2167-0", 4846361577126064),
+    ]  # fmt: skip
+
+
+@dataclasses.dataclass
+class Short:
+    v: float
+
+    def __repr__(self):
+        return "Short"
+
+
+def chance(d):
+    return np.exp(-d)
+
+
+def of_every_kind():
+    """Values that repr, or its length, does not tell apart."""
+    long, other = np.zeros(2000), np.zeros(2000)
+    other[1000] = 5.0
+    return [
+        long, other, long.reshape(2, 1000), long.astype(np.float32), other.tolist(), np.array([0.123456789012]),
+        np.array([0.123456789999]), np.array(["a", 1], object), np.array(["a", 2], object),
+        snn.from_arrays([0, 1], [0, 1]), snn.from_arrays([1, 0], [0, 0]), snn.LIFExp(v_th=long), snn.LIFExp(v_th=other),
+        snn.LIFDelta(), snn.normal(0.123456701, 1.0), snn.normal(0.123456702, 1.0), snn.Poisson(rate=1e-3),
+        snn.StepCurrent([[1.0] * 20]), snn.StepCurrent([[1.0] * 10 + [0.0, 2.0] * 5]), snn.fixed_indegree(3),
+        snn.fixed_indegree(4), snn.distance_dependent(chance), Short(1.0), Short(3.0), chance, snn.LIFExp, b"ab", "ab",
+        {1: 2}, {"1": 2}, {"x": long}, {"x": other},
+    ]  # fmt: skip
+
+
+def test_values_are_known_by_what_they_hold():
+    """However they are made, in this process or another; no two of them are one point."""
+    every = named(*of_every_kind())
+    assert len(set(every)) == len(of_every_kind()) and every == named(*of_every_kind())
+    code = f"import runpy; found = runpy.run_path({__file__!r}, run_name={__name__!r})"
+    code += "; print(found['named'](*found['of_every_kind']()))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(every)
+    turned = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    assert named(turned, [np.int64(4)]) == named(np.arange(6.0).reshape(2, 3), [4])
+
+
+class Opaque:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (Opaque(), "parameter x: values must be numbers, texts, arrays, .* got Opaque <.*Give what it is made of"),
+        ([1, {"k": {2, 3}}], r"parameter x: values must be .* got set \{2, 3\}"),
+        (np.ma.masked_array([1.0]), "parameter x: values must be .* got MaskedArray"),
+        (lambda: 1, "parameter x: a function must be defined in a module by name; got <function <lambda>"),
+        (Range(1, 2).at, "parameter x: a function must be defined in a module by name; got <bound method"),
+        (snn.distance_dependent(lambda d: d), "parameter x: a function must be defined in a module by name"),
+    ],
+)
+def test_values_that_nothing_tells_apart_are_refused(value, message):
+    with pytest.raises(ConfigError, match=message):
+        named(value)
+
+
+@dataclasses.dataclass
+class Held:
+    by: str = ""
+
+    def __reduce__(self):
+        return threading.Lock().__reduce_ex__(2)
+
+
+def test_what_no_other_process_can_get_is_refused(tmp_path):
+    with pytest.raises(ConfigError, match=r"parameter a: values must be such that pickle can send .* cannot pickle"):
+        Plan.make(measured, {"a": [1, Held()], "b": [1]}, tmp_path, "grid", None, 1, 1, None, False)
+    with pytest.raises(ConfigError, match="sweep: the function must be defined in a module by name; got <bound method"):
+        Plan.make(Range(1, 2).at, {"u": [0.5]}, tmp_path, "grid", None, 1, 1, None, False)
