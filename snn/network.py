@@ -356,7 +356,8 @@ class Network:
 
         ``every``: and at multiples of this interval in ms. ``variable``: instead, a state variable of the projection's
         rules, such as an eligibility, as :meth:`snn.Simulation.state` gives it; ``weights["name.variable"]`` of the
-        result.
+        result. Columns are the synapses of :meth:`snn.Simulation.connections`: after ``rewire`` they are others, and
+        :meth:`snn.Result.concatenate` refuses to join records from before and after.
         """
         name = getattr(projection, "name", projection)
         if name not in self.projections or projection not in (name, self.projections[name]):

@@ -14,6 +14,7 @@ from snn import changes
 from snn.among import among, places
 from snn.compile_synapses import rule_of, short_term_of
 from snn.elements import Input, Population, Projection
+from snn.inputs import spread
 from snn.network import Network, check_each, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.units import plain
@@ -52,11 +53,15 @@ class Steering:
     _lock: Any  # threading.RLock: held while a method runs that needs the arrays for itself
     _described: list[Any]  # members of ``net`` when it was compiled
     _changes: changes.Changes  # by set_parameters, set_source and set_current
+    _log: list[changes.Row]  # of what was changed, for provenance
 
     @property
     def t(self) -> float:
         """Time reached, ms."""
         return float(self._drive.at * self._drive.unit)
+
+    def _note(self, call: str, name: str, **values: Any) -> None:
+        self._log = changes.noted(self._log, self.t, call, name, values)
 
     @alone
     def state(self, of: Population | Projection | str, variable: str) -> np.ndarray:
@@ -108,6 +113,7 @@ class Steering:
             self._drive.set_synapses(found, array, which)
         else:
             self._drive.set_short(found, array, -1 - which)
+        self._note("set_state", found.name, **{variable: array})
 
     def _variable(self, of: Any, variable: Any) -> tuple[Population | Projection, int]:
         """What has the state variable; of a rule its number from 1 on, of a short-term rule from -1 down."""
@@ -189,6 +195,7 @@ class Steering:
             check_each(owner, found.plasticity, array, own)  # type: ignore[arg-type]
         self._ranks.agree("set_weights", found.name, array)
         self._drive.set_synapses(found, array)
+        self._note("set_weights", found.name, weights=array)
 
     @alone
     def rewire(self, projection: Projection | str, rule: Any) -> int:
@@ -238,6 +245,8 @@ class Steering:
             new_sources, new_targets = ends[0][new_sources], ends[1][new_targets]
         self._ranks.agree("rewire", found.name, removed, new_sources, new_targets, new_weights)
         self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
+        if removed.size:
+            self._note("rewire", found.name, synapses=removed.size)
         return int(removed.size)
 
     @alone
@@ -253,6 +262,7 @@ class Steering:
             raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
         self._ranks.agree("learning", found.name, bool(on))
         self._drive.learning(found, bool(on))
+        self._note("learning", found.name, on=bool(on))
 
     @alone
     def set_modulator(self, projection: Projection | str, value: Any) -> None:
@@ -271,6 +281,7 @@ class Steering:
         value = check_modulator(owner, found, found.modulation.source, value)
         self._ranks.agree("set_modulator", found.name, value)
         self._drive.set_modulator(found, value)
+        self._note("set_modulator", found.name, value=value)
 
     @alone
     def set_parameters(self, population: Population | str, **values: Any) -> None:
@@ -293,6 +304,7 @@ class Steering:
             self._ranks.agree("set_parameters", name, given)
             self._drive.set_model(name, type(known.model)(**{**known.model.params, **given}))
         self._changes.setdefault((changes.PARAMETERS, name), {}).update(given)
+        self._note("set_parameters", name, **given)
 
     @alone
     def set_source(self, of: Any, source: Any) -> None:
@@ -323,13 +335,15 @@ class Steering:
         kind = changes.POPULATION if own else changes.INPUT
         self._changes.pop((changes.CURRENT, found.name), None)
         self._changes[kind, found.name] = vars(source)
+        self._note("set_source", found.name, source=type(source).__name__, **vars(source))
 
     @alone
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
 
-        ``values``: a number, or an array of as many as its amplitude has, [pA]. For closed loops: quicker than
-        :meth:`set_source`, which see. Clock engine, any backend.
+        ``values``: a number, or an array of as many as its amplitude has, [pA]; of an input to a part of a population,
+        a number or one a neuron of the part, in its order. For closed loops: quicker than :meth:`set_source`, which
+        see. Clock engine, any backend.
         """
         self._set_current(name, values, self.t + 0.5 * self.dt)
 
@@ -338,8 +352,13 @@ class Steering:
             raise BackendUnavailable('Simulation.set_current: engine="event" takes none. Use engine="clock".')
         amplitude = changes.check_current(self._drive.net, name, values, latest)
         self._ranks.agree("set_current", name, amplitude)
-        self._drive.set_current(name, amplitude)
+        entry = self.net.inputs[name]
+        whole = amplitude
+        if entry.ids is not None:
+            whole = spread(np.broadcast_to(amplitude, entry.ids.shape), entry.ids, entry.target.n)
+        self._drive.set_current(name, whole)
         self._changes[changes.CURRENT, name] = {"values": amplitude}
+        self._note("set_current", name, values=amplitude)
 
     def _change(self, given: changes.Changes) -> None:
         """Make the changes that a checkpoint holds."""
