@@ -20,9 +20,11 @@ Row = dict[str, Any]  # of the list of what was changed: t, call, name, number, 
 Changes = dict[tuple[str, str], dict[str, Any]]  # (kind, name): values, or arguments of a source
 
 
-def drawn(net: Network, population: Population, values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` of parameters as numbers or arrays of the population's size."""
-    model, n = population.model, population.n
+def drawn(
+    net: Network, population: Population, values: dict[str, Any], ids: np.ndarray | None = None
+) -> dict[str, Any]:
+    """``values`` of parameters as numbers or arrays of the population's size; those of neurons ``ids`` alone."""
+    model, n = population.model, population.n if ids is None else ids.size
     if not isinstance(model, NeuronModel):
         raise ModelError(
             f"Simulation.set_parameters: {population.name!r} is a population of spike sources. Use set_source."
@@ -42,6 +44,12 @@ def drawn(net: Network, population: Population, values: dict[str, Any]) -> dict[
         if np.shape(value) not in ((), (n,)):
             raise ShapeError(f"{owner}: must be a number or of shape ({n},); got {np.shape(value)}.")
         found[name] = np.array(value) if np.ndim(value) else value  # a copy: the caller may use his array again
+        if ids is not None:
+            all_ = model.params[name]
+            if isinstance(all_, Distribution):
+                all_ = all_.draw(population.n, net.stream("parameter", population.name, name))
+            found[name] = np.array(np.broadcast_to(all_, (population.n,)))
+            found[name][ids] = value
     return found
 
 
@@ -127,7 +135,7 @@ def noted(log: list[Row], t: float, call: str, name: str, values: dict[str, Any]
 
 def check_log(log: Any) -> list[Row]:
     """A list that :func:`noted` gave, from a file."""
-    kinds = {"t": (int, float), "call": str, "name": str, "number": int, "values": dict}
+    kinds: dict[str, Any] = {"t": (int, float), "call": str, "name": str, "number": int, "values": dict}
     for row in log if isinstance(log, list) else [log]:
         if not isinstance(row, dict) or not all(isinstance(row.get(k), kind) for k, kind in kinds.items()):
             raise FormatError(f"/about.log: is no list of what was changed; got {row!r}.")

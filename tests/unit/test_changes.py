@@ -488,3 +488,36 @@ def test_what_is_given_is_copied(tmp_path):
     sim.checkpoint(tmp_path / "c.h5")
     again = snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True)
     assert np.array_equal(sim.run(20.0).states["a"]["v"], again.run(20.0).states["a"]["v"])
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_parts(engine, backend, tmp_path):
+    """What is set of a part leaves the others as they are; V relaxes to E_L with each neuron's time constant."""
+    net = relaxing(5, tau_m=snn.uniform(9.0, 11.0))
+    a = net.populations["a"]
+    sim = simulation(net, engine, backend)
+    before = sim.run(3.0).states["a"]["v"]
+    taus = -0.1 / np.log((before[10] + 70.0) / (before[9] + 70.0))  # as they were drawn
+    assert np.ptp(taus) > 0.1
+    part = a[[3, 0]]
+    sim.set_parameters(part, tau_m=[20.0, 30.0])
+    sim.set_parameters(a[1:2], tau_m=40.0)
+    sim.set_state(part, "v", [-50.0, -40.0])
+    taus[[3, 0, 1]] = 20.0, 30.0, 40.0
+    v = before[-1].copy()
+    v[[3, 0]] = -50.0, -40.0
+    assert np.array_equal(sim.state(part, "v"), [-50.0, -40.0])
+    sims = [sim]
+    if backend == "cpu":
+        sim.checkpoint(tmp_path / "c.h5")
+        sims.append(snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True))
+    for x in sims:
+        x.run(7.0)
+        assert x.state(a, "v") + 70.0 == pytest.approx((v + 70.0) * np.exp(-7.0 / taus), rel=1e-9)
+    for call in (lambda: sim.set_state(part, "v", np.zeros(5)), lambda: sim.set_parameters(part, tau_m=np.ones(5))):
+        with pytest.raises(snn.ShapeError, match=r"shape \(2,\)"):
+            call()
+    drawn = simulation(net, engine, backend)
+    drawn.set_parameters(part, e_l=snn.uniform(-50.0, -40.0))
+    drawn.run(200.0)
+    assert np.all(drawn.state(part, "v") > -51.0) and np.all(drawn.state(a[[1, 2, 4]], "v") < -69.9)
