@@ -80,7 +80,7 @@ def test_bad_weight_records():
     with pytest.raises(ModelError, match=r"record_weights\('a->a'\).every: must be > 0 ms; got -1.0."):
         net.record_weights("a->a", -1.0)
     net.record_weights("a->a", 0.25)
-    with pytest.raises(ModelError, match=r"record_weights\('a->a'\): are recorded already."):
+    with pytest.raises(ModelError, match=r"record_weights\('a->a'\): 'a->a' is recorded already"):
         net.record_weights("a->a")
     with pytest.raises(ModelError, match=r"'a->a'\).every: must be a multiple of dt = 0.1 ms; got 0.25."):
         snn.Simulation(net, backend="reference")
