@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ModelError, ShapeError
-from snn.connect import EdgeList, Pair, Rule, by_target
+from snn.connect import (
+    EdgeList,
+    Pair,
+    Rule,
+    all_to_all,
+    by_target,
+    distance_dependent,
+    fixed_indegree,
+    fixed_outdegree,
+    pairwise_bernoulli,
+)
 
 
 def chosen(owner: str, given: Any, n: int) -> np.ndarray:
@@ -37,11 +47,21 @@ def places(ids: np.ndarray, some: np.ndarray) -> np.ndarray:
     return np.asarray(order[np.searchsorted(ids, some, sorter=order)])
 
 
+def _between(pair: Pair, sources: np.ndarray, targets: np.ndarray, same: bool) -> Pair:
+    """``pair`` as if there were no neurons but these."""
+    here, there = (p if p is None else p[ids]
+                   for p, ids in ((pair.source_positions, sources), (pair.target_positions, targets)))  # fmt: skip
+    return dataclasses.replace(
+        pair, n_source=sources.size, n_target=targets.size, same=same, source_positions=here, target_positions=there
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class among(Rule):
     """``rule`` between some neurons of the source and some of the target population, as if there were no others.
 
-    The same as connecting parts of populations, ``net.connect(exc[:100], inh[50:], rule)``.
+    The same as connecting parts of populations, ``net.connect(exc[:100], inh[50:], rule)``. With ``autapses=False`` no
+    neuron is joined to itself, where parts of one population overlap, too (which ``fixed_total_number`` refuses).
 
     Parameters
     ----------
@@ -77,26 +97,46 @@ class among(Rule):
 
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
-        sources, targets = self._ids(pair.n_source, pair.n_target)
+        sources, targets = self.ends(pair.n_source, pair.n_target)
+        rule = self.rule
+        while isinstance(rule, among):
+            rule = rule.rule
         same = pair.same and np.array_equal(sources, targets)
-        shared = np.intersect1d(sources, targets).size if pair.same and not same else 0
-        if shared and not getattr(self.rule, "autapses", True):
+        shared = np.intersect1d(sources, targets) if pair.same and not same else np.empty(0, np.int64)
+        if shared.size and not getattr(rule, "autapses", True):
+            pre, post, order = self._without_autapses(rule, pair, sources, targets, shared)
+        else:
+            found = rule.edges(_between(pair, sources, targets, same))
+            pre, post, order = sources[found.sources], np.repeat(targets, np.diff(found.indptr)), found.order
+        made = by_target(pre, post, pair.n_source, pair.n_target)
+        if order is not None:
+            made.order = order[made.order]
+        return made
+
+    def _without_autapses(
+        self, rule: Rule, pair: Pair, sources: np.ndarray, targets: np.ndarray, shared: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """(sources, targets, order) of edges between parts that are other neurons but for those ``shared``."""
+        if isinstance(rule, (all_to_all, pairwise_bernoulli, distance_dependent)):  # pairs are independent
+            found = rule.edges(_between(pair, sources, targets, False))
+            pre, post = sources[found.sources], np.repeat(targets, np.diff(found.indptr))
+            keep = pre != post
+            return pre[keep], post[keep], None if found.order is None else found.order[keep]
+        if not isinstance(rule, (fixed_indegree, fixed_outdegree)):
             raise ModelError(
                 f"{pair.owner}.rule: with autapses=False sources and targets must be the same neurons, or others; "
-                f"{shared} are in both of {self!r}. Connect those apart."
+                f"{shared.size} are in both of {self!r}. Connect those apart."
             )
-        positions = [p if p is None else p[ids]
-                     for p, ids in ((pair.source_positions, sources), (pair.target_positions, targets))]  # fmt: skip
-        inner = dataclasses.replace(
-            pair, n_source=sources.size, n_target=targets.size, same=same, source_positions=positions[0],
-            target_positions=positions[1],
-        )  # fmt: skip
-        found = self.rule.edges(inner)
-        ends = np.repeat(targets, np.diff(found.indptr))
-        made = by_target(sources[found.sources], ends, pair.n_source, pair.n_target)
-        if found.order is not None:
-            made.order = found.order[made.order]
-        return made
+        # the shared ones first on both sides: they choose among all but themselves, the others among all
+        sources, targets = (np.concatenate((shared, x[~np.isin(x, shared)])) for x in (sources, targets))
+        ends = [sources, targets] if isinstance(rule, fixed_outdegree) else [targets, sources]
+        chosen_by, chosen_from = [], []
+        for first, last, same in ((0, shared.size, True), (shared.size, ends[0].size, False)):
+            found = rule.drawn(_between(pair, sources, targets, same), first, last)
+            chosen_by.append(np.repeat(ends[0], np.diff(found.indptr)))
+            chosen_from.append(ends[1][found.sources])
+        both = np.concatenate(chosen_by), np.concatenate(chosen_from)
+        return (*both, None) if isinstance(rule, fixed_outdegree) else (*both[::-1], None)
 
     def expected(self, n_source: int, n_target: int) -> float:
         """See :class:`Rule`."""

@@ -1,5 +1,6 @@
 """What changes between the runs of a simulation besides its state: parameters of neurons, sources, currents."""
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -10,15 +11,19 @@ from snn.elements import Input, Population
 from snn.inputs import Source, SpikeArray, StepCurrent
 from snn.network import Network
 from snn.neurons.base import NeuronModel
-from snn.units import plain
+from snn.units import brief, plain
 
 PARAMETERS, INPUT, POPULATION, CURRENT = "parameters", "input", "population", "current"  # kinds of changes
+MOST_NOTED = 100  # calls of one kind for one thing; of later ones the last
+Row = dict[str, Any]  # of the list of what was changed: t, call, name, number, values
 Changes = dict[tuple[str, str], dict[str, Any]]  # (kind, name): values, or arguments of a source
 
 
-def drawn(net: Network, population: Population, values: dict[str, Any]) -> dict[str, Any]:
-    """``values`` of parameters as numbers or arrays of the population's size."""
-    model, n = population.model, population.n
+def drawn(
+    net: Network, population: Population, values: dict[str, Any], ids: np.ndarray | None = None
+) -> dict[str, Any]:
+    """``values`` of parameters as numbers or arrays of the population's size; those of neurons ``ids`` alone."""
+    model, n = population.model, population.n if ids is None else ids.size
     if not isinstance(model, NeuronModel):
         raise ModelError(
             f"Simulation.set_parameters: {population.name!r} is a population of spike sources. Use set_source."
@@ -37,7 +42,13 @@ def drawn(net: Network, population: Population, values: dict[str, Any]) -> dict[
         value = plain(value, parameter.unit, owner)
         if np.shape(value) not in ((), (n,)):
             raise ShapeError(f"{owner}: must be a number or of shape ({n},); got {np.shape(value)}.")
-        found[name] = value
+        found[name] = np.array(value) if np.ndim(value) else value  # a copy: the caller may use his array again
+        if ids is not None:
+            all_ = model.params[name]
+            if isinstance(all_, Distribution):
+                all_ = all_.draw(population.n, net.stream("parameter", population.name, name))
+            found[name] = np.array(np.broadcast_to(all_, (population.n,)))
+            found[name][ids] = value
     return found
 
 
@@ -72,8 +83,10 @@ def check_source(what: Input | Population, before: Source, source: Any) -> None:
         return
     if (source.weights is None) != (before.weights is None):
         raise ModelError(f"{owner}.weights: spikes keep weights of their own, or have none; got {source!r}.")
-    signs = [np.any(s.weights < 0) for s in (source, before) if s.weights is not None]
-    if len(set(signs)) > 1:
+    if source.weights is None or isinstance(what, Population):
+        return
+    signs = {bool(np.any(w < 0)) for w in map(np.asarray, (source.weights, what.weight)) if w.size}
+    if len(signs) > 1:
         raise ModelError(f"{owner}.weights: must keep their sign, which chose the receptor; got {source!r}.")
 
 
@@ -87,10 +100,45 @@ def check_current(net: Network, name: str, values: Any, latest: float) -> np.nda
         raise ModelError(f"{owner}.source: must be a StepCurrent of one amplitude; got {source!r}.")
     if source.times[0] > latest:
         raise ModelError(f"{owner}.source: injects from {source.times[0]:g} ms on, later than now. Begin it at 0.")
-    amplitude, shape = np.asarray(plain(values, "pA", owner)), source.amplitudes.shape[1:]
+    amplitude, ids = np.array(plain(values, "pA", owner)), net.inputs[name].ids
+    shape = source.amplitudes.shape[1:] if ids is None else ids.shape
     if amplitude.shape not in ((), shape) or not np.all(np.isfinite(amplitude)):
         raise ShapeError(f"{owner}: must be finite, a number or of shape {shape}; got {values!r}.")
     return amplitude
+
+
+def readable(value: Any) -> Any:
+    """``value`` for people and JSON: of a long array its shape, its range and a hash."""
+    if isinstance(value, (str, bool)) or value is None:
+        return value
+    array = np.asarray(value)
+    if array.size > 8:
+        code = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
+        return f"{brief(array)}, sha256 {code[:16]}"
+    return array.tolist() if np.all(np.isfinite(array)) else str(array.tolist())
+
+
+def noted(log: list[Row], t: float, call: str, name: str, values: dict[str, Any]) -> list[Row]:
+    """``log`` with a call at ``t`` ms; another list, as records keep those that they were begun with.
+
+    ``number`` counts the calls of one kind for one thing, of which closed loops make many: the first ones and the last
+    stay.
+    """
+    same = (k for k in reversed(range(len(log))) if log[k]["name"] == name and log[k]["call"] == call)
+    last = next(same, -1)
+    number = 1 + (log[last]["number"] if last >= 0 else 0)
+    kept = log[:last] + log[last + 1 :] if number > MOST_NOTED + 1 else log
+    shown = {key: readable(value) for key, value in values.items() if value is not None}
+    return [*kept, {"t": t, "call": call, "name": name, "number": number, "values": shown}]
+
+
+def check_log(log: Any) -> list[Row]:
+    """A list that :func:`noted` gave, from a file."""
+    kinds: dict[str, Any] = {"t": (int, float), "call": str, "name": str, "number": int, "values": dict}
+    for row in log if isinstance(log, list) else [log]:
+        if not isinstance(row, dict) or not all(isinstance(row.get(k), kind) for k, kind in kinds.items()):
+            raise FormatError(f"/about.log: is no list of what was changed; got {row!r}.")
+    return list(log)
 
 
 def packed(changes: Changes) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:

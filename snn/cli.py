@@ -245,6 +245,7 @@ def _record_info(file: Path) -> str:
     if p:
         how = (f"{k} {p[k]}" for k in ("version", "backend", "threads", "precision", "seed") if k in p)
         again = f"yes: snn run {file}" if p.get("configuration") else "no: the network was described in Python"
+        again = "no: a program changed the simulation between runs" if p.get("changes") else again
         lines += [f"made by       {p.get('software', '?')} {', '.join(how)}", f"run again     {again}"]
     rows = [["population", "n", "spikes", "rate (Hz)"]]
     for name, row in d["populations"].items():

@@ -298,6 +298,11 @@ def resolve_parameters(
         value = np.asarray(derived.value(spec.name, Values(values), dt), float)
         if not np.all(np.isfinite(value)):
             raise ModelError(f"{spec.name}.{derived.name}: is not finite at dt = {dt} ms. Check the parameters.")
+        if derived.dtype == "int" and np.any(np.abs(value) >= 2**31):
+            raise ModelError(
+                f"{spec.name}.{derived.name} of population {population.name!r}: must be below 2**31, as numbers of "
+                f"steps are; got {value.flat[np.argmax(np.abs(value))]:g} at dt = {dt} ms. Use shorter times."
+            )
         if np.ndim(value) and value.shape != (population.n,):
             raise ModelError(
                 f"{spec.name}.{derived.name}: compute must give a number or one a neuron; got {value.shape}."

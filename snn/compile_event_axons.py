@@ -17,7 +17,7 @@ from snn.neurons.integrate_and_fire import IF
 
 def axonal(projection: Projection) -> float:
     """The part of the delay, in ms, after which a spike meets the synapse; without a rule it does not matter when."""
-    return projection.axonal_delay if projection.plasticity else 0.0
+    return projection.axonal_delay if projection.plastic else 0.0
 
 
 def dendritic(projection: Projection, delays: np.ndarray, least: float) -> np.ndarray:

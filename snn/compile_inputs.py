@@ -91,12 +91,12 @@ def lay_out_inputs(
         n_thresholds += len(code.thresholds)
         values.append(code.values)
         n_values += len(code.values)
-        each = np.ndim(weight) > 0 and not code.event_step.size
+        each = np.ndim(weight) > 0 and code.kind != kinds.EVENTS  # events have theirs above
         out["weight"].append(0.0 if np.ndim(weight) else weight)
         out["weights"].append(n_values if each else -1)
         if each:
             values.append(np.asarray(weight, float))
-            n_values += pops[k].n
+            n_values += values[-1].size
         out["noise"].append(n_noise)
         if code.initial is not None:
             vary = any(np.ndim(x) for x in code.initial)

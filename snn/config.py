@@ -104,13 +104,19 @@ def load_provenance(
     Raises
     ------
     FormatError
-        No record, or one of a network that was described in Python.
+        No record, one of a network that was described in Python, or of a simulation that was changed between runs.
     ConfigError
         As for :func:`load`.
     """
     from snn.io.sonata import describe
 
     provenance = describe(path)["provenance"]
+    if provenance.get("changes") and provenance.get("configuration"):
+        calls = ", ".join(dict.fromkeys(str(row["call"]) for row in provenance["changes"]))
+        raise FormatError(
+            f"{path}: is of a simulation that a program had changed ({calls}), which the file alone cannot repeat. Run "
+            "the program again, or the TOML file."
+        )
     experiment = from_configuration(path, provenance.get("configuration"), overrides, allow_code)
     if set(overrides or {}) <= {"simulation.threads", "simulation.duration"} and "network_hash" in provenance:
         experiment.made = str(provenance["network_hash"]), str(provenance.get("version"))

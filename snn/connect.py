@@ -249,6 +249,10 @@ class fixed_indegree(Rule):
 
     def part(self, pair: Pair, lo: int, hi: int) -> EdgeList:
         """See :class:`Rule`."""
+        return self.drawn(pair, lo, hi)
+
+    def drawn(self, pair: Pair, lo: int, hi: int) -> EdgeList:
+        """What targets lo .. hi - 1 draw."""
         _check_room(f"{pair.owner}.indegree", self.indegree, pair.n_source, pair, self)
         if self.p is not None:
             return _pick_in_space(self, "indegree", self.indegree, pair, lo, hi)
@@ -283,16 +287,19 @@ class fixed_outdegree(Rule):
     def edges(self, pair: Pair) -> EdgeList:
         """See :class:`Rule`."""
         n_source, n_target = pair.n_source, pair.n_target
-        _check_room(f"{pair.owner}.outdegree", self.outdegree, n_target, pair, self)
-        if self.p is None:
-            drawn = _pick(self, np.full(n_source, self.outdegree), n_target, pair)
-        else:
-            drawn = _pick_in_space(self, "outdegree", self.outdegree, pair, 0, n_source, of_source=True)
+        drawn = self.drawn(pair, 0, n_source)
         indptr = np.zeros(n_target + 1, np.int64)
         np.cumsum(np.bincount(drawn.sources, minlength=n_target), out=indptr[1:])
         sources = np.empty(len(drawn.sources), _ids(n_source))
         connectivity.transpose(drawn.indptr, drawn.sources, 0, n_source, indptr[:-1].copy(), sources)
         return EdgeList(indptr, sources)
+
+    def drawn(self, pair: Pair, lo: int, hi: int) -> EdgeList:
+        """What sources lo .. hi - 1 draw: lists by source."""
+        _check_room(f"{pair.owner}.outdegree", self.outdegree, pair.n_target, pair, self)
+        if self.p is not None:
+            return _pick_in_space(self, "outdegree", self.outdegree, pair, lo, hi, of_source=True)
+        return _pick(self, np.full(pair.n_source, self.outdegree), pair.n_target, pair, lo, hi)
 
 
 @dataclass(frozen=True)

@@ -313,7 +313,7 @@ class Clock:
         try:
             set_parameters(c, net)
             self.engine.renew(c.variants != before[0])
-        except SimError:
+        except BaseException:  # nothing stays half changed
             c.variants, c.constants, c.tables = before
             raise
         self.net = net
@@ -328,9 +328,11 @@ class Clock:
         if own:
             net.populations[name] = replace(net.populations[name], model=source)
         else:
-            weights = getattr(source, "weights", None)
-            entry = net.inputs[name]
-            net.inputs[name] = replace(entry, source=source, weight=entry.weight if weights is None else weights)
+            entry, weights = net.inputs[name], getattr(source, "weights", None)
+            weight = entry.weight
+            if weights is not None:  # without spikes a number of the sign that chose the receptor
+                weight = weights if len(weights) else float(np.min(weight))
+            net.inputs[name] = replace(entry, source=source, weight=weight)
         codes = encoded(net, self.dt, codes)
         set_sources(self.compiled, net, codes)
         self.net, self.codes = net, codes
@@ -485,11 +487,15 @@ class Event:
         """Give the neurons of a population other parameters, from just after now."""
         net, k = self.net.copied(), self.index[name]
         net.populations[name] = replace(net.populations[name], model=model)
-        state = self.engine.state(k, self.at, np.arange(net.populations[name].n))
-        before = list(self.compiled.forms)
-        compile_event.set_parameters(self.compiled, net)
+        c, state = self.compiled, self.engine.state(k, self.at, np.arange(net.populations[name].n))
+        before = c.forms, c.net, c.capacity, list(c.blocks)
+        try:
+            compile_event.set_parameters(c, net)
+            self.engine.renew(c.forms != before[0])
+        except BaseException:  # nothing stays half changed
+            c.forms, c.net, c.capacity, c.blocks[:] = before
+            raise
         self.net = net
-        self.engine.renew(self.compiled.forms != before)
         self.engine.set_state(k, self.at, state)
 
     def set_source(self, name: str, source: Any, own: bool) -> None:

@@ -1,6 +1,6 @@
 """What a network is made of: populations and their parts, projections, inputs, probes. Made by :class:`snn.Network`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -210,6 +210,21 @@ class Probe:
         """Unit of the recorded variable."""
         state = self.population.spec.state if self.population.spec else ()
         return next((s.unit for s in state if s.name == self.variable), "ms")
+
+
+def of_rule(owner: str, variable: Any, known: Iterable[str]) -> str:
+    """Which of the ``known`` names, "plasticity.x" or "short_term.x", is meant by one of them or "x" alone."""
+    names = list(known)
+    found = [name for name in names if variable in (name, name.partition(".")[2])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ModelError(
+            f"{owner}: {variable!r} is a state variable of both rules. Name {' or '.join(map(repr, found))}."
+        )
+    bare = [name.partition(".")[2] for name in names]
+    there = ", ".join(name if bare.count(short) > 1 else short for name, short in zip(names, bare, strict=True))
+    raise ModelError(f"{owner}: no state variable {variable!r}; there are {there or 'none'}.")
 
 
 @dataclass(frozen=True, eq=False)

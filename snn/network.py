@@ -14,7 +14,7 @@ from plasticity.settled import Settled, settled
 from snn.among import among
 from snn.connect import Pair, Rule
 from snn.distributions import Distribution
-from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, WeightProbe
+from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Projection, WeightProbe, of_rule
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput, spread
 from snn.neurons.base import NeuronModel
 from snn.of_edges import drawn_for, of_edges
@@ -366,8 +366,10 @@ class Network:
         """Record the weights of ``projection`` (or its name) at the end of every run.
 
         ``every``: and at multiples of this interval in ms. ``variable``: instead, a state variable of the projection's
-        rules, such as an eligibility, as :meth:`snn.Simulation.state` gives it; ``weights["name.variable"]`` of the
-        result.
+        rules, such as an eligibility ("short_term.x" where both rules have an x), as :meth:`snn.Simulation.state` gives
+        it; ``weights["name.variable"]`` of the result. Columns are the synapses of
+        :meth:`snn.Simulation.connections`: after ``rewire`` they are others, and :meth:`snn.Result.concatenate` refuses
+        to join records from before and after.
         """
         name = getattr(projection, "name", projection)
         if name not in self.projections or projection not in (name, self.projections[name]):
@@ -375,10 +377,9 @@ class Network:
             raise ModelError(f"record_weights: {projection!r} is no projection of this network.{hint}")
         found = self.projections[name]
         owner = f"record_weights({name!r})" if variable == "weights" else f"record_weights({name!r}, {variable!r})"
-        rules = [x for x in (found.plasticity, found.short_term) if x]
-        known = ["weights", *(v.name for rule in rules for v in rule.spec.state)]
-        if variable not in known:
-            raise ModelError(f"{owner}: no such variable.{nearest(str(variable), known)}")
+        if variable != "weights":
+            rules = (("plasticity", found.plasticity), ("short_term", found.short_term))
+            of_rule(owner, variable, [f"{what}.{v.name}" for what, rule in rules if rule for v in rule.spec.state])
         probe = WeightProbe(found, every, variable)
         if any(p.name == probe.name for p in self.weight_probes):
             raise ModelError(f"{owner}: {probe.name!r} is recorded already.")

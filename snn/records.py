@@ -335,13 +335,13 @@ class Result:
         """What one run over the whole time would have given: of runs of one simulation that follow each other.
 
         The simulation may have been resumed in between. Weights have been sampled at the end of every run besides.
-        The provenance is that of the first. Records of files are read into memory.
+        The provenance is that of the first, with the ``changes`` of the last. Records of files are read into memory.
 
         Raises
         ------
         ModelError
             No result, or results that are of different networks or seeds, do not follow each other, or did not record
-            the same.
+            the same; or weights of a projection that was rewired in between, whose columns are other synapses then.
         """
         results = list(results)
         if not results:
@@ -363,6 +363,13 @@ class Result:
         recorded = [_recorded(result) for result in results]
         if any(x != recorded[0] for x in recorded):
             raise ModelError("Result.concatenate: all runs must have recorded the same; these have not.")
+        for name in first.weights:
+            wired = [_rewired(result, name) for result in results]
+            if len(set(wired)) > 1:
+                raise ModelError(
+                    f"Result.concatenate: {name!r} was rewired between these runs: columns of its weights are other "
+                    "synapses then. Take the weights of each run apart."
+                )
         spikes, states, weights = {}, {}, {}
         for name, record in first.spikes.items():
             times, ids = (np.concatenate([getattr(r.spikes[name], x) for r in results]) for x in ("times", "ids"))
@@ -377,7 +384,8 @@ class Result:
         for name in first.weights:
             times, values = (np.concatenate([r.weights[name][k] for r in results]) for k in (0, 1))
             weights[name] = times, values
-        return cls(spikes, states, weights, first.provenance, first.t_start, last.t_stop, None, last.complete)
+        provenance = {**first.provenance, **{k: x for k, x in last.provenance.items() if k == "changes"}}
+        return cls(spikes, states, weights, provenance, first.t_start, last.t_stop, None, last.complete)
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """(n_nodes, n_spikes) of every population, without reading the spikes."""
@@ -425,6 +433,12 @@ def _recorded(result: Result) -> Any:
     states = {(name, v): record.ids(v).tolist() for name, record in result.states.items() for v in record}
     weights = {name: np.shape(values)[1:] for name, (_, values) in result.weights.items()}
     return {name: n for name, (n, _) in result.sizes().items()}, states, weights
+
+
+def _rewired(result: Result, recorded: str) -> int:
+    """How often the projection of ``recorded`` weights or state variables had been rewired when the run began."""
+    rows = [row for row in result.provenance.get("changes", ()) if row["call"] == "rewire"]
+    return max((row["number"] for row in rows if f"{recorded}.".startswith(f"{row['name']}.")), default=0)
 
 
 class Report(NamedTuple):

@@ -109,6 +109,7 @@ class Simulation(Steering):
             self._described = net.members()
             self._drive.start(self._compiling, self._say)
         self._changes: changes.Changes = {}
+        self._log: list[changes.Row] = []
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
         self._ranks_before = self._ranks.size  # how many wrote it
 
@@ -330,6 +331,7 @@ class Simulation(Steering):
             "parts": self.compiled.parts | {"kernels": self._drive.engine.code},
         }  # fmt: skip
         about["changes"], arrays = changes.packed(self._changes)
+        about["log"] = self._log
         if self._ranks.size > 1:
             about |= {"ranks": self._ranks.size, "own": self._drive.owned()}
         checkpoint.write(path, about, arrays | self._drive.save(), self._ranks)
@@ -378,6 +380,7 @@ class Simulation(Steering):
             checkpoint.refuse_other(path, about, parts, sim._network, net.seed, ranks.size == len(file.files))
             try:
                 sim._change(file.changes())
+                sim._log = changes.check_log(about["log"])
                 sim._drive.load(file, about["at"])
             except (SimError, TypeError) as error:
                 raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None
@@ -386,7 +389,12 @@ class Simulation(Steering):
         return sim
 
     def provenance(self) -> dict[str, Any]:
-        """What made this run: versions, seed, configuration, backend, hash of the compiled network."""
+        """What made this run: versions, seed, configuration, backend, hash of the compiled network, and ``changes``.
+
+        These are a list of the calls that have changed the simulation since the network was described, such as
+        :meth:`set_parameters`: {t (ms), call, name, number (of such calls so far), values (of long arrays shape, range
+        and hash)}. Of many calls of one kind for one thing the first hundred and the last are there.
+        """
         return {
             "software": "volley-snn",
             "version": version("volley-snn"),
@@ -403,6 +411,7 @@ class Simulation(Steering):
             "network_hash": self.network_hash,
             "network": self._network,
             "configuration": self.net.configuration,
+            "changes": self._log,
             "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
 

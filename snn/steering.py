@@ -13,7 +13,8 @@ from plasticity.structural import Structural, checked_rewiring
 from snn import changes
 from snn.among import among, places
 from snn.compile_synapses import rule_of, short_term_of
-from snn.elements import Input, Population, Projection
+from snn.elements import Input, Part, Population, Projection, of_rule
+from snn.inputs import spread
 from snn.network import Network, check_each, check_modulator, check_plastic
 from snn.ranks import Ranks
 from snn.units import plain
@@ -52,55 +53,70 @@ class Steering:
     _lock: Any  # threading.RLock: held while a method runs that needs the arrays for itself
     _described: list[Any]  # members of ``net`` when it was compiled
     _changes: changes.Changes  # by set_parameters, set_source and set_current
+    _log: list[changes.Row]  # of what was changed, for provenance
 
     @property
     def t(self) -> float:
         """Time reached, ms."""
         return float(self._drive.at * self._drive.unit)
 
+    def _note(self, call: str, name: str, **values: Any) -> None:
+        self._log = changes.noted(self._log, self.t, call, name, values)
+
     @alone
-    def state(self, of: Population | Projection | str, variable: str) -> np.ndarray:
+    def state(self, of: Population | Part | Projection | str, variable: str) -> np.ndarray:
         """Present values of a state variable, float64; a copy.
 
-        Of a population: shape (n,). Of a projection, a state variable of its rule (such as an eligibility): one a
-        synapse, in the order of :meth:`connections`, as of now (of the synapse's last event, where the rule has no
-        ``flow``); one of its short-term rule: one a source neuron, shape (n,), just after that neuron's last spike.
-        Where parameters have values for each synapse, these can be read by their names, too, and a short-term rule has
-        its state for each synapse.
+        Of a population: shape (n,); of a part such as ``exc[:10]``, those of its neurons, in its order. Of a
+        projection, a state variable of its rule (such as an eligibility): one a synapse, in the order of
+        :meth:`connections`, as of now (of the synapse's last event, where the rule has no ``flow``); one of its
+        short-term rule: one a source neuron, shape (n,), just after that neuron's last spike that has met the synapses
+        (the axonal part of the delay after it). Where parameters have values for each synapse, these can be read by
+        their names, too, and a short-term rule has its state for each synapse. A name that both rules have is given as
+        "plasticity.x" or "short_term.x".
         """
+        of, ids = (of.population, of.ids) if isinstance(of, Part) else (of, slice(None))
         found, which = self._variable(of, variable)
         if isinstance(found, Population):
-            return np.asarray(self._drive.state(found.name, variable))
+            return np.asarray(self._drive.state(found.name, variable))[ids]
         if which > 0:
             return np.asarray(self._drive.synapses(found, which))
         return np.asarray(self._drive.short(found, -1 - which))
 
     @alone
-    def set_state(self, of: Population | Projection | str, variable: str, values: Any) -> None:
+    def set_state(self, of: Population | Part | Projection | str, variable: str, values: Any) -> None:
         """Set a state variable to a number or an array of the shape that :meth:`state` gives.
+
+        Of a part of a population, other neurons keep theirs.
 
         Raises
         ------
         ModelError, ShapeError
             For a variable that is not there, another shape, and values that are not finite.
         """
+        of, ids = (of.population, of.ids) if isinstance(of, Part) else (of, None)
         found, which = self._variable(of, variable)
         spec: Any
         if isinstance(found, Population):
-            shape: tuple[int, ...] = (found.n,)
+            shape: tuple[int, ...] = (found.n,) if ids is None else ids.shape
             spec = found.spec
         elif which > 0:
             rows, _ = synapse_rows(rule_of(found), None)
             spec = rule_of(found) if which <= len(rows) else short_term_of(found)
             shape = self.connections(found)[0].shape
-            if variable in spec.of_synapse:
+            if variable.rpartition(".")[2] in spec.of_synapse:
                 raise ModelError(f"set_state({variable!r}): is a constant of {spec.name}; it stays as it is.")
         else:
             shape, spec = (found.source.n,), found.short_term.spec  # type: ignore[union-attr]
-        unit = next((v.unit for v in (spec.state if spec else ()) if v.name == variable), "1")
+        bare = variable if isinstance(found, Population) else variable.rpartition(".")[2]
+        unit = next((v.unit for v in (spec.state if spec else ()) if v.name == bare), "1")
         array = np.asarray(plain(values, unit, f"set_state({variable!r})"))
         if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
             raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
+        if ids is not None:
+            whole = np.asarray(self._drive.state(found.name, variable))
+            whole[ids] = array
+            array = whole
         self._ranks.agree("set_state", found.name, variable, array)
         if isinstance(found, Population):
             self._drive.set_state(found.name, variable, array)
@@ -108,6 +124,7 @@ class Steering:
             self._drive.set_synapses(found, array, which)
         else:
             self._drive.set_short(found, array, -1 - which)
+        self._note("set_state", found.name, **{variable: array})
 
     def _variable(self, of: Any, variable: Any) -> tuple[Population | Projection, int]:
         """What has the state variable; of a rule its number from 1 on, of a short-term rule from -1 down."""
@@ -117,14 +134,11 @@ class Steering:
         if not known or projection is None:
             return self.net.populations[self._name(of)], 0
         rows, short_rows = synapse_rows(rule_of(projection), short_term_of(projection))
-        short = [v.name for v in (projection.short_term.spec.state if projection.short_term else ())]
-        own = {name: 1 + row for name, row in (rows | {k: x for k, x in short_rows.items() if k not in rows}).items()}
-        if variable in own:
-            return projection, own[variable]
-        if variable in short:
-            return projection, -1 - short.index(variable)
-        there = ", ".join([*own, *(name for name in short if name not in own)]) or "none"
-        raise ModelError(f"Projection {name!r}: no state variable {variable!r}; there are {there}.")
+        shared = projection.short_term.spec.state if projection.short_term and not short_rows else ()
+        found = {f"plasticity.{name}": 1 + row for name, row in rows.items()}
+        found |= {f"short_term.{name}": 1 + row for name, row in short_rows.items()}
+        found |= {f"short_term.{v.name}": -1 - k for k, v in enumerate(shared)}
+        return projection, found[of_rule(f"Projection {name!r}", variable, found)]
 
     @alone
     def device_state(self, population: Population | str, variable: str) -> Any:
@@ -189,6 +203,7 @@ class Steering:
             check_each(owner, found.plasticity, array, own)  # type: ignore[arg-type]
         self._ranks.agree("set_weights", found.name, array)
         self._drive.set_synapses(found, array)
+        self._note("set_weights", found.name, weights=array)
 
     @alone
     def rewire(self, projection: Projection | str, rule: Any) -> int:
@@ -238,6 +253,8 @@ class Steering:
             new_sources, new_targets = ends[0][new_sources], ends[1][new_targets]
         self._ranks.agree("rewire", found.name, removed, new_sources, new_targets, new_weights)
         self._drive.rewire(found, removed, new_sources, new_targets, new_weights)
+        if removed.size:
+            self._note("rewire", found.name, synapses=removed.size)
         return int(removed.size)
 
     @alone
@@ -253,6 +270,7 @@ class Steering:
             raise ModelError(f"Simulation.learning: must be True or False; got {on!r}.")
         self._ranks.agree("learning", found.name, bool(on))
         self._drive.learning(found, bool(on))
+        self._note("learning", found.name, on=bool(on))
 
     @alone
     def set_modulator(self, projection: Projection | str, value: Any) -> None:
@@ -271,11 +289,13 @@ class Steering:
         value = check_modulator(owner, found, found.modulation.source, value)
         self._ranks.agree("set_modulator", found.name, value)
         self._drive.set_modulator(found, value)
+        self._note("set_modulator", found.name, value=value)
 
     @alone
-    def set_parameters(self, population: Population | str, **values: Any) -> None:
+    def set_parameters(self, population: Population | Part | str, **values: Any) -> None:
         """Set parameters of the neurons of ``population`` from now on, such as ``v_th=-52.0``.
 
+        ``population``: also a part such as ``exc[:10]``; n is then its size, and other neurons keep what they have.
         ``values``: numbers, arrays of shape (n,) or distributions. Other parameters, state variables and spikes under
         way stay; a neuron that is refractory is so for as long as it was to be. The network's description stays as it
         is: another simulation of it begins with its parameters. Checkpoints hold the change. Where a number becomes an
@@ -286,13 +306,17 @@ class Steering:
         ModelError, ShapeError
             What the model would refuse; nothing is changed then.
         """
+        population, ids = (
+            (population.population, population.ids) if isinstance(population, Part) else (population, None)
+        )
         name = self._name(population)
         known = self._drive.net.populations[name]
-        given = changes.drawn(self.net, known, values)
+        given = changes.drawn(self.net, known, values, ids)
         with self._ranks.together():
             self._ranks.agree("set_parameters", name, given)
             self._drive.set_model(name, type(known.model)(**{**known.model.params, **given}))
         self._changes.setdefault((changes.PARAMETERS, name), {}).update(given)
+        self._note("set_parameters", name, **given)
 
     @alone
     def set_source(self, of: Any, source: Any) -> None:
@@ -323,13 +347,15 @@ class Steering:
         kind = changes.POPULATION if own else changes.INPUT
         self._changes.pop((changes.CURRENT, found.name), None)
         self._changes[kind, found.name] = vars(source)
+        self._note("set_source", found.name, source=type(source).__name__, **vars(source))
 
     @alone
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
 
-        ``values``: a number, or an array of as many as its amplitude has, [pA]. For closed loops: quicker than
-        :meth:`set_source`, which see. Clock engine, any backend.
+        ``values``: a number, or an array of as many as its amplitude has, [pA]; of an input to a part of a population,
+        a number or one a neuron of the part, in its order. For closed loops: quicker than :meth:`set_source`, which
+        see. Clock engine, any backend.
         """
         self._set_current(name, values, self.t + 0.5 * self.dt)
 
@@ -338,8 +364,13 @@ class Steering:
             raise BackendUnavailable('Simulation.set_current: engine="event" takes none. Use engine="clock".')
         amplitude = changes.check_current(self._drive.net, name, values, latest)
         self._ranks.agree("set_current", name, amplitude)
-        self._drive.set_current(name, amplitude)
+        entry = self.net.inputs[name]
+        whole = amplitude
+        if entry.ids is not None:
+            whole = spread(np.broadcast_to(amplitude, entry.ids.shape), entry.ids, entry.target.n)
+        self._drive.set_current(name, whole)
         self._changes[changes.CURRENT, name] = {"values": amplitude}
+        self._note("set_current", name, values=amplitude)
 
     def _change(self, given: changes.Changes) -> None:
         """Make the changes that a checkpoint holds."""
@@ -367,7 +398,9 @@ class Steering:
     def _own_parameters(self, projection: Projection) -> dict[str, np.ndarray]:
         """Parameters of its rule that synapses have of their own, in the order of :meth:`connections`."""
         each = projection.plasticity.of_synapse if projection.plasticity else ()
-        return {name: self._drive.synapses(projection, self._variable(projection, name)[1]) for name in each}
+        return {
+            name: self._drive.synapses(projection, self._variable(projection, f"plasticity.{name}")[1]) for name in each
+        }
 
     def _name(self, population: Population | str) -> str:
         name = getattr(population, "name", population)

@@ -117,10 +117,10 @@ class Engine:
 
     def renew(self, models: bool) -> None:
         """Take what was replaced in the network: constants and inputs, and (``models``) functions of models."""
-        self.tables = self.net.tables
         if models:
             self.updates = [codegen.load(codegen.update_source(v, self.net.precision)) for v in self.net.variants]
-            del self.entries
+            self.__dict__.pop("entries", None)  # not there where nothing ran since the last change
+        self.tables = self.net.tables
 
     def pack(self, net: CompiledNetwork) -> None:
         """Tell the compiled loop where the plastic projections of ``net`` lie; after arrays of theirs were replaced."""

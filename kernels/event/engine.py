@@ -88,7 +88,8 @@ class Engine:
 
         Then the state of the populations that they concern has to be set.
         """
-        self.net, self.forms = self.compiled.net, self.compiled.forms
+        if models:  # first what may fail
+            loaded = [load(model_source(form, self.layouts)) for form in self.compiled.forms]
         if self.compiled.capacity > self.sync.spare_time.shape[1]:
             longer = {}
             for name in ("spike_time", "spike_id", "spare_time", "spare_id"):
@@ -97,10 +98,10 @@ class Engine:
                 longer[name][..., : old.shape[-1]] = old
             room = 2 * len(self.blocks) * self.compiled.capacity + SPACE
             self.sync = self.sync._replace(**longer, record_time=np.zeros(room), record_id=np.zeros(room, np.int64))
+        self.net, self.forms = self.compiled.net, self.compiled.forms
         if models:
-            self.lanes = self._new_lanes()
-            self.models = [load(model_source(form, self.layouts)) for form in self.forms]
-            del self.entries
+            self.models, self.lanes = loaded, self._new_lanes()
+            self.__dict__.pop("entries", None)  # not there where nothing ran since the last change
 
     @staticmethod
     def new_scratch(events: int, inbox: int) -> Scratch:

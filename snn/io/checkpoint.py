@@ -136,6 +136,7 @@ def check_about(path: Any, about: dict[str, Any]) -> None:
         "parts": dict,
         "seed": int,
         "changes": list,
+        "log": list,
     }
     for name, kind in kinds.items():
         if not isinstance(about.get(name), kind) or isinstance(about[name], bool):

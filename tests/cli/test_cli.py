@@ -125,6 +125,19 @@ def test_a_record_runs_again(net):
     assert configuration["simulation"]["threads"] == 2
 
 
+def test_a_record_of_a_changed_simulation_is_not_run_again(net):
+    """The file alone cannot repeat what a program did between runs."""
+    sim = snn.Simulation(snn.config.load(net).network(), quiet=True)
+    sim.run(10.0, to="first.h5")
+    sim.set_parameters("exc", v_th=12.0)
+    sim.run(10.0, to="second.h5")
+    assert command("run", "first.h5", "--out", "a.h5").exit_code == 0
+    done = command("run", "second.h5", "--out", "b.h5")
+    assert done.exit_code == 2 and "second.h5: is of a simulation that a program had changed (set_param" in done.stderr
+    assert not Path("b.h5").exists()
+    assert "no: a program changed the simulation" in command("info", "second.h5").stdout
+
+
 def test_a_record_of_files_that_changed_is_not_run_again(net):
     np.save("w.npy", np.full((2, 2), 0.5))
     net.write_text(

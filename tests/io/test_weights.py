@@ -175,3 +175,20 @@ def test_weights_due_where_a_checkpoint_is_written(tmp_path):
     sim = snn.Simulation(net, engine="event", quiet=True)
     times = sim.run(60.0, checkpoint=tmp_path / "s.h5", every=57.3).weights["w"][0]
     np.testing.assert_allclose(times, 0.1 * np.arange(1, 601), atol=1e-9)
+
+
+def test_records_of_rewired_projections_are_not_joined():
+    """Their columns are other synapses; those of other projections, and runs with one wiring, are."""
+    net = network(every=10.0)
+    net.connect("a", "a", snn.fixed_indegree(3), weight=0.1, name="other", plasticity=plasticity.Static())
+    sim = snn.Simulation(net, quiet=True)
+    assert sim.rewire("a->a", plasticity.SET(0.3, weight=0.4)) > 0
+    parts = [sim.run(20.0), sim.run(20.0)]
+    assert sim.rewire("other", plasticity.SET(0.3, weight=0.4)) > 0
+    parts.append(sim.run(20.0))
+    assert snn.Result.concatenate(parts).weights["a->a"][0].tolist() == [10.0, 20.0, 30.0, 40.0, 50.0, 60.0]
+    assert sim.rewire("a->a", plasticity.SET(0.3, weight=0.4)) > 0
+    parts.append(sim.run(20.0))
+    with pytest.raises(ModelError, match="concatenate: 'a->a' was rewired between these runs"):
+        snn.Result.concatenate(parts)
+    assert snn.Result.concatenate(parts[-1:]).t_stop == 80.0

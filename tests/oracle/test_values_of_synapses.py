@@ -394,6 +394,6 @@ def test_variables_are_recorded(options, tmp_path):
     np.testing.assert_array_equal(sim.state("all", "x"), result.weights["all.x"][1][0])
     assert np.ptp(values) > 0.0
     net = made()
-    for wrong, text in (("q", "no such variable. Known: weights, c, u, x"), ("c", "'all.c' is recorded already")):
+    for wrong, text in (("q", "no state variable 'q'; there are c, u, x"), ("c", "'all.c' is recorded already")):
         with pytest.raises(ModelError, match=rf"record_weights\('all', '{wrong}'\): {text}"):
             net.record_weights("all", variable=wrong)

@@ -310,3 +310,214 @@ def test_a_source_used_again():
     assert len(sim.run(50.0).spikes["s"]) == 0
     sim.set_source("s", snn.Poisson(rate=400.0))
     assert len(sim.run(50.0).spikes["s"]) > 100
+
+
+def charging(backend, source, new, described=False):
+    """V of four neurons long after; tau / C = 0.04 mV an pA s. Input "x" comes first, then a current that is set."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 4, snn.LIFExp(v_th=1e3))
+    net.input("x", a, new if described else source)
+    net.input("i", a, snn.StepCurrent([[100.0, 200.0, 300.0, 400.0]]))
+    net.input("p", a, snn.Poisson(rate=1000.0), weight=[1.0, 2.0, 3.0, 4.0])
+    sim = simulation(net, backend=backend)
+    sim.run(5.0)
+    if not described:
+        sim.set_source("x", new)
+    sim.run(150.0)
+    return sim
+
+
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_no_spikes_left(backend, sign, tmp_path):
+    """Inputs after one that is emptied keep their values; its sign stays that of the receptor that was chosen."""
+    nothing = snn.SpikeArray([], [], [])
+    sim = charging(backend, snn.SpikeArray([9.0], [0], [10.0 * sign]), nothing)
+    wanted = charging(backend, None, nothing, described=True)
+    assert np.array_equal(sim.state("a", "v"), wanted.state("a", "v"))
+    assert np.all(np.diff(sim.state("a", "v")) > 4.0)
+    sims = [sim]
+    if backend == "cpu":
+        sim.checkpoint(tmp_path / "c.h5")
+        sims.append(snn.Simulation.resume(tmp_path / "c.h5", sim.net, quiet=True))
+    for x in sims:
+        with pytest.raises(snn.ModelError, match="must keep their sign"):
+            x.set_source("x", snn.SpikeArray([160.0], [0], [-sign]))
+        x.set_source("x", snn.SpikeArray([160.0], [0], [300.0 * sign]))
+        x.run(6.0)
+    wanted.run(6.0)
+    change = sim.state("a", "v") - wanted.state("a", "v")
+    assert sign * change[0] > 0.5 and np.all(change[1:] == 0.0)
+    assert len({x.state("a", "v").tobytes() for x in sims}) == 1
+
+
+@pytest.mark.parametrize(("backend", "amplitude"), [(b, a) for b in ("cpu", "reference") for a in (0.0, [[0.0, 0.0]])])
+def test_a_current_of_a_part(backend, amplitude, tmp_path):
+    """Set, it drives the neurons of the part alone, in its order; V = E_L + (tau / C) I (1 - exp(-t / tau))."""
+    net = snn.Network(seed=3)
+    a = net.population("a", 5, snn.LIFExp(v_th=1e3, tau_m=10.0, c_m=250.0, e_l=-70.0), init={"v": -70.0})
+    net.input("x", a[[3, 1]], snn.StepCurrent(amplitude))
+    sim = simulation(net, backend=backend)
+    for given in (100.0, [100.0, 250.0]):
+        sim.set_state("a", "v", -70.0)
+        sim.set_current("x", given)
+        sim.run(7.0)
+        wanted = np.zeros(5)
+        wanted[[3, 1]] = np.asarray(given) * 0.04 * -math.expm1(-0.7)
+        assert sim.state("a", "v") + 70.0 == pytest.approx(wanted, rel=1e-9, abs=1e-9)
+        with pytest.raises(snn.ShapeError, match=r"a number or of shape \(2,\)"):
+            sim.set_current("x", np.zeros(5))
+    if backend == "cpu":
+        sim.checkpoint(tmp_path / "c.h5")
+        again = snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True)
+        for x in (sim, again):
+            x.run(20.0)
+        assert np.array_equal(sim.state("a", "v"), again.state("a", "v")) and sim.state("a", "v")[1] > -62.0
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_one_change_after_another(engine, backend, tmp_path):
+    """Numbers that become arrays, call after call without a run between, in a checkpoint too."""
+    net = relaxing()
+    net.population("b", 3, snn.LIFExp(e_l=-70.0, v_th=0.0), init={"v": -60.0})
+    net.record("b", "v")
+    sim, taus, rests = simulation(net, engine, backend), np.array([5.0, 10.0, 40.0]), np.array([-70.0, -71.0, -72.0])
+    sim.run(1.0)
+    v = sim.state("a", "v"), sim.state("b", "v")
+    sim.set_parameters("a", tau_m=taus)
+    sim.set_parameters("a", e_l=rests)
+    sim.set_parameters("b", tau_m=taus)
+    sims = [sim]
+    if backend == "cpu":
+        sim.checkpoint(tmp_path / "c.h5")
+        sims.append(snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True))
+    for x in sims:
+        x.run(7.0)
+        for name, before, rest in (("a", v[0], rests), ("b", v[1], -70.0)):
+            assert x.state(name, "v") == pytest.approx(rest + (before - rest) * np.exp(-7.0 / taus), rel=1e-9)
+
+
+@pytest.mark.parametrize(("engine", "module"), [("clock", "kernels.codegen"), ("event", "kernels.event.engine")])
+def test_nothing_is_half_changed(engine, module, monkeypatch):
+    """Whatever comes between, such as a full disk, or Ctrl-C, when a model is compiled."""
+    sim, other = (simulation(relaxing(), engine) for _ in range(2))
+
+    def fails(source):
+        raise KeyboardInterrupt
+
+    sim.run(1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(f"{module}.load", fails)
+        with pytest.raises(KeyboardInterrupt):
+            sim.set_parameters("a", tau_m=np.array([5.0, 10.0, 40.0]))
+    other.run(1.0)
+    for _ in range(2):
+        assert np.array_equal(sim.run(5.0).states["a"]["v"], other.run(5.0).states["a"]["v"])
+        for x in (sim, other):
+            x.set_parameters("a", c_m=100.0, i_e=np.array([1.0, 2.0, 3.0]))
+
+
+def test_steps_that_no_number_holds():
+    sim = simulation(relaxing())
+    with pytest.raises(snn.ModelError, match=r"LIFExp.n_ref of population 'a': must be below 2\*\*31.* got 1e\+16"):
+        sim.set_parameters("a", t_ref=1e15)
+    with pytest.raises(snn.ModelError, match=r"must be below 2\*\*31"):
+        simulation(relaxing(t_ref=[1.0, 2.0, 3e8]))
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_records_tell_what_was_changed(engine, tmp_path):
+    """With times and values, in memory and in files, before a resumed simulation too; nothing where nothing was."""
+    sim, rates = simulation(network(), engine), np.linspace(1e3, 8e3, 30)
+    first = sim.run(5.0)
+    sim.set_parameters("a", v_th=-57.0, tau_m=rates)
+    if engine == "clock":
+        sim.set_source("s", snn.Poisson(rate=200.0))
+        sim.set_current("i", 250.0)
+    sim.set_weights("s->a", 10.0)
+    sim.run(5.0)
+    sim.learning("s->a", False)
+    sim.checkpoint(tmp_path / "c.h5")
+    again = snn.Simulation.resume(tmp_path / "c.h5", network(), quiet=True)
+    again.set_state("a", "v", rates - 70.0)
+    last = again.run(5.0, to=tmp_path / "r.h5")
+    wanted = [
+        (5.0, "set_parameters", "a"), (5.0, "set_source", "s"), (5.0, "set_current", "i"), (5.0, "set_weights", "s->a"),
+        (10.0, "learning", "s->a"), (10.0, "set_state", "a"),
+    ]  # fmt: skip
+    wanted = [row for row in wanted if engine == "clock" or row[1] not in ("set_source", "set_current")]
+    assert first.provenance["changes"] == []
+    found = last.provenance["changes"]
+    assert [(row["t"], row["call"], row["name"]) for row in found] == wanted
+    assert sim.run(5.0).provenance["changes"] == found[:-1]
+    values = {row["call"]: row["values"] for row in found}
+    assert values["set_parameters"]["v_th"] == -57.0
+    assert values["set_parameters"]["tau_m"].startswith("array of shape (30,), 1000 to 8000, sha256 ")
+    assert values["set_parameters"]["tau_m"] != values["set_state"]["v"]
+    if engine == "clock":
+        assert values["set_source"]["rate"] == 200.0 and values["set_current"] == {"values": 250.0}
+    middle = simulation(network(), engine)
+    one = middle.run(5.0)
+    middle.set_parameters("a", v_th=-57.0)
+    two = middle.run(5.0)
+    whole = snn.Result.concatenate([one, two])
+    assert whole.provenance["changes"] == two.provenance["changes"] != []
+
+
+def test_a_closed_loop_is_told_in_short():
+    sim = simulation(network())
+    for k in range(250):
+        sim.set_current("i", float(k))
+        if k == 120:
+            sim.set_parameters("a", v_th=-50.0)
+    rows = sim.run(1.0).provenance["changes"]
+    told = [(row["number"], row["values"]["values"]) for row in rows if row["call"] == "set_current"]
+    assert told == [(k + 1, float(k)) for k in [*range(100), 249]]
+    assert len(rows) == 102 and rows[-1]["number"] == 250
+
+
+def test_what_is_given_is_copied(tmp_path):
+    """A closed loop may write to the array that it gave: a checkpoint holds what was set."""
+    net = relaxing()
+    net.input("i", "a", snn.StepCurrent([[0.0, 0.0, 0.0]]))
+    sim, current, taus = simulation(net), np.array([100.0, 200.0, 300.0]), np.array([5.0, 10.0, 40.0])
+    sim.run(1.0)
+    sim.set_current("i", current)
+    sim.set_parameters("a", tau_m=taus)
+    current[:], taus[:] = 7.0, 7.0
+    sim.checkpoint(tmp_path / "c.h5")
+    again = snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True)
+    assert np.array_equal(sim.run(20.0).states["a"]["v"], again.run(20.0).states["a"]["v"])
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_parts(engine, backend, tmp_path):
+    """What is set of a part leaves the others as they are; V relaxes to E_L with each neuron's time constant."""
+    net = relaxing(5, tau_m=snn.uniform(9.0, 11.0))
+    a = net.populations["a"]
+    sim = simulation(net, engine, backend)
+    before = sim.run(3.0).states["a"]["v"]
+    taus = -0.1 / np.log((before[10] + 70.0) / (before[9] + 70.0))  # as they were drawn
+    assert np.ptp(taus) > 0.1
+    part = a[[3, 0]]
+    sim.set_parameters(part, tau_m=[20.0, 30.0])
+    sim.set_parameters(a[1:2], tau_m=40.0)
+    sim.set_state(part, "v", [-50.0, -40.0])
+    taus[[3, 0, 1]] = 20.0, 30.0, 40.0
+    v = before[-1].copy()
+    v[[3, 0]] = -50.0, -40.0
+    assert np.array_equal(sim.state(part, "v"), [-50.0, -40.0])
+    sims = [sim]
+    if backend == "cpu":
+        sim.checkpoint(tmp_path / "c.h5")
+        sims.append(snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True))
+    for x in sims:
+        x.run(7.0)
+        assert x.state(a, "v") + 70.0 == pytest.approx((v + 70.0) * np.exp(-7.0 / taus), rel=1e-9)
+    for call in (lambda: sim.set_state(part, "v", np.zeros(5)), lambda: sim.set_parameters(part, tau_m=np.ones(5))):
+        with pytest.raises(snn.ShapeError, match=r"shape \(2,\)"):
+            call()
+    drawn = simulation(net, engine, backend)
+    drawn.set_parameters(part, e_l=snn.uniform(-50.0, -40.0))
+    drawn.run(200.0)
+    assert np.all(drawn.state(part, "v") > -51.0) and np.all(drawn.state(a[[1, 2, 4]], "v") < -69.9)

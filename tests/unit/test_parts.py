@@ -5,7 +5,8 @@ import pytest
 
 import snn
 from kernels.errors import ModelError, ShapeError
-from snn.among import among
+from snn.among import among, places
+from snn.connect import Pair
 
 RNG = np.random.default_rng(3)
 SOURCES, TARGETS = RNG.permutation(50)[:20], RNG.permutation(30)[:20]
@@ -96,9 +97,92 @@ def test_autapses_are_those_of_neurons():
     assert sim.connections("apart")[0].size == 100
     sources, targets, *_ = sim.connections("over")
     assert sources.size == 150 and np.sum(sources == targets) == 5
-    net.connect(a[:10], a[5:], snn.all_to_all(autapses=False), name="wrong")
+    net.connect(a[:10], a[5:], snn.fixed_total_number(9, autapses=False), name="wrong")
     with pytest.raises(ModelError, match="'wrong'.rule: with autapses=False .* 5 are in both"):
         snn.Simulation(net, quiet=True)
+
+
+POINTS = np.random.default_rng(1).uniform(size=(30, 2))
+OVERLAPPING = {  # probability of each pair, or expected number, given what there is to choose from
+    "all_to_all": (snn.all_to_all(autapses=False), 1.0, None),
+    "bernoulli": (snn.pairwise_bernoulli(0.3, autapses=False), 0.3, None),
+    "distance": (snn.distance_dependent(lambda d: np.exp(-d)), lambda d: np.exp(-d), None),
+    "indegree": (snn.fixed_indegree(3, autapses=False), 3, 0),
+    "indegree once": (snn.fixed_indegree(3, autapses=False, multapses=False), 3, 0),
+    "most once": (snn.fixed_indegree(5, autapses=False, multapses=False), 5, 0),
+    "outdegree": (snn.fixed_outdegree(3, autapses=False), 3, 1),
+    "outdegree once": (snn.fixed_outdegree(3, autapses=False, multapses=False), 3, 1),
+    "indegree in space": (snn.fixed_indegree(1, autapses=False, p=lambda d: np.exp(-3 * d)), lambda d: np.exp(-3 * d),
+                          0),
+    "outdegree in space": (snn.fixed_outdegree(1, autapses=False, p=snn.displacement(lambda x, y: np.exp(x + y))),
+                           None, 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize("name", OVERLAPPING)
+def test_parts_that_overlap_without_autapses(name, nested):
+    """How often each pair is joined, over many seeds: no neuron to itself, what is left by the rule's own law."""
+    rule, given, axis = OVERLAPPING[name]
+    sources, targets = np.array([7, 3, 29, 5, 1, 12]), np.array([20, 5, 3, 8, 1, 13, 0, 28, 22])
+    chosen = among(rule, sources, targets)
+    if nested:
+        chosen = among(among(rule, places(np.sort(sources), sources), places(np.sort(targets), targets)),
+                       np.sort(sources), np.sort(targets))  # fmt: skip
+    repeats, found = 600, np.zeros((30, 30))
+    for seed in range(repeats):
+        pair = Pair("p", 30, 30, True, snn.Network(seed).stream("edges", "p"), 1, POINTS, POINTS)
+        edges = chosen.edges(pair)
+        post = np.repeat(np.arange(30), np.diff(edges.indptr))
+        np.add.at(found, (edges.sources, post), 1.0)
+        if seed == 0:
+            again = found.copy()
+            if "once" in name:
+                assert found.max() == 1.0
+    weight = np.zeros((30, 30))
+    between = np.linalg.norm(POINTS[targets][None] - POINTS[sources][:, None], axis=2)
+    if given is None:
+        between = np.exp((POINTS[targets][None] - POINTS[sources][:, None]).sum(axis=2))
+    elif callable(given):
+        between = given(between)
+    else:
+        between = np.ones_like(between)
+    weight[np.ix_(sources, targets)] = between
+    np.fill_diagonal(weight, 0.0)
+    if axis is not None:  # of each target's sources, or each source's targets
+        total = weight.sum(axis=axis, keepdims=True)
+        weight = np.divide(weight, total, where=total > 0, out=np.zeros_like(weight)) * rule_size(rule)
+    elif not callable(given):
+        weight *= given
+    error = np.sqrt(np.maximum(weight, 1e-12) / repeats)
+    assert np.all(np.abs(found / repeats - weight) < 5.0 * error + 1e-9)
+    assert np.all(np.diag(found) == 0.0) and found.sum() > 0 and again.sum() > 0
+    if axis is not None:
+        degrees = again.sum(axis=axis)[targets if axis == 0 else sources]
+        assert np.all(degrees == rule_size(rule))
+
+
+def rule_size(rule):
+    return getattr(rule, "indegree", None) or rule.outdegree
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_weights_of_parts_that_overlap(engine):
+    """Arrays have a place for every pair, the one of a neuron with itself unused."""
+    net = snn.Network(seed=2)
+    a = net.population("a", 20, snn.LIFDelta(), positions=np.arange(20.0))
+    weights = np.arange(1.0, 13.0).reshape(4, 3)
+    sources, targets = np.array([9, 4, 2, 11]), np.array([2, 3, 9])
+    net.connect(a[sources], a[targets], snn.all_to_all(autapses=False), weight=weights, name="all")
+    net.connect(a[sources], a[targets], snn.fixed_indegree(3, autapses=False, multapses=False), name="in",
+                weight=lambda d: d, delay=2.0)  # fmt: skip
+    sim = snn.Simulation(net, engine=engine, quiet=True)
+    pre, post, found, _ = sim.connections("all")
+    wanted = {(s, t): weights[i, j] for i, s in enumerate(sources) for j, t in enumerate(targets) if s != t}
+    assert dict(zip(zip(pre.tolist(), post.tolist(), strict=True), found.tolist(), strict=True)) == wanted
+    pre, post, found, _ = sim.connections("in")
+    assert np.array_equal(found, np.abs(pre - post)) and np.all(found > 0.0)
+    assert np.bincount(post)[targets].tolist() == [3, 3, 3]
 
 
 INPUTS = {

@@ -7,6 +7,7 @@ import pytest
 
 import plasticity
 import snn
+from kernels.spec import RuleSpec, StateVar
 
 ENGINES = [("clock", "cpu"), ("clock", "reference"), ("event", "cpu"), ("event", "reference")]
 PRE, POST = np.array([10.0, 40.0, 82.0]), np.array([16.0, 39.0, 90.0])  # at the synapse: the delay is dendritic, 1 ms
@@ -109,3 +110,65 @@ def test_what_is_refused():
     ):
         with pytest.raises((snn.ModelError, snn.ShapeError), match=text):
             call()
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+@pytest.mark.parametrize("each", [False, True])
+def test_variables_of_one_name(engine, backend, each):
+    """x is Clopath's trace of presynaptic spikes and the resources of Tsodyks and Markram: both by their full names."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 2, snn.SpikeArray([10.0, 30.0, 30.0], [0, 0, 1]))
+    b = net.population("b", 2, snn.LIFExp(v_th=1e3))
+    short = plasticity.TsodyksMarkram(u_se=np.full((2, 2), 0.5) if each else 0.5, tau_rec=800.0)
+    rule = own("NamedX", state=(StateVar("x", "1", "a count"),))
+    net.connect(a, b, snn.all_to_all(), weight=1.0, delay=1.0, name="p", plasticity=rule(), short_term=short)
+    for variable in ("plasticity.x", "short_term.x", "u"):
+        net.record_weights("p", variable=variable)
+    with pytest.raises(snn.ModelError, match="'x' is a state variable of both rules. Name 'plasticity.x' or 'short_t"):
+        net.record_weights("p", variable="x")
+    sim = snn.Simulation(net, engine=engine, backend=backend, quiet=True)
+    result = sim.run(35.0)
+    rest = 1.0 - 0.5 * math.exp(-20.0 / 800.0)
+    resources = np.array([rest, 1.0])[[0, 1, 0, 1] if each else [0, 1]]  # what the last spike found
+    counts = np.array([2.0, 1.0, 2.0, 1.0])  # by target, then source
+    for read in (sim.state, lambda p, variable: result.weights[f"{p}.{variable}"][1][0]):
+        assert read("p", "short_term.x") == pytest.approx(resources, rel=1e-9)
+        assert read("p", "plasticity.x") == pytest.approx(counts)
+    sim.set_state("p", "plasticity.x", 7.0)
+    sim.set_state("p", "short_term.x", 0.25)
+    assert np.all(sim.state("p", "plasticity.x") == 7.0) and np.all(sim.state("p", "short_term.x") == 0.25)
+    assert sim.provenance()["changes"][0]["values"] == {"plasticity.x": 7.0}
+    for call in (lambda: sim.state("p", "x"), lambda: sim.set_state("p", "x", 1.0)):
+        with pytest.raises(snn.ModelError, match="'p': 'x' is a state variable of both rules"):
+            call()
+    with pytest.raises(snn.ModelError, match="no state variable 'y'; there are plasticity.x, u, short_term.x"):
+        sim.state("p", "y")
+
+
+def counted(w, x):
+    return w, x + 1.0
+
+
+def own(name, **more):
+    return plasticity.define(
+        RuleSpec(name=name, doc="Counts.", params=(), derived=(), traces=(), on_pre=counted, on_post=None,
+                 references=("ours",), bounds=lambda p: (0.0, 1e9), **more)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+@pytest.mark.parametrize("rule", [None, plasticity.Static()])
+def test_short_term_state_behind_an_axon(engine, backend, rule):
+    """A spike on its axon has not met the synapse: the state is that before it, and what is set then acts on it."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 1, snn.SpikeArray([10.0, 30.0]))
+    b = net.population("b", 1, snn.LIFDelta(tau_m=1e9, e_l=0.0, v_th=1e3, v_reset=0.0), init={"v": 0.0})
+    net.connect(a, b, snn.all_to_all(), weight=1.0, delay=6.0, axonal_delay=5.0, name="p", plasticity=rule,
+                short_term=plasticity.TsodyksMarkram(u_se=0.5, tau_rec=800.0))  # fmt: skip
+    sim = snn.Simulation(net, engine=engine, backend=backend, quiet=True)
+    sim.run(32.0)
+    assert sim.state("p", "x").tolist() == [1.0] and sim.state("b", "v") == pytest.approx([0.5], rel=1e-6)
+    sim.set_state("p", "x", 0.0)
+    sim.run(10.0)
+    rest = (1.0 - 0.5) * 0.0 + 1.0 - math.exp(-20.0 / 800.0)
+    assert sim.state("b", "v") == pytest.approx([0.5 + 0.5 * rest], rel=1e-6)
