@@ -39,15 +39,6 @@ def number(owner: str, value: Any) -> float:
     return float(value)
 
 
-def _finite(value: Any) -> bool:
-    if not isinstance(value, (int, float, np.integer, np.floating)) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an int that no float holds
-        return False
-
-
 def bounded(
     owner: str, value: Any, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = False
 ) -> float:
