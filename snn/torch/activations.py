@@ -4,8 +4,7 @@ from typing import Any
 
 import torch
 
-from kernels.errors import ModelError
-from snn.units import whole
+from snn.units import bounded, whole
 
 
 def _straight_through(x: Any, value: Any) -> Any:
@@ -31,9 +30,7 @@ class QCFS(torch.nn.Module):
     def __init__(self, levels: int = 4, threshold: float = 8.0) -> None:
         super().__init__()
         self.levels = whole("QCFS.levels", levels, 1)
-        if not threshold > 0:
-            raise ModelError(f"QCFS.threshold: must be > 0; got {threshold!r}.")
-        self.threshold = torch.nn.Parameter(torch.tensor(float(threshold)))
+        self.threshold = torch.nn.Parameter(torch.tensor(bounded("QCFS.threshold", threshold, 0.0, open_low=True)))
 
     def forward(self, z: Any) -> Any:
         """The activation of ``z``."""
@@ -64,9 +61,7 @@ class QFFS(torch.nn.Module):
     def __init__(self, bits: int = 2, step: float = 1.0) -> None:
         super().__init__()
         self.bits = whole("QFFS.bits", bits, 1)
-        if not step > 0:
-            raise ModelError(f"QFFS.step: must be > 0; got {step!r}.")
-        self.step = torch.nn.Parameter(torch.tensor(float(step)))
+        self.step = torch.nn.Parameter(torch.tensor(bounded("QFFS.step", step, 0.0, open_low=True)))
 
     @property
     def most(self) -> int:

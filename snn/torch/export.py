@@ -48,6 +48,8 @@ def to_snntorch(
     ExportError
         where the network has no counterpart
     """
+    if not isinstance(network, (Network, Classifier)):
+        raise ExportError(f"to_snntorch.network: must be a Network or a Classifier; got {network!r:.80}.")
     net, layers = network.network if isinstance(network, Classifier) else network, list[nn.Module]()
     direct = network.encoder if isinstance(network, Classifier) and isinstance(network.encoder, Direct) else None
     dt = network.dt if isinstance(network, Classifier) else dt

@@ -89,8 +89,11 @@ class Neurons(torch.nn.Module):
             check_whole(what, states[name], self.init[name])
         if isinstance(learn, str):
             raise ModelError(f"{owner}.learn: must be a list of names; got {learn!r}. Write [{learn!r}].")
+        names = list(learn) if isinstance(learn, Iterable) else [learn]
+        if not all(isinstance(name, str) for name in names):
+            raise ModelError(f"{owner}.learn: must be a list of names of parameters; got {learn!r}.")
         self.bounds: dict[str, tuple[float | None, float | None]] = {}
-        for name in learn:
+        for name in names:
             if name not in model.params:
                 raise ModelError(f"{owner}.learn: no parameter {name!r}.{nearest(name, model.params)}")
             if name in needed.names:
