@@ -13,7 +13,9 @@ import pytest
 
 import snn
 from kernels.errors import ConfigError, ModelError
+from snn.host import Stopped
 from snn.sweeps.design import Range, axes, combinations, points
+from snn.sweeps.points import FAILED, WAITING, run_point, state
 from snn.sweeps.run import Plan
 from snn.sweeps.runners import numbers
 from snn.sweeps.summary import read_summary, summarise
@@ -205,6 +207,25 @@ def test_values_are_known_by_what_they_hold():
     assert ran.stdout.strip() == str(every)
     turned = np.asfortranarray(np.arange(6.0).reshape(2, 3))
     assert named(turned, [np.int64(4)]) == named(np.arange(6.0).reshape(2, 3), [4])
+
+
+def test_a_signal_fails_no_point(tmp_path):
+    """That a batch system ends a run with, which its checkpoint survives; any other exit of a point is its error."""
+    (point,) = points(rows({"x": [1]}, "grid"), 1, 5, "net")
+
+    def ends_with(error):
+        def run(*_):
+            raise error
+
+        return run_point(run, point, tmp_path, 1, None, False)
+
+    folder = tmp_path / "points" / point.name
+    for error in (Stopped(143), KeyboardInterrupt()):
+        with pytest.raises(type(error)):
+            ends_with(error)
+        assert state(folder) == WAITING and (folder / "log").read_text().endswith(" stopped\n")
+    assert ends_with(SystemExit(143)) == FAILED == state(folder)
+    assert json.loads((folder / "failed.json").read_text())["error"] == "SystemExit: 143"
 
 
 class Opaque:

@@ -218,6 +218,13 @@ def test_modules():
     refused(snn.ModelError, text, Neurons, snn.Leaky(), "atan")
     text = "Neurons(Leaky).learn: must be a list of names; got 'beta'. Write ['beta']."
     refused(snn.ModelError, text, Neurons, snn.Leaky(), learn="beta")
+    for given in (None, 1.5, [1.0], b"a"):
+        text = f"Neurons(Leaky).learn: must be a list of names of parameters; got {given!r}."
+        refused(snn.ModelError, text, Neurons, snn.Leaky(), learn=given)
+    refused(snn.ModelError, "QCFS.threshold: must be > 0; got 'x'.", QCFS, 4, "x")
+    refused(snn.ModelError, "QFFS.step: must be > 0; got None.", QFFS, 2, None)
+    text = "Classifier.encoder: must be one of snn.encode, such as Rate; got 'Rate'."
+    refused(snn.ModelError, text, from_torch, [LINEAR, QCFS()], 4, encoder="Rate")
     text = "Neurons(LIFExp): needs one input for each receptor: ex, in; got one tensor."
     refused(snn.ShapeError, text, Neurons(snn.LIFExp()), torch.zeros(1, 3))
     text = "Neurons(Leaky): needs tensors of floating dtype; got Tensor."
