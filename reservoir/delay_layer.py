@@ -14,7 +14,7 @@ from kernels.errors import ModelError, ShapeError
 from reservoir.checks import learning_rates
 from reservoir.motion import Events
 from snn.host import cores
-from snn.units import bounded, number, whole
+from snn.units import bounded, number, real, whole
 
 LEAST = 1e-3  # of the mask, below which there is no synapse
 
@@ -376,11 +376,18 @@ class DelayLayer:
     def _films(self, owner: str, events: Sequence[Events]) -> list[np.ndarray]:
         """Events as bytes, (steps, height, width) of each sample: bit 0 ON, bit 1 OFF."""
         n, films = self.height * self.width, []
+        if not isinstance(events, (Sequence, np.ndarray)):
+            raise ModelError(f"DelayLayer.{owner}.events: must be a list of (steps, addresses); got {events!r}.")
         for k, pair in enumerate(events):
             name = f"DelayLayer.{owner}.events[{k}]"
-            if len(pair) != 2 or np.shape(pair[0]) != np.shape(pair[1]) or np.ndim(pair[0]) != 1:
+            if (
+                not isinstance(pair, (tuple, list, np.ndarray))
+                or len(pair) != 2
+                or np.shape(pair[0]) != np.shape(pair[1])
+                or np.ndim(pair[0]) != 1
+            ):
                 raise ShapeError(f"{name}: must be (steps, addresses), one-dimensional and of equal length.")
-            step, address = (np.asarray(a) for a in pair)
+            step, address = (real(name, a) for a in pair)
             if not len(step) or step.dtype.kind not in "iu" or address.dtype.kind not in "iu":
                 raise ModelError(f"{name}: must be integers, at least one; got {step.dtype}, {address.dtype}.")
             if step[0] < 0 or address.min() < 0 or address.max() >= 2 * n:
@@ -397,7 +404,7 @@ class DelayLayer:
         return films
 
     def _classes(self, owner: str, labels: Any, samples: int) -> np.ndarray:
-        found = np.asarray(labels)
+        found = real(f"DelayLayer.{owner}.labels", labels)
         if found.ndim not in (1, 2) or len(found) != samples or not found.size:
             raise ShapeError(
                 f"DelayLayer.{owner}.labels: must be (samples,) or (samples, steps), of {samples} samples; "

@@ -8,7 +8,7 @@ import numpy as np
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import series
 from reservoir.checks import finite
-from snn.units import bounded, whole
+from snn.units import bounded, real, whole
 
 MOST = 1e9  # bins
 ROUNDING = 1e-9  # of a threshold or bin, by which a number may be short of it
@@ -135,7 +135,7 @@ def binned(times: Any, channels: Any, n_channels: int, every: float, duration: f
     n_channels = whole("binned.n_channels", n_channels)
     if duration is not None:
         bounded("binned.duration", duration, 0.0, open_low=True)
-    at, channel = finite("binned.times", times), np.asarray(channels)
+    at, channel = finite("binned.times", times), real("binned.channels", channels)
     every = bounded("binned.every", every, 0.0, open_low=True)
     if at.ndim != 1 or at.shape != channel.shape:
         raise ShapeError(f"binned.channels: must have the shape of times, (k,); got {at.shape} and {channel.shape}.")

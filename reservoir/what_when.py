@@ -18,7 +18,7 @@ from reservoir.checks import flag
 from reservoir.meet import MEET
 from reservoir.spiking import SATURATED, SILENT
 from snn.compile import compile_network
-from snn.units import bounded, whole
+from snn.units import bounded, real, whole
 
 SEEN = 200  # ms from the begin of the cue, over which the "what" readout averages
 WINDOW = 3.0  # sigma: half the window of the gate
@@ -328,7 +328,7 @@ class WhatWhen:
 
     def _events(self, owner: str, block: Any, events: Any) -> np.ndarray:
         self._block(owner, block)
-        given = np.asarray(events)
+        given = real(f"WhatWhen.{owner}.events", events)
         if given.ndim != 1 or given.size == 0 or given.dtype.kind not in "iu":
             raise ShapeError(
                 f"WhatWhen.{owner}.events: must be integers of shape (trials,); got {given.dtype}, {given.shape}."

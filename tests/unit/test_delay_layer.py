@@ -245,7 +245,7 @@ def test_a_patch_as_a_network_spikes_alike():
         (lambda: DelayLayer(**SMALL).fit([random_events(4)], [0]), "events after step 4"),
         (lambda: DelayLayer(**SMALL).score([random_events(12)], [0, 1]), "score.labels: must be (samples,) or"),
         (lambda: DelayLayer(**SMALL).score([random_events(12)], 0), "score.labels: must be (samples,) or"),
-        (lambda: DelayLayer(**SMALL).score([random_events(12)], ["a"]), "score.labels: must be integers from 0 to 3"),
+        (lambda: DelayLayer(**SMALL).score([random_events(12)], ["a"]), "score.labels: must be real numbers; got list"),
         (lambda: DelayLayer(**SMALL).score([random_events(12)], [4]), "integers from 0 to 3; got int64, 4 to 4"),
         (lambda: DelayLayer(**SMALL).predict([random_events(4)]), "events after step 4"),
         (lambda: DelayLayer(**SMALL).predict([([0], [0.5])]), "must be integers"),

@@ -252,6 +252,10 @@ SERIES = {  # wherever a series or a matrix comes in
     "starts": lambda x: distance(np.resize(x, (2, 20))),
     "FORCE": lambda x: reservoir.FORCE.lif(10).fit(x),
     "binned": lambda x: reservoir.encoders.binned(x, [0, 0], 1, 1.0),
+    "channels": lambda x: reservoir.encoders.binned([1.0, 2.0], x, 9, 1.0),
+    "trials": lambda x: reservoir.WhatWhen(50).fit(reservoir.MEET(), x),
+    "steps": lambda x: reservoir.DelayLayer(2, (9, 9)).fit([(x, [0, 1])], [0]),
+    "labels": lambda x: reservoir.DelayLayer(2, (9, 9)).fit([(np.arange(40), np.zeros(40, int))] * 2, x),
     "image": lambda x: reservoir.motion.film(np.resize(x, (9, 9)), np.zeros((1, 2)), 4),
     "latencies": lambda x: reservoir.MEET(latencies=np.array([200, 400]) * x),
 }
@@ -264,7 +268,22 @@ def test_complex_numbers_are_refused(where):
 
 
 @pytest.mark.parametrize(
-    "where", ["states", "fit", "predict", "bias", "threshold", "Ridge", "nrmse", "FORCE", "binned"]
+    "where",
+    [
+        "states",
+        "fit",
+        "predict",
+        "bias",
+        "threshold",
+        "Ridge",
+        "nrmse",
+        "FORCE",
+        "binned",
+        "channels",
+        "trials",
+        "steps",
+        "labels",
+    ],
 )
 def test_masked_numbers_are_refused(where):
     with pytest.raises(ModelError, match="must have no masked entries"):
