@@ -110,6 +110,7 @@ class Simulation(Steering):
             self._drive.start(self._compiling, self._say)
         self._changes: changes.Changes = {}
         self._log: list[changes.Row] = []
+        self._log_resumed = self._log  # as a checkpoint had it
         self._unfinished: Saves | None = None  # the run that a checkpoint was written in
         self._ranks_before = self._ranks.size  # how many wrote it
 
@@ -214,7 +215,7 @@ class Simulation(Steering):
         Raises
         ------
         ModelError
-            The checkpoint was written between runs.
+            The checkpoint was written between runs; or the simulation was changed since, and its record is in a file.
         FormatError, OutputError
             The record is missing, or that of another run.
         """
@@ -224,6 +225,11 @@ class Simulation(Steering):
         self._check_described("proceed")
         if self._unfinished is None:
             raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
+        if self._unfinished.record is not None and self._log is not self._log_resumed:
+            raise ModelError(
+                f"Simulation.proceed: the simulation was changed since it was resumed, by {self._log[-1]['call']}, "
+                "which the record that goes on would not tell. Use run(duration), with a record of its own."
+            )
         saves, self._unfinished = self._unfinished, None
         with self._ranks.together():
             self._ranks.agree("proceed", str(to))
@@ -380,7 +386,7 @@ class Simulation(Steering):
             checkpoint.refuse_other(path, about, parts, sim._network, net.seed, ranks.size == len(file.files))
             try:
                 sim._change(file.changes())
-                sim._log = changes.check_log(about["log"])
+                sim._log = sim._log_resumed = changes.check_log(about["log"])
                 sim._drive.load(file, about["at"])
             except (SimError, TypeError) as error:
                 raise FormatError(f"{path}: {error} The file is damaged; use an earlier checkpoint.") from None

@@ -120,6 +120,10 @@ def test_a_run_goes_on_and_its_record_equals_the_undisturbed_one(file, straight,
     sim = snn.Simulation.resume(tmp_path / "state.h5", simulate(file).net, threads=2, quiet=True)
     assert sim.t <= at and read_result(tmp_path / "out.h5.part").t_stop > at
     same(straight, sim.proceed())
+    changed = snn.Simulation.resume(tmp_path / "state.h5", simulate(file).net, quiet=True)
+    changed.set_state("exc", "v", 0.0)
+    with pytest.raises(ModelError, match="changed since it was resumed, by set_state, which the record"):
+        changed.proceed()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.h5", "state.h5"]
     end = snn.Simulation.resume(tmp_path / "state.h5", simulate(file).net, quiet=True)
     assert end.t == 400.0
