@@ -521,7 +521,7 @@ def test_recorded_weights_of_several(write):
         ("tau_plus = 20.0", ".rule: is missing. Known: "),
         ('rule = "STDPPair", tau_pls = 1.0', ".tau_pls: no such parameter of STDPPair. Did you mean 'tau_plus'?"),
         ('rule = "STDPPair", tau_plus = 0.0', ".tau_plus: must be > 0 ms; got 0.0."),
-        ('rule = "STDPPair", tau_plus = [1.0, 2.0]', ".tau_plus: must be one number a projection; got"),
+        ('rule = "STDPPair", tau_plus = [1.0, 2.0]', ".tau_plus: must be one number a projection, because trace 'pre', which its synapses share, takes it; got"),
         ('rule = "STDPPair", tau_plus = true', ".tau_plus: must be a number, a list, a distribution or a file;"),
     ],
 )  # fmt: skip
@@ -539,9 +539,9 @@ def test_bad_plasticity(write, keys, expected, problems):
         (WEIGHTS + "evry = 1.0", "record.0.evry: no such key. Did you mean 'every'?"),
         (WEIGHTS + "every = 0", "record.0.every: must be > 0 ms; got 0."),
         (WEIGHTS + "every = 0.15", "record.0.every: must be a multiple of dt = 0.1 ms; got 0.15."),
-        (WEIGHTS + WEIGHTS, "record.1: are recorded already."),
+        (WEIGHTS + WEIGHTS, "record.1: 'exc->inh' is recorded already."),
         ('[[record]]\nvariable = "weights"', "record.0.projection: is missing."),
-        (WEIGHTS.replace("weights", "v"), "record.0.variable: must be \"weights\"; got 'v'."),
+        (WEIGHTS.replace("weights", "v"), "record.0.variable: no state variable 'v'; there are none."),
         ('[[record]]\npopulation = "exc"\nvariable = "vv"', "record.0.variable: no such variable. Did you mean 'v'?"),
     ],
 )
