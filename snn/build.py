@@ -188,7 +188,7 @@ class Builder:
                     for variable in weights.variable if projection is not None else ():
                         owner = f"record_weights({name!r})"
                         owner = owner if variable == "weights" else f"{owner[:-1]}, {variable!r})"
-                        with self.at(path, (f"{owner}: no state variable", ".variable: no state variable"), owner):
+                        with self.at(path, owner):
                             self.net.record_weights(projection, weights.every, variable)
                             self.check_every(owner, weights.every)
                 return

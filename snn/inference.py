@@ -110,8 +110,6 @@ class Classifier:
         self.backend = backend
         if backend == "cuda":
             require_cuda(device)
-        if not isinstance(encoder, Encoder):
-            raise ModelError(f"Classifier.encoder: must be one of snn.encode, such as Rate; got {encoder!r:.80}.")
         if latency not in LATENCIES:
             raise ModelError(f'Classifier.latency: must be "synchronous" or "pipelined"; got {latency!r}.')
         self.output = self._population(output if isinstance(output, str) else output.name, "output")

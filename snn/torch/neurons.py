@@ -89,12 +89,13 @@ class Neurons(torch.nn.Module):
             check_whole(what, states[name], self.init[name])
         if isinstance(learn, str):
             raise ModelError(f"{owner}.learn: must be a list of names; got {learn!r}. Write [{learn!r}].")
-        if not isinstance(learn, Iterable):
+        names = list(learn) if isinstance(learn, Iterable) else [learn]
+        if not all(isinstance(name, str) for name in names):
             raise ModelError(f"{owner}.learn: must be a list of names of parameters; got {learn!r}.")
         self.bounds: dict[str, tuple[float | None, float | None]] = {}
-        for name in learn:
-            if not isinstance(name, str) or name not in model.params:
-                raise ModelError(f"{owner}.learn: no parameter {name!r}.{nearest(str(name), model.params)}")
+        for name in names:
+            if name not in model.params:
+                raise ModelError(f"{owner}.learn: no parameter {name!r}.{nearest(name, model.params)}")
             if name in needed.names:
                 raise ModelError(f"{owner}.learn: {name!r} enters derived constants, so it cannot be trained.")
             self.values[name] = torch.nn.Parameter(torch.tensor(model.params[name], dtype=torch.get_default_dtype()))

@@ -223,7 +223,7 @@ def test_modules():
         refused(snn.ModelError, text, Neurons, snn.Leaky(), learn=given)
     refused(snn.ModelError, "QCFS.threshold: must be > 0; got 'x'.", QCFS, 4, "x")
     refused(snn.ModelError, "QFFS.step: must be > 0; got None.", QFFS, 2, None)
-    text = "Classifier.encoder: must be one of snn.encode, such as Rate; got 'Rate'."
+    text = "Classifier.encoder: must be one of snn.encode, such as Direct(..); got 'Rate'."
     refused(snn.ModelError, text, from_torch, [LINEAR, QCFS()], 4, encoder="Rate")
     text = "Neurons(LIFExp): needs one input for each receptor: ex, in; got one tensor."
     refused(snn.ShapeError, text, Neurons(snn.LIFExp()), torch.zeros(1, 3))
