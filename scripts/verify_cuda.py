@@ -13,6 +13,7 @@ from typing import Any
 
 from verify_common import ROOT, Line, Options, module
 
+import plasticity
 import snn
 from plasticity.base import RULES
 from snn.compile import compile_network
@@ -57,10 +58,23 @@ def cuda_machine_code(options: Options) -> list[Line]:
     return lines
 
 
+def network_of_values() -> snn.Network:
+    """A projection whose synapses have constants of their own."""
+    net = snn.Network()
+    a = net.population("a", 4, snn.LIFDelta())
+    rules: dict[str, Any] = {
+        "plasticity": plasticity.STDPTriplet(w_max=snn.uniform(2.0, 3.0)),
+        "short_term": plasticity.TsodyksMarkram(u_se=snn.uniform(0.2, 0.8)),
+    }
+    net.connect(a, a, snn.fixed_indegree(2), 1.0, snn.uniform(1.0, 2.0), **rules)
+    return net
+
+
 def every_network() -> snn.Network:
     """One network with every neuron model, storage kind, input, rule and short-term plasticity."""
     tests = module(TESTS / "test_cuda.py")
-    return snn.join([tests.mixed_network(), model_network(sorted(MODELS)), tests.learning_network(sorted(RULES))])
+    parts = [tests.mixed_network(), model_network(sorted(MODELS)), tests.learning_network(sorted(RULES))]
+    return snn.join([*parts, network_of_values()])
 
 
 def short(part: str) -> dict[str, Any]:

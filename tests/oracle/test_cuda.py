@@ -507,13 +507,17 @@ def test_set_state_and_current_between_runs():
 
 
 @pytest.mark.gpu
-def test_state_of_synapses():
+@pytest.mark.parametrize("each", [False, True], ids=["one of all", "values of synapses"])
+def test_state_of_synapses(each):
+    a_plus, u_se = (snn.uniform(0.5, 2.0), snn.uniform(0.2, 0.7)) if each else (1.0, 0.3)
+
     def go(backend):
         net = snn.Network(seed=2)
         a = net.population("a", 3, snn.Poisson(rate=2000.0))
         b = net.population("b", 4, snn.LIFDelta(i_e=3000.0))
-        net.connect(a, b, snn.all_to_all(), weight=1.0, delay=0.5, name="p", plasticity=plasticity.DopamineSTDP(),
-                    short_term=plasticity.TsodyksMarkram(u_se=0.3, tau_fac=50.0))  # fmt: skip
+        net.connect(a, b, snn.all_to_all(), weight=1.0, delay=0.5, name="p",
+                    plasticity=plasticity.DopamineSTDP(a_plus=a_plus),
+                    short_term=plasticity.TsodyksMarkram(u_se=u_se, tau_fac=50.0))  # fmt: skip
         net.modulate("p", value=0.01)
         sim, found = snn.Simulation(net, dt=DT, backend=backend, quiet=True), []
         for _ in range(3):
