@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels import connectivity
 from kernels.errors import BackendUnavailable, ModelError, SimError, nearest
 from kernels.layout import Edges
 from kernels.spec import NeuronSpec
 from snn import compile_event, state_clock, state_event, state_ranks
 from snn.compile import check_whole, compile_network, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
-from snn.compile_event_plastic import one_modulator
+from snn.compile_event_plastic import one_modulator, places_of
 from snn.compile_inputs import Codes, encoded
 from snn.compile_synapses import renewed
 from snn.elements import SPIKES, Projection
@@ -518,15 +517,12 @@ class Event:
 
     def _places(self, p: Projection, edges: Any) -> Iterator[tuple[slice, np.ndarray]]:
         """By block: which synapses of a plastic projection, by target, lie there, and at which places."""
-        c, number, n = self.compiled, self.plastic_number(p), p.source.n
-        places = np.empty(edges.sources.size, np.int64)
+        c, number = self.compiled, self.plastic_number(p)
         for block, rows, learned in zip(c.blocks, c.edges, c.plastic, strict=True):
             x = learned[number]
             lo, hi = int(block.lo[x.target]), int(block.hi[x.target])
-            at, part = int(rows.at[x.group]), slice(int(edges.indptr[lo]), int(edges.indptr[hi]))
-            position = rows.rows[at : at + n] - rows.rows[at]
-            connectivity.find_places(edges.indptr, edges.sources, lo, hi, position, places)
-            yield part, places[part]
+            part = slice(int(edges.indptr[lo]), int(edges.indptr[hi]))
+            yield part, places_of(rows, x.group, p.source.n, edges, lo, hi)
 
     def set_synapses(self, projection: Projection, values: np.ndarray, which: int = 0) -> None:
         """Set weights (``which`` = 0) or a state variable (1, ..) of the rule of a plastic projection.

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.event.compiled import Rule
 from kernels.event.layout import NEVER, Block, Edges, Net, Plastic
-from kernels.reference.learn import called, short_called
+from kernels.reference.learn import called, move_short, short_called
 from kernels.spec import synapse_rows
 
 
@@ -46,8 +46,8 @@ class Learner:
                 if np.isfinite(values[: 1 + len(self.rule.state)]).all():  # else on_pre might hide it by a bound
                     values = self.call(self.rule.on_pre, values, self.pre_at(i, t) | self.post_at(j, d, t), t)
                 self.write(k, t, values)
-            if self.short_rows:
-                factor = self.short_factor_of(k, i, t)
+            if self.short_term and self.short_rows:
+                factor = move_short(x, self.short_term, self.short_rows, k, t - float(x.last[i]))
             weight = float(x.weights[k])
             yield place, int(self.edges.targets[place]), t + d, weight * factor if self.short_term else weight
         old = self.pre_at(i, t)
@@ -71,16 +71,6 @@ class Learner:
         given = dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
         *state, factor = short_called(spec, x.short_constants, given, t - float(x.last[i]))
         x.short[i] = state
-        return float(factor)
-
-    def short_factor_of(self, k: int, i: int, t: float) -> float:
-        """The same for synapse ``k`` alone, whose short-term state is its own."""
-        x, spec = self.plastic, self.short_term
-        assert spec is not None
-        given = {name: float(x.variables[row, k]) for name, row in self.short_rows.items()}
-        *state, factor = short_called(spec, x.short_constants, given, t - float(x.last[i]))
-        for v, value in zip(spec.state, state, strict=True):
-            x.variables[self.short_rows[v.name], k] = value
         return float(factor)
 
     def pre_at(self, i: int, t: float) -> dict[str, float]:

@@ -20,11 +20,18 @@ def called(function: Callable[..., Any], given: dict[str, float]) -> list[float]
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def short_called(
-    spec: ShortTermSpec, constants: np.ndarray, given: dict[str, float], h: float
-) -> list[float]:  # fmt: skip
+def short_called(spec: ShortTermSpec, constants: np.ndarray, given: dict[str, float], h: float) -> list[float]:
     """New state and factor that a short-term rule gives; ``given``: state and constants of a synapse."""
     return called(spec.on_spike, dict(zip(spec.shared, constants.tolist(), strict=True)) | given | {"h": h})
+
+
+def move_short(x: Any, spec: ShortTermSpec, rows: dict[str, int], k: int, h: float) -> float:
+    """Move the short-term state of synapse ``k`` of ``x``, a Plastic, that is its own; returns its weight's factor."""
+    given = {name: float(x.variables[row, k]) for name, row in rows.items()}
+    *state, factor = short_called(spec, x.short_constants, given, h)
+    for v, value in zip(spec.state, state, strict=True):
+        x.variables[rows[v.name], k] = value
+    return float(factor)
 
 
 class Learner:
@@ -131,8 +138,8 @@ class Learner:
                 if np.isfinite(values[: 1 + len(self.rule.state)]).all():  # else on_pre might hide it by a bound
                     values = self.call(self.rule.on_pre, values, self.seen(i, j, s, d), s, j)
                 self.write(b, k, s, values)
-            if self.short_rows:
-                factor = self.short_factor_of(k, i, s)
+            if self.short_term and self.short_rows:
+                factor = move_short(x, self.short_term, self.short_rows, k, (s - self.last[i]) * x.dt)
             weight = float(self.edges.weights[k])
             ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
         old = self.pre_at(i, s)
@@ -166,16 +173,6 @@ class Learner:
         *state, factor = short_called(spec, x.short_constants, given, (step - self.last[i]) * x.dt)
         for row in range(i, len(x.short), len(self.last)):  # every block has its own
             x.short[row] = state
-        return float(factor)
-
-    def short_factor_of(self, k: int, i: int, step: int) -> float:
-        """The same for synapse ``k`` alone, whose short-term state is its own."""
-        x, spec = self.plastic, self.short_term
-        assert spec is not None
-        given = {name: float(x.variables[row, k]) for name, row in self.short_rows.items()}
-        *state, factor = short_called(spec, x.short_constants, given, (step - self.last[i]) * x.dt)
-        for v, value in zip(spec.state, state, strict=True):
-            x.variables[self.short_rows[v.name], k] = value
         return float(factor)
 
     def next_step(self, traces: dict[str, float], spike: bool) -> dict[str, float]:
