@@ -11,6 +11,7 @@ from plasticity.jonke import Jonke
 from plasticity.oja import Oja
 from plasticity.r_max import RMax
 from plasticity.reward_stdp import RewardSTDP
+from plasticity.saturating_nmda import SaturatingNMDA
 from plasticity.static import Static
 from plasticity.stdp_nearest_pre_centered import STDPNearestPreCentered
 from plasticity.stdp_nearest_restricted import STDPNearestRestricted
@@ -45,6 +46,7 @@ __all__ = [
     "STDPTargetTrace",
     "STDPTriplet",
     "STDPTripletNearest",
+    "SaturatingNMDA",
     "ShortTerm",
     "Static",
     "TsodyksMarkram",

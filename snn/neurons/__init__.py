@@ -17,6 +17,7 @@ from snn.neurons.leaky import Leaky
 from snn.neurons.lif_alpha import LIFAlpha
 from snn.neurons.lif_cond_alpha import LIFCondAlpha
 from snn.neurons.lif_cond_exp import LIFCondExp
+from snn.neurons.lif_cond_nmda import LIFCondNMDA
 from snn.neurons.lif_delta import LIFDelta
 from snn.neurons.lif_exp import LIFExp
 from snn.neurons.nir_cuba_lif import NIRCubaLIF
@@ -44,6 +45,7 @@ __all__ = [
     "LIFAlpha",
     "LIFCondAlpha",
     "LIFCondExp",
+    "LIFCondNMDA",
     "LIFDelta",
     "LIFExp",
     "Leaky",

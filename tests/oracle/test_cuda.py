@@ -16,7 +16,7 @@ from numba import cuda
 import plasticity
 import snn
 from kernels.errors import BackendUnavailable, FormatError
-from plasticity.base import RULES
+from plasticity.base import RULES, SHORT_TERM
 from snn.neurons.base import MODELS
 
 DT = 0.1
@@ -280,7 +280,8 @@ def learning_network(names):
         net.record(b)
     b = net.population("short", 3, model)
     net.input("noise short", b, snn.Poisson(rate=3000.0), weight=1.2)
-    net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, short_term=plasticity.TsodyksMarkram(tau_fac=50.0))
+    for name in sorted(SHORT_TERM):
+        net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, short_term=SHORT_TERM[name](), name=f"by {name}")
     net.record(b, "v")
     return net
 

@@ -9,7 +9,7 @@ import plasticity
 import snn
 from kernels.errors import SimError
 from kernels.spec import Modulator, Param, RuleSpec, Trace
-from plasticity.base import RULES
+from plasticity.base import RULES, SHORT_TERM
 
 # Parameters with which weights of about 0.5 move in this time
 PARAMS = {
@@ -172,9 +172,16 @@ def test_many_unseen_spikes():
     check(network(rule("STDPPair"), rule("STDPPair"), fast=True))
 
 
-def test_short_term():
+SHORT = {
+    "TsodyksMarkram": {"u_se": 0.4, "tau_rec": 80.0, "tau_fac": 30.0},
+    "SaturatingNMDA": {"alpha": 2.0, "tau_rise": 5.0, "tau_decay": 60.0},
+}
+
+
+@pytest.mark.parametrize("name", sorted(SHORT_TERM))
+def test_short_term(name):
     """On a plastic projection, and on one that is not."""
-    net = network(rule("STDPPair"), None, short_term=plasticity.TsodyksMarkram(u_se=0.4, tau_rec=80.0, tau_fac=30.0))
+    net = network(rule("STDPPair"), None, short_term=SHORT_TERM[name](**SHORT[name]))
     _, weights = check(net, moved=False)
     assert np.ptp(weights[-1][0]) > 0.01
     np.testing.assert_array_equal(weights[-1][1], 0.5)

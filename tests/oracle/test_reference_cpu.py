@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import snn
-from plasticity.base import RULES
+from plasticity.base import RULES, SHORT_TERM
 from snn.neurons.base import MODELS
 
 STEPS = 300
@@ -97,6 +97,26 @@ def test_every_model(name, tmp_path):
     activity = reference[1]["a", "v"] if name in SILENT else [len(x.spikes[p]) for x in reference[0] for p in "ab"]
     assert np.sum(np.abs(activity)) > 0, "a silent network tests little"
     for threads in (1, 2, 3, 4):
+        assert_equal(reference, outcome(net, threads=threads))
+    assert_equal(reference, outcome(net, tmp_path / "state.h5", threads=1))
+
+
+@pytest.mark.parametrize("name", sorted(SHORT_TERM))
+def test_every_short_term_rule(name, tmp_path):
+    net = snn.Network(seed=6)
+    a = net.population("a", 11, snn.LIFExp())
+    b = net.population("b", 7, snn.LIFCondNMDA())
+    net.input("drive a", a, snn.Poisson(rate=900.0), weight=400.0)
+    net.input("drive b", b, snn.Poisson(rate=900.0), weight=60.0)
+    rule = SHORT_TERM[name]()
+    net.connect(a, b, snn.all_to_all(), 12.0, 1.5, receptor="nmda", short_term=rule, name="one delay")
+    net.connect(a, b, snn.fixed_indegree(4), 9.0, snn.uniform(0.5, 5.0), short_term=rule, name="many delays")
+    for p in (a, b):
+        net.record(p)
+    net.record(b, ["v", "g_nmda", "g_ex"], every=0.1)
+    reference = outcome(net, backend="reference")
+    assert all(len(x.spikes[p]) > 5 for x in reference[0] for p in "ab")
+    for threads in (1, 2, 3):
         assert_equal(reference, outcome(net, threads=threads))
     assert_equal(reference, outcome(net, tmp_path / "state.h5", threads=1))
 

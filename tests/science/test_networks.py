@@ -216,3 +216,18 @@ def test_inhibitory_plasticity_balances_network_and_memory():
     assert quiet == pytest.approx(example.rate(spikes, 8.0, 13.0, rest), rel=0.3), "balanced: rates alike"
     assert example.rate(spikes, 13.0, 14.0, others) > 5 * quiet, "the cue recalls the others"
     assert example.rate(spikes, 13.0, 14.0, rest) < 2 * quiet
+
+
+def test_wang_decides_and_remembers():
+    """Wang 2002: spontaneous rates of some Hz; then a group wins by its evidence, and holds on when that has gone."""
+    wang = load("wang_2002")
+    result = snn.Simulation(wang.build(0.512, seed=3), dt=wang.DT, quiet=True).run(wang.STOP)
+    before = {name: x.slice(200.0, wang.ON) for name, x in result.spikes.items()}
+    rates = {name: len(x) / x.n_nodes / 0.3 for name, x in before.items()}
+    assert 0.5 < rates["exc"] < 5.0  # 3 Hz in the paper
+    assert 5.0 < rates["inh"] < 14.0  # 9 Hz
+    choice, when, held = wang.decision(result)
+    assert (choice, held) == (1.0, True)
+    assert 100.0 < when < 900.0
+    _, (a, b, _) = wang.rates(result)
+    assert 15.0 < a[-1] < 80.0 and b[-1] < 10.0

@@ -124,6 +124,18 @@ RK4 = {
         ],
         ("v", "g_ex", "dg_ex", "g_in", "dg_in"),
     ),
+    "LIFCondNMDA": (
+        {"tau_syn_nmda": 20.0, "conc_mg2": 1.5},
+        {"g_ex": 15.0, "g_in": 30.0, "g_nmda": 100.0, "v": -68.0},
+        100.0,
+        lambda v, g, h, m, i: [
+            (-25 * (v + 70) - (g + m / (1 + 1.5 * np.exp(-0.062 * v) / 3.57)) * v - h * (v + 70) + i) / 500,
+            -g / 2,
+            -h / 5,
+            -m / 20,
+        ],
+        ("v", "g_ex", "g_in", "g_nmda"),
+    ),
     "AdExCondExp": (
         {"tau_syn_ex": 2.0, "tau_syn_in": 5.0, "tau_w": 10.0},
         {"g_ex": 50.0, "g_in": 30.0, "v": -60.0, "w": 20.0},
@@ -490,6 +502,7 @@ BROKEN = [
     (neurons.LIFCondExp, {"v_reset": -55.0}, "v_reset"),
     (neurons.ALIFCondExp, {"v_reset": -55.0}, "v_reset"),
     (neurons.LIFCondAlpha, {"v_th": np.array([-55.0, -60.0])}, "v_reset"),
+    (neurons.LIFCondNMDA, {"v_reset": -50.0}, "v_reset"),
     (neurons.Izhikevich, {"c": 30.0}, "c"),
     (neurons.Izhikevich, {"consistent_integration": 0.5}, "consistent_integration"),
     (neurons.Izhikevich2007, {"c": 35.0}, "c"),

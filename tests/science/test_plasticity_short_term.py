@@ -1,19 +1,20 @@
-"""Short-term plasticity: transients and steady states of Tsodyks and Markram's model."""
+"""Short-term plasticity: transients and steady states of Tsodyks and Markram's model; NMDA receptors that saturate."""
 
 import numpy as np
 import pytest
+from scipy.integrate import solve_ivp
 
 import plasticity
 import snn
 
 
-def factors(times, static=False, rule=None, **params):
+def factors(times, static=False, rule=None, short_term=None, **params):
     """What each spike delivers, over the weight."""
     net = snn.Network()
     a = net.population("a", 1, snn.SpikeArray.from_spiketrains([times]))
     b = net.population("b", 1, snn.LIFDelta(tau_m=10.0, e_l=0.0, v_th=1e6, v_reset=0.0, t_ref=0.0))
     net.connect(a, b, snn.all_to_all(), weight=2.0, delay=1.0, plasticity=rule,
-                short_term=None if static else plasticity.TsodyksMarkram(**params))  # fmt: skip
+                short_term=None if static else short_term or plasticity.TsodyksMarkram(**params))  # fmt: skip
     net.record(b, "v", every=0.1)
     v = snn.Simulation(net, dt=0.1, threads=1, quiet=True).run(times[-1] + 10.0).states["b"]["v"][:, 0]
     jumps = v[1:] - v[:-1] * np.exp(-0.01)
@@ -66,3 +67,32 @@ def test_two_spikes_at_once_without_facilitation():
     values = rule.constants(0.1)
     rates = {name: values[name] for name in ("u_se", "rate_fac", "rate_rec")}
     assert rule.spec.on_spike(0.5, 1.0, 0.0, **rates) == (0.5, 0.5, 0.25)
+
+
+@pytest.mark.parametrize("alpha, tau_rise, tau_decay", [(0.5, 2.0, 100.0), (2.0, 5.0, 60.0), (0.05, 1.0, 20.0)])
+def test_saturating_nmda_against_its_two_equations(alpha, tau_rise, tau_decay):
+    """The jumps, decayed, add up to s as it is when x has decayed: spikes 60 tau_rise apart."""
+    gap = 60.0 * tau_rise
+    times = np.round(20.0 + gap * np.arange(6), 1)
+    s, expected = 0.0, []
+    for _ in times:
+        t = np.array([0.0, gap])
+        rise = solve_ivp(
+            lambda t, y: [-y[0] / tau_decay + alpha * y[1] * (1.0 - y[0]), -y[1] / tau_rise], t, [s, 1.0], "DOP853",
+            rtol=1e-12, atol=1e-14,
+        )  # fmt: skip
+        late = rise.y[0, -1] * np.exp(gap / tau_decay)  # as if it had jumped at the spike
+        expected.append(late - s)
+        s = rise.y[0, -1]
+    rule = plasticity.SaturatingNMDA(alpha=alpha, tau_rise=tau_rise, tau_decay=tau_decay)
+    np.testing.assert_allclose(factors(times, short_term=rule), expected, rtol=1e-8)
+
+
+def test_saturating_nmda_stays_below_one():
+    """At 500 Hz s goes to where as much opens as closes: s = k_0 + (1 + k_1) s exp(-h / tau_decay) after a spike."""
+    jumps = factors(20.0 + 2.0 * np.arange(400), short_term=plasticity.SaturatingNMDA())
+    fade = np.exp(-2.0 / 100.0)
+    s = np.cumsum(jumps * fade ** -np.arange(400)) * fade ** np.arange(400)  # just after each spike
+    opened, closed = jumps[0], 1.0 - np.exp(-1.0)
+    assert s.max() < 1.02
+    assert s[-1] == pytest.approx(opened / (1.0 - (1.0 - closed) * fade), rel=1e-9)

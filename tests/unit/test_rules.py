@@ -36,7 +36,7 @@ def test_bound(name, param, kind):
 
 # parameters that traces, modulators or observers take, which all synapses share
 SHARED = {
-    name: {p.name for p in spec.params if p.name.startswith("tau") and name != "TsodyksMarkram"}
+    name: {p.name for p in spec.params if p.name.startswith("tau") and name not in SHORT_TERM}
     for name, spec in SPECS.items()
 }
 SHARED["Clopath"] |= {"a_ltd", "a_ltp", "theta_minus", "theta_plus", "delay", "u_ref_squared", "e_bar"}
