@@ -78,7 +78,7 @@ def build(coherence: float, seed: int = 1) -> snn.Network:
 
 
 def rates(result: snn.Result) -> tuple[np.ndarray, np.ndarray]:
-    """(end of a window of 50 ms, every 5 ms; rate of groups a, b and the inhibitory neurons in it, [Hz], (3, windows))."""
+    """(ends of windows of 50 ms, every 5 ms; rates of groups a, b and the inhibitory neurons in them, Hz, (3, n))."""
     exc, inh = result.spikes["exc"], result.spikes["inh"]
     edges = np.arange(0.0, result.t_stop + 1.0, 5.0)
     trains = (exc.times[exc.ids < N_GROUP], exc.times[(exc.ids >= N_GROUP) & (exc.ids < 2 * N_GROUP)], inh.times)
