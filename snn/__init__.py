@@ -33,6 +33,7 @@ from snn.connect import (
 )
 from snn.distributions import exponential, lognormal, normal, uniform
 from snn.elements import Population, Projection
+from snn.equations import from_equations
 from snn.inference import Classifier
 from snn.inference_event import EventClassifier
 from snn.inputs import ACCurrent, NoiseCurrent, OrnsteinUhlenbeck, Poisson, SpikeArray, StepCurrent
@@ -58,8 +59,9 @@ __all__ = [
     "NeuronModel", "NoiseCurrent", "OrnsteinUhlenbeck", "Poisson", "Population", "Projection", "Result", "ShapeError",
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
     "conv2d", "define", "displacement", "distance_dependent", "encode", "exponential", "fixed_indegree",
-    "fixed_outdegree", "fixed_total_number", "from_arrays", "from_sonata", "from_sparse", "join", "lognormal",
-    "normal", "one_to_one", "pairwise_bernoulli", "per_source", "per_target", "plot", "sweep", "uniform", *_models,
+    "fixed_outdegree", "fixed_total_number", "from_arrays", "from_equations", "from_sonata", "from_sparse",
+    "join", "lognormal", "normal", "one_to_one", "pairwise_bernoulli", "per_source", "per_target", "plot", "sweep",
+    "uniform", *_models,
 ]  # fmt: skip
 
 

@@ -1,0 +1,440 @@
+"""Neuron models from the text of their equations."""
+
+import ast
+import inspect
+import linecache
+import math
+import re
+import sys
+from collections.abc import Callable, Container, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kernels import scalar
+from kernels.body import scalar_functions
+from kernels.errors import ModelError, nearest
+from kernels.spec import Derived, NeuronSpec, Param, Receptor, StateVar
+from snn.neurons.base import NeuronModel, define
+
+_LINE = re.compile(r"(?P<left>[^=]+)=(?P<right>[^:]+):(?P<unit>[^:()]*)(?P<held>\(\s*unless\s+refractory\s*\))?\s*")
+_FUNCTIONS = {"min", "max", "abs"} | {name for name in vars(math) if callable(getattr(math, name))}
+_FORM = "write 'dx/dt = ... : unit', 'name = ... : unit' or, for a parameter, 'name = number : unit'"
+
+
+@dataclass
+class _Line:
+    """One equation: a derivative, an expression or a parameter."""
+
+    name: str
+    right: ast.expr
+    unit: str
+    doc: str
+    derivative: bool
+    held: bool  # unless refractory
+    decay: str | None = None  # dx/dt = -x / decay
+
+    @property
+    def number(self) -> float | None:
+        """The default of a parameter."""
+        try:
+            value = ast.literal_eval(self.right)
+        except ValueError:
+            return None
+        return float(value) if not self.derivative and isinstance(value, (int, float)) else None
+
+
+def from_equations(
+    name: str, equations: str, *, threshold: str, reset: str = "", refractory: str | None = None,
+    receptors: Mapping[str, str] | None = None, init: Mapping[str, float | str] | None = None, doc: str = "",
+    references: tuple[str, ...] = ("own model",), current_unit: str = "pA",
+) -> type[NeuronModel]:  # fmt: skip
+    """A neuron model from equations, for the clock engine: a class, as :func:`define` returns.
+
+    Parameters
+    ----------
+    name : of the model
+    equations : a line each, ``# ...`` at its end says what it is:
+        ``dv/dt = expression : unit``, a state variable, with ``(unless refractory)`` held in the refractory period;
+        ``x = expression : unit``, an abbreviation;
+        ``tau = 20 : ms``, a parameter and its default.
+        Expressions hold the names of all these, ``i_stim`` (injected current) and functions of ``math`` and
+        ``kernels.scalar``: ``exp(v)``, ``v if v > 0 else 0``.
+    threshold : condition of a spike, tested at the end of each step, not in the refractory period
+    reset : statements at a spike, in turn: ``"v = v_reset; w += b"``
+    refractory : parameter that holds the refractory period in ms, rounded to steps
+    receptors : what a weight w that arrives adds, by receptor: ``{"ex": "g_ex += w", "in": "g_in -= w"}``. With ``-=``
+        weights are <= 0; beside such a receptor those of others are >= 0. Variables that are held take nothing
+    init : initial values of state variables, numbers or names of parameters [0]
+    doc, references : first sentence of the documentation; source of the model
+    current_unit : of i_stim
+
+    Numerics
+    --------
+    Runge-Kutta of order 4 with step dt, or Euler's step where that overflows, as in the upstroke of a spike; variables
+    of dx/dt = -x / tau decay exactly. In a step: integration, arriving weights, threshold, reset. A spike is at the end
+    of its step. Stiff equations need a smaller dt; noise, or the event engine, a step function of one's own
+    (``docs/adding_a_model.md``).
+
+    Raises
+    ------
+    ModelError
+        With the equation that is wrong.
+
+    Examples
+    --------
+    >>> import snn
+    >>> Leak = snn.from_equations(
+    ...     "Leak",
+    ...     '''
+    ...     dv/dt = (g - v) / tau_m : mV (unless refractory)  # membrane potential
+    ...     dg/dt = -g / tau_syn    : mV                      # synaptic input
+    ...     tau_m = 20 : ms
+    ...     tau_syn = 5 : ms
+    ...     t_ref = 2 : ms
+    ...     ''',
+    ...     threshold="v > 10", reset="v = 0", refractory="t_ref", receptors={"syn": "g += w"},
+    ... )
+    >>> Leak(tau_m=10.0)
+    Leak(tau_m=10.0)
+    """
+    text = _Text(str(name), equations, refractory, dict(receptors or {}))
+    module = sys._getframe(1).f_globals.get("__name__", "__main__")
+    step = _function(f"{name}_step", text.source(threshold, reset), module)
+    used = inspect.signature(step).parameters
+    start = dict(init or {})
+    for key in start:
+        if key not in text.states:
+            raise ModelError(f"{name}.init: {key!r} is no state variable.{nearest(str(key), text.states)}")
+    state = [
+        StateVar(x.name, x.unit, x.doc or f"d{x.name}/dt = {ast.unparse(x.right)}", start.get(x.name, 0.0))
+        for x in text.states.values()
+    ]
+    if refractory:
+        state.append(StateVar("refractory", "step", "steps left of the refractory period", dtype="int"))
+    shown = [inspect.cleandoc(equations), f"threshold: {threshold}", f"reset: {reset}" if reset else ""]
+    shown += [f"receptor {key}: {value}" for key, value in text.receptors.items()]
+    about = doc or f"{name}, given by its equations."
+    spec = NeuronSpec(
+        name=name,
+        doc=f"{about}\n\nEquations\n---------\n" + "\n".join(x for x in shown if x),
+        state=tuple(state),
+        params=text.params(),
+        derived=tuple(d for d in text.derived() if d.name in used),
+        receptors=text.signed(),
+        step=step,
+        references=references,
+        current_unit=current_unit,
+        refractory="refractory" if refractory else None,
+    )
+    return define(spec)
+
+
+def _function(name: str, source: str, module: str) -> Callable[..., Any]:
+    """The function that ``source`` defines; its text can be read as that of one in a file."""
+    file = f"<equations: {name} {hash(source):x}>"
+    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
+    found: dict[str, Any] = {"math": math, "scalar": scalar, "__name__": module}
+    exec(compile(source, file, "exec"), found)
+    function: Callable[..., Any] = found[name]
+    return function
+
+
+class _Names(ast.NodeTransformer):
+    """Puts other names for variables, ``math.`` before functions, and products for quotients by ``divisors``."""
+
+    def __init__(self, other: Mapping[str, str], divisors: Container[str] = ()) -> None:
+        self.other, self.divisors = other, divisors
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Name) and node.right.id in self.divisors:
+            return ast.BinOp(self.visit(node.left), ast.Mult(), ast.Name(f"{node.right.id}__inverse", ast.Load()))
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        node.args = [self.visit(x) for x in node.args]
+        called = node.func.id if isinstance(node.func, ast.Name) else ""
+        if called in scalar_functions():
+            node.func = ast.parse(f"scalar.{called}", mode="eval").body
+        elif called in vars(math):
+            node.func = ast.parse(f"math.{called}", mode="eval").body
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Name(self.other.get(node.id, node.id), node.ctx)
+
+
+class _Text:
+    """The equations of a model, checked, and the step function made of them."""
+
+    def __init__(self, name: str, equations: str, refractory: str | None, receptors: dict[str, str]) -> None:
+        self.name, self.refractory, self.receptors = name, refractory, receptors
+        if not name.isidentifier():
+            raise ModelError(f"from_equations.name: must be a Python name; got {name!r}.")
+        lines = [self._line(text) for text in _joined(f"{name}.equations", equations)]
+        self.lines = {x.name: x for x in lines}
+        for x in lines:
+            if sum(other.name == x.name for other in lines) > 1:
+                raise ModelError(f"{name}.equations: {x.name!r} is given twice. Remove one.")
+            if "__" in x.name or x.name in ("i_stim", "w", "u", "xi", "dt", "fired", "free", "refractory"):
+                raise ModelError(f"{name}.equations: the name {x.name!r} is taken. Rename it.")
+        self.states = {x.name: x for x in lines if x.derivative}
+        self.numbers = {x.name: x.number for x in lines if x.number is not None}
+        if not self.states:
+            raise ModelError(f"{name}.equations: there is no 'dx/dt = ... : unit'. Give one.")
+        if refractory is not None and refractory not in self.numbers:
+            hint = nearest(refractory, self.numbers)
+            raise ModelError(f"{name}.refractory: must name a parameter in ms; got {refractory!r}.{hint}")
+        held = next((x.name for x in lines if x.held), None)
+        if held and refractory is None:
+            raise ModelError(f"{name}.refractory: {held} is held '(unless refractory)'; name the period's parameter.")
+        for x in lines:
+            self._known(f"d{x.name}/dt" if x.derivative else x.name, x.right)
+        for x in self.states.values():
+            right = ast.unparse(x.right)
+            decays = (t for t in self.numbers if right in (f"-{x.name} / {t}", f"-({x.name} / {t})"))
+            x.decay = None if x.held else next(decays, None)
+        self.short = self._ordered()
+        self.arrivals = {key: self._arrival(key, value) for key, value in receptors.items()}
+
+    def _line(self, text: str) -> _Line:
+        line, _, doc = text.partition("#")
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {_FORM}.")
+        left = found["left"].strip()
+        derivative = re.fullmatch(r"d(\w+)\s*/\s*dt", left)
+        name = derivative[1] if derivative else left
+        if not name.isidentifier():
+            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {_FORM}.")
+        right = self._parsed(left, found["right"])
+        if found["held"] and not derivative:
+            raise ModelError(f"{self.name}.equations: '(unless refractory)' is for dx/dt; got {line.strip()!r}.")
+        return _Line(name, right, found["unit"].strip() or "1", doc.strip(), bool(derivative), bool(found["held"]))
+
+    def _parsed(self, what: str, text: str) -> ast.expr:
+        try:
+            return ast.parse(text.strip(), mode="eval").body
+        except SyntaxError as error:
+            raise ModelError(f"{self.name}, {what}: cannot read {text.strip()!r}: {error.msg}.") from error
+
+    def _known(self, what: str, expression: ast.expr, more: tuple[str, ...] = ("i_stim",)) -> None:
+        """Raise ModelError where ``expression`` holds something unknown."""
+        functions = _FUNCTIONS | set(scalar_functions())
+        called = {id(n.func) for n in ast.walk(expression) if isinstance(n, ast.Call)}
+        for node in ast.walk(expression):
+            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+                raise ModelError(f"{self.name}, {what}: a power is written a**b; got {ast.unparse(node)!r}.")
+            if isinstance(node, ast.Name):
+                known = functions if id(node) in called else {*self.lines, *more}
+                if node.id == "xi":
+                    raise ModelError(
+                        f"{self.name}, {what}: noise needs a step function of one's own: docs/adding_a_model.md."
+                    )
+                if node.id not in known:
+                    kind = "function" if id(node) in called else "name"
+                    raise ModelError(f"{self.name}, {what}: unknown {kind} {node.id!r}.{nearest(node.id, known)}")
+
+    def _ordered(self) -> list[_Line]:
+        """Abbreviations, each after those that it holds."""
+        left = {x.name: x for x in self.lines.values() if not x.derivative and x.number is None}
+        found: list[_Line] = []
+        while left:
+            ready = [x for x in left.values() if not set(left) & _names(x.right)]
+            if not ready:
+                raise ModelError(f"{self.name}.equations: {', '.join(left)} refer to each other in a circle.")
+            found += ready
+            for x in ready:
+                del left[x.name]
+        return found
+
+    def _arrival(self, key: str, text: str) -> tuple[str, ast.expr, bool]:
+        """(state variable, what is added for w, whether it is subtracted)."""
+        what = f"receptor {key!r}"
+        try:
+            node = ast.parse(text.strip()).body[0]
+        except (SyntaxError, IndexError):
+            node = None
+        if not (
+            isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub))
+            and isinstance(node.target, ast.Name) and node.target.id in self.states and _linear(node.value)
+        ):  # fmt: skip
+            raise ModelError(
+                f"{self.name}, {what}: must add a multiple of the weight w to a state variable, as in "
+                f"'{next(iter(self.states))} += w'; got {text!r}."
+            )
+        self._known(what, node.value, ("w",))
+        if any(name in self.states for name in _names(node.value)):
+            raise ModelError(f"{self.name}, {what}: w may be multiplied by parameters alone; got {text!r}.")
+        return node.target.id, node.value, isinstance(node.op, ast.Sub)
+
+    def params(self) -> tuple[Param, ...]:
+        """Parameters; what variables decay by is > 0, a refractory period >= 0."""
+        decays = {x.decay for x in self.states.values()}
+        return tuple(
+            Param(name, self.lines[name].unit, default, self.lines[name].doc or name, gt=0 if name in decays else None,
+                  ge=0 if name == self.refractory and name not in decays else None)
+            for name, default in self.numbers.items()
+        )  # fmt: skip
+
+    def derived(self) -> tuple[Derived, ...]:
+        """Constants of the step."""
+        found = [
+            Derived("half__", "ms", lambda p, dt: 0.5 * dt),
+            Derived("whole__", "ms", lambda p, dt: dt),
+            Derived("sixth__", "ms", lambda p, dt: dt / 6.0),
+        ]
+        for x in self.states.values():
+            if x.decay:
+                for part, share in (("half", 0.5), ("whole", 1.0)):
+                    found.append(Derived(f"{x.name}__{part}", "1", _factor(x.decay, share)))
+        found += [Derived(f"{name}__inverse", f"1/({self.lines[name].unit})", _inverse(name)) for name in self.numbers]
+        if self.refractory:
+            t_ref = self.refractory
+            found.append(Derived("n_ref__", "step", lambda p, dt: np.rint(getattr(p, t_ref) / dt), dtype="int"))
+        return tuple(found)
+
+    def signed(self) -> tuple[Receptor, ...]:
+        """Receptors; where one takes weights <= 0, others take weights >= 0."""
+        minus = any(subtract for _, _, subtract in self.arrivals.values())
+        return tuple(
+            Receptor(key, self.states[target].unit, self.receptors[key], -1 if subtract else int(minus))
+            for key, (target, _, subtract) in self.arrivals.items()
+        )
+
+    def source(self, threshold: str, reset: str) -> str:
+        """Text of the step function."""
+        body: list[str] = []
+        put = body.append
+        slopes = [x for x in self.states.values() if not x.decay]
+        if self.refractory:
+            put("free = refractory == 0")
+        for stage, step in enumerate(("", "half__", "half__", "whole__"), 1):
+            if not slopes:
+                break
+            names = {}
+            for x in self.states.values():
+                if stage > 1 and x.decay:
+                    put(f"{x.name}__{stage} = {x.name} * {x.name}__{'whole' if stage == 4 else 'half'}")
+                elif stage > 1:
+                    put(f"{x.name}__{stage} = {x.name} + {step} * {x.name}__k{stage - 1}")
+                names[x.name] = f"{x.name}__{stage}" if stage > 1 else x.name
+            self._abbreviations(put, names, stage, set().union(*(_names(x.right) for x in slopes)))
+            for x in slopes:
+                slope = _text(x.right, names, self.numbers)
+                put(f"{x.name}__k{stage} = " + (f"({slope}) if free else 0.0" if x.held else slope))
+        for x in self.states.values():
+            k1, k2, k3, k4 = (f"{x.name}__k{stage}" for stage in range(1, 5))
+            if x.decay:
+                put(f"{x.name} = {x.name} * {x.name}__whole")
+                continue
+            put(f"{x.name}__5 = {x.name} + sixth__ * ({k1} + 2.0 * ({k2} + {k3}) + {k4})")
+            finite = f"{x.name}__5 - {x.name}__5 == 0.0"  # the upstroke of a spike may overflow within a step
+            put(f"{x.name} = {x.name}__5 if {finite} else {x.name} + whole__ * {k1}")
+        for key, (target, value, subtract) in self.arrivals.items():
+            more = f"{target} {'-' if subtract else '+'} ({_text(value, {'w': f'arrive_{key}'})})"
+            put(f"{target} = " + (f"{more} if free else {target}" if self.states[target].held else more))
+        test = self._parsed("threshold", threshold)
+        self._known("threshold", test)
+        statements = self._reset(reset)
+        used = _names(test).union(*(_names(value) for _, value in statements))
+        names = {}
+        self._abbreviations(put, names, 6, used)
+        put(f"fired = free & ({_text(test, names)})" if self.refractory else f"fired = {_text(test, names)}")
+        for target, value in statements:
+            put(f"{target} = ({_text(value, names)}) if fired else {target}")
+        if self.refractory:
+            put("refractory = n_ref__ if fired else (refractory if free else refractory - 1)")
+        results = [*self.states, *(["refractory"] if self.refractory else []), "fired"]
+        put(f"return {', '.join(results)}")
+        text = "\n".join(f"    {line}" for line in body)
+        taken = {n.id for n in ast.walk(ast.parse("\n".join(body).replace("return ", ""))) if isinstance(n, ast.Name)}
+        known = [*self.states, "refractory", *(f"arrive_{key}" for key in self.receptors), "i_stim", *self.numbers]
+        arguments = [x for x in (*known, *(d.name for d in self.derived())) if x in taken]
+        return f"def {self.name}_step({', '.join(arguments)}):\n{text}\n"
+
+    def _abbreviations(self, put: Callable[[str], None], names: dict[str, str], stage: int, used: set[str]) -> None:
+        """The abbreviations that ``used`` needs, under names of their own, which go to ``names``."""
+        needed = set(used)
+        for x in reversed(self.short):
+            needed |= _names(x.right) if x.name in needed else set()
+        for x in self.short:
+            if x.name in needed:
+                put(f"{x.name}__{stage} = {_text(x.right, names, self.numbers)}")
+                names[x.name] = f"{x.name}__{stage}"
+
+    def _reset(self, reset: str) -> list[tuple[str, ast.expr]]:
+        """(state variable, its new value) of each statement."""
+        found = []
+        try:
+            statements = ast.parse(inspect.cleandoc(reset)).body
+        except SyntaxError as error:
+            raise ModelError(f"{self.name}.reset: cannot read {reset!r}: {error.msg}.") from error
+        for node in statements:
+            if isinstance(node, ast.Assign) and len(node.targets) == 1:
+                target, value = node.targets[0], node.value
+            elif isinstance(node, ast.AugAssign):
+                before = ast.Name(ast.unparse(node.target), ast.Load())
+                target, value = node.target, ast.BinOp(before, node.op, node.value)
+            else:
+                target, value = None, None
+            if not isinstance(target, ast.Name) or target.id not in self.states or value is None:
+                raise ModelError(
+                    f"{self.name}.reset: must be statements such as 'v = v_reset; w += b', of state variables; got "
+                    f"{ast.unparse(node)!r}."
+                )
+            self._known("reset", value)
+            found.append((target.id, value))
+        return found
+
+
+def _joined(owner: str, equations: str) -> list[str]:
+    """Lines with content; a line goes on in the next until it has its unit."""
+    if not isinstance(equations, str):
+        raise ModelError(f"{owner}: must be a text; got {equations!r}.")
+    found, open_ = [], ""
+    for line in equations.splitlines():
+        code, mark, doc = line.partition("#")
+        if not code.strip():
+            continue
+        open_ = f"{open_} {code.strip()}".strip()
+        if ":" in open_:
+            found.append(open_ + mark + doc)
+            open_ = ""
+    if open_:
+        raise ModelError(f"{owner}: cannot read {open_!r}; {_FORM}.")
+    return found
+
+
+def _factor(tau: str, share: float) -> Callable[[Any, float], Any]:
+    """What is left after ``share`` of a step of what decays with the parameter ``tau``."""
+    return lambda p, dt: np.exp(-share * dt / getattr(p, tau))
+
+
+def _inverse(name: str) -> Callable[[Any, float], Any]:
+    """One over the parameter ``name``: divisions take four times as long."""
+    return lambda p, dt: np.divide(1.0, getattr(p, name))
+
+
+def _names(expression: ast.expr) -> set[str]:
+    return {n.id for n in ast.walk(expression) if isinstance(n, ast.Name)}
+
+
+def _text(expression: ast.expr, names: Mapping[str, str], divisors: Container[str] = ()) -> str:
+    """``expression`` with other ``names``, as text."""
+    return ast.unparse(_Names(names, divisors).visit(ast.parse(ast.unparse(expression), mode="eval").body))
+
+
+def _linear(value: ast.expr) -> bool:
+    """Whether ``value`` is a multiple of w."""
+    if isinstance(value, ast.Name):
+        return value.id == "w"
+    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
+        return _linear(value.operand)
+    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Mult, ast.Div)):
+        left, right = "w" in _names(value.left), "w" in _names(value.right)
+        if isinstance(value.op, ast.Div):
+            return _linear(value.left) and not right
+        return (_linear(value.left) and not right) or (_linear(value.right) and not left)
+    return False

@@ -1,0 +1,74 @@
+"""Models from equations against Brian2, given the same text, by Runge-Kutta of order 4 with the same step."""
+
+import numpy as np
+import pytest
+
+import snn
+from snn.neurons.base import MODELS
+
+b2 = pytest.importorskip("brian2", reason="peers extra not installed")
+
+NUMBERS = {"c_m": "200", "g_l": "10", "e_l": "-65", "e_ex": "0", "e_in": "-80", "tau_ex": "4", "tau_in": "8",
+           "tau_w": "60", "a": "0.3", "b": "6", "v_r": "-60", "top": "-45", "t_ref": "1.5", "i_e": "40"}  # fmt: skip
+
+
+def test_adaptive_neuron_with_two_conductances(monkeypatch):
+    """A nonlinear membrane with adaptation, refractory period and given spikes: v at each step, and all spikes."""
+    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
+    b2.prefs.codegen.target = "numpy"
+    b2.start_scope()
+    dt, steps, n = 0.1, 3000, 5
+    rng = np.random.default_rng(1)
+    times = np.sort(rng.choice(np.arange(20, steps - 20), 900, replace=False)) * dt
+    ids = rng.integers(0, n, 900)
+    share = rng.random(900) < 0.7
+
+    slope = "(0.4 * g_l * (v - e_l) * (v + 50) / 15 + g_ex * (e_ex - v) + g_in * (e_in - v) - y + i_e) / c_m"
+    states = {"v": slope, "y": "(a * (v - e_l) - y) / tau_w", "g_ex": "-g_ex / tau_ex", "g_in": "-g_in / tau_in"}
+
+    own = "\n".join(
+        [f"d{x}/dt = {right} : 1 {'(unless refractory)' if x == 'v' else ''}" for x, right in states.items()]
+        + [f"{name} = {value} : {'ms' if name == 't_ref' else '1'}" for name, value in NUMBERS.items()]
+    )
+    model = snn.from_equations(
+        "Two", own, threshold="v > top", reset="v = v_r; y += b", refractory="t_ref",
+        receptors={"ex": "g_ex += w", "in": "g_in -= w"}, init={"v": "e_l"},
+    )  # fmt: skip
+    net = snn.Network()
+    cells = net.population("cells", n, model())
+    for receptor, chosen, weight in (("ex", share, 9.0), ("in", ~share, -12.0)):
+        net.input(receptor, cells, snn.SpikeArray(times[chosen], ids[chosen]), weight=weight, receptor=receptor)
+    net.record(cells)
+    net.record(cells, ["v", "y", "g_ex", "g_in"], every=dt)
+    result = snn.Simulation(net, dt=dt, quiet=True).run(steps * dt)
+
+    equations = "\n".join(
+        f"d{x}/dt = ({right}) / ms : 1 {'(unless refractory)' if x == 'v' else ''}" for x, right in states.items()
+    )
+    group = b2.NeuronGroup(  # there the step of the spike counts as one of the refractory period
+        n, equations, threshold="v > top", reset="v = v_r; y += b", refractory=(1.5 + dt) * b2.ms, method="rk4",
+        namespace={name: float(value) for name, value in NUMBERS.items()}, dt=dt * b2.ms,
+    )  # fmt: skip
+    group.v = -65.0
+    # a spike given at t arrives here at the end of the step before t; there one step later, and is sent after synapses
+    inputs = []
+    for chosen, statement in ((share, "g_ex += 9.0"), (~share, "g_in += 12.0")):
+        source = b2.SpikeGeneratorGroup(n, ids[chosen], (times[chosen] - 2 * dt) * b2.ms, dt=dt * b2.ms)
+        synapses = b2.Synapses(source, group, on_pre=statement)
+        synapses.connect(j="i")
+        inputs += [source, synapses]
+    spikes = b2.SpikeMonitor(group)
+    record = b2.StateMonitor(group, ["v", "y", "g_ex", "g_in"], record=True, when="end")
+    network = b2.Network(group, spikes, record, *inputs)
+    network.schedule = ["start", "groups", "synapses", "thresholds", "resets", "end"]
+    network.run(steps * dt * b2.ms)
+
+    ours = result.spikes["cells"]
+    order = np.lexsort((ours.ids, ours.times))
+    theirs = np.array(sorted(zip(np.rint(spikes.t / b2.ms / dt), spikes.i, strict=True)))
+    assert len(theirs) > 60
+    np.testing.assert_array_equal(ours.ids[order], theirs[:, 1])
+    np.testing.assert_array_equal(np.rint(ours.times[order] / dt), theirs[:, 0] + 1)  # end and begin of the step
+    for name in ("v", "y", "g_ex", "g_in"):
+        there = np.asarray(getattr(record, name)).T
+        np.testing.assert_allclose(result.states["cells"][name], there, rtol=1e-7, atol=1e-7, err_msg=name)
