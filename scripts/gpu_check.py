@@ -82,6 +82,8 @@ def limits() -> dict[str, Any]:
     """What the device can do at most: bytes copied, scattered atomic additions, meetings of a cooperative grid."""
     from numba import cuda
 
+    from kernels.cuda.jit import add_to
+
     @cuda.jit
     def copy(a, b):  # type: ignore[no-untyped-def]
         for i in range(cuda.grid(1), a.size, cuda.gridsize(1)):
@@ -90,7 +92,7 @@ def limits() -> dict[str, Any]:
     @cuda.jit
     def scatter(a, n, mask):  # type: ignore[no-untyped-def]
         for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            cuda.atomic.add(a, (i * 2654435761) & mask, 1)
+            add_to(a, (i * 2654435761) & mask, 1)
 
     @cuda.jit
     def meet(n):  # type: ignore[no-untyped-def]
@@ -117,7 +119,7 @@ def tests() -> dict[str, Any]:
     env = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
     env["PYTHONPATH"] = str(ROOT)
     # most of it is compiling, on the host
-    parallel = ["-n", str(min(8, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
+    parallel = ["-n", str(min(16, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
     command = [sys.executable, "-m", "pytest", "-q", *parallel, "--durations=5", "tests/oracle/test_cuda.py",
                "tests/oracle/test_cuda_device.py", "-k", "not simulator and not absent"]  # fmt: skip
     last = ""
@@ -162,7 +164,9 @@ def sanitizer() -> dict[str, Any]:
     if tool is None:
         return {"skipped": "compute-sanitizer is not on the path"}
     done = subprocess.run(
-        [tool, "--error-exitcode", "9", sys.executable, "-c", "import gpu_check; print(gpu_check.small())"],
+        # of what the driver refuses the program hears itself
+        [tool, "--report-api-errors", "no", "--error-exitcode", "9",
+         sys.executable, "-c", "import gpu_check; print(gpu_check.small())"],
         env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"}, capture_output=True, text=True,
         check=False,
     )  # fmt: skip
@@ -177,7 +181,7 @@ def measure(
 ) -> dict[str, Any]:
     """Build and run a network: times, memory, rates, and how events compare with the device's limits.
 
-    static : time the phases of a window too; a network that learns does more in them than is timed there
+    static : time the phases of a window too; a network that learns does more between them than is timed there
     """
     from numba import cuda
 
@@ -237,35 +241,65 @@ def measure(
     return found
 
 
+# the loop of kernels.cuda.generate with the clock of the first thread: what it does itself, and until all have met
+_TIMED = '''
+
+
+@kernel
+def timed(start, windows, clock, plan, tables, constants, state, inputs, probes, out{edges}):
+    """So many windows."""
+    thread, threads, grid = cuda.grid(1), cuda.gridsize(1), cuda.cg.this_grid()
+    begin, half = start, 0
+    for w in range(windows):
+        end = begin + plan.window
+        if thread == 0:
+            clock[w, 0] = cycles()
+        neurons(thread, threads, start, begin, end, half, plan, tables, constants, state, inputs, probes, out)
+        if thread == 0:
+            clock[w, 1] = cycles()
+        grid.sync()
+        if thread == 0:
+            clock[w, 2] = cycles()
+        deliver(thread, threads, begin, end, half, plan, tables, inputs, state.ring, out{edges})
+        if thread == 0:
+            clock[w, 3] = cycles()
+        grid.sync()
+        if thread == 0:
+            clock[w, 4] = cycles()
+        begin, half = end, 1 - half
+'''
+
+
 def phases(sim: Any, windows: int = 200) -> dict[str, float]:
-    """Microseconds of a window in launches of its own: neurons, delivery. A launch costs some of it."""
+    """Microseconds of a window: neurons, delivery, each until the grid has met; "alone": until one thread is ready."""
     from numba import cuda
 
-    from kernels.cuda.jit import fetch
+    from kernels.cuda.arrays import module
+    from kernels.cuda.jit import SIMULATED, fetch, send
 
     engine, start = sim._drive.engine, sim._drive.at
-    config, kernels, total = (engine.blocks, engine.threads), engine.module, [0.0, 0.0]
-    given = engine.arguments(start, start + windows * engine.window)
+    if not engine.cooperative:
+        return {}
+    read = "from time import perf_counter_ns as cycles" if SIMULATED else "from kernels.cuda.jit import cycles"
+    text = _TIMED.format(edges="".join(f", edges_{k}" for k in range(len(engine.arrays.edges))))
+    timed = module(engine.net, sim.deterministic, f"\n\n{read}{text}").timed
+    clock, given = send(np.zeros((windows, 5), np.int64)), engine.arguments(start, start)["advance"][3:]
     engine.put(engine.arrays.out.counts, np.zeros(engine.arrays.out.counts.size, np.int64))
-    begin, half = start, 0
-    for k in range(-5, windows):
-        end = begin + engine.window
-        clock = time.perf_counter()
-        kernels.neurons_launch[config](start, begin, end, half, *given["neurons_launch"][4:])
-        cuda.synchronize()
-        middle = time.perf_counter()
-        kernels.deliver_launch[config](begin, end, half, *given["deliver_launch"][3:])
-        cuda.synchronize()
-        if k >= 0:  # those before compile and warm up
-            total[0] += middle - clock
-            total[1] += time.perf_counter() - middle
-        begin, half = end, 1 - half
-    sim._drive.at, engine.given = begin, begin + engine.window
+    timed[1, engine.threads](start, 0, clock, *given)  # compiles
+    blocks = engine.blocks
+    if not SIMULATED:
+        kernel = next(iter(timed.overloads.values()))
+        blocks = min(blocks, int(kernel.max_cooperative_grid_blocks(engine.threads)))
+    timed[blocks, engine.threads](start, windows, clock, *given)
+    per_us = 1e3 if SIMULATED else cuda.get_current_device().CLOCK_RATE / 1e3
+    sim._drive.at = start + windows * engine.window
+    engine.given = sim._drive.at + engine.window
+    times = fetch(clock)[min(5, windows - 1) :] / per_us
     engine.net.state.f[:] = fetch(engine.arrays.state.f)
     engine.net.state.i[:] = fetch(engine.arrays.state.i)
-    names = ("neurons_us", "deliver_us")
-    found = {name: t / windows * 1e6 for name, t in zip(names, total, strict=True)}
-    say(f"    a window in two launches: {found}")
+    names = {"neurons_us": (0, 2), "deliver_us": (2, 4)} | {"neurons_alone_us": (0, 1), "deliver_alone_us": (2, 3)}
+    found = {name: float((times[:, end] - times[:, begin]).mean()) for name, (begin, end) in names.items()}
+    say(f"    a window: {found}")
     return found
 
 

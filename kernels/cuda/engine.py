@@ -15,7 +15,8 @@ from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
 BLOCK = 256  # threads
-PIECES = 4  # launches of an advance
+PIECES = 4  # launches of an advance,
+LEAST = 1 if SIMULATED else 200  # but of no fewer steps: one takes about a millisecond of the host
 BLOCKS_PER_MULTIPROCESSOR = 2
 
 
@@ -107,7 +108,7 @@ class Engine:
         for n in self.stale:
             self._upload(n)
         self.stale.clear()
-        piece, at, before, found = max(-(-(stop - start) // PIECES), self.window), start, None, []
+        piece, at, before, found = max(-(-(stop - start) // PIECES), self.window, LEAST), start, None, []
         while True:
             end = min(at + piece, stop)
             self.put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
@@ -256,11 +257,11 @@ class Engine:
     def _samples(self, x: Arrays, start: int, reached: int) -> list[np.ndarray]:
         """What the probes sampled, shape (times, ids) each."""
         probes, found = self.net.probes, []
-        values = fetch(x.probes.samples, stream=self.aside) if probes.every.size else np.empty(0)
         spans = zip(self.samples_at, np.diff(probes.first).tolist(), probes.every.tolist(), strict=True)
         for at, width, every in spans:
             rows = reached // every - start // every
-            found.append(values[at:][: rows * width].reshape(rows, width).copy())
+            values = fetch(x.probes.samples[at : at + rows * width], stream=self.aside)
+            found.append(values.reshape(rows, width))
         return found
 
 

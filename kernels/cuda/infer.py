@@ -90,7 +90,7 @@ def judge(s, t, layout, rule, found, row, memory, tally, state_f, ended, slot):
         ended[slot] = 1
 
 
-@cuda.jit
+@kernel
 def infer(samples, batch, layout, rule, found, work, plan, tables, constants, state, inputs, probes, out{edges}):
     """All samples; each block takes every so many-th."""
     thread, threads, slot = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
