@@ -38,6 +38,12 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def seeing(*folders: Path) -> dict[str, str]:
+    """The environment of a process that imports from these folders too, before what this one does."""
+    path = [*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+
+
 def timed(work: Callable[[], Any], repeats: int = 3) -> float:
     """Least seconds of some calls, each waited for; one call before them compiles."""
     from numba import cuda
@@ -109,15 +115,15 @@ def limits() -> dict[str, Any]:
             target = cuda.to_device(np.zeros(megabytes * 2**20 // np.dtype(dtype).itemsize, dtype))
             seconds = timed(lambda t=target: scatter[blocks * 8, 256](t, 2**26, t.size - 1))  # type: ignore[misc]
             found[f"atomics_g_s_{np.dtype(dtype).name}_{megabytes}mb"] = 2**26 / seconds / 1e9
-    for per in (1, 2):
-        found[f"grid_sync_us_{per}_blocks"] = timed(lambda p=per: meet[blocks * p, 256](1000)) * 1e3  # type: ignore[misc]
+    for per, threads in ((1, 256), (2, 256), (1, 512), (1, 1024)):  # blocks of a multiprocessor, their threads
+        seconds = timed(lambda p=per, t=threads: meet[blocks * p, t](1000))  # type: ignore[misc]
+        found[f"grid_sync_us_{per}x{threads}"] = seconds * 1e3
     return found
 
 
 def tests() -> dict[str, Any]:
     """The tests of the simulator, on the device."""
-    env = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
-    env["PYTHONPATH"] = str(ROOT)
+    env = {k: v for k, v in seeing(ROOT).items() if k != "NUMBA_ENABLE_CUDASIM"}
     # most of it is compiling, on the host
     parallel = ["-n", str(min(16, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
     command = [sys.executable, "-m", "pytest", "-q", *parallel, "--durations=5", "tests/oracle/test_cuda.py",
@@ -137,7 +143,9 @@ def small() -> tuple[int, list[int]]:
     number of spikes, classes found."""
     import plasticity
     import snn
+    from kernels.cuda import engine
 
+    engine.BLOCKS_PER_MULTIPROCESSOR = 1  # what is watched takes more registers
     net, rng = snn.Network(seed=1), np.random.default_rng(1)
     a = net.population("a", 50, snn.LIFExp(i_e=1000.0), init={"v": snn.uniform(-70.0, -55.0)})
     values = {"weight": snn.uniform(10.0, 50.0), "delay": snn.uniform(1.0, 3.0)}
@@ -167,7 +175,7 @@ def sanitizer() -> dict[str, Any]:
         # of what the driver refuses the program hears itself
         [tool, "--report-api-errors", "no", "--error-exitcode", "9",
          sys.executable, "-c", "import gpu_check; print(gpu_check.small())"],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"}, capture_output=True, text=True,
+        env=seeing(ROOT, ROOT / "scripts"), capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     say(done.stdout[-1500:])
@@ -221,24 +229,41 @@ def measure(
         moved = events * found["bytes_per_synapse"] + 2 * state * duration / sim.dt
         found["share_of_bandwidth"] = moved / seconds / 1e12 / limit["copy_tb_s"]
     say(f"    real-time factor {found['real_time_factor']:.4f}, {found['events_g_s']:.3g} G events/s")
-    if static:
-        found["phases"] = phases(sim)
     if shapes:
         found["shapes"] = {}
-        for blocks, threads in ((1, 128), (2, 128), (4, 128), (1, 256), (2, 256), (1, 512), (1, 1024)):
-            kernel = next(iter(engine.module.advance.overloads.values()))
-            count = min(blocks * cuda.get_current_device().MULTIPROCESSOR_COUNT,
-                        kernel.max_cooperative_grid_blocks(threads))  # fmt: skip
-            if count < 1:
-                continue
-            engine.blocks, engine.threads = int(count), threads
-            sim.run(20.0)
-            begin = time.perf_counter()
-            sim.run(100.0)
-            factor = (time.perf_counter() - begin) * 10.0
-            found["shapes"][f"{count}x{threads}"] = factor
-            say(f"    {count} blocks of {threads}: real-time factor {factor:.4f}")
+        attempt(found, "shapes", lambda: launch_shapes(sim, found["shapes"]))
+    if static:
+        attempt(found, "phases", lambda: found.update(phases=phases(sim)))
     return found
+
+
+def attempt(found: dict[str, Any], name: str, work: Callable[[], None]) -> None:
+    """Do ``work``; if it fails, the section has, but what it found before stays."""
+    try:
+        work()
+    except Exception as error:
+        found["failed"] = f"{name}: {type(error).__name__}: {error}"[:500]
+        say(f"    failed: {found['failed']}")
+
+
+def launch_shapes(sim: Any, found: dict[str, float]) -> None:
+    """Real-time factors by shape of the launch."""
+    from numba import cuda
+
+    engine = sim._drive.engine
+    kernel, chosen = next(iter(engine.module.advance.overloads.values())), (engine.blocks, engine.threads)
+    for blocks, threads in ((1, 128), (2, 128), (4, 128), (1, 256), (2, 256), (1, 512), (1, 576), (1, 640), (1, 1024)):
+        count = min(blocks * cuda.get_current_device().MULTIPROCESSOR_COUNT,
+                    kernel.max_cooperative_grid_blocks(threads))  # fmt: skip
+        if count < 1:
+            continue
+        engine.blocks, engine.threads = int(count), threads
+        sim.run(20.0)
+        begin = time.perf_counter()
+        sim.run(1000.0)
+        found[f"{count}x{threads}"] = factor = time.perf_counter() - begin
+        say(f"    {count} blocks of {threads}: real-time factor {factor:.4f}")
+    engine.blocks, engine.threads = chosen
 
 
 # the loop of kernels.cuda.generate with the clock of the first thread: what it does itself, and until all have met

@@ -73,6 +73,7 @@ class Clock:
             from kernels.cuda.engine import Engine as Cuda
 
             self.engine = Cuda(self.compiled, self.device, self.deterministic, say=say)
+            self.chunk = max(self.chunk, 1000)  # a launch takes the host a millisecond, ten steps of a fast network
         else:
             from kernels.reference.engine import Engine as Reference
 

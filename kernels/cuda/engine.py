@@ -10,7 +10,7 @@ from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
 from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
-from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, select, send, stream
+from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, release, select, send, stream
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
@@ -77,6 +77,7 @@ class Engine:
         edges = list(sent.edges)
         for k, what in drawn.items():  # they come last
             edges.append(Draw(net, host.edges[k], net.kinds[k], what).build())
+        release()
         net.n_edges += sum(int(edges[k].targets.shape[0]) for k in drawn)
         net.n_edges -= sum(round(d.expected) for what in drawn.values() for d in what)
         sent = sent._replace(edges=tuple(edges)).addressed(net, address)

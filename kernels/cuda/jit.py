@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -29,6 +30,9 @@ def inner(function: Callable[..., Any]) -> Any:
     return cuda.jit(device=True)(function)
 
 
+_compiling = threading.RLock()
+
+
 @contextmanager
 def unfused() -> Iterator[None]:
     """Compiling: each multiplication and addition is rounded, as on the cpu.
@@ -37,12 +41,13 @@ def unfused() -> Iterator[None]:
     """
     from numba.cuda.cudadrv import nvvm
 
-    original = nvvm.compile_ir
-    nvvm.compile_ir = lambda text, **options: original(text, **{**options, "fma": False})
-    try:
-        yield
-    finally:
-        nvvm.compile_ir = original
+    with _compiling:
+        original = nvvm.compile_ir
+        nvvm.compile_ir = lambda text, **options: original(text, **{**options, "fma": False})
+        try:
+            yield
+        finally:
+            nvvm.compile_ir = original
 
 
 def kernel(function: Callable[..., Any]) -> Any:
@@ -70,7 +75,7 @@ def add_to(typing, array, at, value):  # type: ignore[no-untyped-def]
         at = context.cast(builder, args[1], signature.args[1], types.intp)
         item = cgutils.get_item_pointer(context, builder, signature.args[0], view, [at], wraparound=False)
         value = context.cast(builder, args[2], signature.args[2], signature.args[0].dtype)
-        place = builder.ptrtoint(builder.addrspacecast(item, item.type.pointee.as_pointer(1)), ir.IntType(64))
+        place = builder.ptrtoint(builder.addrspacecast(item, value.type.as_pointer(1)), ir.IntType(64))
         kind, register = {"float32": ("f32", "f"), "float64": ("f64", "d"), "int64": ("u64", "l")}[
             str(signature.args[0].dtype)
         ]
@@ -211,3 +216,9 @@ def _view(cls: type, text: str, words: list[int]) -> Any:
 def free_bytes() -> int | None:
     """Bytes of device memory that are free; None in the simulator."""
     return None if SIMULATED else int(cuda.current_context().get_memory_info()[0])
+
+
+def release() -> None:
+    """Free the memory of arrays that are gone, of which numba-cuda keeps up to ten."""
+    if not SIMULATED:
+        cuda.current_context().deallocations.clear()
