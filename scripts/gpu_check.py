@@ -534,7 +534,8 @@ def outcome(name: str, folder: Path, seconds: float) -> dict[str, Any]:
     file = folder / "section.json"
     file.unlink(missing_ok=True)
     command = [sys.executable, __file__, "--out", str(folder), "--section", name]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    # a group, to be stopped with what it starts; no session, so that what ends this one's ends it too
+    with subprocess.Popen(command, preexec_fn=os.setpgrp) as process:
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:
