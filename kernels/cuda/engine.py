@@ -1,7 +1,8 @@
 """The cuda engine: network and state on the device, a chunk of steps a launch."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import cuda
@@ -10,7 +11,7 @@ from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
 from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
-from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, release, select, send, stream
+from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, on, release, select, send, stream
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
@@ -18,6 +19,18 @@ BLOCK = 256  # threads
 PIECES = 4  # launches of an advance,
 LEAST = 1 if SIMULATED else 200  # but of no fewer steps: one takes about a millisecond of the host
 BLOCKS_PER_MULTIPROCESSOR = 2
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def there(method: Method) -> Method:
+    """A method that works on the engine's device."""
+
+    @wraps(method)
+    def call(self: "Engine", *args: Any, **given: Any) -> Any:
+        with on(self.number):
+            return method(self, *args, **given)
+
+    return call  # type: ignore[return-value]
 
 
 class Engine:
@@ -40,6 +53,7 @@ class Engine:
     ) -> None:  # fmt: skip
         _refuse(net)
         select(number)
+        self.number = number
         self.module = module(net, deterministic)
         self.modules = [self.module]
         self.code = self.module.__name__
@@ -59,6 +73,7 @@ class Engine:
             self.advance(0, 0)  # compiles
         self.blocks = launch[0] if launch else self._blocks()
 
+    @there
     def renew(self, models: bool) -> None:
         """As kernels.cpu.engine, of constants alone."""
         if models:
@@ -97,6 +112,7 @@ class Engine:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
         return self.arrays.arguments(self.net, self.given, start, stop)
 
+    @there
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does.
 
@@ -180,6 +196,7 @@ class Engine:
         self.module.sweep_launch[config](*given["sweep_launch"][:2], n, until, settle, epoch)
         self.module.swept_launch[config](self.arrays.plan, n, self.arrays.out, until, settle, epoch)
 
+    @there
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """As kernels.cpu.engine; then the host may change the projection's arrays, up to the next :meth:`advance`."""
         if number not in self.stale:
@@ -191,6 +208,7 @@ class Engine:
                     host[...] = fetch(array)
             self.stale.add(number)
 
+    @there
     def values(self, number: int, step: int, which: int = 0) -> np.ndarray:
         """As kernels.cpu.engine."""
         if number in self.stale or self.net.rules[number][0].flow is None:
@@ -206,14 +224,17 @@ class Engine:
             self.put(array, before)
         return np.array(found)
 
+    @there
     def short(self, number: int) -> np.ndarray:
         """As kernels.cpu.engine; there is one row a source."""
         return np.asarray(fetch(self.arrays.learned[number].short))
 
+    @there
     def set_short(self, number: int, values: np.ndarray) -> None:
         """Replace what :meth:`short` gives."""
         self.put(self.arrays.learned[number].short, values)
 
+    @there
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """As kernels.cpu.engine."""
         host, x = self.net.plastic[number], self.arrays.learned[number]
@@ -236,6 +257,7 @@ class Engine:
         for name in ("variables", "learning"):
             self.put(getattr(self.arrays.learned[n], name), getattr(plastic, name))
 
+    @there
     def put(self, to: Any, array: np.ndarray) -> None:
         """Overwrite a device array."""
         if SIMULATED:

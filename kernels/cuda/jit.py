@@ -5,7 +5,7 @@ import math
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -123,6 +123,14 @@ def select(number: int) -> None:
     if not 0 <= number < count:
         raise BackendUnavailable(f'backend="cuda": device must be from 0 to {count - 1}; got {number}.')
     cuda.select_device(number)
+
+
+def on(number: int) -> AbstractContextManager[Any]:
+    """Work on device ``number``, whatever this thread has worked on, or another simulation."""
+    if SIMULATED or cuda.get_current_device().id == number:
+        return nullcontext()
+    found: AbstractContextManager[Any] = cuda.gpus[number]
+    return found
 
 
 def send(value: Any) -> Any:
