@@ -38,6 +38,12 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
+def seeing(*folders: Path) -> dict[str, str]:
+    """The environment of a process that imports from these folders too, before what this one does."""
+    path = [*map(str, folders), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+
+
 def timed(work: Callable[[], Any], repeats: int = 3) -> float:
     """Least seconds of some calls, each waited for; one call before them compiles."""
     from numba import cuda
@@ -82,6 +88,8 @@ def limits() -> dict[str, Any]:
     """What the device can do at most: bytes copied, scattered atomic additions, meetings of a cooperative grid."""
     from numba import cuda
 
+    from kernels.cuda.jit import add_to
+
     @cuda.jit
     def copy(a, b):  # type: ignore[no-untyped-def]
         for i in range(cuda.grid(1), a.size, cuda.gridsize(1)):
@@ -90,7 +98,7 @@ def limits() -> dict[str, Any]:
     @cuda.jit
     def scatter(a, n, mask):  # type: ignore[no-untyped-def]
         for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            cuda.atomic.add(a, (i * 2654435761) & mask, 1)
+            add_to(a, (i * 2654435761) & mask, 1)
 
     @cuda.jit
     def meet(n):  # type: ignore[no-untyped-def]
@@ -107,17 +115,17 @@ def limits() -> dict[str, Any]:
             target = cuda.to_device(np.zeros(megabytes * 2**20 // np.dtype(dtype).itemsize, dtype))
             seconds = timed(lambda t=target: scatter[blocks * 8, 256](t, 2**26, t.size - 1))  # type: ignore[misc]
             found[f"atomics_g_s_{np.dtype(dtype).name}_{megabytes}mb"] = 2**26 / seconds / 1e9
-    for per in (1, 2):
-        found[f"grid_sync_us_{per}_blocks"] = timed(lambda p=per: meet[blocks * p, 256](1000)) * 1e3  # type: ignore[misc]
+    for per, threads in ((1, 256), (2, 256), (1, 512), (1, 1024)):  # blocks of a multiprocessor, their threads
+        seconds = timed(lambda p=per, t=threads: meet[blocks * p, t](1000))  # type: ignore[misc]
+        found[f"grid_sync_us_{per}x{threads}"] = seconds * 1e3
     return found
 
 
 def tests() -> dict[str, Any]:
     """The tests of the simulator, on the device."""
-    env = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
-    env["PYTHONPATH"] = str(ROOT)
+    env = {k: v for k, v in seeing(ROOT).items() if k != "NUMBA_ENABLE_CUDASIM"}
     # most of it is compiling, on the host
-    parallel = ["-n", str(min(8, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
+    parallel = ["-n", str(min(16, os.cpu_count() or 1))] if importlib.util.find_spec("xdist") else []
     command = [sys.executable, "-m", "pytest", "-q", *parallel, "--durations=5", "tests/oracle/test_cuda.py",
                "tests/oracle/test_cuda_device.py", "-k", "not simulator and not absent"]  # fmt: skip
     last = ""
@@ -135,7 +143,9 @@ def small() -> tuple[int, list[int]]:
     number of spikes, classes found."""
     import plasticity
     import snn
+    from kernels.cuda import engine
 
+    engine.BLOCKS_PER_MULTIPROCESSOR = 1  # what is watched takes more registers
     net, rng = snn.Network(seed=1), np.random.default_rng(1)
     a = net.population("a", 50, snn.LIFExp(i_e=1000.0), init={"v": snn.uniform(-70.0, -55.0)})
     values = {"weight": snn.uniform(10.0, 50.0), "delay": snn.uniform(1.0, 3.0)}
@@ -162,8 +172,10 @@ def sanitizer() -> dict[str, Any]:
     if tool is None:
         return {"skipped": "compute-sanitizer is not on the path"}
     done = subprocess.run(
-        [tool, "--error-exitcode", "9", sys.executable, "-c", "import gpu_check; print(gpu_check.small())"],
-        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'scripts'}"}, capture_output=True, text=True,
+        # of what the driver refuses the program hears itself
+        [tool, "--report-api-errors", "no", "--error-exitcode", "9",
+         sys.executable, "-c", "import gpu_check; print(gpu_check.small())"],
+        env=seeing(ROOT, ROOT / "scripts"), capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     say(done.stdout[-1500:])
@@ -177,7 +189,7 @@ def measure(
 ) -> dict[str, Any]:
     """Build and run a network: times, memory, rates, and how events compare with the device's limits.
 
-    static : time the phases of a window too; a network that learns does more in them than is timed there
+    static : time the phases of a window too; a network that learns does more between them than is timed there
     """
     from numba import cuda
 
@@ -217,55 +229,102 @@ def measure(
         moved = events * found["bytes_per_synapse"] + 2 * state * duration / sim.dt
         found["share_of_bandwidth"] = moved / seconds / 1e12 / limit["copy_tb_s"]
     say(f"    real-time factor {found['real_time_factor']:.4f}, {found['events_g_s']:.3g} G events/s")
-    if static:
-        found["phases"] = phases(sim)
     if shapes:
         found["shapes"] = {}
-        for blocks, threads in ((1, 128), (2, 128), (4, 128), (1, 256), (2, 256), (1, 512), (1, 1024)):
-            kernel = next(iter(engine.module.advance.overloads.values()))
-            count = min(blocks * cuda.get_current_device().MULTIPROCESSOR_COUNT,
-                        kernel.max_cooperative_grid_blocks(threads))  # fmt: skip
-            if count < 1:
-                continue
-            engine.blocks, engine.threads = int(count), threads
-            sim.run(20.0)
-            begin = time.perf_counter()
-            sim.run(100.0)
-            factor = (time.perf_counter() - begin) * 10.0
-            found["shapes"][f"{count}x{threads}"] = factor
-            say(f"    {count} blocks of {threads}: real-time factor {factor:.4f}")
+        attempt(found, "shapes", lambda: launch_shapes(sim, found["shapes"]))
+    if static:
+        attempt(found, "phases", lambda: found.update(phases=phases(sim)))
     return found
 
 
-def phases(sim: Any, windows: int = 200) -> dict[str, float]:
-    """Microseconds of a window in launches of its own: neurons, delivery. A launch costs some of it."""
+def attempt(found: dict[str, Any], name: str, work: Callable[[], None]) -> None:
+    """Do ``work``; if it fails, the section has, but what it found before stays."""
+    try:
+        work()
+    except Exception as error:
+        found["failed"] = f"{name}: {type(error).__name__}: {error}"[:500]
+        say(f"    failed: {found['failed']}")
+
+
+def launch_shapes(sim: Any, found: dict[str, float]) -> None:
+    """Real-time factors by shape of the launch."""
     from numba import cuda
 
-    from kernels.cuda.jit import fetch
+    engine = sim._drive.engine
+    kernel, chosen = next(iter(engine.module.advance.overloads.values())), (engine.blocks, engine.threads)
+    for blocks, threads in ((1, 128), (2, 128), (4, 128), (1, 256), (2, 256), (1, 512), (1, 576), (1, 640), (1, 1024)):
+        count = min(blocks * cuda.get_current_device().MULTIPROCESSOR_COUNT,
+                    kernel.max_cooperative_grid_blocks(threads))  # fmt: skip
+        if count < 1:
+            continue
+        engine.blocks, engine.threads = int(count), threads
+        sim.run(20.0)
+        begin = time.perf_counter()
+        sim.run(1000.0)
+        found[f"{count}x{threads}"] = factor = time.perf_counter() - begin
+        say(f"    {count} blocks of {threads}: real-time factor {factor:.4f}")
+    engine.blocks, engine.threads = chosen
+
+
+# the loop of kernels.cuda.generate with the clock of the first thread: what it does itself, and until all have met
+_TIMED = '''
+
+
+@kernel
+def timed(start, windows, clock, plan, tables, constants, state, inputs, probes, out{edges}):
+    """So many windows."""
+    thread, threads, grid = cuda.grid(1), cuda.gridsize(1), cuda.cg.this_grid()
+    begin, half = start, 0
+    for w in range(windows):
+        end = begin + plan.window
+        if thread == 0:
+            clock[w, 0] = cycles()
+        neurons(thread, threads, start, begin, end, half, plan, tables, constants, state, inputs, probes, out)
+        if thread == 0:
+            clock[w, 1] = cycles()
+        grid.sync()
+        if thread == 0:
+            clock[w, 2] = cycles()
+        deliver(thread, threads, begin, end, half, plan, tables, inputs, state.ring, out{edges})
+        if thread == 0:
+            clock[w, 3] = cycles()
+        grid.sync()
+        if thread == 0:
+            clock[w, 4] = cycles()
+        begin, half = end, 1 - half
+'''
+
+
+def phases(sim: Any, windows: int = 200) -> dict[str, float]:
+    """Microseconds of a window: neurons, delivery, each until the grid has met; "alone": until one thread is ready."""
+    from numba import cuda
+
+    from kernels.cuda.arrays import module
+    from kernels.cuda.jit import SIMULATED, fetch, send
 
     engine, start = sim._drive.engine, sim._drive.at
-    config, kernels, total = (engine.blocks, engine.threads), engine.module, [0.0, 0.0]
-    given = engine.arguments(start, start + windows * engine.window)
+    if not engine.cooperative:
+        return {}
+    read = "from time import perf_counter_ns as cycles" if SIMULATED else "from kernels.cuda.jit import cycles"
+    text = _TIMED.format(edges="".join(f", edges_{k}" for k in range(len(engine.arrays.edges))))
+    timed = module(engine.net, sim.deterministic, f"\n\n{read}{text}").timed
+    clock, given = send(np.zeros((windows, 5), np.int64)), engine.arguments(start, start)["advance"][3:]
     engine.put(engine.arrays.out.counts, np.zeros(engine.arrays.out.counts.size, np.int64))
-    begin, half = start, 0
-    for k in range(-5, windows):
-        end = begin + engine.window
-        clock = time.perf_counter()
-        kernels.neurons_launch[config](start, begin, end, half, *given["neurons_launch"][4:])
-        cuda.synchronize()
-        middle = time.perf_counter()
-        kernels.deliver_launch[config](begin, end, half, *given["deliver_launch"][3:])
-        cuda.synchronize()
-        if k >= 0:  # those before compile and warm up
-            total[0] += middle - clock
-            total[1] += time.perf_counter() - middle
-        begin, half = end, 1 - half
-    sim._drive.at, engine.given = begin, begin + engine.window
+    timed[1, engine.threads](start, 0, clock, *given)  # compiles
+    blocks = engine.blocks
+    if not SIMULATED:
+        kernel = next(iter(timed.overloads.values()))
+        blocks = min(blocks, int(kernel.max_cooperative_grid_blocks(engine.threads)))
+    timed[blocks, engine.threads](start, windows, clock, *given)
+    per_us = 1e3 if SIMULATED else cuda.get_current_device().CLOCK_RATE / 1e3
+    sim._drive.at = start + windows * engine.window
+    engine.given = sim._drive.at + engine.window
+    times = fetch(clock)[min(5, windows - 1) :] / per_us
     engine.net.state.f[:] = fetch(engine.arrays.state.f)
     engine.net.state.i[:] = fetch(engine.arrays.state.i)
-    names = ("neurons_us", "deliver_us")
-    found = {name: t / windows * 1e6 for name, t in zip(names, total, strict=True)}
-    say(f"    a window in two launches: {found}")
+    names = {"neurons_us": (0, 2), "deliver_us": (2, 4)} | {"neurons_alone_us": (0, 1), "deliver_alone_us": (2, 3)}
+    found = {name: float((times[:, end] - times[:, begin]).mean()) for name, (begin, end) in names.items()}
+    say(f"    a window: {found}")
     return found
 
 
@@ -475,7 +534,8 @@ def outcome(name: str, folder: Path, seconds: float) -> dict[str, Any]:
     file = folder / "section.json"
     file.unlink(missing_ok=True)
     command = [sys.executable, __file__, "--out", str(folder), "--section", name]
-    with subprocess.Popen(command, start_new_session=True) as process:
+    # a group, to be stopped with what it starts; no session, so that what ends this one's ends it too
+    with subprocess.Popen(command, preexec_fn=os.setpgrp) as process:
         try:
             code = process.wait(seconds)
         except subprocess.TimeoutExpired:

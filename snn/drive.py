@@ -73,6 +73,7 @@ class Clock:
             from kernels.cuda.engine import Engine as Cuda
 
             self.engine = Cuda(self.compiled, self.device, self.deterministic, say=say)
+            self.chunk = max(self.chunk, 1000)  # a launch takes the host a millisecond, ten steps of a fast network
         else:
             from kernels.reference.engine import Engine as Reference
 
@@ -145,14 +146,14 @@ class Clock:
         from kernels.cuda.dlpack import View
 
         kind, first = self._place(name, variable)
-        return View(getattr(self.engine.arrays.state, kind)[first : first + self.net.populations[name].n])
+        return View(getattr(self.engine.arrays.state, kind)[first : first + self.net.populations[name].n], self.device)
 
     def device_spikes(self) -> tuple[int, Any, Any]:
         """(step at which the last launch began, steps since, global ids) of its recorded spikes, on the GPU."""
         from kernels.cuda.dlpack import View
 
         x, start, _, total = self.engine.last
-        return start, View(x.out.record_step[:total]), View(x.out.record_id[:total])
+        return start, View(x.out.record_step[:total], self.device), View(x.out.record_id[:total], self.device)
 
     def own(self, name: str) -> tuple[int, int]:
         """First neuron of a population that this rank holds, and last + 1."""

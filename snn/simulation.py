@@ -479,7 +479,7 @@ class Simulation(Steering):
                     self._take_weights(recorder, probe)
             now = time.perf_counter()
             chunk = drive.next_chunk(min((drive.at - start) * CHUNK_SECONDS / max(now - clock, 1e-6), 4 * chunk))
-            clock = now
+            drive.chunk, clock = chunk, now  # the next run begins with it
             if now - flushed > FLUSH_SECONDS or heard:
                 recorder.flush(self.t)
                 flushed = now

@@ -16,7 +16,7 @@ from numba import cuda
 from kernels.compiled import CompiledNetwork, Drawn
 from kernels.connectivity import ALL_TO_ALL, BERNOULLI, CHUNK_BITS, INDEGREE, ONE_TO_ONE, TOTAL, below
 from kernels.cuda.inputs import normal_quantile, philox
-from kernels.cuda.jit import SIMULATED, device, empty, fetch, inner, send
+from kernels.cuda.jit import SIMULATED, device, empty, fetch, inner, kernel, send
 from kernels.draw import _BELOW_ONE, CONSTANT, EXPONENTIAL, LOGNORMAL, UNIFORM, quantile
 from kernels.layout import Array, Edges
 from kernels.philox import unit_scalar
@@ -177,7 +177,7 @@ def ordered(lists, lane, m):  # type: ignore[no-untyped-def]
     return now
 
 
-@cuda.jit
+@kernel
 def count_sources(job, counts):  # type: ignore[no-untyped-def]
     """counts[t] = number of sources of target t, where it is drawn; of the rules that fix a total, 0 before."""
     if job.kind == TOTAL:
@@ -193,7 +193,7 @@ def count_sources(job, counts):  # type: ignore[no-untyped-def]
             counts[t] = bernoulli(job, t, nothing, 0, 0)
 
 
-@cuda.jit
+@kernel
 def place(job, lo, hi, acc, indptr, rows, targets, weights, delays, lists, marks, fill):  # type: ignore[no-untyped-def]
     """The edges of a projection: ``fill`` 0: rows[r + 1] += those of row r; 1: written at rows[r], which moves on."""
     lane = cuda.grid(1)

@@ -7,8 +7,6 @@ and NumPy take; the names of its fields are those of ``dlpack.h``.
 import ctypes
 from typing import Any
 
-from numba import cuda
-
 from kernels.cuda.jit import SIMULATED, address
 
 _CPU, _CUDA = 1, 2  # DLDeviceType
@@ -55,10 +53,11 @@ class View:
     """A contiguous device array as other libraries take it, where it lies; to be read.
 
     ``torch.from_dlpack(view)``, ``cupy.from_dlpack(view)``, ``torch.as_tensor(view)``; ``copy_to_host()`` for NumPy.
+    ``number``: of the device.
     """
 
-    def __init__(self, array: Any) -> None:
-        self.array, self.shape, self.dtype = array, tuple(array.shape), array.dtype
+    def __init__(self, array: Any, number: int = 0) -> None:
+        self.array, self.shape, self.dtype, self.number = array, tuple(array.shape), array.dtype, number
 
     @property
     def __cuda_array_interface__(self) -> Any:
@@ -70,7 +69,7 @@ class View:
 
     def __dlpack_device__(self) -> tuple[int, int]:
         """(kind of device, number); in the simulator, the CPU."""
-        return (_CPU, 0) if SIMULATED else (_CUDA, int(cuda.current_context().device.id))
+        return (_CPU, 0) if SIMULATED else (_CUDA, self.number)
 
     def __dlpack__(self, *, stream: Any = None, **options: Any) -> Any:
         """A capsule. Nothing is left to wait for in ``stream``: a run returns when the device has done its work."""

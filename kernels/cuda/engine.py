@@ -1,7 +1,8 @@
 """The cuda engine: network and state on the device, a chunk of steps a launch."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import cuda
@@ -10,13 +11,26 @@ from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
 from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
-from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, select, send, stream
+from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, on, release, select, send, stream
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
 
 BLOCK = 256  # threads
-PIECES = 4  # launches of an advance
+PIECES = 4  # launches of an advance,
+LEAST = 1 if SIMULATED else 200  # but of no fewer steps: one takes about a millisecond of the host
 BLOCKS_PER_MULTIPROCESSOR = 2
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def there(method: Method) -> Method:
+    """A method that works on the engine's device."""
+
+    @wraps(method)
+    def call(self: "Engine", *args: Any, **given: Any) -> Any:
+        with on(self.number):
+            return method(self, *args, **given)
+
+    return call  # type: ignore[return-value]
 
 
 class Engine:
@@ -39,6 +53,7 @@ class Engine:
     ) -> None:  # fmt: skip
         _refuse(net)
         select(number)
+        self.number = number
         self.module = module(net, deterministic)
         self.modules = [self.module]
         self.code = self.module.__name__
@@ -58,6 +73,7 @@ class Engine:
             self.advance(0, 0)  # compiles
         self.blocks = launch[0] if launch else self._blocks()
 
+    @there
     def renew(self, models: bool) -> None:
         """As kernels.cpu.engine, of constants alone."""
         if models:
@@ -76,6 +92,7 @@ class Engine:
         edges = list(sent.edges)
         for k, what in drawn.items():  # they come last
             edges.append(Draw(net, host.edges[k], net.kinds[k], what).build())
+        release()
         net.n_edges += sum(int(edges[k].targets.shape[0]) for k in drawn)
         net.n_edges -= sum(round(d.expected) for what in drawn.values() for d in what)
         sent = sent._replace(edges=tuple(edges)).addressed(net, address)
@@ -95,6 +112,7 @@ class Engine:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
         return self.arrays.arguments(self.net, self.given, start, stop)
 
+    @there
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
         """Run from step ``start`` to at most ``stop``; returns as kernels.cpu.engine does.
 
@@ -107,7 +125,7 @@ class Engine:
         for n in self.stale:
             self._upload(n)
         self.stale.clear()
-        piece, at, before, found = max(-(-(stop - start) // PIECES), self.window), start, None, []
+        piece, at, before, found = max(-(-(stop - start) // PIECES), self.window, LEAST), start, None, []
         while True:
             end = min(at + piece, stop)
             self.put(self.arrays.out.counts, np.zeros(self.arrays.out.counts.size, np.int64))
@@ -178,6 +196,7 @@ class Engine:
         self.module.sweep_launch[config](*given["sweep_launch"][:2], n, until, settle, epoch)
         self.module.swept_launch[config](self.arrays.plan, n, self.arrays.out, until, settle, epoch)
 
+    @there
     def sweep(self, number: int, step: int, settle: bool = False) -> None:
         """As kernels.cpu.engine; then the host may change the projection's arrays, up to the next :meth:`advance`."""
         if number not in self.stale:
@@ -189,6 +208,7 @@ class Engine:
                     host[...] = fetch(array)
             self.stale.add(number)
 
+    @there
     def values(self, number: int, step: int, which: int = 0) -> np.ndarray:
         """As kernels.cpu.engine."""
         if number in self.stale or self.net.rules[number][0].flow is None:
@@ -204,14 +224,17 @@ class Engine:
             self.put(array, before)
         return np.array(found)
 
+    @there
     def short(self, number: int) -> np.ndarray:
         """As kernels.cpu.engine; there is one row a source."""
         return np.asarray(fetch(self.arrays.learned[number].short))
 
+    @there
     def set_short(self, number: int, values: np.ndarray) -> None:
         """Replace what :meth:`short` gives."""
         self.put(self.arrays.learned[number].short, values)
 
+    @there
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """As kernels.cpu.engine."""
         host, x = self.net.plastic[number], self.arrays.learned[number]
@@ -234,6 +257,7 @@ class Engine:
         for name in ("variables", "learning"):
             self.put(getattr(self.arrays.learned[n], name), getattr(plastic, name))
 
+    @there
     def put(self, to: Any, array: np.ndarray) -> None:
         """Overwrite a device array."""
         if SIMULATED:
@@ -256,11 +280,11 @@ class Engine:
     def _samples(self, x: Arrays, start: int, reached: int) -> list[np.ndarray]:
         """What the probes sampled, shape (times, ids) each."""
         probes, found = self.net.probes, []
-        values = fetch(x.probes.samples, stream=self.aside) if probes.every.size else np.empty(0)
         spans = zip(self.samples_at, np.diff(probes.first).tolist(), probes.every.tolist(), strict=True)
         for at, width, every in spans:
             rows = reached // every - start // every
-            found.append(values[at:][: rows * width].reshape(rows, width).copy())
+            values = fetch(x.probes.samples[at : at + rows * width], stream=self.aside)
+            found.append(values.reshape(rows, width))
         return found
 
 

@@ -6,6 +6,7 @@ The update functions hold the same step functions as those of kernels.codegen, w
 from kernels import codegen
 from kernels.codegen import Variant
 from kernels.cuda import learn
+from kernels.cuda.jit import ADD
 from kernels.cuda.learn import FLAGS, Rule
 from kernels.names import own
 
@@ -17,7 +18,7 @@ import numpy as np
 from numba import cuda
 
 from kernels.cuda.inputs import arrives, count, current, is_poisson, lower, uniform
-from kernels.cuda.jit import inlined, inner, reader
+from kernels.cuda.jit import add_to, inlined, inner, kernel, reader
 from kernels.cuda.layout import Learned, Synapses, part
 
 F = np.{precision}
@@ -27,7 +28,7 @@ _FLOAT = '''
 @inner
 def add(ring, at, value, unit):
     """Add to an accumulator that other threads add to."""
-    cuda.atomic.add(ring, at, F(value))
+    {add}(ring, at, F(value))
 
 
 @inner
@@ -46,7 +47,7 @@ _FIXED = '''
 @inner
 def add(ring, at, value, unit):
     """Add to an accumulator that other threads add to."""
-    cuda.atomic.add(ring, at, np.int64(math.floor(np.float64(value) / unit + 0.5)))
+    {add}(ring, at, np.int64(math.floor(np.float64(value) / unit + 0.5)))
 
 
 @inner
@@ -207,7 +208,7 @@ def deliver(thread, threads, begin, end, half, plan, tables, inputs, ring, out{e
     give(thread, threads, begin + plan.window, end + plan.window, plan, tables, inputs, ring)
 
 
-@cuda.jit
+@kernel
 def advance(start, stop, given, plan, tables, constants, state, inputs, probes, out{edges}):
     """All steps start .. stop-1 in one launch of a cooperative grid, or as many as the record holds.
 
@@ -235,13 +236,13 @@ def advance(start, stop, given, plan, tables, constants, state, inputs, probes, 
 
 
 # the same in launches of their own, where a cooperative grid is refused
-@cuda.jit
+@kernel
 def begin_launch(given, until, plan, tables, inputs, state):
     """The given spikes of steps given .. until-1."""
     give(cuda.grid(1), cuda.gridsize(1), given, until, plan, tables, inputs, state.ring)
 
 
-@cuda.jit
+@kernel
 def neurons_launch(start, begin, end, half, plan, tables, constants, state, inputs, probes, out):
     """Phases 1 to 3."""
     neurons(
@@ -249,7 +250,7 @@ def neurons_launch(start, begin, end, half, plan, tables, constants, state, inpu
     )
 
 
-@cuda.jit
+@kernel
 def deliver_launch(begin, end, half, plan, tables, state, inputs, out{edges}):
     """Phase 4."""
     deliver(cuda.grid(1), cuda.gridsize(1), begin, end, half, plan, tables, inputs, state.ring, out{edges})
@@ -275,13 +276,13 @@ def ends(plan, n, begin):
     return False
 
 
-@cuda.jit
+@kernel
 def sweep_launch(plan, tables, n, until, settle, epoch):
     """A sweep by itself, first part."""
     sweep(cuda.grid(1), cuda.gridsize(1), plan, tables, n, until, settle, epoch)
 
 
-@cuda.jit
+@kernel
 def swept_launch(plan, n, out, until, settle, epoch):
     """A sweep by itself, second part."""
     swept(cuda.grid(1), cuda.gridsize(1), plan, n, out, until, settle, epoch)
@@ -340,7 +341,7 @@ def source(variants: list[Variant], kinds: list[str], rules: list[Rule], precisi
 
     ``fixed``: accumulators are integers.
     """
-    parts = [_HEADER.format(precision=precision), _FIXED if fixed else _FLOAT]
+    parts = [_HEADER.format(precision=precision), (_FIXED if fixed else _FLOAT).format(add=ADD)]
     parts += codegen.sources(
         {f"step_function_{k}": v.spec.step for k, v in enumerate(variants)}, precision == "float32"
     )

@@ -14,7 +14,7 @@ from numba import cuda
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.infer import Batch, Found, Layout, currents, typed_rule
 from kernels.cuda.arrays import Arrays, arrays, module
-from kernels.cuda.jit import SIMULATED, fetch, free_bytes, named_errors, select, send
+from kernels.cuda.jit import SIMULATED, fetch, free_bytes, named_errors, on, select, send
 from kernels.decide import Rule, memory_size
 from kernels.errors import BackendUnavailable
 from kernels.layout import Array, Inputs, Probes, State
@@ -90,7 +90,7 @@ def judge(s, t, layout, rule, found, row, memory, tally, state_f, ended, slot):
         ended[slot] = 1
 
 
-@cuda.jit
+@kernel
 def infer(samples, batch, layout, rule, found, work, plan, tables, constants, state, inputs, probes, out{edges}):
     """All samples; each block takes every so many-th."""
     thread, threads, slot = cuda.threadIdx.x, cuda.blockDim.x, cuda.blockIdx.x
@@ -214,7 +214,7 @@ class Inference:
 
     def __init__(self, net: CompiledNetwork, number: int = 0) -> None:
         select(number)
-        self.net, self.cached = net, True  # nothing is kept on disk
+        self.net, self.number, self.cached = net, number, True  # nothing is kept on disk
         self.module = kernels(net)
         self._arrays: Arrays | None = None
 
@@ -235,7 +235,7 @@ class Inference:
     def run(self, encode: Callable[[slice], Batch], samples: int, layout: Layout, rule: Rule, each_step: bool) -> Found:
         """What became of the samples that ``encode`` gives; with ``each_step`` what was at each step."""
         rows, rule = layout.t_max if each_step else 1, typed_rule(rule)
-        with named_errors():
+        with named_errors(), on(self.number):
             if self._arrays is None:
                 self.slots = self._slots(min(samples, PIECE))
                 self._arrays = send(host(self.net, self.slots, WARP))

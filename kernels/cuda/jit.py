@@ -2,25 +2,102 @@
 
 import ctypes
 import math
+import threading
+import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache
 from types import FunctionType
 from typing import Any
 
 import numpy as np
-from numba import cuda
-from numba.core import config
+from llvmlite import ir
+from numba import cuda, types
+from numba.core import cgutils, config
+from numba.extending import intrinsic
 
 from kernels import packed
 from kernels.errors import BackendUnavailable
 
 SIMULATED = bool(config.ENABLE_CUDASIM)  # NUMBA_ENABLE_CUDASIM=1: kernels run as Python threads, for tests
+ADD = "cuda.atomic.add" if SIMULATED else "add_to"  # in generated text: adds where nobody asks for the old value
+# small networks are no mistake
+warnings.filterwarnings("ignore", "Grid size [0-9]+ will likely result in GPU under-utilization")
 
 
 def inner(function: Callable[..., Any]) -> Any:
     """Compile ``function`` for the device, to be called from kernels."""
     return cuda.jit(device=True)(function)
+
+
+_compiling = threading.RLock()
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Compiling: each multiplication and addition is rounded, as on the cpu.
+
+    What NVVM fuses depends on what stands beside it, so code that is inlined twice could give other bits in each place.
+    """
+    from numba.cuda.cudadrv import nvvm
+
+    with _compiling:
+        original = nvvm.compile_ir
+        nvvm.compile_ir = lambda text, **options: original(text, **{**options, "fma": False})
+        try:
+            yield
+        finally:
+            nvvm.compile_ir = original
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile ``function`` as a kernel, :func:`unfused`; not once more when it is linked, which doubles the time."""
+    if SIMULATED:
+        return cuda.jit(function)
+    found = cuda.jit(function, lto=False)  # numba-cuda 0.30 drops lto from cuda.jit(lto=..)
+    compiled = found.compile
+
+    def compile_unfused(signature: Any) -> Any:
+        with unfused():
+            return compiled(signature)
+
+    found.compile = compile_unfused
+    return found
+
+
+@intrinsic
+def add_to(typing, array, at, value):  # type: ignore[no-untyped-def]
+    """array[at] += value, atomically. ptxas makes an addition that waits for the old value of ``cuda.atomic.add`` in
+    what is linked with other code, as cooperative kernels are."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        view = context.make_array(signature.args[0])(context, builder, args[0])
+        at = context.cast(builder, args[1], signature.args[1], types.intp)
+        item = cgutils.get_item_pointer(context, builder, signature.args[0], view, [at], wraparound=False)
+        value = context.cast(builder, args[2], signature.args[2], signature.args[0].dtype)
+        place = builder.ptrtoint(builder.addrspacecast(item, value.type.as_pointer(1)), ir.IntType(64))
+        kind, register = {"float32": ("f32", "f"), "float64": ("f64", "d"), "int64": ("u64", "l")}[
+            str(signature.args[0].dtype)
+        ]
+        form = ir.FunctionType(ir.VoidType(), [place.type, value.type])
+        text = ir.InlineAsm(form, f"red.global.add.{kind} [$0], $1;", f"l,{register},~{{memory}}", side_effect=True)
+        builder.call(text, [place, value])
+        return context.get_dummy_value()
+
+    return types.void(array, at, value), generate
+
+
+@intrinsic
+def cycles(typing):  # type: ignore[no-untyped-def]
+    """The clock of the multiprocessor, to measure with."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        text = ir.InlineAsm(
+            ir.FunctionType(ir.IntType(64), []), "mov.u64 $0, %clock64;", "=l,~{memory}", side_effect=True
+        )
+        return builder.call(text, [])
+
+    return types.int64(), generate
 
 
 inlined = inner  # NVVM sees all functions of a kernel at once and inlines by itself
@@ -46,6 +123,14 @@ def select(number: int) -> None:
     if not 0 <= number < count:
         raise BackendUnavailable(f'backend="cuda": device must be from 0 to {count - 1}; got {number}.')
     cuda.select_device(number)
+
+
+def on(number: int) -> AbstractContextManager[Any]:
+    """Work on device ``number``, whatever this thread has worked on, or another simulation."""
+    if SIMULATED or cuda.get_current_device().id == number:
+        return nullcontext()
+    found: AbstractContextManager[Any] = cuda.gpus[number]
+    return found
 
 
 def send(value: Any) -> Any:
@@ -139,3 +224,9 @@ def _view(cls: type, text: str, words: list[int]) -> Any:
 def free_bytes() -> int | None:
     """Bytes of device memory that are free; None in the simulator."""
     return None if SIMULATED else int(cuda.current_context().get_memory_info()[0])
+
+
+def release() -> None:
+    """Free the memory of arrays that are gone, of which numba-cuda keeps up to ten."""
+    if not SIMULATED:
+        cuda.current_context().deallocations.clear()

@@ -19,7 +19,7 @@ from kernels.compiled import CompiledNetwork
 from kernels.cpu.infer import Found, Layout, typed_rule
 from kernels.cuda import connect, infer
 from kernels.cuda.arrays import arrays, module
-from kernels.cuda.jit import named_errors
+from kernels.cuda.jit import named_errors, unfused
 from kernels.decide import Rule
 from kernels.errors import BackendUnavailable
 
@@ -30,6 +30,8 @@ class Report(NamedTuple):
     registers: int  # of a thread
     stack: int  # bytes of local memory of a thread
     spills: int  # bytes stored and loaded because registers ran out
+    fusible: int  # multiplications and additions that ptxas may fuse
+    waiting: int  # atomic additions of floating-point numbers that wait for the old value
 
 
 def ptxas() -> str:
@@ -58,7 +60,7 @@ def to_ptx(kernel: Any, arguments: tuple[Any, ...], capability: tuple[int, int])
     # compiling device functions asks for the present device, though only for its capability
     absent = SimpleNamespace(compute_capability=capability)
     with mock.patch("numba.cuda.dispatcher.get_current_device", lambda: absent):
-        with named_errors():
+        with named_errors(), unfused():
             kind = types.void(*map(signature, arguments))
             text, _ = cuda.compile_ptx(kernel.py_func, kind, cc=capability, device=False)
     return str(text)
@@ -82,6 +84,8 @@ def assemble(ptx: str, capability: tuple[int, int]) -> Report:
         max(map(int, re.findall(r"Used (\d+) registers", done.stderr)), default=0),
         total(r"(\d+) bytes stack frame"),
         total(r"(\d+) bytes spill"),
+        len(re.findall(r"^\s*(?:mul|add|sub)\.f(?:32|64)", ptx, re.MULTILINE)),
+        len(re.findall(r"\batom\.global\.add\.f(?:32|64)", ptx)),
     )
 
 

@@ -21,7 +21,7 @@ from snn.neurons.base import MODELS
 
 DT = 0.1
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM") == "1"
-RTOL = 1e-9 if SIMULATED else 1e-6  # a device fuses multiplications and additions, and has its own exp
+RTOL = 1e-9 if SIMULATED else 1e-6  # a device has its own exp, and adds in any order
 IN_THE_SIMULATOR = ("test_cuda.py", "test_cuda_device.py", "test_gpu_check.py")
 
 

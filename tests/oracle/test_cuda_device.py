@@ -11,6 +11,7 @@ import pytest
 from numba import cuda
 from numba.core.errors import TypingError
 
+import plasticity
 import snn
 from kernels.cpu.infer import currents
 from kernels.errors import BackendUnavailable, ModelError
@@ -93,6 +94,33 @@ def test_memory_plan_is_told_and_refused(monkeypatch, capsys):
     monkeypatch.setattr(engine, "free_bytes", lambda: 10**10)
     snn.Simulation(net, backend="cuda").run(1.0)  # the process goes on
     assert " MiB of 9,537 free: neurons and inputs " in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not SIMULATED, reason="needs two devices")
+def test_simulations_on_several_devices(monkeypatch):
+    """Each works on its own, whatever was worked on last."""
+    from contextlib import nullcontext
+    from types import SimpleNamespace
+
+    from kernels.cuda import engine, jit
+
+    used = []
+    monkeypatch.setattr(engine, "on", lambda number: nullcontext(used.append(number)))
+    net = snn.Network(seed=1)
+    a = net.population("a", 4, snn.LIFExp())
+    net.connect(a, a, snn.fixed_indegree(2), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair(), name="p")
+    sims = [snn.Simulation(net, dt=DT, backend="cuda", device=number, quiet=True) for number in (0, 1)]
+    for number in (0, 1, 0):
+        used.clear()
+        sims[number].run(1.0)
+        sims[number].connections("p")
+        sims[number].set_weights("p", 0.5)
+        assert used and set(used) == {number}
+
+    devices = SimpleNamespace(get_current_device=lambda: SimpleNamespace(id=0), gpus=["device 0", "device 1"])
+    monkeypatch.setattr(jit, "SIMULATED", False)
+    monkeypatch.setattr(jit, "cuda", devices)
+    assert jit.on(1) == "device 1" and isinstance(jit.on(0), nullcontext)
 
 
 @pytest.mark.gpu

@@ -39,6 +39,12 @@ def assert_bounded(kernels):
         assert 0 < report["registers"] <= 255, name  # 256 * 255 < 65,536, what a multiprocessor has
         assert report["spills"] == 0, name
         assert report["stack"] <= 64, name
+        assert report["fusible"] == 0, name  # the same bits wherever a function is inlined, and most often the cpu's
+
+
+def assert_adds_without_waiting(*reports):
+    """What is delivered is added by reductions; ptxas would not make them of atomics in a cooperative kernel."""
+    assert [report["waiting"] for report in reports] == [0] * len(reports)
 
 
 def test_every_model_rule_storage_and_input():
@@ -49,6 +55,7 @@ def test_every_model_rule_storage_and_input():
     names = ("begin_launch", "neurons_launch", "deliver_launch", "sweep_launch", "swept_launch")
     assert set(found["kernels"]) == set(names)
     assert_bounded(found["kernels"])
+    assert_adds_without_waiting(found["kernels"]["begin_launch"], found["kernels"]["deliver_launch"])
 
 
 def test_the_loop_drawing_and_inference():
@@ -59,3 +66,4 @@ def test_the_loop_drawing_and_inference():
     assert "gcd" in said["refused"] and 'use backend="cpu"' in said["refused"]
     assert set(found) == {"advance", "count_sources", "place uint16 uint8", "place uint16 uint16", "infer"}
     assert_bounded(found)
+    assert_adds_without_waiting(found["advance"])

@@ -60,3 +60,17 @@ def test_a_section_that_fails_is_told_and_others_run(check, tmp_path, capfd, mon
     assert check.sections(["environment"], tmp_path, -1.0) == 1
     found = json.loads((tmp_path / "gpu_check.json").read_text())
     assert "left out" in found["environment"] and "failed" in found["limits"], "what was found before stays"
+
+
+def test_what_was_measured_before_a_failure_stays(check):
+    found = {"real_time_factor": 0.1}
+    check.attempt(found, "phases", lambda: found.update(phases=1 / 0))
+    check.attempt(found, "more", lambda: found.update(more=1))
+    assert found == {"real_time_factor": 0.1, "failed": "phases: ZeroDivisionError: division by zero", "more": 1}
+    assert "| a | " in check.table({"a": found})
+
+
+def test_what_it_starts_imports_what_it_imports(check, monkeypatch, tmp_path):
+    for before, expected in ((str(tmp_path), f"a{os.pathsep}{tmp_path}"), ("", "a")):
+        monkeypatch.setenv("PYTHONPATH", before)
+        assert check.seeing(Path("a"))["PYTHONPATH"] == expected
