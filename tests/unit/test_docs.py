@@ -5,6 +5,7 @@ import importlib
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from plasticity.base import RULES
@@ -30,16 +31,73 @@ def test_model_of_your_own(tmp_path, monkeypatch, capsys):
     assert module.Membrane.spec.name == "Membrane" and module.cells.spec.name == "NoisyMembrane"
     assert abs(module.v.std() - 0.5) < 4 * 0.5 / (2 * module.v.size) ** 0.5  # 5 time constants apart
 
+    snn, t_ref = module.snn, np.array([2.0, 5.0])
+    two = module.Refractory(t_ref=t_ref)
+    rates = []
+    for weights in ({}, {"ex": 2.0}, {"ex": 2.0, "in": -3.0}):
+        net = snn.Network(seed=1)
+        pair = net.population("pair", 2, two)
+        net.input("drive", pair, snn.StepCurrent(700.0))
+        for receptor, weight in weights.items():
+            net.input(receptor, pair, snn.Poisson(rate=1000.0), weight=weight)
+        net.record(pair)
+        spikes = snn.Simulation(net, dt=0.1).run(1000.0).spikes["pair"]
+        rates.append(spikes.rates())
+        if not weights:  # v_inf = -70 + 700 / 25 = -42, tau = 10 ms; the step that crosses, after t_ref in steps
+            interval = np.ceil(10.0 * np.log((60.0 - 42.0) / (50.0 - 42.0)) / 0.1) * 0.1 + t_ref
+            assert [x[0] for x in spikes.isi()] == pytest.approx(interval, abs=1e-9)
+        assert all(x.min() > ref for x, ref in zip(spikes.isi(), t_ref, strict=True))
+    assert (rates[1] > rates[0]).all() and (rates[2] < rates[1]).all()
+
 
 def test_rule_of_your_own(tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs" / "adding_a_rule.md").read_text()
-    (tmp_path / "my_rule.py").write_text(re.search(r"```python\n(.*?)```", text, re.S).group(1))
+    (tmp_path / "my_rule.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.S)))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("plasticity.base.RULES", dict(RULES))  # no other test shall find it there
     module = importlib.import_module("my_rule")
     weights = module.sim.connections("cells->cells")[2]
-    assert capsys.readouterr().out.startswith("[")
-    assert weights.min() >= 0.0 and abs(weights - 1.0).max() > 0.001
+    learned, delivered = capsys.readouterr().out.rsplit("[", 1)
+    assert learned.startswith("[") and weights.min() >= 0.0 and abs(weights - 1.0).max() > 0.001
+    fade, x = np.exp(-20.0 / 100.0), [0.0]
+    for _ in range(2):
+        x.append((x[-1] + 0.2 * (1.0 - x[-1])) * fade)
+    assert [float(w) for w in delivered.strip("]\n").split()] == pytest.approx(1.0 + np.array(x), rel=1e-6)
+
+
+COMING = (ROOT / "docs" / "coming_from.md").read_text()
+SECTIONS = {x.split("\n")[0]: x for x in COMING.split("\n## ")[1:4]}
+ROWS = [
+    (title, *re.fullmatch(r"\| (.*) \| (.*) \|", line).groups())
+    for title, section in SECTIONS.items()
+    for line in section.split("\n")
+    if line.startswith("| ") and not line.endswith("here |")
+]
+
+
+def test_rows_of_coming_from():
+    assert list(SECTIONS) == ["Brian2", "NEST", "PyNN"] and len(ROWS) > 70
+
+
+@pytest.mark.parametrize(("here", "there"), [(here, there) for _, there, here in ROWS])
+def test_coming_from(here, there, tmp_path, monkeypatch):
+    """What stands on the right of the tables is code that runs: calls that describe, then those of a simulation."""
+    monkeypatch.chdir(tmp_path)
+    if "to_neo" in here:
+        pytest.importorskip("neo", reason="extra analysis")
+    spans = re.findall(r"`([^`]*)`", here)
+    assert spans or "](" in here, there
+    names = {}
+    exec(re.search(r"```python\n(.*?)\nsim = ", COMING, re.S).group(1), names)
+    later = [x for x in spans if re.search(r"\b(sim|result)\b|resume", x)]
+    for code in spans:
+        if code not in later:
+            exec(code, names)
+    if later or "net." in here:
+        names["sim"] = names["snn"].Simulation(names["net"], quiet=True)
+        names["result"] = names["sim"].run(10.0)
+    for code in later:
+        exec(code, names)
 
 
 def test_event_engine(capsys):
