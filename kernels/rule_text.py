@@ -63,8 +63,10 @@ def decayed(decay, row, steps):  # type: ignore[no-untyped-def]
     """The factor of a trace after some steps, from the tables of Plastic.decay. Compiled, it has no branch."""
     if decay.ndim == 2:
         return decay[row, np.uint64(min(steps, decay.shape[1] - 1))]
-    few, some, many = steps & 0x3FFF, (steps >> 14) & 0x3FFF, min(steps >> 28, 0x3FFF)
-    return decay[row, 0, np.uint64(few)] * decay[row, 1, np.uint64(some)] * decay[row, 2, np.uint64(many)]
+    few = row * 0xC000 + (steps & 0x3FFF)
+    some = row * 0xC000 + 0x4000 + ((steps >> 14) & 0x3FFF)
+    many = row * 0xC000 + 0x8000 + min(steps >> 28, 0x3FFF)
+    return decay[np.uint64(few)] * decay[np.uint64(some)] * decay[np.uint64(many)]
 
 
 def _taken(spec: RuleSpec, function: str, names: list[str]) -> list[str]:

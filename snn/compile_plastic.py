@@ -169,7 +169,7 @@ def _decay_table(pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) ->
     if length > DECAYS:
         steps = np.arange(2.0**14) * np.array([[1.0], [2.0**14], [2.0**28]])
         leaps: np.ndarray = np.exp(-steps * dt / taus[:, None, None])
-        return leaps
+        return leaps.ravel()
     table: np.ndarray = np.exp(-np.arange(math.ceil(length)) * dt / taus[:, None])
     table[:, -1] = 0.0
     return table

@@ -413,7 +413,7 @@ def test_long_time_constants(monkeypatch):
 
     def go(**options):
         sim = snn.Simulation(learning_network(list(rules)), dt=0.25, quiet=True, **options)
-        assert [x.decay.ndim for x in sim._drive.compiled.plastic[: len(rules)]] == [3] * len(rules)
+        assert [x.decay.ndim for x in sim._drive.compiled.plastic[: len(rules)]] == [1] * len(rules)
         sim.run(60.0)
         return [sim.connections(f"to {name}")[2] for name in rules]
 

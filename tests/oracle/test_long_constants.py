@@ -118,7 +118,7 @@ def test_tables_up_to_years():
     rng = np.random.default_rng(4)
     for dt, taus in ((0.1, [5.0, 20.0]), (0.1, [20.0, 400.0, 1e6]), (0.01, [1e9]), (1.0, [1e12])):
         table = snn.compile_plastic._decay_table(np.array(taus), np.zeros(0), 1, dt)
-        assert table.nbytes <= MIB * len(taus) and table.ndim == (2 if max(taus) < 100.0 else 3)
+        assert table.nbytes <= MIB * len(taus) and table.ndim == (2 if max(taus) < 100.0 else 1)
         for row, tau in enumerate(taus):
             ends = min(700.0 * tau / dt, 2.0**41)
             drawn = np.exp(rng.uniform(0, np.log(ends), 200))
@@ -143,7 +143,7 @@ def test_every_number_of_threads(rules, name, delay, monkeypatch):
         for part in (3000.0, 7000.0):
             sim.run(part)
             found += [sim.connections("p")[2], sim.state("p", "c")]
-        assert sim._drive.compiled.plastic[0].decay.ndim == 3
+        assert sim._drive.compiled.plastic[0].decay.ndim == 1
         return found
 
     expected = go(backend="reference")
