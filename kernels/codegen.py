@@ -198,6 +198,7 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
     """
     exponents = fixed_exponents(spec, constants)
     imports = (
+        "from kernels import rule_text\n"
         "from kernels.cpu.deliver import prefetch_row\n"
         "from kernels.entry import call\n"
         "from kernels.layout import Edges, Plastic\n"

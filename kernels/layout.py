@@ -225,7 +225,8 @@ class Plastic(NamedTuple):
     dt: float
     origin: Array  # (B,) number of a block's first target less its accumulator
     constants: Array  # of the rule, by the order of RuleSpec.shared
-    decay: Array  # (presynaptic traces, then those between, L) factor after k steps; 0 from L - 1 on
+    decay: Array  # (presynaptic traces, then those between, L) factor after k steps; 0 from L - 1 on. Where L would
+    #               be large, (traces * 3 * 2^14,): after k, k 2^14 and k 2^28 steps, see kernels.rule_text.decayed
     factor: Array  # (postsynaptic traces,) factor of a step
     learning: Array  # (1,) int64: 1 where weights change, else 0
     settled: Array  # (B,) step up to which all synapses were last settled

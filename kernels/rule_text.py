@@ -1,14 +1,16 @@
 """How generated code reaches what a plasticity rule's functions take: expressions for one synapse, for every backend.
 
-They name what the code around them has at hand: ``plastic`` and the arrays ``decay`` (last entry ``last_entry``) and
-``history``; ``block``, synapse ``k``, its target ``j``, its dendritic delay ``d``; ``last`` and ``trace_<name>`` of its
-source; of a postsynaptic spike its number ``c``, its step ``h`` and that of the one before, ``g``; ``now``, as of when
-the synapse is; ``until``, up to when it is brought; ``learns``, whether its weight changes.
+They name what the code around them has at hand: ``decayed``, below; ``plastic`` and its array ``history``; ``block``,
+synapse ``k``, its target ``j``, its dendritic delay ``d``; ``last`` and ``trace_<name>`` of its source; of a
+postsynaptic spike its number ``c``, its step ``h`` and that of the one before, ``g``; ``now``, as of when the synapse
+is; ``until``, up to when it is brought; ``learns``, whether its weight changes.
 """
 
 import inspect
 from collections.abc import Callable
 from typing import Any
+
+import numpy as np
 
 from kernels.spec import RuleSpec, ShortTermSpec, Trace, synapse_rows
 
@@ -55,6 +57,16 @@ def stretch(plastic, number, start, stop, j):
     value += factor * sums[np.uint64((first + (min(end, stop) & mask)) * n) + j]
     return value * plastic.sums_growth[number, np.uint64(start & (epoch - 1))]
 '''
+
+
+def decayed(decay, row, steps):  # type: ignore[no-untyped-def]
+    """The factor of a trace after some steps, from the tables of Plastic.decay. Compiled, it has no branch."""
+    if decay.ndim == 2:
+        return decay[row, np.uint64(min(steps, decay.shape[1] - 1))]
+    few = row * 0xC000 + (steps & 0x3FFF)
+    some = row * 0xC000 + 0x4000 + ((steps >> 14) & 0x3FFF)
+    many = row * 0xC000 + 0x8000 + min(steps >> 28, 0x3FFF)
+    return decay[np.uint64(few)] * decay[np.uint64(some)] * decay[np.uint64(many)]
 
 
 def _taken(spec: RuleSpec, function: str, names: list[str]) -> list[str]:
@@ -168,7 +180,7 @@ class RuleText:
 
     def decayed(self, number: int, steps: str) -> str:
         """The factor of trace ``number`` after some steps."""
-        return f"decay[{number}, np.uint64(min({steps}, last_entry))]"
+        return f"decayed(plastic.decay, {number}, {steps})"
 
     def _gap(self, begin: str, end: str) -> dict[str, str]:
         """Arguments of flow from step ``begin`` to ``end``."""
@@ -238,7 +250,7 @@ class RuleText:
         """The discount of the modulator at ``step``."""
         signal = self.spec.modulator
         number = next((r for r, t in enumerate(self.between) if signal and t.name == signal.discount), None)
-        return "1.0" if number is None else f"plastic.decay[{len(self.pre) + number}, step & (plastic.epoch - 1)]"
+        return "1.0" if number is None else self.decayed(len(self.pre) + number, "step & (plastic.epoch - 1)")
 
 
 def observe_source(spec: RuleSpec) -> str:
@@ -261,7 +273,7 @@ def observe_source(spec: RuleSpec) -> str:
     for k, integral in enumerate(x.integrals):
         places.append(f"sum_{k}, from_{k} = np.uint64({k} * span * n + now), np.uint64({k} * span * n + before)")
         places.append(f"begin = step & (epochs[{k}] - 1)")
-        places.append(f"weight_{k} = decay[{rows[integral.discount]}, np.uint64(begin)] * dt")
+        places.append(f"weight_{k} = decayed(decay, {rows[integral.discount]}, begin) * dt")
         places.append(f"kept_{k} = 0.0 if begin == 0 else 1.0")
         store.append(f"sums[sum_{k} + j] = sums[from_{k} + j] * kept_{k} + signal_{integral.of} * weight_{k}")
     return _OBSERVE.format(

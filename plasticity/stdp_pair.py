@@ -29,7 +29,7 @@ STDPPair = define(
         Numerics
         --------
         Computed at presynaptic spikes only, from each target's recent spikes, in order of time; the delay is dendritic;
-        equal to NEST's ``stdp_synapse``. On the clock engine decays come from tables; a trace is 0 below 1e-18 there.
+        equal to NEST's ``stdp_synapse``. On the clock engine decays come from tables; a trace below 1e-18 may be 0.
         """,
         params=(
             Param("tau_plus", "ms", 20.0, "time constant of the presynaptic trace", gt=0),

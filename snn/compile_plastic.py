@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 
 from kernels.cpu.learn import RECENT
-from kernels.errors import ModelError
 from kernels.layout import NEVER, PIECE, Edges, Plastic, Tables, aligned, zeros
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import RuleSpec
@@ -14,11 +13,11 @@ from snn.compile_edges import edge_places
 from snn.compile_synapses import constants_of, has_own, initial, part_of, rule_of, short_term_of, variables_of
 from snn.connect import EdgeList
 from snn.elements import Projection
-from snn.memory import memory
 from snn.network import Network
 
-EPOCH = 2**14  # steps after which all synapses of a rule with a modulator, but without discount, are settled
+EPOCH = 2**15  # steps after which all synapses of a rule with a modulator are settled at the latest
 OBSERVED = 2**9  # with an observer, they are after this many at most: what is observed is kept as long
+DECAYS = 2**17  # longest table of decays by single steps
 HISTORY = 64  # postsynaptic spikes that a plastic synapse may have yet to see, but for those under way
 
 
@@ -64,7 +63,7 @@ def plastic(
         slots=_power(longest + tables.window),
         origin=lo - first - tables.acc[own, target] - receptor * (hi - lo),
         constants=np.array([values[name] for name in rule.shared]),
-        decay=_decay_table(projection.name, taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
+        decay=_decay_table(taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
         factor=np.exp(-dt / taus["post"]),
         learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
@@ -120,13 +119,13 @@ def _epoch(rule: RuleSpec, values: dict[str, float], dt: float) -> int:
     signal = rule.modulator.discount if rule.modulator else None
     limits = [_sum_epoch(values[t.tau], dt) for t in rule.side("between") if t.name == signal]
     limits += [OBSERVED] if rule.observer else []
-    limits += [EPOCH] if rule.modulator and not limits else []
+    limits += [EPOCH] if rule.modulator else []
     return min(limits, default=1)
 
 
 def _sum_epoch(tau: float, dt: float) -> int:
     """Steps of a sum that is discounted by ``tau``: it loses digits where the discount has become small."""
-    return _power(int(2.0 / (1.0 / tau) / dt))
+    return _power(int(min(2.0 / (1.0 / tau) / dt, EPOCH / 2)))
 
 
 def _observed(
@@ -163,19 +162,15 @@ def _observed(
     }  # fmt: skip
 
 
-def _decay_table(name: str, pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) -> np.ndarray:
-    """exp(-k dt / tau), shape (taus, L), 0 at the end; those between events end with an epoch, if there are such."""
-    ends = [math.ceil(-math.log(TRACE_END) * tau / dt) for tau in (*pre, *(between if epoch == 1 else ()))]
-    taus, length = np.concatenate((pre, between)), max([*ends, epoch]) + 2
-    if 8.0 * length * (len(taus) + 1) > memory():
-        size = 8.0 * length * len(taus) / 2**30
-        raise ModelError(
-            f"Projection {name!r}.plasticity: must fit into memory; decays are tabulated by step, {size:,.1f} GiB for "
-            f'a time constant of {max(taus):g} ms at dt = {dt:g} ms. Use a shorter one, a larger dt, or engine="event".'
-        )
-    table, steps = np.empty((len(taus), length)), -np.arange(float(length)) * dt
-    for row, tau in zip(table, taus, strict=True):
-        np.exp(np.divide(steps, tau, out=row), out=row)
+def _decay_table(pre: np.ndarray, between: np.ndarray, epoch: int, dt: float) -> np.ndarray:
+    """Plastic.decay: exp(-k dt / tau). The traces between events end with an epoch, if there are such."""
+    ends = [-math.log(TRACE_END) * tau / dt for tau in (*pre, *(between if epoch == 1 else ()))]
+    taus, length = np.concatenate((pre, between)), max([*ends, epoch]) + 2.0
+    if length > DECAYS:
+        steps = np.arange(2.0**14) * np.array([[1.0], [2.0**14], [2.0**28]])
+        leaps: np.ndarray = np.exp(-steps * dt / taus[:, None, None])
+        return leaps.ravel()
+    table: np.ndarray = np.exp(-np.arange(math.ceil(length)) * dt / taus[:, None])
     table[:, -1] = 0.0
     return table
 

@@ -25,6 +25,7 @@ from kernels.spec import RuleSpec, ShortTermSpec
 
 _NOTE = '''
 RECENT = {recent}
+decayed = inlined(rule_text.decayed)
 
 
 @inner
@@ -111,11 +112,10 @@ def bring_up(plastic, edges, row, block, first, n, until, fire, settle):
     they have seen. ``fire``: the source's spike arrives at ``until``.
     """
 {rule_constants}
-    history, decay, variables, work = plastic.history, plastic.decay, plastic.variables, plastic.work[block]
+    history, variables, work = plastic.history, plastic.variables, plastic.work[block]
     lists, ends = plastic.lists[block], plastic.ends[block]
     targets, weights, delays = edges.targets, edges.weights, edges.delays
-    last_entry, mask = decay.shape[1] - 1, history.shape[1] - 1
-    axonal = plastic.axonal
+    axonal, mask = plastic.axonal, history.shape[1] - 1
     last, done, delay = plastic.last[row], plastic.done[row], edges.delay[0] - axonal
     origin = np.uint64(plastic.origin[block])
     before = max(last, plastic.settled[block])
@@ -233,8 +233,7 @@ def visit(tables, learned, projection, ring, block, first, end, step, fire, sett
     slots, stride, base = tables.ring_mask, tables.stride[block], tables.ring[block]
     targets, weights, delays, axonal = edges.targets, edges.weights, edges.delays, plastic.axonal
     piece, delay = np.uint64(plastic.lists.shape[2]), edges.delay[0] - axonal
-    decay, variables = plastic.decay, plastic.variables
-    last_entry = decay.shape[1] - 1
+    variables = plastic.variables
     n, own = tables.n[plastic.source], block - tables.first_block[0]
     spikes = plastic.waiting[own]
     mask = np.uint64(spikes.size - 1)

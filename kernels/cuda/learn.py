@@ -23,9 +23,8 @@ def bring_up_{n}(learned, n, k, j, d, done, last, settled, until, fire, settle{l
     spike arrives then."""
     plastic, edges = plastic_{n}(learned, n), synapses_{n}(learned, n)
 {constants}
-    history, decay, variables, weights, block = plastic.history, plastic.decay, plastic.variables, edges.weights, 0
-    last_entry, mask = decay.shape[1] - 1, history.shape[1] - 1
-    before = max(last, settled)
+    history, variables, weights, block = plastic.history, plastic.variables, edges.weights, 0
+    mask, before = history.shape[1] - 1, max(last, settled)
 {hoist}
 {replay}
 {settle}
@@ -43,8 +42,7 @@ def bring_up_{n}(learned, n, k, j, d, done, last, settled, until, fire, settle{l
 def arrive_{n}(plan, tables, n, ring, b, i, k, step, number):
     """Deliver ``number`` spikes of source ``i`` through synapse ``k`` of projection ``n`` and block ``b``."""
     plastic, edges = plastic_{n}(plan.learned, n), synapses_{n}(plan.learned, n)
-    decay, variables, d = plastic.decay, plastic.variables, {delay} - plastic.axonal
-    last_entry, target = decay.shape[1] - 1, np.int64(edges.targets[k])
+    variables, d, target = plastic.variables, {delay} - plastic.axonal, np.int64(edges.targets[k])
     at = plan.ring[b] + ((step + d) & plan.mask) * tables.stride[b] + target
     j = np.uint64(target + plastic.origin[b])
     # all may have been settled since the source fired
@@ -82,8 +80,7 @@ def fired_{n}(learned, n, p, row, step, number):
     """Neuron ``row`` of population ``p`` fires: as source of projection ``n``, as carrier of its modulator."""
     plastic = plastic_{n}(learned, n)
     if p == plastic.source:
-        decay, since = plastic.decay, step - plastic.last[row]
-        last_entry = decay.shape[1] - 1
+        since = step - plastic.last[row]
         plastic.came_last[row], plastic.came_done[row] = plastic.last[row], plastic.done[row]
 {keep}
         for _ in range(number):

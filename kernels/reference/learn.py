@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.layout import NEVER, Edges, Plastic, Tables
 from kernels.reference.call import call
-from kernels.rule_text import TRACE_END
+from kernels.rule_text import TRACE_END, decayed
 from kernels.spec import RuleSpec, ShortTermSpec, synapse_rows
 
 Spike = tuple[int, int, int]  # step, population, neuron
@@ -81,7 +81,8 @@ class Learner:
             between, totals = [t.name for t in self.rule.side("between")], []
             for k, integral in enumerate(observer.integrals):
                 begin = step % int(x.sums_epoch[k])
-                discount = float(x.decay[len(self.rule.side("pre")) + between.index(integral.discount), begin])
+                row = len(self.rule.side("pre")) + between.index(integral.discount)
+                discount = float(decayed(x.decay, row, begin))
                 before = self.totals[j][-1][k] if begin else 0.0
                 totals.append(before + signals[integral.of] * (discount * x.dt))
             self.signals[j].append(signals)
@@ -161,7 +162,7 @@ class Learner:
         discount = 1.0
         if self.rule.modulator and self.rule.modulator.discount:
             row = len(self.rule.side("pre")) + names.index(self.rule.modulator.discount)
-            discount = float(x.decay[row, step % x.epoch])
+            discount = float(decayed(x.decay, row, step % x.epoch))
         self.signal_now[0] = value * x.signal_factor
         self.signal_now[1] += value * discount * x.signal_gain
 
@@ -188,9 +189,8 @@ class Learner:
 
     def pre_at(self, i: int, step: int) -> dict[str, float]:
         """Presynaptic traces of source ``i`` at ``step``, without a spike of that very step."""
-        table = self.plastic.decay
-        k = min(step - self.last[i], table.shape[1] - 1)
-        return {t.name: self.pre[i][t.name] * float(table[n, k]) for n, t in enumerate(self.rule.side("pre"))}
+        decay, h, traces = self.plastic.decay, step - self.last[i], self.rule.side("pre")
+        return {t.name: self.pre[i][t.name] * float(decayed(decay, k, h)) for k, t in enumerate(traces)}
 
     def post_at(self, j: int, step: int) -> dict[str, float]:
         """Postsynaptic traces of neuron ``j`` at ``step``, without a spike of that very step."""
@@ -251,9 +251,9 @@ class Learner:
         if self.rule.flow is None:
             return values
         x, first = self.plastic, len(self.rule.side("pre"))
-        at = min(stop - start, x.decay.shape[1] - 1)
-        given = {"h": (stop - start) * x.dt}
-        given |= {t.name: float(x.decay[first + k, at]) for k, t in enumerate(self.rule.side("between"))}
+        h, between = stop - start, self.rule.side("between")
+        given = {"h": h * x.dt}
+        given |= {t.name: float(decayed(x.decay, first + k, h)) for k, t in enumerate(between)}
         if self.rule.modulator:
             sums = [self.sums[t] if t >= 0 else 0.0 for t in (start, stop)]
             integral = (sums[1] - sums[0]) * float(x.signal_growth[start % x.epoch])

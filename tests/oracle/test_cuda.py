@@ -399,6 +399,31 @@ def test_notes_that_run_full(monkeypatch, shape, deterministic):
 
 
 @pytest.mark.gpu
+def test_long_time_constants(monkeypatch):
+    """Traces of sources and of synapses, with epochs and without, decay by tables of steps and of leaps."""
+    import snn.compile_plastic
+
+    monkeypatch.setattr(snn.compile_plastic, "EPOCH", 2**6)
+    rules = {
+        "Covariance": {"eta": 0.003, "tau_mean": 1e6, "w_max": 5.0},
+        "RewardSTDP": {"gamma": 3.0, "w_max": 1.0, "tau_plus": 1e5, "tau_z": 1e6},
+        "STDPNearestPreCentered": {"lambda_": 0.2, "w_max": 1.0, "tau_plus": 1e6},
+    }
+    for name, params in rules.items():
+        monkeypatch.setitem(STRONG, name, params)
+
+    def go(**options):
+        sim = snn.Simulation(learning_network(list(rules)), dt=0.25, quiet=True, **options)
+        assert [x.decay.ndim for x in sim._drive.compiled.plastic[: len(rules)]] == [1] * len(rules)
+        sim.run(60.0)
+        return [sim.connections(f"to {name}")[2] for name in rules]
+
+    for x, y in zip(go(backend="reference"), go(backend="cuda"), strict=True):
+        np.testing.assert_allclose(y, x, rtol=RTOL)
+        assert np.ptp(x) > 0.02
+
+
+@pytest.mark.gpu
 def test_what_is_not_there_is_refused():
     net = snn.Network()
     a = net.population("a", 3, snn.LIFExp())

@@ -83,19 +83,6 @@ def test_more_threads_than_any_machine_has():
         snn.Simulation(net, threads=2**31 - 1)
 
 
-def test_table_of_decays_beyond_memory(monkeypatch):
-    net = snn.Network()
-    a = net.population("a", 2, snn.LIFDelta())
-    net.connect(a, a, snn.all_to_all(), weight=1.0, plasticity=plasticity.Covariance(tau_mean=1e6), name="slow")
-    monkeypatch.setattr("snn.compile_plastic.memory", lambda: 2.0**30)
-    text = (
-        r"Projection 'slow'.plasticity: must fit into memory; decays are tabulated by step, [0-9.]+ GiB .* 1e\+06 ms at"
-    )
-    with pytest.raises(ModelError, match=text):
-        snn.Simulation(net, quiet=True)
-    snn.Simulation(net, engine="event", backend="reference", quiet=True)
-
-
 @pytest.mark.parametrize("engine", ["clock", "event"])
 def test_the_estimate_counts_given_spikes(engine):
     """They are held more than once while they are sorted: of each at least a time, a step or place, and a target."""
