@@ -1,5 +1,7 @@
 """Structural plasticity: rewiring between runs."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,24 @@ def test_a_spike_goes_where_the_new_synapse_leads():
     jump = np.diff(second[:, 3])
     assert np.argmax(jump) == round((12.0 - 8.0) / 0.1) - 2 and abs(jump.max() - 5.0) < 1e-9
     assert np.ptp(second[:, 0] + 70.0) < np.ptp(first[:, 0])  # nothing new arrives there
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_a_new_synapse_with_short_term_values_delivers_what_a_first_spike_does(backend):
+    """Also if its source has spiked before: it had other synapses then."""
+    net = snn.Network()
+    a = net.population("a", 2, snn.SpikeArray([10.0, 14.0, 10.0], [0, 0, 1]))
+    b = net.population("b", 2, snn.LIFDelta(tau_m=1e12, e_l=0.0, v_th=1e3, v_reset=0.0), init={"v": 0.0})
+    short = plasticity.TsodyksMarkram(u_se=[0.5, 0.25], tau_rec=100.0, tau_fac=50.0)
+    net.connect(a, b, snn.one_to_one(), weight=1.0, delay=1.0, name="p", plasticity=plasticity.Static(),
+                short_term=short)  # fmt: skip
+    sim = snn.Simulation(net, backend=backend, quiet=True)
+    sim.run(12.0)
+    np.testing.assert_allclose(sim.state("b", "v"), [0.5, 0.25], rtol=1e-9)
+    sim.rewire("p", lambda s, t, w, n, same, rng: ([1], [0], [1], [1.0]))
+    sim.run(10.0)
+    x, left = 1.0 - 0.5 * math.exp(-4.0 / 100.0), 0.5 * math.exp(-4.0 / 50.0)
+    np.testing.assert_allclose(sim.state("b", "v"), [0.5 + (0.5 + 0.5 * left) * x, 0.25 + 0.25], rtol=1e-9)
 
 
 def test_resume(tmp_path):
