@@ -201,7 +201,8 @@ class Network:
             they have ``wrap``, such as ``lambda d: np.exp(-d)`` (with these the edges are drawn at once) or of
             their :class:`snn.displacement`, in the unit of the target's receptor. Without ``receptor``
             the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
-        delay : as ``weight``, [ms], at least one step of the simulation; rounded to the grid
+        delay : as ``weight``, [ms], at least one step of the simulation; rounded to the grid: what lies halfway between
+            two steps, to the even one, or as delay / dt happens to round
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
         plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static. Parameters

@@ -1,6 +1,7 @@
 """Structural plasticity: rewiring between runs."""
 
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -78,6 +79,18 @@ def test_what_goes_and_what_stays():
     assert {after[pair] for pair in after.keys() - kept} == {0.31}
     assert max(abs(before[pair]) for pair in before.keys() - kept) <= min(abs(before[pair]) for pair in kept)
     np.testing.assert_array_equal(np.sort(delays), np.sort(new_delays))
+
+
+@pytest.mark.parametrize("n", [7, 10, 30, 100, 1000])
+def test_fractions_are_decimal(n):
+    """k hundredths of n, rounded down, though 0.29 * 100 is less than 29."""
+    silent = SimpleNamespace(times=np.empty(0), ids=np.empty(0, int))
+    sources, targets = np.divmod(np.arange(n), 2)
+    for k in range(101):
+        assert plasticity.SET(k / 100).pruned(np.arange(n)).size == k * n // 100
+    rule = plasticity.HebbianRewiring(silent, silent, 1.0, fraction=0.29)
+    rng = np.random.default_rng(1)
+    assert rule(sources, targets, np.ones(n), (n, 3), False, rng)[0].size == 29 * n // 100
 
 
 def test_a_spike_goes_where_the_new_synapse_leads():
