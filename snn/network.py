@@ -296,8 +296,8 @@ class Network:
         source : Population or its name; each of its spikes makes the modulator jump, ``delay`` ms after it. None: only
             :meth:`snn.Simulation.set_modulator` changes it, which can be used with a source, too
         delay : [ms], at least one step of the simulation
-        value : of the modulator at the start, from which it decays if its rule lets it; an array of the target population's size gives each target neuron its
-            own, where there is no source
+        value : of the modulator at the start, from which it decays if its rule lets it; an array of the target
+            population's size gives each target neuron its own, where there is no source
         """
         name = getattr(projection, "name", projection)
         if name not in self.projections:
