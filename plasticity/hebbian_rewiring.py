@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import jit
-from plasticity.structural import Array, Structural, free_pairs
+from plasticity.structural import Array, Structural, free_pairs, share
 
 
 @jit
@@ -136,7 +136,7 @@ class HebbianRewiring(Structural):
         self, sources: Array, targets: Array, weights: Array, n: tuple[int, int], same: bool, rng: np.random.Generator
     ) -> tuple[Array, Array, Array, Array]:
         """See :class:`plasticity.SET`. Of equally correlated synapses the first go; of pairs, random ones come."""
-        k = int(self.fraction * weights.size)
+        k = share(self.fraction, weights.size)
         given = (n, self.lag, self.width)
         removed = np.argsort(coactivity(self.pre, self.post, sources, targets, *given), kind="stable")[:k]
         pairs = free_pairs(sources, targets, n, same, k, rng, self.candidates)

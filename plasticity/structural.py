@@ -31,6 +31,11 @@ def free_pairs(
     return ranks + np.searchsorted(taken - np.arange(taken.size), ranks, side="right")
 
 
+def share(fraction: float, n: int) -> int:
+    """``fraction`` of ``n``, rounded down but for the rounding of the product: 0.29 * 100 is 28.999999999999996."""
+    return int(fraction * n * (1.0 + 1e-12))
+
+
 class Structural:
     """Base of the rules: ``weight`` is that of new synapses."""
 
@@ -77,7 +82,7 @@ class SET(Structural):
 
     def pruned(self, weights: Array) -> Array:
         """The smallest by magnitude; of equal ones the first."""
-        return np.argsort(np.abs(weights), kind="stable")[: int(self.fraction * weights.size)]
+        return np.argsort(np.abs(weights), kind="stable")[: share(self.fraction, weights.size)]
 
 
 class DeepR(Structural):

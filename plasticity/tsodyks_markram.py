@@ -40,7 +40,7 @@ TsodyksMarkram = define(
             Param("tau_rec", "ms", 800.0, "time constant of recovery", gt=0),
             Param("tau_fac", "ms", 0.0, "time constant of facilitation; 0: none", ge=0),
         ),
-        state=(StateVar("u", "1", "share used by the last spike", "u_se"), StateVar("x", "1", "resources", 1.0)),
+        state=(StateVar("u", "1", "share used by the last spike", 0.0), StateVar("x", "1", "resources", 1.0)),
         derived=(
             Derived("rate_fac", "1/ms", lambda p, dt: _rate(p.tau_fac)),
             Derived("rate_rec", "1/ms", lambda p, dt: _rate(p.tau_rec)),

@@ -190,11 +190,14 @@ class SpikingReservoir(Reservoir):
         for name, projection in self.net.projections.items():
             if projection.plasticity is not None or projection.source.spec is None:
                 continue
-            changes = {"weight": projection.weight}
+            changes: dict[str, Any] = {"weight": projection.weight}
             if not isinstance(projection.weight, (float, np.ndarray)):  # a distribution: draw it, and the edges
                 sim = sim or snn.Simulation(self.net, dt=self.dt, threads=self.threads, quiet=True)
                 sources, targets, weights, delays = sim.connections(name)
                 changes = {"rule": snn.from_arrays(sources, targets), "weight": weights, "delay": delays}
+                if short := projection.short_term:  # values of synapses go with their edges
+                    own = {key: sim.state(name, f"short_term.{key}") for key in short.of_synapse}
+                    changes["short_term"] = short.with_values(own)
             changes["weight"] = np.asarray(changes["weight"] * factor, np.float32).astype(np.float64)
             new.net.projections[name] = dataclasses.replace(projection, **changes)
         return new

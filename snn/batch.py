@@ -8,7 +8,7 @@ from kernels.errors import ModelError
 from kernels.philox import stream_key
 from snn.elements import Population
 from snn.network import Network
-from snn.records import Result
+from snn.records import Result, StateRecord
 
 
 class Joined(Network):
@@ -60,18 +60,27 @@ class Joined(Network):
         return self.parts[int(k)].stream(kind, own, *more)
 
     def split(self, result: Result) -> list[Result]:
-        """The records of each network, by the names that it gave, from those of a run of all."""
-        return [
-            dataclasses.replace(
-                result, spikes=_own(k, result.spikes), states=_own(k, result.states), weights=_own(k, result.weights)
-            )
-            for k in range(len(self.parts))
-        ]
+        """The records of each network, by the names that it gave, from those of a run of all.
+
+        Seed and ``changes`` of their provenance are the network's own; the rest is that of all.
+        """
+        return [_own(f"{k}:", net.seed, result) for k, net in enumerate(self.parts)]
 
 
-def _own(k: int, records: Mapping[str, Any]) -> dict[str, Any]:
-    first = f"{k}:"
-    return {name.removeprefix(first): records[name] for name in records if name.startswith(first)}
+def _own(first: str, seed: int, result: Result) -> Result:
+    """What ``result`` holds of the network whose names begin with ``first``, by its own names."""
+
+    def named(records: Mapping[str, Any]) -> dict[str, Any]:
+        return {name.removeprefix(first): records[name] for name in records if name.startswith(first)}
+
+    provenance = {**result.provenance, "seed": seed}
+    rows = [row for row in provenance.get("changes", ()) if row["name"].startswith(first)]
+    provenance["changes"] = [{**row, "name": row["name"].removeprefix(first)} for row in rows]
+    return dataclasses.replace(
+        result, weights=named(result.weights), provenance=provenance,
+        spikes={name: dataclasses.replace(x, population=name) for name, x in named(result.spikes).items()},
+        states={name: StateRecord(name, {v: x.trace(v) for v in x}) for name, x in named(result.states).items()},
+    )  # fmt: skip
 
 
 def join(networks: Sequence[Network]) -> Joined:

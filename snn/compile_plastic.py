@@ -102,6 +102,7 @@ def _signal(
         rate = sum(1.0 / tau for tau in discount)
         growth = np.exp(np.arange(epoch) * dt * rate)
     decline = 1.0 / values[signal.tau] if signal and signal.tau else 0.0
+    now[:, 0] *= math.exp(-dt * decline)  # that of the first step is taken at its end
     rate += decline
     return {
         "signal": index[found.source.name] if found and found.source else -1, "signal_delay": delay,

@@ -201,7 +201,8 @@ class Network:
             they have ``wrap``, such as ``lambda d: np.exp(-d)`` (with these the edges are drawn at once) or of
             their :class:`snn.displacement`, in the unit of the target's receptor. Without ``receptor``
             the sign chooses it, edge by edge: negative weights go to the inhibitory one, as in NEST.
-        delay : as ``weight``, [ms], at least one step of the simulation; rounded to the grid
+        delay : as ``weight``, [ms], at least one step of the simulation; rounded to the grid: what lies halfway between
+            two steps, to the even one, or as delay / dt happens to round
         receptor : name of the target's receptor
         name : default "source->target"; needed to connect a pair twice
         plasticity : rule by which the weights change, such as :class:`plasticity.STDPPair`; None: static. Parameters
@@ -295,8 +296,8 @@ class Network:
         source : Population or its name; each of its spikes makes the modulator jump, ``delay`` ms after it. None: only
             :meth:`snn.Simulation.set_modulator` changes it, which can be used with a source, too
         delay : [ms], at least one step of the simulation
-        value : of the modulator at the start; an array of the target population's size gives each target neuron its
-            own, where there is no source
+        value : of the modulator at the start, from which it decays if its rule lets it; an array of the target
+            population's size gives each target neuron its own, where there is no source
         """
         name = getattr(projection, "name", projection)
         if name not in self.projections:

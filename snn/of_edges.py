@@ -12,15 +12,24 @@ from snn.space import values
 
 
 class _PerNeuron(OfEdges):
-    """``values`` of shape (n,), one for all edges of a neuron; of a part in its order."""
+    """``values`` of shape (n,), one for all edges of a neuron, by position; of a part in its order."""
 
     def __init__(self, values: Any) -> None:
-        self.values = np.asarray(values) if isinstance(values, (list, tuple)) else values
-        if np.ndim(self.values) != 1:
+        if hasattr(values, "iloc"):  # of pandas, which would look labels up
+            values = values.to_numpy()
+        listed = isinstance(values, (list, tuple))
+        if listed and all(isinstance(x, (int, float, np.number)) for x in values):
+            values, listed = np.asarray(values), False
+        self.values = values  # a list where it may hold quantities, whose units an array would drop
+        if any(np.ndim(x) for x in values) if listed else np.ndim(values) != 1:
             raise ShapeError(f"{type(self).__name__}: must be one value a neuron, of shape (n,); got {values!r}.")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.values!r})"
+
+    def of(self, neurons: np.ndarray) -> Any:
+        """The values of ``neurons``, with the units they were given in."""
+        return [self.values[k] for k in neurons] if isinstance(self.values, (list, tuple)) else self.values[neurons]
 
 
 class per_source(_PerNeuron):
@@ -79,7 +88,7 @@ def drawn_for(pair: Pair, rule: Rule, **given: Any) -> tuple[Rule, dict[str, Any
                     f"{owner}: {type(value).__name__} must have shape ({sizes[end]},), one a "
                     f"{('source', 'target')[end]} neuron; got ({len(value.values)},)."
                 )
-            found[name] = value.values[numbers[end]]
+            found[name] = value.of(numbers[end])
         else:
             here, there, box = pair.space(f"{owner}: a function of distance")
             found[name] = values(owner, value, here[sources], there[targets], box)

@@ -81,11 +81,15 @@ class SpikeRecord:
     dt: float
 
     def __post_init__(self) -> None:
-        times = np.asarray(self.times, dtype=np.float64)
+        owner = "SpikeRecord"
+        times = self.times  # a plain array is not copied
+        times = np.asarray(times, np.float64) if type(times) is np.ndarray else plain(times, "ms", f"{owner}.times")
         ids = np.asarray(self.ids, dtype=np.int64)
-        if times.ndim != 1 or times.shape != ids.shape:
+        for name in ("t_start", "t_stop", "dt"):
+            object.__setattr__(self, name, plain(getattr(self, name), "ms", f"{owner}.{name}"))
+        if np.ndim(times) != 1 or times.shape != ids.shape:
             raise ShapeError(
-                f"SpikeRecord.times, ids: must be 1-D and equally long; got {times.shape} and {ids.shape}."
+                f"SpikeRecord.times, ids: must be 1-D and equally long; got {np.shape(times)} and {ids.shape}."
             )
         if ids.size and (ids.min() < 0 or ids.max() >= self.n_nodes):
             raise ModelError(
@@ -198,6 +202,9 @@ class SpikeRecord:
 
         On a grid ends are met to :attr:`tolerance`: a spike at 3 * 0.1 is one at 0.3.
         """
+        t_start, t_stop = (plain(t, "ms", "SpikeRecord.slice") for t in (t_start, t_stop))
+        if np.ndim(t_start) or np.ndim(t_stop):
+            raise ShapeError(f"SpikeRecord.slice: must be two numbers in ms; got {t_start!r} and {t_stop!r}.")
         near = self.tolerance if np.isfinite(self.dt) else 0.0
         if not self.t_start - near <= t_start <= t_stop <= self.t_stop + near:
             raise ModelError(

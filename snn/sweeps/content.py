@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from kernels.errors import ConfigError
+from plasticity.base import OfEdges
 from plasticity.settled import Fixed
 
 PLAIN = (str, int, float, type(None))
@@ -57,7 +58,7 @@ def content(value: Any, owner: str = "sweep") -> Any:
         return {"array": [str(value.dtype), list(value.shape), hashed]}
     if isinstance(value, bytes):
         return {"bytes": value.hex()}
-    if (is_dataclass(value) and not isinstance(value, type)) or isinstance(value, Fixed):
+    if (is_dataclass(value) and not isinstance(value, type)) or isinstance(value, (Fixed, OfEdges)):
         name = full_name(f"{owner}: the class of {value!r:.80}", type(value))
         held = {f.name: getattr(value, f.name) for f in fields(value)} if is_dataclass(value) else {}
         return {name: content(held | getattr(value, "__dict__", {}), owner)}

@@ -83,6 +83,21 @@ def test_slice():
     for window in [(-1.0, 3.0), (3.0, 2.0), (0.0, 101.0), (np.nan, 2.0)]:
         with pytest.raises(ModelError, match="slice"):
             r.slice(*window)
+    with pytest.raises(ShapeError, match="SpikeRecord.slice: must be two numbers in ms; got"):
+        r.slice([1.0, 2.0], 3.0)
+
+
+@pytest.mark.parametrize("library", ["quantities", "brian2"])
+def test_times_with_units(library):
+    units = pytest.importorskip(library)
+    s, volt = (units.s, units.V) if library == "quantities" else (units.second, units.volt)
+    r = snn.SpikeRecord("a", np.array([0.001, 0.02, 0.03]) * s, [0, 1, 0], 2, 0.0, 0.1 * s, 0.0001 * s)
+    assert r.times.tolist() == [1.0, 20.0, 30.0] and (r.t_stop, r.dt) == (100.0, 0.1)
+    part = r.slice(0.01 * s, 0.03 * s)
+    assert part.times.tolist() == [20.0] and (part.t_start, part.t_stop) == (10.0, 30.0)
+    assert r.counts(0.05 * s).tolist() == [3, 0]
+    with pytest.raises(snn.UnitError, match="SpikeRecord.slice: must be in ms; got"):
+        r.slice(0.01 * volt, 30.0)
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_rewired(tmp_path):
         given = where, sources[where], targets[where], np.full(3, 0.7)  # to the same pairs: the order stays
         assert sim.rewire("p", lambda *_, given=given: given) == 3
         for name, old in before.items():
-            fresh = {"u": before["u_se"], "x": np.ones(3000)}.get(name, old)
+            fresh = {"u": np.zeros(3000), "x": np.ones(3000)}.get(name, old)
             want = old.copy()
             want[where] = fresh[where]
             np.testing.assert_array_equal(sim.state("p", name), want[np.lexsort((sources, targets))])

@@ -95,6 +95,27 @@ def test_dopamine_set_just_before_a_spike_of_its_source(engine, backend):
     assert sim.connections("p")[2][0] == pytest.approx(expected, rel=1e-9)
 
 
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_dopamine_at_the_start(engine, backend, tmp_path):
+    """``value`` is the modulator at 0 ms and decays from then on: closed form, coarse steps, resumed in between."""
+    net, value = snn.Network(), np.array([1.0, 0.25, 0.0]) if engine == "clock" else 0.25
+    a, b = net.population("a", 1, snn.SpikeArray([2.0])), net.population("b", 3, snn.LIFDelta(**POST))
+    net.input("drive", b, snn.SpikeArray([4.0] * 3, [0, 1, 2]), weight=1e9)
+    rule = plasticity.DopamineSTDP(**PARAMS | {"tau_n": 5.0, "tau_c": 50.0})
+    net.connect(a, b, snn.all_to_all(), weight=0.0, delay=1.0, plasticity=rule, name="p")
+    net.modulate("p", value=value)
+    sim = snn.Simulation(net, dt=1.0, engine=engine, backend=backend, threads=1, quiet=True)
+    sim.run(3.0)
+    if backend == "cpu":
+        sim.checkpoint(tmp_path / "state.h5")
+        sim = snn.Simulation.resume(tmp_path / "state.h5", net, threads=2, quiet=True)
+    sim.run(47.0)
+    rate = 1.0 / 5.0 + 1.0 / 50.0
+    want = value * math.exp(-3.0 / 20.0) * math.exp(-5.0 / 5.0) * (1.0 - math.exp(-45.0 * rate)) / rate
+    np.testing.assert_allclose(sim.connections("p")[2], want, rtol=1e-9)
+
+
 def test_no_dopamine_no_change():
     train = np.arange(10.0, 500.0, 7.0)
     assert weight_after(train, train + 3.0, np.array([]), 600.0, start=0.5) == 0.5

@@ -51,6 +51,34 @@ def test_each_gives_what_it_gives_alone():
     assert len(set(found)) == 2 and min(map(len, found)) > 30, "they must differ"
 
 
+def test_each_is_told_its_own_changes():
+    """So that runs of one part are joined or refused as runs of its own would be; nested joins, too."""
+
+    def part(seed):
+        net = snn.Network(seed=seed)
+        a = net.population("a", 3, snn.LIFDelta(i_e=500.0))
+        net.connect(a, a, snn.all_to_all(), 0.1, plasticity=plasticity.STDPPair(), name="p")
+        net.record(a, ["spikes", "v"])
+        net.record_weights("p")
+        return net
+
+    joined = snn.join([part(1), snn.join([part(2)])])
+    sim = snn.Simulation(joined, backend="reference", quiet=True)
+    results = [joined.split(sim.run(5.0))]
+    sim.set_parameters("0:a", v_th=-58.0)
+    sim.rewire("0:p", lambda s, t, w, n, same, rng: ([0], [0], [0], [0.2]))
+    results.append(joined.split(sim.run(5.0)))
+    (before, other), (after, _) = results
+    assert [(x.spikes["a"].population, x.states["a"].population) for x in (before, after)] == [("a", "a")] * 2
+    assert other.spikes["0:a"].population == "0:a" and list(other.weights) == ["0:p"]
+    assert (before.provenance["seed"], other.provenance["seed"]) == (1, joined.parts[1].seed)
+    assert [(x["call"], x["name"]) for x in after.provenance["changes"]] == [("set_parameters", "a"), ("rewire", "p")]
+    assert before.provenance["changes"] == results[1][1].provenance["changes"] == []
+    with pytest.raises(ModelError, match="Result.concatenate: 'p' was rewired between these runs"):
+        snn.Result.concatenate([before, after])
+    assert snn.Result.concatenate([other, results[1][1]]).weights["0:p"][1].shape == (2, 9)
+
+
 @pytest.mark.parametrize("delays", [(1.5, 1.5), (1.5, 0.4)])
 def test_on_the_event_engine_it_depends_on_the_smallest_delay(delays):
     """Windows follow the smallest of all; where it is the same, so is every bit, else times agree to rounding."""

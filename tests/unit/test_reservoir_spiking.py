@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import plasticity
 import reservoir
 import snn
 from kernels.errors import SimError
@@ -115,6 +116,24 @@ def test_sample_by_sample_is_the_whole_series():
     alone = net.generate(10, u[20])  # closed loop: its outputs, given as a series, lead to the same outputs
     series = np.concatenate([u[:21], alone[:-1]])
     assert np.allclose(net.predict(series)[20:], alone, rtol=0, atol=1e-9) and np.ptp(alone) > 0.01
+
+
+@pytest.mark.parametrize("rule", [snn.all_to_all(), snn.from_arrays([5, 4, 0, 4], [1, 3, 5, 0])], ids=["all", "arrays"])
+def test_scaled_keeps_the_short_term_values_of_each_synapse(rule):
+    """Also where weights are drawn, so that edges take another order."""
+    net, rng = snn.Network(seed=2), np.random.default_rng(0)
+    a = net.population("a", 6, snn.LIFExp(i_e=300.0))
+    u_se = rng.uniform(0.1, 0.9, rule.shape(6, 6))
+    short = plasticity.TsodyksMarkram(u_se=u_se, tau_fac=snn.uniform(10.0, 90.0))
+    net.connect(a, a, rule, snn.uniform(1.0, 2.0), 1.0, name="p", short_term=short)
+    other = reservoir.SpikingReservoir(net, {"a": np.ones((6, 1))}).scaled(2.0).net
+    sims = [snn.Simulation(x, dt=1.0, backend="reference", quiet=True) for x in (net, other)]
+    (sources, targets, weights, _), (*ends, doubled, _) = (sim.connections("p") for sim in sims)
+    np.testing.assert_array_equal(ends, [sources, targets])
+    np.testing.assert_array_equal(doubled, 2.0 * weights)
+    at = (sources, targets) if u_se.ndim == 2 else [[3, 0, 1, 2]]  # by target
+    np.testing.assert_array_equal(sims[1].state("p", "u_se"), u_se[tuple(at)])
+    np.testing.assert_array_equal(*(sim.state("p", "tau_fac") for sim in sims))
 
 
 @pytest.mark.parametrize("again", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))], ids=["deepcopy", "pickle"])

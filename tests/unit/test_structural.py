@@ -1,5 +1,8 @@
 """Structural plasticity: rewiring between runs."""
 
+import math
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -78,6 +81,18 @@ def test_what_goes_and_what_stays():
     np.testing.assert_array_equal(np.sort(delays), np.sort(new_delays))
 
 
+@pytest.mark.parametrize("n", [7, 10, 30, 100, 1000])
+def test_fractions_are_decimal(n):
+    """k hundredths of n, rounded down, though 0.29 * 100 is less than 29."""
+    silent = SimpleNamespace(times=np.empty(0), ids=np.empty(0, int))
+    sources, targets = np.divmod(np.arange(n), 2)
+    for k in range(101):
+        assert plasticity.SET(k / 100).pruned(np.arange(n)).size == k * n // 100
+    rule = plasticity.HebbianRewiring(silent, silent, 1.0, fraction=0.29)
+    rng = np.random.default_rng(1)
+    assert rule(sources, targets, np.ones(n), (n, 3), False, rng)[0].size == 29 * n // 100
+
+
 def test_a_spike_goes_where_the_new_synapse_leads():
     net = snn.Network()
     a = net.population("a", 3, snn.SpikeArray([1.0, 11.0], [2, 2]))
@@ -94,6 +109,24 @@ def test_a_spike_goes_where_the_new_synapse_leads():
     jump = np.diff(second[:, 3])
     assert np.argmax(jump) == round((12.0 - 8.0) / 0.1) - 2 and abs(jump.max() - 5.0) < 1e-9
     assert np.ptp(second[:, 0] + 70.0) < np.ptp(first[:, 0])  # nothing new arrives there
+
+
+@pytest.mark.parametrize("backend", ["reference", "cpu"])
+def test_a_new_synapse_with_short_term_values_delivers_what_a_first_spike_does(backend):
+    """Also if its source has spiked before: it had other synapses then."""
+    net = snn.Network()
+    a = net.population("a", 2, snn.SpikeArray([10.0, 14.0, 10.0], [0, 0, 1]))
+    b = net.population("b", 2, snn.LIFDelta(tau_m=1e12, e_l=0.0, v_th=1e3, v_reset=0.0), init={"v": 0.0})
+    short = plasticity.TsodyksMarkram(u_se=[0.5, 0.25], tau_rec=100.0, tau_fac=50.0)
+    net.connect(a, b, snn.one_to_one(), weight=1.0, delay=1.0, name="p", plasticity=plasticity.Static(),
+                short_term=short)  # fmt: skip
+    sim = snn.Simulation(net, backend=backend, quiet=True)
+    sim.run(12.0)
+    np.testing.assert_allclose(sim.state("b", "v"), [0.5, 0.25], rtol=1e-9)
+    sim.rewire("p", lambda s, t, w, n, same, rng: ([1], [0], [1], [1.0]))
+    sim.run(10.0)
+    x, left = 1.0 - 0.5 * math.exp(-4.0 / 100.0), 0.5 * math.exp(-4.0 / 50.0)
+    np.testing.assert_allclose(sim.state("b", "v"), [0.5 + (0.5 + 0.5 * left) * x, 0.25 + 0.25], rtol=1e-9)
 
 
 def test_resume(tmp_path):

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import plasticity
 import snn
 from kernels.errors import ConfigError, ModelError
 from snn.host import Stopped
+from snn.sweeps.content import canonical
 from snn.sweeps.design import Range, axes, combinations, points
 from snn.sweeps.points import FAILED, WAITING, run_point, state
 from snn.sweeps.run import Plan
@@ -38,6 +40,14 @@ def test_grid_and_zip():
     assert Range(1, 4, num=7, integer=True).points() == [1, 2, 3, 4]
     with pytest.raises(ConfigError, match="zip needs as many values of each; got a 2, b 3"):
         rows({"a": [1, 2], "b": [1, 2, 3]}, "zip")
+
+
+def test_rules_with_values_of_neurons_are_told_apart():
+    def text(values, end=snn.per_source):
+        return canonical(plasticity.TsodyksMarkram(u_se=end(values)))
+
+    assert text([0.1, 0.2]) == text(np.array([0.1, 0.2]))
+    assert len({text([0.1, 0.2]), text([0.2, 0.1]), text([0.1, 0.2], snn.per_target), canonical([0.1, 0.2])}) == 4
 
 
 def test_random_points_are_a_sample():

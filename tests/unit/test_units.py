@@ -74,6 +74,32 @@ def test_quantities_wherever_numbers_go(library):
         snn.uniform(of(1.0, "ms"), of(2.0, "ms"))
 
 
+@pytest.mark.parametrize("library", LIBRARIES[:2])
+def test_quantities_in_lists_of_neurons(library):
+    """Converted one by one; functions of distance give plain numbers, and lists of quantities are refused too."""
+    of, net = library_of(library), snn.Network()
+    a = net.population("a", 2, snn.LIFDelta(), positions=[0.0, 1.0])
+    short = plasticity.TsodyksMarkram(tau_rec=snn.per_source([of(0.8, "s"), of(300.0, "ms")]))
+    weight, delay = snn.per_target([of(1.0, "mV"), of(0.002, "V")]), snn.per_target((of(0.0015, "s"), 2.0))
+    made = net.connect(a, a, snn.all_to_all(), weight, delay, short_term=short)
+    assert made.weight.tolist() == [1.0, 1.0, 2.0, 2.0] and made.delay.tolist() == [1.5, 1.5, 2.0, 2.0]
+    assert made.short_term.params["tau_rec"].tolist() == [800.0, 300.0, 800.0, 300.0]
+    with pytest.raises(snn.UnitError, match=r"'b'.delay: must be in ms; got"):
+        net.connect(a, a, snn.one_to_one(), delay=snn.per_source([of(1.0, "mV"), of(1.0, "mV")]), name="b")
+    for function in (lambda d: [of(0.001, "V") for _ in d], lambda d: of(0.001 * d, "V")):
+        with pytest.raises(snn.UnitError, match="'b'.weight: must be plain numbers"):
+            net.connect(a, a, snn.one_to_one(), weight=function, name="b")
+
+
+def test_columns_of_tables_count_by_position():
+    frame = pytest.importorskip("pandas").DataFrame({"w": [3.0, 1.0, 2.0]}).sort_values("w")
+    net = snn.Network()
+    net.population("a", 3, snn.LIFDelta())
+    given = snn.per_target(frame["w"]), frame["w"], snn.per_source(frame["w"][1:].to_list() + [9.0])
+    made = [net.connect("a", "a", snn.one_to_one(), x, name=str(k)).weight.tolist() for k, x in enumerate(given)]
+    assert made == [[1.0, 2.0, 3.0], [1.0, 2.0, 3.0], [2.0, 3.0, 9.0]]
+
+
 class Strange(np.ndarray):
     """An array of a library nobody knows."""
 
