@@ -88,6 +88,8 @@ def test_reading_changes_nothing(engine, tmp_path):
         for k in range(10):
             if read:
                 sim.state("p", "c"), sim.state("p", "u")
+            for name in "ux" if read and k > 1 else "":  # all sources have fired: what was read is given back
+                sim.set_state("p", name, sim.state("p", name))
             sim.run(10.0)
             if k == stop:
                 sim.checkpoint(tmp_path / "c.h5")
