@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ModelError, SimError, nearest
-from kernels.layout import Edges
+from kernels.event.layout import LONG_AGO
+from kernels.layout import NEVER, Edges
 from kernels.spec import NeuronSpec
 from snn import compile_event, state_clock, state_event, state_ranks
 from snn.compile import check_whole, compile_network, set_parameters, set_sources
@@ -265,6 +266,27 @@ class Clock:
         """A state variable (0, ..) of the short-term rule, by source."""
         number = self.plastic_number(projection)
         return np.array(self.engine.short(number)[: projection.source.n, which])
+
+    def begin_short(self, projection: Projection) -> None:
+        """Let the short-term state of sources that have not fired be as of now; it was as of long ago."""
+        number, now = self.plastic_number(projection), self.at - 1
+        engine, x = self.engine, self.compiled.plastic[number]
+        if self.backend == "cuda":
+            from kernels.cuda.jit import fetch
+
+            x = engine.arrays.learned[number]
+            last = fetch(x.last)
+        else:
+            last = np.array(engine.learners[number].last) if self.backend == "reference" else x.last
+        never = last == NEVER
+        if not never.any():
+            return
+        engine.sweep(number, now, settle=True)  # what synapses have seen is counted from a source's last spike, too
+        last[never] = now
+        if self.backend == "cuda":
+            engine.put(x.last, last)
+        elif self.backend == "reference":
+            engine.learners[number].last = last.tolist()
 
     def set_short(self, projection: Projection, values: np.ndarray, which: int) -> None:
         """Set a state variable of the short-term rule; ``values``: a number, or by source."""
@@ -548,6 +570,14 @@ class Event:
         """A state variable (0, ..) of the short-term rule, by source."""
         found: np.ndarray = self.compiled.plastic[0][self.plastic_number(projection)].short[:, which].copy()
         return found
+
+    def begin_short(self, projection: Projection) -> None:
+        """Let the short-term state of sources that have not fired be as of now; it was as of long ago."""
+        number = self.plastic_number(projection)
+        for b, row in enumerate(self.compiled.plastic):
+            if np.any(row[number].last == LONG_AGO):
+                last = self.engine.sweep(number, b, self.at, True).last
+                last[last == LONG_AGO] = self.at
 
     def set_short(self, projection: Projection, values: np.ndarray, which: int) -> None:
         """Set a state variable of the short-term rule; ``values``: a number, or by source."""

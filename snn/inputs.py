@@ -153,10 +153,19 @@ class Poisson(SpikeInput):
 
     Counts per step are exact Poisson numbers (to 2**-32 in probability), keyed by (seed, name, neuron, step).
 
+    >>> import numpy as np
+    >>> import snn
+    >>> drive = snn.Poisson(rate=lambda t: 50.0 + 40.0 * np.sin(2 * np.pi * t / 200.0), every=50.0, stop=200.0)
+    >>> drive.times.tolist(), drive.rate.round(2).tolist()
+    ([0.0, 50.0, 100.0, 150.0], [78.28, 78.28, 21.72, 21.72])
+
     Parameters
     ----------
-    rate : float, or array of shape (n,), or with ``times`` array of shape (k,) or (k, n), [Hz], >= 0
+    rate : float, or array of shape (n,), or with ``times`` array of shape (k,) or (k, n), [Hz], >= 0; or a function of
+        the time [ms] that gives a number or an array of shape (n,): segments from ``start`` to ``stop``, with the rate
+        in the middle of each
     times : start times of the k segments, [ms], ascending; the rate is 0 before the first
+    every : length of a segment where ``rate`` is a function, [ms]
     shared : one train for all targets
     start, stop : active interval, [ms]
 
@@ -164,8 +173,13 @@ class Poisson(SpikeInput):
     """
 
     def __init__(
-        self, rate: Any, times: Any = None, shared: bool = False, start: float = 0.0, stop: float = math.inf
-    ) -> None:
+        self, rate: Any, times: Any = None, shared: bool = False, start: float = 0.0, stop: float = math.inf,
+        every: Any = None,
+    ) -> None:  # fmt: skip
+        if callable(rate):
+            rate, times = _sampled(rate, times, start, stop, 1.0 if every is None else every)
+        elif every is not None:
+            raise ModelError(f"Poisson.every: is for a rate that is a function of time; got {rate!r}. Leave it out.")
         self.rate = _finite("Poisson.rate", rate, "Hz", 0.0)
         if not isinstance(shared, (bool, np.bool_)):
             raise ModelError(f"Poisson.shared: must be True or False; got {shared!r}.")
@@ -255,6 +269,23 @@ class Poisson(SpikeInput):
         if np.shape(self.rate)[-1] != n:
             wanted = f"({n},)" if self.times is None else f"({len(self.times)}, {n})"
             raise ShapeError(f"{owner}.rate: must have shape {wanted}, one a neuron; got {np.shape(self.rate)}.")
+
+
+def _sampled(rate: Any, times: Any, start: Any, stop: Any, every: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(rates, start times) of segments for a rate that is a function of the time in ms."""
+    start, stop = _interval("Poisson", start, stop)
+    every = _number("Poisson.every", every, "ms")
+    if times is not None:
+        raise ModelError("Poisson.times: must be left out where the rate is a function of time. Give every, in ms.")
+    if math.isinf(stop):
+        raise ModelError("Poisson.stop: must be finite where the rate is a function of time; got inf. Give it in ms.")
+    if every <= 0.0:
+        raise ModelError(f"Poisson.every: must be > 0 ms; got {every}.")
+    edges = np.append(start + every * np.arange(math.ceil((stop - start) / every - 1e-9)), stop)
+    rates = [plain(rate(float(t)), "Hz", "Poisson.rate") for t in (edges[:-1] + edges[1:]) / 2]
+    if len({np.shape(x) for x in rates}) > 1 or np.ndim(rates[0]) > 1:
+        raise ShapeError(f"Poisson.rate: must give a number or shape (n,), always; got {np.shape(rates[0])} first.")
+    return np.array(rates, float), edges[:-1]
 
 
 def poisson_thresholds(mean: float) -> tuple[int, np.ndarray]:

@@ -279,8 +279,15 @@ class Network:
                     "excitatory and inhibitory synapses a projection each, or name a receptor."
                 )
             receptors = (receptors[low < 0.0],) * 2
-        axonal_delay = plain(axonal_delay, "ms", f"{owner}.axonal_delay")
-        if np.ndim(axonal_delay) or not 0 <= axonal_delay < np.inf:
+        drawn = isinstance(axonal_delay, Distribution) or of_edges(axonal_delay)
+        given = axonal_delay if drawn else plain(axonal_delay, "ms", f"{owner}.axonal_delay")
+        if drawn or np.ndim(given):
+            raise ModelError(
+                f"{owner}.axonal_delay: must be one number in ms; got {axonal_delay!r}. Give the synapses of each "
+                "axonal delay a projection of their own."
+            )
+        axonal_delay = given
+        if not 0 <= axonal_delay < np.inf:
             raise ModelError(f"{owner}.axonal_delay: must be a number >= 0 ms; got {axonal_delay!r}.")
         self.projections[name] = Projection(
             name, pre, post, rule, weight, delay, receptors, plasticity, short_term, float(axonal_delay)

@@ -71,9 +71,9 @@ class Steering:
         projection, a state variable of its rule (such as an eligibility): one a synapse, in the order of
         :meth:`connections`, as of now (of the synapse's last event, where the rule has no ``flow``); one of its
         short-term rule: one a source neuron, shape (n,), just after that neuron's last spike that has met the synapses
-        (the axonal part of the delay after it). Where parameters have values for each synapse, these can be read by
-        their names, too, and a short-term rule has its state for each synapse. A name that both rules have is given as
-        "plasticity.x" or "short_term.x".
+        (the axonal part of the delay after it); before its first, as it starts or as :meth:`set_state` set it. Where
+        parameters have values for each synapse, these can be read by their names, too, and a short-term rule has its
+        state for each synapse. A name that both rules have is given as "plasticity.x" or "short_term.x".
         """
         of, ids = (of.population, of.ids) if isinstance(of, Part) else (of, slice(None))
         found, which = self._variable(of, variable)
@@ -87,7 +87,10 @@ class Steering:
     def set_state(self, of: Population | Part | Projection | str, variable: str, values: Any) -> None:
         """Set a state variable to a number or an array of the shape that :meth:`state` gives.
 
-        Of a part of a population, other neurons keep theirs.
+        Of a part of a population, other neurons keep theirs. Values of a short-term rule are, as those of
+        :meth:`state`, just after the source's last spike, and go on from then: giving back what was read changes
+        nothing. Of a source that has not fired they are as of now, and so is what is not set; later calls before its
+        first spike are as of the first.
 
         Raises
         ------
@@ -97,12 +100,14 @@ class Steering:
         of, ids = (of.population, of.ids) if isinstance(of, Part) else (of, None)
         found, which = self._variable(of, variable)
         spec: Any
+        short = which < 0
         if isinstance(found, Population):
             shape: tuple[int, ...] = (found.n,) if ids is None else ids.shape
             spec = found.spec
         elif which > 0:
             rows, _ = synapse_rows(rule_of(found), None)
-            spec = rule_of(found) if which <= len(rows) else short_term_of(found)
+            short = which > len(rows)
+            spec = short_term_of(found) if short else rule_of(found)
             shape = self.connections(found)[0].shape
             if variable.rpartition(".")[2] in spec.of_synapse:
                 raise ModelError(f"set_state({variable!r}): is a constant of {spec.name}; it stays as it is.")
@@ -118,6 +123,8 @@ class Steering:
             whole[ids] = array
             array = whole
         self._ranks.agree("set_state", found.name, variable, array)
+        if short:
+            self._drive.begin_short(found)
         if isinstance(found, Population):
             self._drive.set_state(found.name, variable, array)
         elif which > 0:

@@ -48,7 +48,7 @@ Izhikevich = define(
             StateVar("u_m", "mV/ms", "recovery variable, u in the paper", init=-13.0),
         ),
         params=(
-            Param("a", "1/ms", 0.02, "rate of the recovery variable", ge=0),
+            Param("a", "1/ms", 0.02, "rate of the recovery variable; may be negative"),
             Param("b", "1/ms", 0.2, "sensitivity of the recovery variable to v"),
             Param("c", "mV", -65.0, "reset potential"),
             Param("d", "mV/ms", 8.0, "jump of the recovery variable at a spike"),

@@ -70,7 +70,7 @@ Izhikevich2007 = define(
             Param("v_r", "mV", -60.0, "resting potential"),
             Param("v_t", "mV", -40.0, "instantaneous threshold potential"),
             Param("v_peak", "mV", 35.0, "peak of a spike"),
-            Param("a", "1/ms", 0.03, "rate of the recovery current", ge=0),
+            Param("a", "1/ms", 0.03, "rate of the recovery current; may be negative"),
             Param("b", "nS", -2.0, "sensitivity of the recovery current to v"),
             Param("c", "mV", -50.0, "reset potential"),
             Param("d", "pA", 100.0, "jump of the recovery current at a spike"),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import plasticity
 import snn
 
 nest = pytest.importorskip("nest", reason="peers extra not installed")
@@ -68,3 +69,31 @@ def test_the_same_spikes():
     assert found.times[order] == pytest.approx(times[wanted], abs=1e-9)
     halves = [np.sum(found.times <= 150.0), np.sum(found.times > 150.0)]
     assert halves[1] > 1.5 * halves[0], "the change must have told"
+
+
+def test_short_term_state_before_the_first_spike():
+    """tsodyks2_synapse holds u and x that are given until its first spike, which takes them as they are. So a source
+    whose state is set at that time goes on as NEST's does after it; later, values are as of the last spike in both."""
+    times, rule = np.array([80.0, 120.0, 300.0]), {"tau_rec": 800.0, "tau_fac": 1500.0}
+    nest.ResetKernel()
+    nest.resolution = DT
+    cell = nest.Create("iaf_psc_delta", params={"tau_m": 1e9, "E_L": 0.0, "V_m": 0.0, "V_th": 1e6, "V_reset": -1.0})
+    spikes, parrot = nest.Create("spike_generator", params={"spike_times": times}), nest.Create("parrot_neuron")
+    nest.Connect(spikes, parrot, syn_spec={"delay": DT})
+    nest.Connect(parrot, cell, syn_spec={"synapse_model": "tsodyks2_synapse", "weight": 1.0, "delay": 1.0, "U": 0.2,
+                                         "u": 0.8, "x": 0.3} | rule)  # fmt: skip
+    net = snn.Network()
+    a = net.population("a", 1, snn.SpikeArray(times[1:] + DT))
+    b = net.population("b", 1, snn.LIFDelta(tau_m=1e9, e_l=0.0, v_th=1e6, v_reset=-1.0), init={"v": 0.8 * 0.3})
+    net.connect(a, b, snn.one_to_one(), delay=1.0, name="p", short_term=plasticity.TsodyksMarkram(u_se=0.2, **rule))
+    sim = snn.Simulation(net, dt=DT, quiet=True)
+    sim.run(times[0] + DT)
+    nest.Simulate(90.0)
+    for u, x, until in ((0.8, 0.3, 150.0), (0.5, 0.4, 350.0)):
+        nest.GetConnections(parrot, cell).set(x=x, u=u)
+        sim.set_state("p", "u", u)
+        sim.set_state("p", "x", x)
+        nest.Simulate(until - nest.biological_time)
+        sim.run(until - sim.t)
+        assert sim.state("b", "v") == pytest.approx([cell.V_m], rel=1e-6)
+    assert cell.V_m > 0.5

@@ -546,6 +546,8 @@ def test_state_of_synapses(each):
                     short_term=plasticity.TsodyksMarkram(u_se=u_se, tau_fac=50.0))  # fmt: skip
         net.modulate("p", value=0.01)
         sim, found = snn.Simulation(net, dt=DT, backend=backend, quiet=True), []
+        for name in "ux":  # no source has fired: as of now
+            sim.set_state("p", name, 0.1)
         for _ in range(3):
             sim.run(1.0)
             found += [sim.state("p", name) for name in "cux"]

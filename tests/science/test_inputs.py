@@ -128,6 +128,36 @@ def test_poisson_segment_rates():
 
 
 @pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("each", [False, True], ids=["one rate", "one a neuron"])
+def test_rate_that_is_a_function_of_time(engine, each):
+    """Counts in bins of 25 ms against the integral of the rate, alpha 0.001; the same spikes as of segments by hand."""
+    n, start, stop, period = 40, 100.0, 610.3, 170.0
+    factors = np.linspace(0.5, 1.5, n) if each else np.ones(n)
+
+    def rate(t):
+        return 800.0 * (1.0 + 0.9 * math.sin(2 * math.pi * t / period)) * (factors if each else 1.0)
+
+    def spikes(source):
+        net = snn.Network(seed=7)
+        net.record(net.population("source", n, source))
+        return snn.Simulation(net, engine=engine, quiet=True).run(700.0).spikes["source"]
+
+    record = spikes(snn.Poisson(rate, start=start, stop=stop, every=2.0))
+    edges = np.append(np.arange(start, stop, 25.0), stop)
+    found = np.array([np.histogram(record.times[record.ids == i] - 1e-6, edges)[0] for i in range(n)]).T
+    assert found.sum() == len(record) > 10_000
+    integral = 0.8 * (edges - 0.9 * period / (2 * math.pi) * np.cos(2 * math.pi * edges / period))
+    expected = np.diff(integral)[:, None] * factors
+    some = expected > 5.0
+    statistic = np.sum((found - expected)[some] ** 2 / expected[some])
+    assert some.mean() > 0.7 and 0.0005 < stats.chi2.cdf(statistic, some.sum()) < 0.9995
+    times = np.arange(start, stop, 2.0)
+    middles = (times + np.append(times[1:], stop)) / 2
+    same = spikes(snn.Poisson(np.array([rate(t) for t in middles]), times=times, start=start, stop=stop))
+    assert np.array_equal(record.times, same.times) and np.array_equal(record.ids, same.ids)
+
+
+@pytest.mark.parametrize("engine", ["clock", "event"])
 def test_rates_that_change_for_each_neuron(engine):
     """Spikes of every neuron and segment against its rate; chi-square of 60 numbers, alpha 0.001."""
     rates = np.random.default_rng(1).uniform(0.0, 4e3, (3, 20))
@@ -404,6 +434,15 @@ def test_ornstein_uhlenbeck():
         (lambda: snn.Poisson(math.nan), "Poisson.rate: must be finite"),
         (lambda: snn.Poisson(1.0, start=2.0, stop=2.0), "Poisson.stop: must be > start"),
         (lambda: snn.Poisson(1.0, start=-1.0), "start >= 0"),
+        (
+            lambda: snn.Poisson(lambda t: t),
+            "Poisson.stop: must be finite where the rate is a function of time; got inf",
+        ),
+        (lambda: snn.Poisson(lambda t: t, times=[0.0], stop=9.0), "Poisson.times: must be left out"),
+        (lambda: snn.Poisson(lambda t: t, stop=9.0, every=0.0), "Poisson.every: must be > 0 ms; got 0"),
+        (lambda: snn.Poisson(lambda t: -t, stop=9.0), "Poisson.rate: must be >= 0 Hz"),
+        (lambda: snn.Poisson(lambda t: [t] * int(t), stop=9.0), r"must give a number or shape \(n,\), always"),
+        (lambda: snn.Poisson(1.0, every=1.0), "Poisson.every: is for a rate that is a function of time; got 1.0"),
         (lambda: snn.Poisson([1.0, 2.0], times=[0.0]), "one start time for each value"),
         (lambda: snn.Poisson([1.0, 2.0], times=[1.0, 1.0]), "must ascend"),
         (lambda: snn.Poisson([1.0, 2.0], shared=True), "a shared train has one rate"),

@@ -360,6 +360,37 @@ def test_izhikevich_receptor_syn_moves_v(simulate):
         assert with_pulse["u_m"][2] == without["u_m"][2]
 
 
+@pytest.mark.parametrize(
+    ("a", "c", "d", "until"),  # [1/ms], [mV], [mV/ms], [ms]; bursts end in one that never does where dt is so small
+    [(-0.02, -60.0, 8.0, 350.0), (-0.026, -45.0, -2.0, 110.0)],
+    ids=["inhibition-induced spiking", "inhibition-induced bursting"],
+)
+def test_izhikevich_patterns_with_negative_a(a, c, d, until, simulate):
+    """Two of the twenty of Izhikevich 2004, beside Euler's scheme by itself: silent unless inhibited."""
+    dt, b, v, u, expected = 0.1, -1.0, -63.8, 63.8, []
+    times = np.arange(round(until / dt)) * dt
+    current = np.where((times < 50.0) | (times > 250.0), 80.0, 75.0)
+    for i in current:
+        v, u = v + dt * (0.04 * v * v + 5 * v + 140 - u + i), u + dt * a * (b * v - u)
+        expected.append(v >= 30.0)
+        v, u = (c, u + d) if expected[-1] else (v, u)
+    start, params = {"v": -63.8, "u_m": 63.8}, {"a": a, "b": b, "c": c, "d": d}
+    _, fired = simulate(neurons.Izhikevich, dt, len(times), {"i_stim": current}, start, **params)
+    np.testing.assert_array_equal(fired, expected)
+    assert fired.sum() > 3 and times[fired].min() > 50.0 and times[fired].max() < 260.0
+
+
+def test_izhikevich_2007_with_negative_a(simulate):
+    params = {"a": -0.01, "b": -2.0, "i_e": -20.0}
+    trace, fired = simulate(neurons.Izhikevich2007, 0.05, 1000, init={"u_m": 5.0}, **params)
+    truth = solve_ivp(
+        lambda t, y: [(0.7 * (y[0] + 60) * (y[0] + 40) - y[1] - 20) / 100, -0.01 * (-2 * (y[0] + 60) - y[1])],
+        (0, 50), [-60.0, 5.0], "DOP853", rtol=1e-11, atol=1e-11, t_eval=0.05 * np.arange(1, 1001),
+    )  # fmt: skip
+    assert not fired.any()
+    np.testing.assert_allclose([trace["v"], trace["u_m"]], truth.y, rtol=0, atol=1e-6)
+
+
 def test_izhikevich_2007_regular_spiking_cell(simulate):
     # the fixed points meet where 0.7 x^2 - 12 x + I has a double root: the rheobase is 144 / 2.8 = 51.4 pA
     assert not simulate(neurons.Izhikevich2007, 0.1, 10_000, {"i_stim": 51.0})[1].any()

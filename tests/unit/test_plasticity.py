@@ -206,6 +206,9 @@ def test_delays_and_kinds():
         snn.Simulation(network(plasticity.STDPPair(), axonal_delay=1.5), backend="reference")
     with pytest.raises(ModelError, match="axonal_delay: must be a number >= 0 ms; got -1.0"):
         network(axonal_delay=-1.0)
+    for several in (snn.uniform(0.0, 1.0), [0.1, 0.2], lambda d: d, snn.per_source([0.1, 0.2])):
+        with pytest.raises(ModelError, match=r"axonal_delay: must be one number in ms; .* Give the synapses of each"):
+            network(axonal_delay=several)
     with pytest.raises(ModelError, match="short_term: must be a short-term rule; got STDPPair"):
         network(short_term=plasticity.STDPPair())
 

@@ -88,6 +88,8 @@ def test_reading_changes_nothing(engine, tmp_path):
         for k in range(10):
             if read:
                 sim.state("p", "c"), sim.state("p", "u")
+            for name in "ux" if read and k > 1 else "":  # all sources have fired: what was read is given back
+                sim.set_state("p", name, sim.state("p", name))
             sim.run(10.0)
             if k == stop:
                 sim.checkpoint(tmp_path / "c.h5")
@@ -172,3 +174,64 @@ def test_short_term_state_behind_an_axon(engine, backend, rule):
     sim.run(10.0)
     rest = (1.0 - 0.5) * 0.0 + 1.0 - math.exp(-20.0 / 800.0)
     assert sim.state("b", "v") == pytest.approx([0.5 + 0.5 * rest], rel=1e-6)
+
+
+FIRED = ([20.0, 60.0, 5.0, 50.0], [0, 1, 2, 2])  # the state is set at 10 ms: before the first spike of 0 and 1
+U, X = np.array([0.9, 0.2, 0.6]), np.array([0.3, 0.5, 0.25])
+
+
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+@pytest.mark.parametrize("axonal", [0.0, 3.0])
+@pytest.mark.parametrize("each", [False, True], ids=["one of all", "values of synapses"])
+def test_short_term_state_set_before_the_first_spike(engine, backend, axonal, each):
+    """It goes on from then; that of a source that has fired from its last spike, as it was read."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 3, snn.SpikeArray(*FIRED))
+    b = net.population("b", 3, snn.LIFDelta(tau_m=1e9, e_l=0.0, v_th=1e3, v_reset=-1.0), init={"v": 0.0})
+    short = plasticity.TsodyksMarkram(u_se=np.full(3, 0.3) if each else 0.3, tau_rec=100.0, tau_fac=50.0)
+    net.connect(a, b, snn.one_to_one(), weight=1.0, delay=5.0, axonal_delay=axonal, name="p", short_term=short)
+    sim = snn.Simulation(net, engine=engine, backend=backend, quiet=True, threads=1)
+    sim.run(10.0)
+    before = sim.state("b", "v")
+    sim.set_state("p", "u", U)
+    sim.set_state("p", "x", X)
+    assert np.array_equal(sim.state("p", "u"), U) and np.array_equal(sim.state("p", "x"), X)
+    sim.run(70.0)
+    h = np.array([20.0 + axonal - 10.0, 60.0 + axonal - 10.0, 50.0 - 5.0])
+    x = 1.0 + (X - U * X - 1.0) * np.exp(-h / 100.0)
+    u = 0.3 + U * 0.7 * np.exp(-h / 50.0)
+    assert sim.state("b", "v") - before == pytest.approx(u * x, rel=1e-6)
+    assert sim.state("p", "u") == pytest.approx(u, rel=1e-9) and sim.state("p", "x") == pytest.approx(x, rel=1e-9)
+
+
+@pytest.mark.parametrize("rule", ["STDPPair", "STDPTriplet"])
+@pytest.mark.parametrize(("engine", "backend"), ENGINES)
+def test_setting_short_term_state_leaves_weights_alone(engine, backend, rule, tmp_path):
+    """Half of the sources have not fired: that their state is as of now tells no weight; a checkpoint keeps it."""
+
+    def run(given, threads=1, resume=False):
+        net, rng = snn.Network(seed=1), np.random.default_rng(3)
+        early, late = rng.uniform(1.0, 60.0, 12), rng.uniform(31.0, 60.0, 12)
+        ids = np.concatenate([rng.integers(0, 4, 12), rng.integers(4, 8, 12)])
+        a = net.population("a", 8, snn.SpikeArray(np.concatenate([early, late]), ids))
+        b = net.population("b", 6, snn.LIFDelta(tau_m=10.0, v_th=20.0, v_reset=0.0, e_l=0.0, t_ref=0.5))
+        net.input("force", b, snn.SpikeArray(rng.uniform(1.0, 60.0, 40), rng.integers(0, 6, 40)), weight=1e3)
+        net.connect(a, b, snn.all_to_all(), weight=1.0, delay=snn.uniform(2.0, 8.0), axonal_delay=1.0, name="p",
+                    plasticity=getattr(plasticity, rule)(), short_term=plasticity.TsodyksMarkram(u_se=0.3, tau_fac=50.0)
+                    )  # fmt: skip
+        sim = snn.Simulation(net, engine=engine, backend=backend, quiet=True, threads=threads)
+        sim.run(30.0)
+        for name, value in given.items():
+            sim.set_state("p", name, value)
+        if resume:
+            sim.checkpoint(tmp_path / "c.h5")
+            sim = snn.Simulation.resume(tmp_path / "c.h5", net, quiet=True)
+        sim.run(40.0)
+        return [sim.connections("p")[2], sim.state("p", "u"), sim.state("p", "x")]
+
+    plain, given = run({}), {"u": 0.7, "x": 0.2}
+    found = run(given)
+    assert np.unique(plain[0]).size > 20 and np.array_equal(found[0], plain[0])
+    assert np.all(found[1][4:] != plain[1][4:])
+    for more in ({"threads": 2}, {"resume": True}) if backend == "cpu" else ():
+        assert all(np.array_equal(x, y) for x, y in zip(run(given, **more), found, strict=True))
