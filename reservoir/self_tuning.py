@@ -19,7 +19,7 @@ LONGEST = 200.0  # ms
 INDEGREE = 100
 RECURRENT = 0.2  # pA, mean excitatory weight with INDEGREE inputs
 DRIVE = 1.75  # pA, largest weight of an input of variance 1
-RATE, SHAPE = 25.0, 2.0  # Hz; of the gamma distribution of target rates
+RATE, SHAPE = 50.0, 8.0  # Hz; of the gamma distribution of target rates
 TUNED = 1000  # samples that adaptation sees, twice
 
 
@@ -31,7 +31,7 @@ class SelfTuningReservoir(SpikingReservoir):
     ---------
     LIF neurons, a fifth of them inhibitory; delays uniform from 1 to 200 ms, input held for 10 ms. :meth:`tune` shows
     them the beginning of a series, each sample less the mean and over the standard deviation of those up to it, while
-    :class:`plasticity.VogelsSprekelerRates` drives neurons to rates from a gamma distribution (mean 25 Hz, shape 2).
+    :class:`plasticity.VogelsSprekelerRates` drives neurons to rates from a gamma distribution (mean 50 Hz, shape 8).
     Then mean, standard deviation and weights stay.
 
     Parameters
