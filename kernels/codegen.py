@@ -198,11 +198,11 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
     """
     exponents = fixed_exponents(spec, constants)
     imports = (
-        "from kernels import rule_text\n"
         "from kernels.cpu.deliver import prefetch_row\n"
         "from kernels.entry import call\n"
         "from kernels.layout import Edges, Plastic\n"
         "from kernels.packed import reader\n"
+        "from kernels.rule_text import decayed as plain_decayed\n"
     )
     header = HEADER.format(title=f"Plasticity rule {spec.name}.", imports=imports)
     functions = spec.functions() | (short_term.functions() if short_term else {})

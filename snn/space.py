@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import ModelError, ShapeError, SimError
+from kernels.errors import ModelError, ShapeError
 from kernels.units import plain, refuse_units
 from plasticity.settled import settled
 
@@ -81,13 +81,14 @@ def values(
             found = function(*apart)
         else:
             found = function(np.sqrt(np.sum(apart * apart, axis=0)))
-        for x in found if isinstance(found, (list, tuple)) else (found,):  # an array would drop units
-            refuse_units(owner, x)
-        array = np.asarray(found, float)
-    except SimError:
-        raise
     except (TypeError, ValueError) as error:
         raise ModelError(f"{owner}: must be a function of {what}; it fails: {error}.") from error
+    for x in found if isinstance(found, (list, tuple)) else (found,):  # an array would drop units
+        refuse_units(owner, x)
+    try:
+        array = np.asarray(found, float)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{owner}: must give one finite number a pair; got {found!r}.") from error
     if array.shape not in ((), apart.shape[1:]) or not np.all(np.isfinite(array)):
         raise ModelError(f"{owner}: must give one finite number a pair; got {found!r}.")
     return np.broadcast_to(array, apart.shape[1:]).copy()

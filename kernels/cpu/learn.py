@@ -25,7 +25,7 @@ from kernels.spec import RuleSpec, ShortTermSpec
 
 _NOTE = '''
 RECENT = {recent}
-decayed = inlined(rule_text.decayed)
+decayed = inlined(plain_decayed)
 
 
 @inner

@@ -17,12 +17,12 @@ import math
 import numpy as np
 from numba import cuda
 
-from kernels import rule_text
 from kernels.cuda.inputs import arrives, count, current, is_poisson, lower, uniform
 from kernels.cuda.jit import add_to, inlined, inner, kernel, reader
 from kernels.cuda.layout import Learned, Synapses, part
+from kernels.rule_text import decayed as plain_decayed
 
-decayed = inlined(rule_text.decayed)
+decayed = inlined(plain_decayed)
 F = np.{precision}
 '''
 
