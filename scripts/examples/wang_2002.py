@@ -97,7 +97,7 @@ def decision(result: snn.Result) -> tuple[float, float, bool]:
         return 0.0, np.nan, False
     first = there[0]
     choice = 1.0 if a[first] >= b[first] else -1.0
-    return choice, at[first] - ON, bool(choice * (a[-1] - b[-1]) >= BOUND)
+    return choice, at[first] - ON, bool(choice * (a[-1] - b[-1]) >= 0.5 * BOUND)
 
 
 def main(arguments: list[str] | None = None) -> None:
