@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from kernels.errors import ModelError
+from kernels.errors import ModelError, nearest
 from kernels.spec import NeuronSpec
 from plasticity.base import PlasticityRule, ShortTerm
 from plasticity.static import Static
@@ -239,3 +239,14 @@ class WeightProbe:
     def name(self) -> str:
         """What the record calls it: the projection, with the variable where it is not the weights."""
         return self.projection.name if self.variable == "weights" else f"{self.projection.name}.{self.variable}"
+
+
+def unknown_variable(population: str, spec: NeuronSpec | None, variable: str) -> ModelError:
+    """The error about a name that is no state variable of the population, with what to use in its place."""
+    if spec is None:
+        use = " Spike sources have none."
+    elif variable in [p.name for p in spec.params]:
+        use = f" It is a parameter of {spec.name}: Simulation.set_parameters changes it."
+    else:
+        use = nearest(variable, [s.name for s in spec.state])
+    return ModelError(f"Population {population!r}: no state variable {variable!r}.{use}")

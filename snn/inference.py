@@ -14,7 +14,7 @@ from snn.compile_edges import draw_edges
 from snn.confidence import Decisions, EarlyExit, Trace, sample_ids
 from snn.confidence.agent import as_agent
 from snn.confidence.trace import LATENCIES, different
-from snn.drive import require_cuda
+from snn.drive_clock import require_cuda
 from snn.elements import Population
 from snn.encode import Direct, Encoder
 from snn.fingerprint import digest

@@ -13,7 +13,8 @@ import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, SimError
 from snn import changes
-from snn.drive import Clock, Event
+from snn.drive_clock import Clock
+from snn.drive_event import Event
 from snn.elements import SPIKES, Probe, WeightProbe
 from snn.fingerprint import describe, description, differences, digest
 from snn.host import STOPPING, cores, deferred_signals, progress_bar, to_stderr, version

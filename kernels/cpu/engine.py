@@ -17,6 +17,7 @@ from kernels.layout import (
     CHUNK_BITS,
     EXCHANGE,
     LINE,
+    NEVER,
     Convolutions,
     Edges,
     Entries,
@@ -232,6 +233,17 @@ class Engine:
     def short(self, number: int) -> np.ndarray:
         """State of the short-term rule of a projection, (rows, variables): one row a source, again for each block."""
         return self.net.plastic[number].short
+
+    def set_short(self, number: int, values: np.ndarray) -> None:
+        """Replace what :meth:`short` gives."""
+        self.net.plastic[number].short[...] = values
+
+    def begin_short(self, number: int, step: int) -> None:
+        """Let the short-term state of sources that have not fired be as of ``step``; it was as of long ago."""
+        last = self.net.plastic[number].last
+        if np.any(last == NEVER):
+            self.sweep(number, step, settle=True)  # what synapses have seen is counted from that step, too
+            last[last == NEVER] = step
 
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """Set the modulator of plastic projection ``number`` at ``step``, the next one; an array: for each target."""

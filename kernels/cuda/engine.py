@@ -14,6 +14,7 @@ from kernels.cuda.connect import Draw
 from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, on, release, select, send, stream
 from kernels.cuda.layout import N_RECORDED, REACHED
 from kernels.errors import BackendUnavailable
+from kernels.layout import NEVER
 
 BLOCK = 256  # threads
 PIECES = 4  # launches of an advance,
@@ -233,6 +234,15 @@ class Engine:
     def set_short(self, number: int, values: np.ndarray) -> None:
         """Replace what :meth:`short` gives."""
         self.put(self.arrays.learned[number].short, values)
+
+    @there
+    def begin_short(self, number: int, step: int) -> None:
+        """As kernels.cpu.engine."""
+        array = self.arrays.learned[number].last
+        last = fetch(array)
+        if np.any(last == NEVER):
+            self.sweep(number, step, settle=True)
+            self.put(array, np.where(last == NEVER, step, last))
 
     @there
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:

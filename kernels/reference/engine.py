@@ -29,7 +29,7 @@ import numpy as np
 from kernels.compiled import CompiledNetwork
 from kernels.cpu import inputs as kinds
 from kernels.draw import normal_quantile_scalar
-from kernels.layout import Convolutions, Edges
+from kernels.layout import NEVER, Convolutions, Edges
 from kernels.philox import philox_scalar, step_word_scalar
 from kernels.reference.call import call
 from kernels.reference.learn import Learner
@@ -304,6 +304,17 @@ class Engine:
     def short(self, number: int) -> np.ndarray:
         """As kernels.cpu.engine."""
         return self.learners[number].plastic.short
+
+    def set_short(self, number: int, values: np.ndarray) -> None:
+        """As kernels.cpu.engine."""
+        self.learners[number].plastic.short[...] = values
+
+    def begin_short(self, number: int, step: int) -> None:
+        """As kernels.cpu.engine."""
+        learner = self.learners[number]
+        if NEVER in learner.last:
+            learner.sweep(step, True)
+            learner.last = [step if last == NEVER else last for last in learner.last]
 
     def set_signal(self, number: int, step: int, value: float | np.ndarray) -> None:
         """Set the modulator of plastic projection ``number`` at ``step``; an array: for each target."""

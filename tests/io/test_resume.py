@@ -108,7 +108,7 @@ def interrupted(file, folder, monkeypatch, at, kill=lambda writer: None, **optio
 
     with monkeypatch.context() as patch:
         patch.setattr("snn.simulation.FLUSH_SECONDS", 0.0)
-        patch.setattr("snn.drive.Clock.next_chunk", lambda self, wanted: 130)
+        patch.setattr("snn.drive_clock.Clock.next_chunk", lambda self, wanted: 130)
         patch.setattr(SonataWriter, "flush", flush_or_die)
         with pytest.raises(Cut):
             simulate(file).run(400.0, to=folder / "out.h5", checkpoint=folder / "state.h5", **options)

@@ -5,6 +5,8 @@ import pytest
 
 import plasticity
 import snn
+from snn.drive_clock import Clock
+from snn.drive_event import Event
 
 T = 60.0
 
@@ -118,7 +120,7 @@ def test_runs(whole, engine, unit, threads):
 @pytest.mark.parametrize("engine", ["clock", "event"])
 def test_chunks_by_the_clock_on_the_wall(whole, engine, monkeypatch):
     rng = np.random.default_rng(9)
-    for kind in (snn.drive.Clock, snn.drive.Event):
+    for kind in (Clock, Event):
         monkeypatch.setattr(kind, "next_chunk", lambda self, wanted: int(rng.integers(1, 20)))
     same(outcome(engine, [T], threads=2), whole[engine])
 
