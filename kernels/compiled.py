@@ -48,6 +48,12 @@ class CompiledNetwork:
     room: np.ndarray  # (P,) spikes of an element in one step that there is room for
     drawn: dict[int, list[Drawn]] = field(default_factory=dict)  # what belongs to edges[k], which has none yet
 
+    def show(self, step: int) -> None:
+        """Copy the potentials that junctions see to their place at the begin of ``step``."""
+        for at, first, n in zip(self.tables.v, self.tables.at, self.tables.n, strict=True):
+            if at >= 0:
+                self.state.v[step & 1, first : first + n] = self.state.f[at : at + n]
+
     def nbytes(self) -> dict[str, int]:
         """Bytes by part; "edges" includes the row tables."""
         parts: dict[str, list[Any]] = {

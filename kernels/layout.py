@@ -61,6 +61,7 @@ class Tables(NamedTuple):
     key: Array  # (P, 2) uint64, key of those words
     lo: Array  # (B, P) slice of a block
     hi: Array
+    v: Array  # (P,) offset in State.f of the membrane potential that junctions see, -1 where there are none
     acc: Array  # (B, P) offset of receptor 0 in a slot of the block's ring, receptor c at + c * (hi - lo)
     stride: Array  # (B,) length of a slot
     ring: Array  # (B,) offset of the block's ring
@@ -95,6 +96,7 @@ class State(NamedTuple):
     current: Array  # F, one value a neuron
     words: Array  # uint32, random words of inputs and models
     noise: Array  # float64, state of coloured-noise inputs
+    v: Array  # F, (2, one value a neuron) potentials at the begin of even and of odd steps; empty without junctions
 
 
 class Constants(NamedTuple):
@@ -125,10 +127,10 @@ class Inputs(NamedTuple):
     thresholds: Array  # uint32
     values: Array  # float64
     event_first: Array  # (K + 1,)
-    event_step: Array  # int64, ascending inside an input
-    event_id: Array  # int32
-    event_weight: Array  # F
-    noise: Array  # (K,) offset in State.noise
+    event_step: Array  # int64, ascending inside an input; of junctions the neuron
+    event_id: Array  # int32; of junctions the neuron on the other side
+    event_weight: Array  # F; of junctions the conductance
+    noise: Array  # (K,) offset in State.noise; of junctions, of the other side's potentials in a row of State.v
 
 
 class Edges(NamedTuple):

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 from kernels.errors import ModelError
 from kernels.philox import stream_key
 from snn.elements import Population
+from snn.gap import GapJunctions
 from snn.network import Network
 from snn.records import Result, StateRecord
 
@@ -33,7 +34,8 @@ class Joined(Network):
         for p in net.populations.values():
             populations[f"{k}:{p.name}"] = replace(p, name=f"{k}:{p.name}")
         for i in net.inputs.values():
-            self.inputs[f"{k}:{i.name}"] = replace(i, name=f"{k}:{i.name}", target=own(i.target))
+            source = i.source.of(f"{k}:{i.source.other}") if isinstance(i.source, GapJunctions) else i.source
+            self.inputs[f"{k}:{i.name}"] = replace(i, name=f"{k}:{i.name}", target=own(i.target), source=source)
         for q in net.projections.values():
             signal = q.modulation
             if signal and signal.source:
@@ -52,7 +54,7 @@ class Joined(Network):
             "draw alone. Add it to a part before join."
         )
 
-    population = input = connect = modulate = _refuse
+    population = input = connect = gap_junctions = modulate = _refuse
 
     def stream(self, kind: str, name: str, *more: object) -> tuple[Any, Any]:
         """See :class:`Network`: the stream of the network that the name belongs to."""

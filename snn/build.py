@@ -29,6 +29,7 @@ from snn.tables import (
     SPIKE_SOURCES,
     Document,
     InputTable,
+    JunctionTable,
     ModulatorTable,
     Owner,
     PopulationTable,
@@ -72,6 +73,8 @@ class Builder:
             self.input(toml_path("inputs", name), name, table)
         for k, table in _entries(raw, "projections", list):
             self.projection(f"projections.{k}", table)
+        for k, table in _entries(raw, "gap_junctions", list):
+            self.gap_junctions(f"gap_junctions.{k}", table)
         for k, table in _entries(raw, "record", list):
             self.record(f"record.{k}", table)
         for population in self.net.populations.values() if "record" not in raw else ():
@@ -168,6 +171,20 @@ class Builder:
                     _check_rule(f"Projection {name!r}", rule, source, target)  # stand-ins have no positions
                 if self.modulate(path, added, table.modulator):
                     reaction_steps(added, shortest, self.dt)
+
+    def gap_junctions(self, path: str, raw: dict[str, Any]) -> None:
+        """Add an entry of ``[[gap_junctions]]``."""
+        name, rule, table = str(raw.get("name", f"{raw.get('a')}~{raw.get('b')}")), None, None
+        with self.at(path):
+            kind = chosen(raw, "rule", RULES, "rule")
+            table = check(arguments(RULES[kind], JunctionTable), raw)
+            with within("", kind):
+                made = call(RULES[kind], table)
+            rule = made[0] if isinstance(made, tuple) else made
+        a, b = (self.find(f"{path}.{end}", "population", raw.get(end)) for end in "ab")
+        if rule is not None and a is not None and b is not None and not {a.name, b.name} & self.stand_ins:
+            with self.at(path, f"Gap junctions {name!r}", "Network.gap_junctions"):
+                self.net.gap_junctions(a, b, rule, table.conductance, table.name)
 
     def modulate(self, path: str, projection: Projection, table: ModulatorTable | None) -> bool:
         """Give the projection's rule the modulator of ``table``; False where its source is faulty."""

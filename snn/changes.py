@@ -8,6 +8,7 @@ import numpy as np
 from kernels.errors import FormatError, ModelError, ShapeError, nearest
 from snn.distributions import Distribution
 from snn.elements import Input, Population
+from snn.gap import GapJunctions
 from snn.inputs import Source, SpikeArray, StepCurrent
 from snn.network import Network
 from snn.neurons.base import NeuronModel
@@ -77,6 +78,8 @@ def check_source(what: Input | Population, before: Source, source: Any) -> None:
     owner = f"{type(what).__name__} {what.name!r}.{'source' if isinstance(what, Input) else 'model'}"
     if type(source) is not type(before):
         raise ModelError(f"{owner}: must stay a {type(before).__name__}; got {source!r}.")
+    if isinstance(before, GapJunctions):
+        raise ModelError(f"{owner}: gap junctions cannot be replaced in a simulation. Make another network.")
     if getattr(source, "shared", None) != getattr(before, "shared", None):
         raise ModelError(f"{owner}.shared: cannot change between runs; got {source!r}.")
     if not isinstance(source, SpikeArray) or not isinstance(before, SpikeArray):

@@ -7,7 +7,7 @@ import numpy as np
 
 from kernels.codegen import Variant
 from kernels.compiled import CompiledNetwork
-from kernels.errors import ModelError
+from kernels.errors import BackendUnavailable, ModelError
 from kernels.layout import (
     LINE,
     Constants,
@@ -19,6 +19,7 @@ from kernels.layout import (
     zeros,
 )  # fmt: skip
 from kernels.spec import Derived, NeuronSpec, StateVar
+from snn import gap
 from snn.compile_edges import draw_edges, is_convolution, is_number, lay_out, lay_out_drawn, pair, recipe_of
 from snn.compile_inputs import Codes, encoded, lay_out_inputs, pad
 from snn.compile_plastic import plastic
@@ -58,6 +59,14 @@ def compile_network(
 
     delays = {name: delay_steps(p, dt) for name, p in net.projections.items()}
     window = min([reaction_steps(p, delays[p.name][0], dt) for p in net.projections.values()] + [MAX_WINDOW])
+    joined = list(gap.junctions_of(net))
+    if joined:
+        window = 1  # potentials are seen in the next step
+        if ranks.size > 1:
+            raise BackendUnavailable(
+                f"Input {joined[0].name!r}: gap junctions join neurons of one process; got {ranks.size} ranks. "
+                "Use threads."
+            )
     for q in net.projections.values():
         if np.size(q.delay) == 0:  # what no synapse has must not be shorter than the window either
             delays[q.name] = (round(q.axonal_delay / dt) + window,) * 2
@@ -89,6 +98,7 @@ def compile_network(
     ring = np.concatenate(([0], np.cumsum(stride * slots)[:-1])).astype(np.int64)
 
     values = {p.name: resolve_parameters(net, p, dt) for p in pops if p.spec}
+    gap.check_stable(joined, values, dt)
     currents = {i.target.name for i in net.inputs.values() if i.receptor < 0}
     variants, kind = _variants(pops, values, currents)
     constants, offsets = _constants(pops, values, variants, kind, float_type)
@@ -115,7 +125,7 @@ def compile_network(
         at=np.concatenate(([0], np.cumsum(padded(sizes))[:-1])).astype(np.int64), state_f=at_f, state_i=at_i,
         par_f=offsets["par_f"], par_i=offsets["par_i"], het_f=offsets["het_f"], het_i=offsets["het_i"],
         receptors=receptors, current=np.array([int(p.name in currents) for p in pops], np.int64), uniform=uniform,
-        key=keys, lo=lo, hi=hi, acc=acc, stride=stride, ring=ring, spikes=spikes,
+        key=keys, v=gap.potentials(joined, pops, at_f), lo=lo, hi=hi, acc=acc, stride=stride, ring=ring, spikes=spikes,
         spike_capacity=int(capacity.sum()), recorded=recorded,
         first_block=np.array([blocks * (ranks.rank * threads + t) // workers for t in range(threads + 1)], np.int64),
         shared=int(ranks.size > 1),
@@ -124,6 +134,7 @@ def compile_network(
         f=state_f, i=state_i, ring=zeros(int(np.sum(stride * slots)), float_type),
         current=zeros(int(padded(sizes).sum()) if currents else 0, float_type),
         words=zeros(words, np.uint32), noise=noise,
+        v=zeros(2 * int(padded(sizes).sum()) if joined else 0, float_type).reshape(2, -1),
     )  # fmt: skip
     parts = network_parts(net, {"engine": "clock", "dt": dt, "precision": precision}, values, lists, threads, recipes)
     later = lay_out_drawn(recipes, net, index, tables, delays, precision)

@@ -68,6 +68,7 @@ def lay_out_inputs(
     out: dict[str, list[Any]] = {n: [] for n in ("kind", "receptor", "key", "words", "weight", "weights", "noise")}
     segment, event_first, noise = [0], [0], []
     n_noise = 0
+    places = dict(zip(net.populations, np.cumsum([0] + [padded(p.n) for p in pops]), strict=False))
     for k, name, _, code, entry_ in entries:
         if entry_ is None:
             source[k] = len(out["kind"])
@@ -97,7 +98,7 @@ def lay_out_inputs(
         if each:
             values.append(np.asarray(weight, float))
             n_values += values[-1].size
-        out["noise"].append(n_noise)
+        out["noise"].append(places[code.other] if code.other else n_noise)
         if code.initial is not None:
             vary = any(np.ndim(x) for x in code.initial)
             mean, std = (0.0, 1.0) if vary else code.initial

@@ -39,6 +39,7 @@ class Encoded:
     event_weight: np.ndarray | None = None
     max_count: int = 1  # largest number of spikes of one element in one step
     initial: tuple[Any, Any] | None = None  # mean and std of the noise state at the start, numbers or (n,)
+    other: str = ""  # population on the other side of junctions
 
 
 @dataclass

@@ -11,6 +11,7 @@ from kernels.philox import stream_key
 from kernels.spec import NeuronSpec
 from plasticity.base import PlasticityRule, ShortTerm
 from plasticity.settled import Settled, settled
+from snn import gap
 from snn.among import among
 from snn.connect import Pair, Rule
 from snn.distributions import Distribution
@@ -293,6 +294,51 @@ class Network:
             name, pre, post, rule, weight, delay, receptors, plasticity, short_term, float(axonal_delay)
         )
         return self.projections[name]
+
+    def gap_junctions(
+        self, a: Any, b: Any, rule: Rule, conductance: Any = 1.0, name: str | None = None
+    ) -> list[Input]:  # fmt: skip
+        """Join neurons of two populations, or of one, by gap junctions (electrical synapses).
+
+        Each pair (i of ``a``, j of ``b``) that ``rule`` draws is a junction, which conducts both ways: neuron i gets
+        the current g (v_j - v_i), neuron j the opposite. A pair drawn twice, also as (j, i), has two; no neuron has one
+        with itself. Potentials are those at the begin of each step (first order in dt). Clock engine, backends "cpu"
+        and "reference", one process.
+
+        Parameters
+        ----------
+        a, b : Population, its name, or a part such as ``exc[:100]``
+        rule : such as :class:`snn.pairwise_bernoulli`
+        conductance : as ``weight`` of :meth:`connect`, [nS] where v is in mV and injected current in pA; >= 0
+        name : default "a~b"
+
+        Returns the currents into ``b`` and, where it is another population, into ``a``: inputs of these populations
+        called ``name`` and ``name (back)``.
+
+        Raises
+        ------
+        ModelError
+            Where a population has no potential ``v`` or takes no injected current, or a conductance is negative.
+            :class:`snn.Simulation` raises it where dt is too large for the conductances.
+        """
+        first, second = (self._population(x.population if isinstance(x, Part) else x) for x in (a, b))
+        name = f"{first.name}~{second.name}" if name is None else name
+        _check_name("Network.gap_junctions", name)
+        owner = f"Gap junctions {name!r}"
+        if not isinstance(rule, Rule):
+            raise ModelError(f"{owner}.rule: must be a rule such as snn.pairwise_bernoulli(0.1); got {rule!r}.")
+        if isinstance(a, Part) or isinstance(b, Part):
+            rule = among(rule, *(x.ids if isinstance(x, Part) else None for x in (a, b)))
+        rule.check(owner, first.n, second.n)
+        if not of_edges(conductance):
+            shape = rule.shape(first.n, second.n)
+            conductance = self.values(f"{owner}.conductance", conductance, "nS", shape, rule)
+        keys = self.stream("junctions", name), self.stream("conductances", name)
+        made = gap.between(owner, name, first, second, rule, conductance, *keys)
+        for taken in (x.name for x in made if x.name in self.inputs):
+            raise ModelError(f"Network.gap_junctions: an input {taken!r} exists already. Choose another name.")
+        self.inputs.update({x.name: x for x in made})
+        return made
 
     def modulate(self, projection: Any, source: Any = None, delay: Any = 1.0, value: Any = 0.0) -> None:
         """Give the rule of ``projection`` its modulator.

@@ -389,6 +389,7 @@ class Document(Table):
     populations: dict[str, dict[str, Any]] = Field(min_length=1, description="[populations.NAME]")
     inputs: dict[str, dict[str, Any]] = Field({}, description="[inputs.NAME]")
     projections: list[dict[str, Any]] = Field([], description="of tables [[projections]]")
+    gap_junctions: list[dict[str, Any]] = Field([], description="of tables [[gap_junctions]]")
     record: list[dict[str, Any]] = Field([], description="of tables [[record]]")
 
 
@@ -484,6 +485,16 @@ class ProjectionTable(Table):
     short_term: Annotated[ShortTerm | None, _by_rule(SHORT_TERM, "short-term rule")] = None
     axonal_delay: float = 0.0
     modulator: Annotated[ModulatorTable | None, _whole(ModulatorTable)] = None
+
+
+class JunctionTable(Table):
+    """``[[gap_junctions]]``; the other keys are those of the rule."""
+
+    a: str
+    b: str
+    rule: str
+    name: str | None = None
+    conductance: Value = 1.0
 
 
 class RecordTable(Table):

@@ -22,6 +22,14 @@ def several(addresses, more):  # type: ignore[no-untyped-def]
     return more > 1
 
 
+@inner
+def show(state, at, g, m, row):  # type: ignore[no-untyped-def]
+    """Copy potentials of ``m`` neurons to where the junctions of other threads see them in the next step."""
+    v = state.v[row]
+    for i in range(np.uint64(m)):
+        v[np.uint64(g) + i] = state.f[np.uint64(at) + i]
+
+
 @kernel
 def advance(  # type: ignore[no-untyped-def]
     thread, start, stop, tables, constants, state, inputs, entries, lists, learned, queue, probes, sync, counts,
@@ -90,6 +98,8 @@ def advance(  # type: ignore[no-untyped-def]
                             tables.par_f[p], tables.par_i[p], tables.het_f[p] + lo, tables.het_i[p] + lo, g, words,
                             state.f, state.i, state.ring, state.current, state.words, constants, flags,
                         )  # fmt: skip
+                        if tables.v[p] >= 0:
+                            show(state, tables.v[p] + lo, g, hi - lo, (step + 1) & 1)
                         for k in range(entries.watch.size):
                             if entries.watch[k] != 0:
                                 call(entries.watch[k], learned, k, p, state.f, flags, lo, hi - lo, step)

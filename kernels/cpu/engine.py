@@ -266,6 +266,7 @@ class Engine:
         self.sync.arrived[:] = 0
         self.sync.stop[0] = -1
         self.sync.record_size[0] = 0
+        net.show(start)
         shared: tuple[Any, ...] = (
             start, stop, net.tables, net.constants, net.state, net.inputs, self.entries, self.lists, self.learned,
         )  # fmt: skip

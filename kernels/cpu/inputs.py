@@ -8,7 +8,7 @@ from kernels.draw import fill_normals
 from kernels.jit import inlined, inner
 from kernels.philox import fill_words, philox
 
-POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU = range(8)
+POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU, JUNCTIONS = range(9)
 
 _LOW, _32 = np.uint64(0xFFFFFFFF), np.uint64(32)
 
@@ -128,6 +128,24 @@ def any_active(inputs, p, step):  # type: ignore[no-untyped-def]
 
 
 @inner
+def couple(inputs, state, k, lo, hi, g, step):  # type: ignore[no-untyped-def]
+    """Add the currents through the junctions of input ``k`` to neurons lo .. hi - 1."""
+    first, last = inputs.event_first[k], inputs.event_first[k + 1]
+    neurons = inputs.event_step[first:last]
+    v = state.v[step & 1]
+    there, here = np.uint64(inputs.noise[k]), np.uint64(g - lo)
+    j, end = first + np.searchsorted(neurons, lo), first + np.searchsorted(neurons, hi)
+    while j < end:
+        i = inputs.event_step[j]
+        at = here + np.uint64(i)
+        total = 0.0
+        while j < end and inputs.event_step[j] == i:
+            total += inputs.event_weight[j] * (v[there + np.uint64(inputs.event_id[j])] - v[at])
+            j += 1
+        state.current[at] += total
+
+
+@inner
 def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, normals):  # type: ignore[no-untyped-def]
     """Phase 1 for neurons lo .. hi-1 of population ``p``; ``counts`` (int32) and ``normals`` are scratch.
 
@@ -173,6 +191,8 @@ def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, n
                 else:
                     for i in range(m):
                         state.current[np.uint64(g + i)] += sine(inputs.values, v, width, lo + i, step)
+        elif kind == JUNCTIONS:
+            couple(inputs, state, k, lo, hi, g, step)
         elif kind == NOISE:
             row = segment(inputs, k, step)
             if row >= 0 and inputs.size[row] > 0:

@@ -8,6 +8,7 @@ import numpy as np
 from numba import cuda
 
 from kernels.compiled import CompiledNetwork
+from kernels.cpu.inputs import JUNCTIONS
 from kernels.cuda import learn
 from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
@@ -306,6 +307,8 @@ def _refuse(net: CompiledNetwork) -> None:
                 f'backend="cuda": has no axonal delays yet; got {x.axonal * x.dt:g} ms with {rule.name}. '
                 'Use backend="cpu".'
             )
+    if np.any(net.inputs.kind == JUNCTIONS):
+        raise BackendUnavailable('backend="cuda": has no gap junctions yet. Use backend="cpu".')
 
 
 def _check_memory(plan: dict[str, int], say: Callable[[str], None]) -> None:

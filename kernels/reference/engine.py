@@ -2,9 +2,9 @@
 
 One step s, from t = s*dt to t + dt, in this order:
 
-1. **Inputs** (reads queues, Inputs; writes the ring's slot s, currents, noise). What arrives at t + dt is added to slot
-   s: first what was queued, then inputs; currents of the step are summed. Populations of spike sources emit their
-   spikes of the step.
+1. **Inputs** (reads queues, Inputs, potentials; writes the ring's slot s, currents, noise). What arrives at t + dt is
+   added to slot s: first what was queued, then inputs; currents of the step are summed, those through gap junctions by
+   the potentials at t. Populations of spike sources emit their spikes of the step.
 2. **Update** (reads slot s, currents, constants; writes state). The model's step function, neuron by neuron; the slot
    is cleared.
 3. **Collect** (writes spike lists). Neurons that fired, ascending; their time is t + dt. Observers of plasticity rules
@@ -83,6 +83,7 @@ class Engine:
     def step(self, s: int, samples: list[list[list[float]]]) -> list[tuple[int, int]]:
         """Phases 1 to 3; returns (population, neuron) of the spikes, ascending."""
         fired: list[tuple[int, int]] = []
+        self.net.show(s)
         for b, target, weight in self.queue.pop(s, ()):
             self.ring[b][s % self.slots][target] += weight
         for p in range(self.tables.n.size):
@@ -159,7 +160,8 @@ class Engine:
                     b, a = self.place(p, receptor, i)
                     self.ring[b][s % self.slots][a] += w
             else:
-                for i, value in enumerate(self.injected(k, s, n)):
+                through = self.coupled(k, s, p) if kind == kinds.JUNCTIONS else self.injected(k, s, n)
+                for i, value in enumerate(through):
                     current[i] += value
         return current
 
@@ -183,6 +185,14 @@ class Engine:
         for i, (mean, kick) in enumerate(rows):
             self.state.noise[x.noise[k] + i] = mean + (y[i] - mean) * v[0] + kick * _normal(i, s, x.key[k])
         return y if acts else [0.0] * n
+
+    def coupled(self, k: int, s: int, p: int) -> list[float]:
+        """Current through junctions ``k`` into each neuron of population ``p``, by the potentials at t."""
+        x, v, current = self.inputs, self.state.v[s & 1], [0.0] * int(self.tables.n[p])
+        for j in range(x.event_first[k], x.event_first[k + 1]):
+            i, other = int(x.event_step[j]), int(x.noise[k] + x.event_id[j])
+            current[i] += float(x.event_weight[j]) * (float(v[other]) - float(v[self.tables.at[p] + i]))
+        return current
 
     # phase 2 ------------------------------------------------------------------------------------------------------
 

@@ -142,6 +142,37 @@ def test_spikes_beside_states_take_no_ids(write):
     assert probes == {"spikes": (10, None), "v": (1, 0.5)}
 
 
+JUNCTIONS = """
+[[gap_junctions]]
+a = "exc"
+b = "inh"
+rule = "fixed_indegree"
+indegree = 3
+"""
+
+
+def test_gap_junctions(write, problems):
+    """The same as from Python; each fault under its key."""
+    net = snn.Network(seed=3)
+    exc, inh = net.population("exc", 10, snn.LIFExp()), net.population("inh", 5, snn.LIFExp())
+    net.gap_junctions(exc, inh, snn.fixed_indegree(3), snn.uniform(0.5, 1.0), name="electrical")
+    more = 'conductance = {uniform = {low = 0.5, high = 1.0}}\nname = "electrical"\n'
+    found = load(write(BASE + JUNCTIONS + more)).network()
+    assert list(found.inputs) == ["electrical", "electrical (back)"]
+    for name, expected in net.inputs.items():
+        np.testing.assert_array_equal(found.inputs[name].source.neurons, expected.source.neurons)
+        np.testing.assert_array_equal(found.inputs[name].source.conductance, expected.source.conductance)
+    for text, expected in (
+        (JUNCTIONS + "conductance = -1.0", "gap_junctions.0.conductance: must be >= 0 nS; got -1."),
+        (JUNCTIONS.replace('"inh"', '"int"'), "gap_junctions.0.b: no population 'int'. Did you mean 'inh'?"),
+        (JUNCTIONS.replace("indegree = 3", ""), "gap_junctions.0.indegree: is missing."),
+        (JUNCTIONS + "delay = 1.0", "gap_junctions.0.delay: no such key."),
+        (JUNCTIONS + JUNCTIONS, "gap_junctions.1: an input 'exc~inh' exists already. Choose another name."),
+    ):
+        (line,) = problems(write(BASE + text))
+        assert line.startswith(expected)
+
+
 PROJECTION = """
 [[projections]]
 source = "exc"
