@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from kernels.body import scalar_functions, source_tree
@@ -17,7 +18,7 @@ def own(name: str) -> str:
 def definition(function: Callable[..., Any], name: str) -> ast.FunctionDef:
     """The definition of a scalar function as ``name``; arguments and local variables have the prefix of :func:`own`,
     functions of kernels.scalar that it calls have :data:`SCALAR`."""
-    tree = source_tree(function)
+    tree: ast.FunctionDef = Powers().visit(source_tree(function))
     bound = {a.arg for a in tree.args.args} | assigned(tree)
     _Apart(bound).visit(tree)
     tree.name, tree.returns, tree.decorator_list = name, None, []
@@ -27,6 +28,39 @@ def definition(function: Callable[..., Any], name: str) -> ast.FunctionDef:
 def assigned(tree: ast.FunctionDef) -> set[str]:
     """Names that a function gives values."""
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+
+
+class Powers(ast.NodeTransformer):
+    """Powers as a compiler makes them, which the C library's pow rounds otherwise: products to the 16th, and roots."""
+
+    changed = False
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """The node, or what takes its place."""
+        self.generic_visit(node)
+        power, below = node.right, False
+        if isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub):
+            power, below = power.operand, True
+        value = power.value if isinstance(node.op, ast.Pow) and isinstance(power, ast.Constant) else None
+        if not isinstance(value, (int, float)):
+            return node
+        found: ast.expr = node
+        if value == 0.5 and not below:
+            found = ast.Call(ast.Attribute(ast.Name("math", ast.Load()), "sqrt", ast.Load()), [node.left], [])
+        elif value in range(1, 17) and (below or value > 1):
+            found = self.product(node.left, int(value))
+            found = ast.BinOp(ast.Constant(1.0), ast.Div(), found) if below else found
+        elif isinstance(value, int) and value > 16:  # of a float the compiler makes no product
+            found = ast.BinOp(node.left, ast.Pow(), ast.Constant(float(-value if below else value)))
+        self.changed |= found is not node
+        return found
+
+    def product(self, base: ast.expr, power: int) -> ast.expr:
+        """``base`` to the ``power`` by squaring; one that is no name is written several times and computed once."""
+        if power == 1:
+            return deepcopy(base)
+        square = ast.BinOp(self.product(base, power // 2), ast.Mult(), self.product(base, power // 2))
+        return ast.BinOp(square, ast.Mult(), deepcopy(base)) if power % 2 else square
 
 
 class _Apart(ast.NodeTransformer):

@@ -91,7 +91,17 @@ class _Rule(Fixed):
     @property
     def lowered(self) -> Any:
         """The spec that kernels compile: it says which constants have a value for each synapse."""
-        return _lowered(self.spec, self.of_synapse) if self.of_synapse else self.spec
+        if not self.of_synapse:
+            return self.spec
+        values: dict[str, Any] = {
+            p.name: x if isinstance(x := self.params[p.name], float) else p.default for p in self.spec.params
+        }
+        names = list(self.of_synapse)
+        for derived in self.spec.derived:
+            taken = _Taken(values)
+            values[derived.name] = derived.value(self.spec.name, taken, 0.1)
+            names += [derived.name] if taken.names.intersection(names) else []
+        return _lowered(self.spec, tuple(names))
 
     def constants(self, dt: float, given: Mapping[str, np.ndarray] | None = None, owner: str = "") -> dict[str, Any]:
         """Parameters and derived constants on the grid ``dt``, float64.
@@ -132,16 +142,9 @@ class _Rule(Fixed):
         return f"{self.spec.name}({text})"
 
 
-@cache
-def _lowered(spec: Any, each: tuple[str, ...]) -> Any:
-    """``spec`` with values of synapses for parameters ``each`` and what is derived from them."""
-    values: dict[str, Any] = {p.name: p.default for p in spec.params}
-    names = list(each)
-    for derived in spec.derived:
-        taken = _Taken(values)
-        values[derived.name] = derived.value(spec.name, taken, 0.1)
-        names += [derived.name] if taken.names.intersection(names) else []
-    return dataclasses.replace(spec, of_synapse=tuple(names))
+@cache  # one object for equal ones
+def _lowered(spec: Any, names: tuple[str, ...]) -> Any:
+    return dataclasses.replace(spec, of_synapse=names)
 
 
 class _Taken:

@@ -336,6 +336,32 @@ def test_rules_of_ones_own():
     del RULES["OwnGain"], SHORT_TERM["OwnPool"]
 
 
+def _grow(w, k):  # type: ignore[no-untyped-def]
+    return w + k
+
+
+@pytest.mark.parametrize("given", [{"mode": 1.0}, {"mode": np.ones(3)}])
+def test_constant_that_takes_a_parameter_by_another(given):
+    """Which parameters a derived constant takes is seen at the rule's own numbers, not at the defaults."""
+    rule = plasticity.define(
+        RuleSpec(
+            name="OwnChoice", doc="w grows at each spike.", traces=(), on_pre=_grow, on_post=None, references=("test",),
+            params=(Param("mode", "1", 0.0, "which"), Param("a", "1", 0.1, "a"), Param("b", "1", 0.2, "b")), state=(),
+            derived=(Derived("k", "1", lambda p, dt: p.a if p.mode > 0 else p.b),), bounds=lambda p: (0.0, 100.0),
+        )
+    )  # fmt: skip
+    try:
+        net = snn.Network(seed=1)
+        one, many = net.population("one", 1, snn.SpikeArray([1.0])), net.population("many", 3, snn.LIFDelta())
+        net.connect(one, many, snn.from_arrays([0, 0, 0], [0, 1, 2]), name="p",
+                    plasticity=rule(a=np.array([0.3, 0.4, 0.5]), **given))  # fmt: skip
+        sim = snn.Simulation(net, quiet=True)
+        sim.run(5.0)
+        np.testing.assert_allclose(sim.connections("p")[2], [1.3, 1.4, 1.5], rtol=1e-12)
+    finally:
+        del RULES["OwnChoice"]
+
+
 def test_in_a_file(tmp_path):
     """Distributions in TOML; the record can be run again from what it says of itself."""
     (tmp_path / "net.toml").write_text("""

@@ -1,0 +1,60 @@
+"""Powers in functions of models: the same bits from machine code and from the reference engine."""
+
+import numpy as np
+import pytest
+
+import snn
+from kernels.reference.call import call
+from snn.neurons.base import MODELS
+
+EXPONENTS = [
+    "2",
+    "3",
+    "4",
+    "5",
+    "7",
+    "11",
+    "16",
+    "17",
+    "20",
+    "-1",
+    "-2",
+    "-3",
+    "-20",
+    "2.0",
+    "3.0",
+    "1.5",
+    "0.5",
+    "-0.5",
+]
+
+
+def test_reference_and_cpu(monkeypatch):
+    """Each exponent in an equation of its own, of a base that is no name in one."""
+    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
+    text = "dv/dt = (1.5 + 0.3 * sin(x0) - v - 0.1 * (v - 0.01 * x1)**3) / 5 : 1\n"
+    text += "\n".join(f"dx{k}/dt = (v**{power} - x{k}) / 10 : 1" for k, power in enumerate(EXPONENTS))
+    model = snn.from_equations("Powers", text, threshold="v > 100", reset="v = v")
+    names = ["v", *(f"x{k}" for k in range(len(EXPONENTS)))]
+    found = []
+    for backend in ("reference", "cpu"):
+        net = snn.Network(seed=1)
+        cells = net.population("cells", 50, model(), init={"v": snn.uniform(0.7, 2.0)})
+        net.record(cells, names)
+        found.append(snn.Simulation(net, backend=backend, quiet=True).run(5.0).states["cells"])
+    for name in names:
+        np.testing.assert_array_equal(found[0][name], found[1][name], err_msg=name)
+        assert np.ptp(found[0][name]) > 0.0
+
+
+def powers(x):
+    return x**2, x**3, x**-1, x**20, -(x**2), (x + 1.0) ** 2, x**0.5
+
+
+@pytest.mark.parametrize("x", [3.0, -1.25, 1e200, 0.0])
+def test_values(x):
+    """Also where Python raises: of 0 and beyond the largest number."""
+    with np.errstate(all="ignore"):
+        y = np.float64(x)
+        expected = y * y, y * y * y, 1.0 / y, np.power(y, 20.0), -(y * y), (y + 1.0) * (y + 1.0), np.sqrt(y)
+    np.testing.assert_array_equal(call(powers, [x]), expected)
