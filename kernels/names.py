@@ -31,7 +31,7 @@ def assigned(tree: ast.FunctionDef) -> set[str]:
 
 
 class Powers(ast.NodeTransformer):
-    """Powers as a compiler makes them, which the C library's pow rounds otherwise: products to the 16th, and roots."""
+    """Powers as a compiler makes them, which the C library's pow rounds otherwise: products to the 64th, and roots."""
 
     changed = False
 
@@ -42,16 +42,14 @@ class Powers(ast.NodeTransformer):
         if isinstance(power, ast.UnaryOp) and isinstance(power.op, ast.USub):
             power, below = power.operand, True
         value = power.value if isinstance(node.op, ast.Pow) and isinstance(power, ast.Constant) else None
-        if not isinstance(value, (int, float)):
+        if not isinstance(value, (int, float)) or isinstance(node.left, ast.Constant):
             return node
         found: ast.expr = node
         if value == 0.5 and not below:
             found = ast.Call(ast.Attribute(ast.Name("math", ast.Load()), "sqrt", ast.Load()), [node.left], [])
-        elif value in range(1, 17) and (below or value > 1):
+        elif value in range(1, 65) and (below or value > 1):
             found = self.product(node.left, int(value))
             found = ast.BinOp(ast.Constant(1.0), ast.Div(), found) if below else found
-        elif isinstance(value, int) and value > 16:  # of a float the compiler makes no product
-            found = ast.BinOp(node.left, ast.Pow(), ast.Constant(float(-value if below else value)))
         self.changed |= found is not node
         return found
 
