@@ -59,6 +59,15 @@ unit = kernel(unit_scalar)
 
 
 @kernel
+def uniforms(number, sent, k0, k1):  # type: ignore[no-untyped-def]
+    """Two uniform numbers in (0, 1) of the synapse with this ``number``, < 2^53, at spike ``sent`` of its source."""
+    number, sent = np.uint64(number), np.uint64(sent)
+    a, b, c, d = philox(number & _LOW, number >> _32, sent & _LOW, sent >> _32, k0, k1)
+    a, b, c, d = np.uint64(a), np.uint64(b), np.uint64(c), np.uint64(d)  # Python gets integers of no type
+    return unit(a, b), unit(c, d)
+
+
+@kernel
 def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
     """Write the words of steps 4*(step//4) .. +3 for elements first .. first+n-1 to out[at + j*n + i], uint32.
 

@@ -15,7 +15,8 @@ def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def
     return u, x, u * x
 
 
-def _rate(tau):  # type: ignore[no-untyped-def]
+def rate(tau):  # type: ignore[no-untyped-def]
+    """1 / tau, infinite where tau is 0."""
     return np.divide(1.0, tau, out=np.full(np.shape(tau), np.inf), where=np.greater(tau, 0.0))
 
 
@@ -42,8 +43,8 @@ TsodyksMarkram = define(
         ),
         state=(StateVar("u", "1", "share used by the last spike", 0.0), StateVar("x", "1", "resources", 1.0)),
         derived=(
-            Derived("rate_fac", "1/ms", lambda p, dt: _rate(p.tau_fac)),
-            Derived("rate_rec", "1/ms", lambda p, dt: _rate(p.tau_rec)),
+            Derived("rate_fac", "1/ms", lambda p, dt: rate(p.tau_fac)),
+            Derived("rate_rec", "1/ms", lambda p, dt: rate(p.tau_rec)),
         ),
         on_spike=_on_spike,
         references=(

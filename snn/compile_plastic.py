@@ -10,7 +10,16 @@ from kernels.layout import NEVER, PIECE, Edges, Plastic, Tables, aligned, zeros
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
 from kernels.spec import RuleSpec
 from snn.compile_edges import edge_places
-from snn.compile_synapses import constants_of, has_own, initial, part_of, rule_of, short_term_of, variables_of
+from snn.compile_synapses import (
+    constants_of,
+    has_own,
+    part_of,
+    rule_of,
+    short_constants,
+    short_rows,
+    short_term_of,
+    variables_of,
+)
 from snn.connect import EdgeList
 from snn.elements import Projection
 from snn.network import Network
@@ -56,7 +65,6 @@ def plastic(
     variables = variables_of(rule, short, constants, synapses, places)
     values, short_values = constants
     taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
-    short_state = [] if short and short.of_synapse else list(initial(short, short_values).values())
     waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
     return Plastic(
         source=source, target=target, first=first, n=n, longest=longest, lag=lag, axonal=axonal, dt=dt,
@@ -79,8 +87,8 @@ def plastic(
         **_observed(projection, index, tables, values, longest, state_f, first, n),
         waiting=np.zeros((blocks, waiting), np.uint32),
         waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
-        short_constants=np.array([short_values[name] for name in short.shared] if short else [], float),
-        short=np.tile(np.array(short_state, float), (rows, 1)), rewired=np.zeros(1, np.int64),
+        short_constants=short_constants(net, projection, short_values),
+        short=short_rows(projection, short_values, rows), rewired=np.zeros(1, np.int64),
         fault=np.full((blocks, 2), -1, np.int64),
     )  # fmt: skip
 

@@ -14,13 +14,13 @@ import numpy as np
 from kernels.errors import BackendUnavailable, ModelError, SimError, nearest
 from kernels.event.layout import LONG_AGO
 from kernels.layout import NEVER, Edges
-from kernels.spec import NeuronSpec
+from kernels.spec import NUMBER, NeuronSpec, synapse_rows
 from snn import compile_event, state_clock, state_event, state_ranks
 from snn.compile import check_whole, compile_network, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_event_plastic import one_modulator, places_of
 from snn.compile_inputs import Codes, encoded
-from snn.compile_synapses import renewed
+from snn.compile_synapses import number_new, renewed, rule_of, short_term_of
 from snn.elements import SPIKES, Projection
 from snn.fingerprint import digest
 from snn.network import Network
@@ -226,6 +226,10 @@ class Clock:
         def both(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             return np.asarray(np.concatenate((old[..., stays], new[..., comes]), axis=-1)[..., order])
 
+        names = synapse_rows(rule_of(projection), short_term_of(projection))[1]
+        if NUMBER in names:
+            row = x.variables[names[NUMBER], places]
+            fresh[names[NUMBER], comes] = number_new(projection, row[stays], sources[comes], targets[comes])
         source, target = both(old_sources, sources), both(old_targets, targets)
         by_target = np.argsort(target, kind="stable")
         delays = rows.delays

@@ -20,7 +20,7 @@ of their time constants long. A stretch may pass through several, of which the f
 because what is noted is kept for some time only.
 """
 
-from kernels.rule_text import TRACE_END, RuleText, applied, observe_source, spike_factor
+from kernels.rule_text import TRACE_END, RuleText, applied, draw_keys, observe_source, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _NOTE = '''
@@ -392,10 +392,10 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     if short_term:
         short = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.shared)]
         short.append("rule_h = since * plastic.dt")
+        short += draw_keys(short_term, "plastic.short[row, 0]")
+        short += ["plastic.short[row, 0] = sent + 1.0"] if short_term.draws else []
         held = [f"plastic.short[row, {m}]" for m in range(len(short_term.state))]
-        (short_each if short_term.of_synapse else short).extend(
-            spike_factor(spec, short_term, "on_spike", held, "rule_")
-        )
+        (short_each if short_term.own else short).extend(spike_factor(spec, short_term, "on_spike", held, "rule_"))
         short = ["if fire > 0:", *(f"    {line}" for line in short)]
     texts = {
         "delay": "(np.int64(delays[k]) - axonal)" if drawn else "delay",
