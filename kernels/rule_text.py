@@ -138,9 +138,16 @@ def spike_factor(rule: RuleSpec, short_term: ShortTermSpec, call: str, held: lis
     _, rows = synapse_rows(rule, short_term)
     known = {name: f"variables[{row}, k]" for name, row in rows.items()} or dict(zip(names, held, strict=True))
     arguments = (known.get(a, f"{prefix}{a}") for a in inspect.signature(short_term.on_spike).parameters)
+    return [f"{', '.join([*(known[name] for name in names), 'scale'])} = {call}({', '.join(arguments)})"]
+
+
+def draw(rule: RuleSpec, short_term: ShortTermSpec, prefix: str) -> list[str]:
+    """The line that draws the random numbers of synapse ``k``, if the rule takes any."""
+    if not short_term.draws:
+        return []
+    number = synapse_rows(rule, short_term)[1][NUMBER]
     drawn = ", ".join(f"{prefix}{name}" for name in UNIFORM)
-    lines = [f"{drawn} = uniforms({known[NUMBER]}, sent, key_0, key_1)"] if short_term.draws else []
-    return [*lines, f"{', '.join([*(known[name] for name in names), 'scale'])} = {call}({', '.join(arguments)})"]
+    return [f"{drawn} = uniforms(variables[{number}, k], sent, key_0, key_1)"]
 
 
 def draw_keys(short_term: ShortTermSpec, sent: str) -> list[str]:

@@ -13,7 +13,7 @@ from plasticity.tsodyks_markram import rate
 def _on_spike(u, a, h, uniform, uniform_2, u_se, n, rate_fac, rate_rec):  # type: ignore[no-untyped-def]
     left = math.exp(-h * rate_fac) if rate_fac < 1e300 else 0.0  # no facilitation, also in one and the same step
     u = u_se + u * (1.0 - u_se) * left
-    a = a + scalar.binomial(n - a, -math.expm1(-h * rate_rec), uniform)
+    a = a + scalar.binomial(n - a, 1.0 - math.exp(-h * rate_rec), uniform)
     released = scalar.binomial(a, u, uniform_2)
     return u, a - released, released
 

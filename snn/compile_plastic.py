@@ -8,7 +8,7 @@ import numpy as np
 from kernels.cpu.learn import RECENT
 from kernels.layout import NEVER, PIECE, Edges, Plastic, Tables, aligned, zeros
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
-from kernels.spec import RuleSpec
+from kernels.spec import UNIFORM, RuleSpec
 from snn.compile_edges import edge_places
 from snn.compile_synapses import (
     constants_of,
@@ -57,6 +57,7 @@ def plastic(
     longest, lag = delays[1], delays[0] - axonal
     fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
     receptor = projection.receptors[0]
+    numbers = len(gathered(rule)) + (len(UNIFORM) if short and short.draws else 0)
     places: Any = slice(None)
     if has_own(projection):  # of ranks, ``drawn`` may reach beyond the own targets
         here = slice(*drawn.indptr[[first, first + n]].tolist())
@@ -81,7 +82,7 @@ def plastic(
         history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
         post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),
         trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
-        work=np.zeros((blocks, len(gathered(rule)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
+        work=np.zeros((blocks, numbers, PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
         ends=np.zeros((blocks, RECENT), np.uint64),
         **_signal(projection, index, tables, values, blocks, slice(first, first + n)),
         **_observed(projection, index, tables, values, longest, state_f, first, n),

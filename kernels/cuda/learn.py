@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kernels import codegen, packed
 from kernels.cuda.layout import Learned, Synapses
-from kernels.rule_text import TRACE_END, RuleText, applied, draw_keys, observe_source, spike_factor
+from kernels.rule_text import TRACE_END, RuleText, applied, draw, draw_keys, observe_source, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _RULE = '''
@@ -273,6 +273,7 @@ def _body(n: int, rule: Rule) -> str:
             places.append((move, [f"plastic.short[row, {m}]" for m in range(len(names))]))
         for where, held in places:
             where.append("rule_h = since * plastic.dt")
+            where += draw(spec, short_term, "rule_")
             where += spike_factor(spec, short_term, f"on_spike_{n}", held, "rule_")
         short += ["sent += 1.0"] if short_term.draws else []
     traces = []

@@ -13,7 +13,7 @@ from kernels.codegen import HEADER, _function, _scalars, fixed_exponents
 from kernels.event.generate import readers
 from kernels.event.layout import Plastic
 from kernels.jit import inner
-from kernels.rule_text import applied, assign, draw_keys, learns, of_synapse, spike_factor
+from kernels.rule_text import applied, assign, draw, draw_keys, learns, of_synapse, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _SIGNAL = '''
@@ -264,6 +264,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         hoist.append("short_h = t - plastic.last[i]")
         hoist += draw_keys(short_term, "plastic.short[i, 0]")
         held = [f"plastic.short[i, {m}]" for m in range(len(short_term.state))]
+        short_each += draw(spec, short_term, "short_")
         (short_each if short_term.own else hoist).extend(spike_factor(spec, short_term, "on_spike", held, "short_"))
         if short_term.draws:
             short_each += ["if scale == 0.0:  # nothing is released, and the target has no event", "    continue"]
