@@ -6,8 +6,7 @@ import numpy as np
 
 from kernels import scalar
 from kernels.spec import Check, Derived, Param, ShortTermSpec, StateVar
-from plasticity.base import define
-from plasticity.tsodyks_markram import rate
+from plasticity.base import define, rate
 
 
 def _on_spike(u, a, h, uniform, uniform_2, u_se, n, rate_fac, rate_rec):  # type: ignore[no-untyped-def]

@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
-
 from kernels.spec import Derived, Param, ShortTermSpec, StateVar
-from plasticity.base import define
+from plasticity.base import define, rate
 
 
 def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def]
@@ -13,11 +11,6 @@ def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def
     left = math.exp(-h * rate_fac) if rate_fac < 1e300 else 0.0  # no facilitation, also in one and the same step
     u = u_se + u * (1.0 - u_se) * left
     return u, x, u * x
-
-
-def rate(tau):  # type: ignore[no-untyped-def]
-    """1 / tau, infinite where tau is 0."""
-    return np.divide(1.0, tau, out=np.full(np.shape(tau), np.inf), where=np.greater(tau, 0.0))
 
 
 TsodyksMarkram = define(

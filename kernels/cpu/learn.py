@@ -398,8 +398,8 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         short += ["plastic.short[row, 0] = sent + 1.0"] if short_term.draws else []
         if short_term.draws:  # many at a time
             number, m = synapse_rows(spec, short_term)[1][NUMBER], len(rows)
-            drawn = [f"plastic.work[own, {m + x}]" for x in range(len(UNIFORM))]
-            draw = [f"fill_uniforms(variables[{number}], lo, size, sent, key_0, key_1, {', '.join(drawn)})"]
+            places = ", ".join(f"plastic.work[own, {m + x}]" for x in range(len(UNIFORM)))
+            draw = [f"fill_uniforms(variables[{number}], lo, size, sent, key_0, key_1, {places})"]
             short_each = [f"rule_{u} = plastic.work[own, {m + x}, k - lo]" for x, u in enumerate(UNIFORM)]
         held = [f"plastic.short[row, {m}]" for m in range(len(short_term.state))]
         (short_each if short_term.own else short).extend(spike_factor(spec, short_term, "on_spike", held, "rule_"))
