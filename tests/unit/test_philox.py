@@ -36,7 +36,7 @@ def test_known_answers(function, counter, key, answer):
 
 @pytest.mark.parametrize("sent", [0, 1, 2**32 - 1, 2**32, 2**40 + 3])
 def test_uniforms_of_synapses(sent):
-    """Of counter (number of the synapse, number of the spike): one by one, in Python and compiled, and many at a time."""
+    """Of counter (synapse, spike): one by one, in Python and compiled, and many at a time."""
     numbers = np.array([0, 1, 7, 2**32 - 1, 2**32, 2**53 - 1], float)
     key, out = stream_key(3, "release", "p"), np.empty((2, 4))
     fill_uniforms(numbers, 2, 4, float(sent), *key, *out)
