@@ -7,6 +7,8 @@ from scipy import stats
 import plasticity
 import snn
 from kernels import scalar
+from kernels.spec import Param, ShortTermSpec
+from snn.compile_synapses import check_numbers
 
 ALPHA = 1e-4  # of each test function; draws depend on seeds alone, so what passes once passes always
 GAP = 20.0
@@ -213,3 +215,31 @@ def test_combines_with_a_rule_that_learns():
 def test_release_sites_are_a_whole_number():
     with pytest.raises(snn.ModelError, match=r"QuantalSTP.n: must be a whole number; got n=2.5"):
         plasticity.QuantalSTP(n=2.5)
+
+
+def test_joined_networks_draw_what_they_draw_alone():
+    nets = [network(RULES["QuantalSTP"], n=50, seed=seed) for seed in (1, 2)]
+    states = snn.Simulation(snn.join(nets), dt=1.0, quiet=True).run(GAP * SPIKES).states
+    for k, net in enumerate(nets):
+        v = states[f"{k}:b"]["v"]
+        np.testing.assert_array_equal(np.round(np.diff(v, axis=0, prepend=0.0), 6), delivered(net))
+
+
+def test_synapses_that_cannot_be_numbered():
+    net = snn.Network()
+    a = net.population("a", 2, snn.SpikeArray([1.0]))
+    b = net.population("b", 3, snn.LIFDelta())
+    net.connect(a, b, snn.all_to_all(), weight=1.0, delay=1.0, short_term=RULES["Bernoulli"], name="p")
+    numbers = np.array([0.0, 2.0**53])
+    with pytest.raises(snn.ModelError, match=r"Projection 'p'.short_term: Bernoulli.* below 2\^53; got 2 by 3 neurons"):
+        check_numbers(net.projections["p"], numbers)
+    check_numbers(net.projections["p"], numbers - 1.0)
+
+
+def test_names_of_random_numbers_are_taken():
+    def on_spike(uniform, p):
+        return 1.0 if uniform < p else 0.0
+
+    given = Param("uniform_2", "1", 0.5, "clashes")
+    with pytest.raises(snn.ModelError, match="Clash: the name 'uniform_2' is used twice, or taken"):
+        ShortTermSpec("Clash", "test", (Param("p", "1", 0.5, "probability"), given), (), on_spike, ("test",))
