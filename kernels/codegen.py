@@ -204,6 +204,7 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
         "from kernels.packed import reader\n"
         "from kernels.rule_text import decayed as plain_decayed\n"
     )
+    imports += "from kernels.philox import fill_uniforms\n" if short_term and short_term.draws else ""
     header = HEADER.format(title=f"Plasticity rule {spec.name}.", imports=imports)
     functions = spec.functions() | (short_term.functions() if short_term else {})
     if spec.observer:

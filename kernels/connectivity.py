@@ -245,6 +245,19 @@ def find_places(indptr, sources, lo, hi, position, places):  # type: ignore[no-u
 
 
 @jit
+def number_synapses(indptr, sources, n_source, numbers):  # type: ignore[no-untyped-def]
+    """numbers[k] = number of edge k, (m n_source + source) n_target + target: the m-th before it join the same pair."""
+    before, n_target = np.zeros(n_source, np.int64), indptr.size - 1
+    for t in range(n_target):
+        for k in range(indptr[t], indptr[t + 1]):
+            i = np.int64(sources[k])
+            numbers[k] = np.float64((before[i] * n_source + i) * n_target + t)
+            before[i] += 1
+        for k in range(indptr[t], indptr[t + 1]):
+            before[np.int64(sources[k])] = 0
+
+
+@jit
 def fill_bits(rows, at, n_source, targets, ends, base, bits, word, words):  # type: ignore[no-untyped-def]
     """Set the bit of each target of the rows at ``at``, row i ``words`` words long from word + i * words on.
 

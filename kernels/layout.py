@@ -246,7 +246,7 @@ class Plastic(NamedTuple):
     trace: Array  # (postsynaptic traces * S * n,) at a step, without a spike of that very step
     lists: Array  # (B, RECENT, PIECE) uint16, of the piece at work: 1 where the newest spike is to be replayed; k > 0:
     #               those with k + 1 spikes to replay
-    work: Array  # (B, numbers of a synapse, PIECE) what the passes note of the piece at work
+    work: Array  # (B, numbers of a synapse, PIECE) what the passes note of the piece at work; then its random numbers
     ends: Array  # (B, RECENT) uint64, their numbers
     signal: int  # population that carries the modulator, -1 if none does
     signal_delay: int  # steps
@@ -273,8 +273,9 @@ class Plastic(NamedTuple):
     sums_across: Array  # (integrals,) discount of such an epoch
     waiting: Array  # (B, W) uint32, spikes of the source on their way along the axon, in turn; W a power of two
     waiting_end: Array  # (B, A) uint64, how many there were up to and including a step, A a power of two
-    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.shared
-    short: Array  # (rows, its state variables) just after the source's last spike
+    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.shared; where it draws, then the key
+    short: Array  # (rows, its state variables) just after the source's last spike; where it draws, (rows, 1) the number
+    #               of the source's spikes so far
     rewired: Array  # (1,) int64: 1 where the edges are no longer those that were drawn
     fault: Array  # (B, 2) step and synapse of the first weight that is no finite number; -1 if there is none
 

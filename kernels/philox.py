@@ -59,6 +59,15 @@ unit = kernel(unit_scalar)
 
 
 @kernel
+def uniforms(number, sent, k0, k1):  # type: ignore[no-untyped-def]
+    """Two uniform numbers in (0, 1) of the synapse with this ``number``, < 2^53, at spike ``sent`` of its source."""
+    number, sent = np.uint64(number), np.uint64(sent)
+    a, b, c, d = philox(number & _LOW, number >> _32, sent & _LOW, sent >> _32, k0, k1)
+    a, b, c, d = np.uint64(a), np.uint64(b), np.uint64(c), np.uint64(d)  # Python gets integers of no type
+    return unit(a, b), unit(c, d)
+
+
+@kernel
 def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
     """Write the words of steps 4*(step//4) .. +3 for elements first .. first+n-1 to out[at + j*n + i], uint32.
 
@@ -80,3 +89,20 @@ def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
             q0, q1 = (q0 + _W0) & _LOW, (q1 + _W1) & _LOW
         out[b0 + i], out[b1 + i] = np.uint32(c0), np.uint32(c1)
         out[b2 + i], out[b3 + i] = np.uint32(c2), np.uint32(c3)
+
+
+@kernel
+def fill_uniforms(numbers, first, n, sent, k0, k1, out, out_2):  # type: ignore[no-untyped-def]
+    """out[i], out_2[i] = uniforms(numbers[first + i], sent, k0, k1) for i < n, vectorised: a sixth of the time."""
+    low, high = np.uint64(sent) & _LOW, np.uint64(sent) >> _32
+    for i in range(np.uint64(n)):
+        number = np.uint64(np.int64(numbers[first + i]))
+        c0, c1, c2, c3 = number & _LOW, number >> _32, low, high
+        q0, q1 = k0, k1
+        for _ in range(10):
+            p0, p1 = _M0 * c0, _M1 * c2
+            c0, c2 = ((p1 >> _32) ^ c1 ^ q0) & _LOW, ((p0 >> _32) ^ c3 ^ q1) & _LOW
+            c1, c3 = p1 & _LOW, p0 & _LOW
+            q0, q1 = (q0 + _W0) & _LOW, (q1 + _W1) & _LOW
+        out[i] = (np.float64(np.int64(((c0 << _32) | c1) >> _12)) + 0.5) * 2.220446049250313e-16
+        out_2[i] = (np.float64(np.int64(((c2 << _32) | c3) >> _12)) + 0.5) * 2.220446049250313e-16

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.spec import RuleSpec, ShortTermSpec, Trace, synapse_rows
+from kernels.spec import NUMBER, UNIFORM, RuleSpec, ShortTermSpec, Trace, synapse_rows
 
 TRACE_END = 1e-18  # below it, a trace is 0
 
@@ -131,14 +131,32 @@ def of_synapse(spec: RuleSpec) -> dict[str, str]:
 def spike_factor(rule: RuleSpec, short_term: ShortTermSpec, call: str, held: list[str], prefix: str) -> list[str]:
     """Lines that move a short-term rule's state through a spike, ``<prefix>h`` ms after the last, to get ``scale``.
 
-    ``held``: where the state of a source lies; constants are ``<prefix><name>``. Where constants have values for each
-    synapse, all of these are in ``variables``.
+    ``held``: where the state of a source lies; constants are ``<prefix><name>``. Where synapses have a state of their
+    own, it is in ``variables``, as constants are that have values for each.
     """
     names = [v.name for v in short_term.state]
     _, rows = synapse_rows(rule, short_term)
     known = {name: f"variables[{row}, k]" for name, row in rows.items()} or dict(zip(names, held, strict=True))
     arguments = (known.get(a, f"{prefix}{a}") for a in inspect.signature(short_term.on_spike).parameters)
     return [f"{', '.join([*(known[name] for name in names), 'scale'])} = {call}({', '.join(arguments)})"]
+
+
+def draw(rule: RuleSpec, short_term: ShortTermSpec, prefix: str) -> list[str]:
+    """The line that draws the random numbers of synapse ``k``, if the rule takes any."""
+    if not short_term.draws:
+        return []
+    number = synapse_rows(rule, short_term)[1][NUMBER]
+    drawn = ", ".join(f"{prefix}{name}" for name in UNIFORM)
+    return [f"{drawn} = uniforms(variables[{number}, k], sent, key_0, key_1)"]
+
+
+def draw_keys(short_term: ShortTermSpec, sent: str) -> list[str]:
+    """Lines for a rule that draws: the key of its random numbers, behind the constants, and the number of the spike."""
+    if not short_term.draws:
+        return []
+    m = len(short_term.shared)
+    found = (f"key_{x} = np.uint64(plastic.short_constants[{m + x}])" for x in range(2))
+    return [*found, f"sent = {sent}"]
 
 
 class RuleText:

@@ -36,6 +36,23 @@ def normal(u):  # type: ignore[no-untyped-def]
     return x
 
 
+def binomial(n, p, u):  # type: ignore[no-untyped-def]
+    """How many of ``n`` <= 1000 trials with probability ``p`` succeed, at the uniform number ``u``: the quantile."""
+    rare = min(p, 1.0 - p)
+    at = u if p <= 0.5 else 1.0 - u
+    term = 1.0
+    for _ in range(int(n)):
+        term = term * (1.0 - rare)
+    total, k = term, 0.0
+    for _ in range(int(n)):
+        if at <= total:
+            break
+        term = term * ((n - k) * rare) / ((k + 1.0) * (1.0 - rare))
+        total = total + term
+        k = k + 1.0
+    return k if p <= 0.5 else n - k
+
+
 def _central(q):  # type: ignore[no-untyped-def]
     """Quantile of the standard normal at 0.5 + q, |q| <= 0.425 (Wichura 1988, AS 241, doi:10.2307/2347330)."""
     r = 0.180625 - q * q

@@ -485,14 +485,19 @@ class RuleSpec:
         return [t for t in self.traces if t.side == side]
 
 
+UNIFORM = ("uniform", "uniform_2")  # random numbers that a short-term rule's on_spike may take
+NUMBER = "number of the synapse"  # what keys them: no Python name, so that no rule's own variable is called so
+
+
 @dataclass(frozen=True)
 class ShortTermSpec:
     """Short-term plasticity: variables of a source that scale what its spikes deliver.
 
     ``on_spike(..., h)`` takes state variables, parameters, derived constants and ``h``, the ms since the source's last
     spike (very many at the first); it returns the new state variables in their order, then the factor that multiplies
-    the weights of this spike. ``state`` init is a number or names a parameter. Where constants have values for each
-    synapse (``of_synapse``), so have the state variables.
+    the weights of this spike. It may take ``uniform`` and ``uniform_2``, independent random numbers in (0, 1), others
+    for each synapse and spike. ``state`` init is a number or names a parameter. Where constants have values for each
+    synapse (``of_synapse``), or random numbers are taken, synapses have state variables of their own.
     """
 
     name: str
@@ -507,9 +512,10 @@ class ShortTermSpec:
 
     def __post_init__(self) -> None:
         names = [x.name for group in (self.state, self.params, self.derived) for x in group]
-        _check_names(self.name, ["h", *names])
+        given = ["h", *UNIFORM]
+        _check_names(self.name, [*given, *names])
         _check_state(self.name, self.state, tuple(p.name for p in self.params))
-        _check_function(self.name, self.on_spike, ["h", *names], [*(v.name for v in self.state), "factor"])
+        _check_function(self.name, self.on_spike, [*given, *names], [*(v.name for v in self.state), "factor"])
         if not self.references:
             raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
 
@@ -523,6 +529,18 @@ class ShortTermSpec:
         """Those that are one number for all synapses."""
         return tuple(name for name in self.constants if name not in self.of_synapse)
 
+    @cached_property
+    def draws(self) -> bool:
+        """Whether it takes random numbers."""
+        return any(name in UNIFORM for name in inspect.signature(self.on_spike).parameters)
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """What each synapse has of its own; nothing where its source has one state for all."""
+        if not self.of_synapse and not self.draws:
+            return ()
+        return (*(v.name for v in self.state), *self.of_synapse, *((NUMBER,) if self.draws else ()))
+
     def of_neurons(self) -> dict[str, str]:
         """Constants that can have no values of synapses: none."""
         return {}
@@ -534,10 +552,9 @@ class ShortTermSpec:
 
 def synapse_rows(rule: RuleSpec, short_term: ShortTermSpec | None) -> tuple[dict[str, int], dict[str, int]]:
     """What a synapse has beside its weight, by name: rows of a projection's ``variables``, the rule's and those of the
-    short-term rule, which has none where all its constants are shared: its state is then that of the source."""
+    short-term rule, which has none where its state is that of the source."""
     first = [v.name for v in rule.state] + list(rule.of_synapse)
-    short = short_term if short_term and short_term.of_synapse else None
-    second = [v.name for v in short.state] + list(short.of_synapse) if short else []
+    second = short_term.own if short_term else ()
     return {name: k for k, name in enumerate(first)}, {name: len(first) + k for k, name in enumerate(second)}
 
 

@@ -2,6 +2,7 @@
 
 from plasticity.base import PlasticityRule, ShortTerm, define
 from plasticity.bcm import BCM
+from plasticity.bernoulli import Bernoulli
 from plasticity.clopath import Clopath
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
@@ -9,6 +10,7 @@ from plasticity.e_prop import EProp
 from plasticity.hebbian_rewiring import HebbianRewiring
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
+from plasticity.quantal_stp import QuantalSTP
 from plasticity.r_max import RMax
 from plasticity.reward_stdp import RewardSTDP
 from plasticity.saturating_nmda import SaturatingNMDA
@@ -27,6 +29,7 @@ from plasticity.vogels_sprekeler import VogelsSprekeler, VogelsSprekelerRates
 __all__ = [
     "BCM",
     "SET",
+    "Bernoulli",
     "Clopath",
     "Covariance",
     "DeepR",
@@ -36,6 +39,7 @@ __all__ = [
     "Jonke",
     "Oja",
     "PlasticityRule",
+    "QuantalSTP",
     "RMax",
     "RewardSTDP",
     "STDPNearestPreCentered",

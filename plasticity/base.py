@@ -217,6 +217,11 @@ class ShortTerm(_Rule):
     spec: ClassVar[ShortTermSpec]
 
 
+def rate(tau: Any) -> Any:
+    """1 / tau, infinite where a time constant is 0."""
+    return np.divide(1.0, tau, out=np.full(np.shape(tau), np.inf), where=np.greater(tau, 0.0))
+
+
 def define(spec: RuleSpec | ShortTermSpec) -> Any:
     """Register ``spec`` and return its class: ``STDPPair = define(RuleSpec(...))``.
 

@@ -2,10 +2,8 @@
 
 import math
 
-import numpy as np
-
 from kernels.spec import Derived, Param, ShortTermSpec, StateVar
-from plasticity.base import define
+from plasticity.base import define, rate
 
 
 def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def]
@@ -13,10 +11,6 @@ def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def
     left = math.exp(-h * rate_fac) if rate_fac < 1e300 else 0.0  # no facilitation, also in one and the same step
     u = u_se + u * (1.0 - u_se) * left
     return u, x, u * x
-
-
-def _rate(tau):  # type: ignore[no-untyped-def]
-    return np.divide(1.0, tau, out=np.full(np.shape(tau), np.inf), where=np.greater(tau, 0.0))
 
 
 TsodyksMarkram = define(
@@ -42,8 +36,8 @@ TsodyksMarkram = define(
         ),
         state=(StateVar("u", "1", "share used by the last spike", 0.0), StateVar("x", "1", "resources", 1.0)),
         derived=(
-            Derived("rate_fac", "1/ms", lambda p, dt: _rate(p.tau_fac)),
-            Derived("rate_rec", "1/ms", lambda p, dt: _rate(p.tau_rec)),
+            Derived("rate_fac", "1/ms", lambda p, dt: rate(p.tau_fac)),
+            Derived("rate_rec", "1/ms", lambda p, dt: rate(p.tau_rec)),
         ),
         on_spike=_on_spike,
         references=(

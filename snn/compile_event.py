@@ -84,7 +84,7 @@ def compile_event(net: Network, threads: int) -> EventNetwork:
     own = {q.name: constants_of(net, q, lists[q.name], 0.0) for q in projections if q.plastic}
     plastic = [
         [
-            plastic_projection(q, rule, own[q.name], index, g, b, e, lists[q.name], delays[q.name], w[q.name])
+            plastic_projection(net, q, rule, own[q.name], index, g, b, e, lists[q.name], delays[q.name], w[q.name])
             for g, q, rule in zip(groups, (projections[g] for g in groups), rules, strict=True)
         ]
         for b, e, w in zip(blocks, edges, weights, strict=True)

@@ -11,9 +11,10 @@ from kernels.errors import ModelError
 from kernels.event.compiled import Rule
 from kernels.event.layout import LONG_AGO, Block, Edges, Plastic
 from kernels.layout import aligned
-from snn.compile_synapses import Constants, has_own, initial, part_of, variables_of
+from snn.compile_synapses import Constants, has_own, part_of, short_constants, short_rows, variables_of
 from snn.connect import EdgeList
 from snn.elements import Projection
+from snn.network import Network
 
 HISTORY = 64  # spikes of a target that are noted before all its synapses are brought up to date
 SIGNALS = 512  # events of a modulator, likewise
@@ -73,8 +74,8 @@ def places_of(edges: Edges, group: int, n: int, drawn: EdgeList, lo: int, hi: in
 
 
 def plastic_projection(
-    projection: Projection, about: Rule, constants: tuple[Constants, Constants], index: dict[str, int], group: int,
-    block: Block, edges: Edges, drawn: EdgeList, delays: np.ndarray, weights: np.ndarray,
+    net: Network, projection: Projection, about: Rule, constants: tuple[Constants, Constants], index: dict[str, int],
+    group: int, block: Block, edges: Edges, drawn: EdgeList, delays: np.ndarray, weights: np.ndarray,
 ) -> Plastic:  # fmt: skip
     """State of a plastic projection in a block before the first event; ``group``: its number in ``edges``.
 
@@ -90,7 +91,6 @@ def plastic_projection(
     if has_own(projection):
         places = places_of(edges, group, n, drawn, int(block.lo[target]), int(block.hi[target]))
     variables = variables_of(rule, short, (values, short_values), weights.size, places)
-    short_state = [] if short and short.of_synapse else list(initial(short, short_values).values())
     signal, events = rule.modulator, SIGNALS if found else 1
     value = np.zeros(events)
     value[0] = found.value if found else 0.0  # the value at the start is the first event
@@ -109,6 +109,6 @@ def plastic_projection(
         total=np.zeros(weights.size if signal else 0), reached=np.zeros(weights.size if signal else 0),
         signal_seen=np.full(1, 1 if found else 0, np.int64), signal_oldest=np.zeros(1, np.int64),
         signal_time=np.zeros(events), signal_value=value,
-        short_constants=np.array([short_values[name] for name in short.shared] if short else [], float),
-        short=np.tile(np.array(short_state, float), (n, 1)), fault=np.array([math.inf, 0.0]),
+        short_constants=short_constants(net, projection, short_values),
+        short=short_rows(projection, short_values, n), fault=np.array([math.inf, 0.0]),
     )  # fmt: skip

@@ -8,9 +8,18 @@ import numpy as np
 from kernels.cpu.learn import RECENT
 from kernels.layout import NEVER, PIECE, Edges, Plastic, Tables, aligned, zeros
 from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
-from kernels.spec import RuleSpec
+from kernels.spec import UNIFORM, RuleSpec
 from snn.compile_edges import edge_places
-from snn.compile_synapses import constants_of, has_own, initial, part_of, rule_of, short_term_of, variables_of
+from snn.compile_synapses import (
+    constants_of,
+    has_own,
+    part_of,
+    rule_of,
+    short_constants,
+    short_rows,
+    short_term_of,
+    variables_of,
+)
 from snn.connect import EdgeList
 from snn.elements import Projection
 from snn.network import Network
@@ -48,6 +57,7 @@ def plastic(
     longest, lag = delays[1], delays[0] - axonal
     fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
     receptor = projection.receptors[0]
+    numbers = len(gathered(rule)) + (len(UNIFORM) if short and short.draws else 0)
     places: Any = slice(None)
     if has_own(projection):  # of ranks, ``drawn`` may reach beyond the own targets
         here = slice(*drawn.indptr[[first, first + n]].tolist())
@@ -56,7 +66,6 @@ def plastic(
     variables = variables_of(rule, short, constants, synapses, places)
     values, short_values = constants
     taus = {side: np.array([values[t.tau] for t in rule.side(side)]) for side in ("pre", "post", "between")}
-    short_state = [] if short and short.of_synapse else list(initial(short, short_values).values())
     waiting = _power(int(projection.source.n * most[source]) * (axonal + tables.window))
     return Plastic(
         source=source, target=target, first=first, n=n, longest=longest, lag=lag, axonal=axonal, dt=dt,
@@ -73,14 +82,14 @@ def plastic(
         history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
         post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),
         trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
-        work=np.zeros((blocks, len(gathered(rule)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
+        work=np.zeros((blocks, numbers, PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
         ends=np.zeros((blocks, RECENT), np.uint64),
         **_signal(projection, index, tables, values, blocks, slice(first, first + n)),
         **_observed(projection, index, tables, values, longest, state_f, first, n),
         waiting=np.zeros((blocks, waiting), np.uint32),
         waiting_end=np.zeros((blocks, _power(axonal + tables.window)), np.uint64),
-        short_constants=np.array([short_values[name] for name in short.shared] if short else [], float),
-        short=np.tile(np.array(short_state, float), (rows, 1)), rewired=np.zeros(1, np.int64),
+        short_constants=short_constants(net, projection, short_values),
+        short=short_rows(projection, short_values, rows), rewired=np.zeros(1, np.int64),
         fault=np.full((blocks, 2), -1, np.int64),
     )  # fmt: skip
 

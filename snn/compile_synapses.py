@@ -4,8 +4,10 @@ from typing import Any
 
 import numpy as np
 
+from kernels import connectivity
 from kernels.cpu.learn import STATIC
-from kernels.spec import RuleSpec, ShortTermSpec, synapse_rows
+from kernels.errors import ModelError
+from kernels.spec import NUMBER, RuleSpec, ShortTermSpec, synapse_rows
 from plasticity.base import PlasticityRule
 from snn.compile_edges import edge_values, given_values
 from snn.connect import EdgeList
@@ -26,8 +28,9 @@ def short_term_of(projection: Projection) -> ShortTermSpec | None:
 
 
 def has_own(projection: Projection) -> bool:
-    """Whether synapses have constants of their own."""
-    return any(rule and rule.of_synapse for rule in (projection.plasticity, projection.short_term))
+    """Whether synapses have constants of their own, or numbers."""
+    rules, short = (projection.plasticity, projection.short_term), short_term_of(projection)
+    return any(rule and rule.of_synapse for rule in rules) or bool(short and short.draws)
 
 
 def constants_of(net: Network, projection: Projection, edges: EdgeList, dt: float) -> tuple[Constants, Constants]:
@@ -36,7 +39,8 @@ def constants_of(net: Network, projection: Projection, edges: EdgeList, dt: floa
     Raises
     ------
     ModelError
-        A value that is drawn is out of its bounds, or a weight out of those of its synapse.
+        A value that is drawn is out of its bounds, or a weight out of those of its synapse; or synapses cannot be
+        numbered.
     """
     found = []
     for what in ("plasticity", "short_term"):
@@ -51,7 +55,61 @@ def constants_of(net: Network, projection: Projection, edges: EdgeList, dt: floa
         if given and isinstance(rule, PlasticityRule):
             weights = edge_values(net, projection, edges, 0, "float64")
             check_each(f"Projection {projection.name!r}", rule, weights, given)
+    if projection.short_term and projection.short_term.spec.draws:
+        found[1][NUMBER] = numbers_of(projection, edges)
     return found[0], found[1]
+
+
+def numbers_of(projection: Projection, edges: EdgeList) -> np.ndarray:
+    """A number for each of ``edges``, which keys its random numbers: of source, target and repetition of the pair."""
+    numbers = np.empty(int(edges.indptr[-1]))
+    connectivity.number_synapses(edges.indptr, edges.sources, projection.source.n, numbers)
+    check_numbers(projection, numbers)
+    return numbers
+
+
+def check_numbers(projection: Projection, numbers: np.ndarray) -> None:
+    """Refuse numbers that float64 does not hold."""
+    if numbers.max(initial=0.0) >= 2.0**53:
+        raise ModelError(
+            f"Projection {projection.name!r}.short_term: {projection.short_term!r} numbers synapses by source, target "
+            f"and repetition of a pair, below 2^53; got {projection.source.n} by {projection.target.n} neurons with "
+            f"{int(numbers.max()) // (projection.source.n * projection.target.n)} repetitions. Split the projection."
+        )
+
+
+def number_new(projection: Projection, before: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
+    """Numbers of new synapses that join these pairs: each repeats its pair once more than those ``before`` it did."""
+    n = projection.source.n, projection.target.n
+    pairs, repeats = source * n[1] + target, dict[int, int]()
+    taken = before.astype(np.int64)
+    for number in taken[np.isin(taken % (n[0] * n[1]), pairs)].tolist():
+        repeat, pair = divmod(number, n[0] * n[1])
+        repeats[pair] = max(repeats.get(pair, 0), repeat + 1)
+    numbers = np.empty(pairs.size)
+    for k, pair in enumerate(pairs.tolist()):
+        repeat = repeats.get(pair, 0)
+        numbers[k], repeats[pair] = repeat * n[0] * n[1] + pair, repeat + 1
+    check_numbers(projection, numbers)
+    return numbers
+
+
+def short_constants(net: Network, projection: Projection, values: Constants) -> np.ndarray:
+    """Shared constants of the short-term rule, then the key of its random numbers."""
+    short = short_term_of(projection)
+    if short is None:
+        return np.empty(0)
+    key = [float(word) for word in net.stream("release", projection.name)] if short.draws else []
+    return np.array([*(values[name] for name in short.shared), *key], float)
+
+
+def short_rows(projection: Projection, values: Constants, n: int) -> np.ndarray:
+    """What ``n`` sources keep for the short-term rule: its state if synapses share it, else how often they fired."""
+    short = short_term_of(projection)
+    state = [0.0] if short and short.draws else []
+    if short and not short.own:
+        state = list(initial(short, values).values())
+    return np.tile(np.array(state, float), (n, 1))
 
 
 def part_of(constants: tuple[Constants, Constants], first: int, last: int) -> tuple[Constants, Constants]:

@@ -10,11 +10,12 @@ import numpy as np
 
 from kernels.errors import BackendUnavailable, SimError
 from kernels.layout import Edges
+from kernels.spec import NUMBER, synapse_rows
 from snn import state_clock, state_ranks
 from snn.compile import check_whole, compile_network, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_inputs import Codes, encoded
-from snn.compile_synapses import renewed
+from snn.compile_synapses import number_new, renewed, rule_of, short_term_of
 from snn.elements import SPIKES, Projection, unknown_variable
 from snn.fingerprint import digest
 from snn.network import Network
@@ -220,6 +221,10 @@ class Clock:
         def both(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             return np.asarray(np.concatenate((old[..., stays], new[..., comes]), axis=-1)[..., order])
 
+        names = synapse_rows(rule_of(projection), short_term_of(projection))[1]
+        if NUMBER in names:
+            row = x.variables[names[NUMBER], places]
+            fresh[names[NUMBER], comes] = number_new(projection, row[stays], sources[comes], targets[comes])
         source, target = both(old_sources, sources), both(old_targets, targets)
         by_target = np.argsort(target, kind="stable")
         delays = rows.delays

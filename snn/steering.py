@@ -8,7 +8,7 @@ from typing import Any, ParamSpec, TypeVar
 import numpy as np
 
 from kernels.errors import BackendUnavailable, ModelError, ShapeError
-from kernels.spec import synapse_rows
+from kernels.spec import NUMBER, synapse_rows
 from plasticity.structural import Structural, checked_rewiring
 from snn import changes
 from snn.among import among, places
@@ -143,7 +143,7 @@ class Steering:
         rows, short_rows = synapse_rows(rule_of(projection), short_term_of(projection))
         shared = projection.short_term.spec.state if projection.short_term and not short_rows else ()
         found = {f"plasticity.{name}": 1 + row for name, row in rows.items()}
-        found |= {f"short_term.{name}": 1 + row for name, row in short_rows.items()}
+        found |= {f"short_term.{name}": 1 + row for name, row in short_rows.items() if name != NUMBER}
         found |= {f"short_term.{v.name}": -1 - k for k, v in enumerate(shared)}
         return projection, found[of_rule(f"Projection {name!r}", variable, found)]
 

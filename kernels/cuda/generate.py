@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numba import cuda
 
-from kernels.cuda.inputs import arrives, count, current, is_poisson, lower, uniform
+from kernels.cuda.inputs import arrives, count, current, is_poisson, lower, uniform, uniforms
 from kernels.cuda.jit import add_to, inlined, inner, kernel, reader
 from kernels.cuda.layout import Learned, Synapses, part
 from kernels.rule_text import decayed as plain_decayed

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from kernels import codegen, packed
 from kernels.cuda.layout import Learned, Synapses
-from kernels.rule_text import TRACE_END, RuleText, applied, observe_source, spike_factor
+from kernels.rule_text import TRACE_END, RuleText, applied, draw, draw_keys, observe_source, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _RULE = '''
@@ -261,16 +261,21 @@ def _body(n: int, rule: Rule) -> str:
         names = [v.name for v in short_term.state]
         functions[f"on_spike_{n}"] = short_term.on_spike
         constants = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.shared)]
-        came += constants
+        came += [*constants, *draw_keys(short_term, "plastic.came_short[i, 0]")]
         places = [(short, [f"short_{name}" for name in names])]
-        if not short_term.of_synapse:  # else the thread of a synapse moves its own
+        if short_term.draws:
+            keep.append("plastic.came_short[row, 0] = plastic.short[row, 0]")
+            move.append("plastic.short[row, 0] += 1.0")
+        if not short_term.own:  # else the thread of a synapse moves its own
             came += [f"short_{name} = plastic.came_short[i, {m}]" for m, name in enumerate(names)]
             keep += [f"plastic.came_short[row, {m}] = plastic.short[row, {m}]" for m in range(len(names))]
             move += constants
             places.append((move, [f"plastic.short[row, {m}]" for m in range(len(names))]))
         for where, held in places:
             where.append("rule_h = since * plastic.dt")
+            where += draw(spec, short_term, "rule_")
             where += spike_factor(spec, short_term, f"on_spike_{n}", held, "rule_")
+        short += ["sent += 1.0"] if short_term.draws else []
     traces = []
     for k, t in enumerate(text.post):
         at = f"{k} * plastic.slots * plastic.n"

@@ -192,8 +192,9 @@ class Plastic(NamedTuple):
     signal_oldest: Array  # (1,)
     signal_time: Array  # (M,) a power of two
     signal_value: Array  # (M,) modulator just after each
-    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.shared
-    short: Array  # (n, its state variables) just after the source's last spike
+    short_constants: Array  # of the short-term rule, by the order of ShortTermSpec.shared; where it draws, then the key
+    short: Array  # (n, its state variables) just after the source's last spike; where it draws, (n, 1) the number of
+    #               the source's spikes so far
     fault: Array  # (2,) time and synapse of the first weight that is no finite number; inf: none
 
 

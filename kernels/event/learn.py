@@ -13,7 +13,7 @@ from kernels.codegen import HEADER, _function, _scalars, fixed_exponents
 from kernels.event.generate import readers
 from kernels.event.layout import Plastic
 from kernels.jit import inner
-from kernels.rule_text import applied, assign, learns, of_synapse, spike_factor
+from kernels.rule_text import applied, assign, draw, draw_keys, learns, of_synapse, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _SIGNAL = '''
@@ -206,7 +206,8 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic, l
     functions = spec.functions() | (short_term.functions() if short_term else {})
     exponents = fixed_exponents(spec, plastic.constants)
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
-    header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=_IMPORTS)
+    imports = _IMPORTS + ("from kernels.philox import uniforms\n" if short_term and short_term.draws else "")
+    header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=imports)
     read = f"plastic_of = reader(Plastic, {packed.form(plastic)!r}, 1)\n"
     read += readers(layouts, ("net", "block", "sync", "queue", "edges"))
     parts = [header, read, _scalars(tuple(functions.values()), False), *written, _text(spec, short_term)]
@@ -261,10 +262,12 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         # not rule_..: the rule may have constants of the same names
         hoist += [f"short_{c} = plastic.short_constants[{m}]" for m, c in enumerate(short_term.shared)]
         hoist.append("short_h = t - plastic.last[i]")
+        hoist += draw_keys(short_term, "plastic.short[i, 0]")
         held = [f"plastic.short[i, {m}]" for m in range(len(short_term.state))]
-        (short_each if short_term.of_synapse else hoist).extend(
-            spike_factor(spec, short_term, "on_spike", held, "short_")
-        )
+        short_each += draw(spec, short_term, "short_")
+        (short_each if short_term.own else hoist).extend(spike_factor(spec, short_term, "on_spike", held, "short_"))
+        if short_term.draws:
+            short_each += ["if scale == 0.0:  # nothing is released, and the target has no event", "    continue"]
     traces = [f"rule_{name} = 0.0" for _, name in used(post, "on_pre")]
     if traces:
         traces += [
@@ -281,6 +284,7 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         f"plastic.pre[i, {m}] = " + ("1.0" if x.nearest else pre_at(m, "t").format(row="i") + " + 1.0")
         for m, x in enumerate(pre)
     ]
+    jump += ["plastic.short[i, 0] = sent + 1.0"] if short_term and short_term.draws else []
     note = [
         f"post[j, y, {m}] = {after(m, 'z')} * math.exp(-(t - history[j, z]) / plastic.tau_post[{m}]) if n > 0 else 0.0"
         for m in range(len(post))

@@ -47,9 +47,13 @@ class Learner:
                     values = self.call(self.rule.on_pre, values, self.pre_at(i, t) | self.post_at(j, d, t), t)
                 self.write(k, t, values)
             if self.short_term and self.short_rows:
-                factor = move_short(x, self.short_term, self.short_rows, k, t - float(x.last[i]))
+                factor = move_short(x, self.short_term, self.short_rows, i, k, t - float(x.last[i]))
+                if self.short_term.draws and factor == 0.0:
+                    continue  # nothing is released, and the target has no event
             weight = float(x.weights[k])
             yield place, int(self.edges.targets[place]), t + d, weight * factor if self.short_term else weight
+        if self.short_term and self.short_term.draws:
+            x.short[i] += 1.0
         old = self.pre_at(i, t)
         self.pre[i] = {s.name: 1.0 if s.nearest else old[s.name] + 1.0 for s in self.rule.side("pre")}
         x.last[i] = t

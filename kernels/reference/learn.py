@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from kernels.layout import NEVER, Edges, Plastic, Tables
+from kernels.philox import uniforms
 from kernels.reference.call import call
 from kernels.rule_text import TRACE_END, decayed
-from kernels.spec import RuleSpec, ShortTermSpec, synapse_rows
+from kernels.spec import NUMBER, UNIFORM, RuleSpec, ShortTermSpec, synapse_rows
 
 Spike = tuple[int, int, int]  # step, population, neuron
 
@@ -22,12 +23,19 @@ def called(function: Callable[..., Any], given: dict[str, float]) -> list[float]
 
 def short_called(spec: ShortTermSpec, constants: np.ndarray, given: dict[str, float], h: float) -> list[float]:
     """New state and factor that a short-term rule gives; ``given``: state and constants of a synapse."""
-    return called(spec.on_spike, dict(zip(spec.shared, constants.tolist(), strict=True)) | given | {"h": h})
+    shared = dict(zip(spec.shared, constants[: len(spec.shared)].tolist(), strict=True))
+    return called(spec.on_spike, shared | given | {"h": h})
 
 
-def move_short(x: Any, spec: ShortTermSpec, rows: dict[str, int], k: int, h: float) -> float:
-    """Move the short-term state of synapse ``k`` of ``x``, a Plastic, that is its own; returns its weight's factor."""
+def move_short(x: Any, spec: ShortTermSpec, rows: dict[str, int], i: int, k: int, h: float) -> float:
+    """Move the short-term state of synapse ``k``, of source ``i``, of ``x``, a Plastic, that is its own.
+
+    Returns its weight's factor. Random numbers are keyed by the synapse's number and that of the spike.
+    """
     given = {name: float(x.variables[row, k]) for name, row in rows.items()}
+    if spec.draws:
+        drawn = uniforms.py_func(given[NUMBER], x.short[i, 0], *x.short_constants[-2:].astype(np.uint64))
+        given |= dict(zip(UNIFORM, map(float, drawn), strict=True))
     *state, factor = short_called(spec, x.short_constants, given, h)
     for v, value in zip(spec.state, state, strict=True):
         x.variables[rows[v.name], k] = value
@@ -140,9 +148,11 @@ class Learner:
                     values = self.call(self.rule.on_pre, values, self.seen(i, j, s, d), s, j)
                 self.write(b, k, s, values)
             if self.short_term and self.short_rows:
-                factor = move_short(x, self.short_term, self.short_rows, k, (s - self.last[i]) * x.dt)
+                factor = move_short(x, self.short_term, self.short_rows, i, k, (s - self.last[i]) * x.dt)
             weight = float(self.edges.weights[k])
             ring[b][(s + d) % slots][self.edges.targets[k]] += weight * factor if self.short_term else weight
+        if self.short_term and self.short_term.draws:
+            x.short[i :: len(self.last)] += 1.0  # every block has its own
         old = self.pre_at(i, s)
         self.pre[i] = {t.name: 1.0 if t.nearest else old[t.name] + 1.0 for t in self.rule.side("pre")}
         self.last[i] = self.done[i] = s

@@ -521,7 +521,10 @@ def test_short_term_axonal_delay_and_modulator(write):
         ('modulator = "inh"', ".modulator: must be a table; got 'inh'."),
         ("modulator = {}\naxonal_delay = 1.0", ".axonal_delay: must be at least dt = 0.1 ms below every delay; got 1"),
         ("modulator = {}\naxonal_delay = -1.0", ".axonal_delay: must be a number >= 0 ms; got -1.0."),
-        ("modulator = {}\nshort_term = {}", ".short_term.rule: is missing. Known: SaturatingNMDA, TsodyksMarkram."),
+        (
+            "modulator = {}\nshort_term = {}",
+            ".short_term.rule: is missing. Known: Bernoulli, QuantalSTP, SaturatingNMDA, Tsody",
+        ),
         (
             'modulator = {}\nshort_term = {rule = "TsodyksMarkram", u_se = 2.0}',
             ".short_term.u_se: must be > 0 and <= 1",

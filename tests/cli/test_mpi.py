@@ -61,6 +61,8 @@ def network():
     net.connect(e[220:10:-3], i[5:50], snn.fixed_indegree(4), weight=20.0, delay=2.5, name="parts",
                 plasticity=plasticity.STDPPair(w_max=snn.uniform(58.0, 65.0)),
                 short_term=plasticity.TsodyksMarkram(u_se=snn.uniform(0.2, 0.8)))
+    net.connect(e, i, snn.fixed_indegree(40), weight=5.0, delay=2.5, name="release", plasticity=plasticity.Static(),
+                short_term=plasticity.QuantalSTP(n=3.0, u_se=snn.uniform(0.2, 0.8)))
     clopath = plasticity.Clopath(theta_minus=-70.0, theta_plus=-60.0, a_ltp=1e-3, a_ltd=1e-2, w_max=60.0)
     net.connect(i, e, snn.fixed_indegree(7), weight=10.0, delay=2.5, plasticity=clopath, name="voltage")
     net.record_weights("voltage", 20.0, "x")
@@ -78,6 +80,8 @@ def outcome(threads, comm):
         sim.set_weights("ee", np.linspace(30.0, 70.0, 4800))
         assert sim.rewire("ei", plasticity.SET(fraction=0.3, weight=55.0)) > 150
         assert sim.rewire("parts", plasticity.SET(fraction=0.3, weight=55.0)) == 54
+        assert sim.rewire("release", plasticity.SET(fraction=0.3, weight=5.0)) > 600
+        found |= {f"{k} sites": sim.state("release", "a")}
         sim.set_modulator("ei", np.where(np.arange(57) < 30, 1.0, 0.5) if k == 0 else 0.3)
         found |= {f"{k} c": sim.state("ee", "c"), f"{k} u": sim.state("ee", "x"), f"{k} x": sim.state("voltage", "x")}
         found |= {f"{k} {name} of parts": sim.state("parts", name) for name in ("w_max", "u_se", "x")}

@@ -281,9 +281,13 @@ def learning_network(names):
     b = net.population("short", 3, model)
     net.input("noise short", b, snn.Poisson(rate=3000.0), weight=1.2)
     for name in sorted(SHORT_TERM):
-        net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, short_term=SHORT_TERM[name](), name=f"by {name}")
+        short = SHORT_TERM[name](**RANDOM.get(name, {}))
+        net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, short_term=short, name=f"by {name}")
     net.record(b, "v")
     return net
+
+
+RANDOM = {"Bernoulli": {"p_transmit": 0.6}, "QuantalSTP": {"n": 4.0, "tau_fac": 30.0}}
 
 
 # on a device, all in one kernel would compile for minutes

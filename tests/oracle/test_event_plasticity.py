@@ -175,14 +175,18 @@ def test_many_unseen_spikes():
 SHORT = {
     "TsodyksMarkram": {"u_se": 0.4, "tau_rec": 80.0, "tau_fac": 30.0},
     "SaturatingNMDA": {"alpha": 2.0, "tau_rise": 5.0, "tau_decay": 60.0},
+    "Bernoulli": {"p_transmit": 0.6},
+    "QuantalSTP": {"u_se": 0.4, "n": 3.0, "tau_rec": 80.0, "tau_fac": 30.0},
 }
 
 
 @pytest.mark.parametrize("name", sorted(SHORT_TERM))
-def test_short_term(name):
+def test_short_term(name, tmp_path):
     """On a plastic projection, and on one that is not."""
-    net = network(rule("STDPPair"), None, short_term=SHORT_TERM[name](**SHORT[name]))
-    _, weights = check(net, moved=False)
+    net = network(rule("STDPPair"), None, short_term=SHORT_TERM[name](**SHORT[name]), axonal=0.6)
+    reference = check(net, moved=False)
+    assert_equal(reference, outcome(net, checkpoint=tmp_path / "state.h5", threads=1))
+    weights = reference[1]
     assert np.ptp(weights[-1][0]) > 0.01
     np.testing.assert_array_equal(weights[-1][1], 0.5)
 

@@ -33,6 +33,8 @@ def network(engine):
                 short_term=plasticity.TsodyksMarkram(), axonal_delay=0.4, name="pairs")  # fmt: skip
     net.connect(b, b, snn.fixed_indegree(30), weight=snn.uniform(3.0, 9.0), delay=snn.uniform(0.7, 3.0),
                 plasticity=stdp, name="drawn")  # fmt: skip
+    release = plasticity.QuantalSTP(n=3.0, u_se=snn.uniform(0.2, 0.8), tau_fac=40.0)
+    net.connect(a, b, snn.fixed_indegree(90), weight=3.0, delay=1.6, short_term=release, name="release")
     if engine == "clock":
         kernel = np.linspace(0.1, 9.0, 9).reshape(1, 1, 3, 3)
         net.connect(a, a, snn.conv2d((1, 6, 10), (1, 1, 3, 3), padding=1), weight=kernel, delay=0.8, name="kc")

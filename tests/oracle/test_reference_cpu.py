@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+import plasticity
 import snn
 from plasticity.base import RULES, SHORT_TERM
 from snn.neurons.base import MODELS
@@ -101,6 +102,9 @@ def test_every_model(name, tmp_path):
     assert_equal(reference, outcome(net, tmp_path / "state.h5", threads=1))
 
 
+RANDOM = {"Bernoulli": {"p_transmit": 0.6}, "QuantalSTP": {"n": 4.0, "tau_fac": 30.0}}
+
+
 @pytest.mark.parametrize("name", sorted(SHORT_TERM))
 def test_every_short_term_rule(name, tmp_path):
     net = snn.Network(seed=6)
@@ -108,9 +112,11 @@ def test_every_short_term_rule(name, tmp_path):
     b = net.population("b", 7, snn.LIFCondNMDA())
     net.input("drive a", a, snn.Poisson(rate=900.0), weight=400.0)
     net.input("drive b", b, snn.Poisson(rate=900.0), weight=60.0)
-    rule = SHORT_TERM[name]()
+    rule = SHORT_TERM[name](**RANDOM.get(name, {}))
     net.connect(a, b, snn.all_to_all(), 12.0, 1.5, receptor="nmda", short_term=rule, name="one delay")
     net.connect(a, b, snn.fixed_indegree(4), 9.0, snn.uniform(0.5, 5.0), short_term=rule, name="many delays")
+    net.connect(a, b, snn.fixed_indegree(20), 9.0, 1.5, short_term=rule, axonal_delay=0.3, name="repeated pairs",
+                plasticity=plasticity.STDPPair(w_max=20.0))  # fmt: skip
     for p in (a, b):
         net.record(p)
     net.record(b, ["v", "g_nmda", "g_ex"], every=0.1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plasticity.base import RULES
+from plasticity.base import RULES, SHORT_TERM
 from snn.neurons.base import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -55,14 +55,17 @@ def test_rule_of_your_own(tmp_path, monkeypatch, capsys):
     (tmp_path / "my_rule.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.S)))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("plasticity.base.RULES", dict(RULES))  # no other test shall find it there
+    monkeypatch.setattr("plasticity.base.SHORT_TERM", dict(SHORT_TERM))
     module = importlib.import_module("my_rule")
     weights = module.sim.connections("cells->cells")[2]
     learned, delivered = capsys.readouterr().out.rsplit("[", 1)
+    delivered, released = delivered.split("]")
+    assert abs(float(released) - 0.5) < 4.0 * np.sqrt(0.25 / 1000)  # -3 standard deviations of 0.3 are seldom below 0
     assert learned.startswith("[") and weights.min() >= 0.0 and abs(weights - 1.0).max() > 0.001
     fade, x = np.exp(-20.0 / 100.0), [0.0]
     for _ in range(2):
         x.append((x[-1] + 0.2 * (1.0 - x[-1])) * fade)
-    assert [float(w) for w in delivered.strip("]\n").split()] == pytest.approx(1.0 + np.array(x), rel=1e-6)
+    assert [float(w) for w in delivered.split()] == pytest.approx(1.0 + np.array(x), rel=1e-6)
 
 
 COMING = (ROOT / "docs" / "coming_from.md").read_text()

@@ -33,6 +33,8 @@ def network(engine="event", seed=2, n=60):
     more = {"name": "plastic", "plasticity": rule, "short_term": short}
     net.connect(exc, exc, snn.fixed_indegree(5), weight=50.0, delay=snn.uniform(1.0, 4.0), **more)
     net.modulate("plastic", inh, delay=2.0)
+    release = plasticity.QuantalSTP(n=4.0, u_se=snn.uniform(0.2, 0.8), tau_fac=50.0)
+    net.connect(source, exc, snn.fixed_indegree(15), weight=20.0, delay=1.5, name="release", short_term=release)
     if engine == "clock":
         net.input("ou", exc, snn.OrnsteinUhlenbeck(0.0, 20.0))
         net.input("white", inh, snn.NoiseCurrent(0.0, 20.0))

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kernels.philox import fill_words, philox, philox_scalar, step_word_scalar, stream_key, unit, unit_scalar
+from kernels.philox import (
+    fill_uniforms,
+    fill_words,
+    philox,
+    philox_scalar,
+    step_word_scalar,
+    stream_key,
+    uniforms,
+    unit,
+    unit_scalar,
+)
 
 # kat_vectors of Random123 (Salmon et al. 2011): counter, key, answer
 KNOWN = [
@@ -22,6 +32,21 @@ def words(text):
 @pytest.mark.parametrize(("counter", "key", "answer"), KNOWN)
 def test_known_answers(function, counter, key, answer):
     assert list(function(*words(counter), *words(key))) == words(answer)
+
+
+@pytest.mark.parametrize("sent", [0, 1, 2**32 - 1, 2**32, 2**40 + 3])
+def test_uniforms_of_synapses(sent):
+    """Of counter (synapse, spike): one by one, in Python and compiled, and many at a time."""
+    numbers = np.array([0, 1, 7, 2**32 - 1, 2**32, 2**53 - 1], float)
+    key, out = stream_key(3, "release", "p"), np.empty((2, 4))
+    fill_uniforms(numbers, 2, 4, float(sent), *key, *out)
+    for k, number in enumerate(numbers[2:].astype(int).tolist()):
+        counter = [np.uint64(x % 2**32) for x in (number, number >> 32, sent, sent >> 32)]
+        a, b, c, d = philox_scalar(*counter, *key)
+        expected = [float(unit_scalar(a, b)), float(unit_scalar(c, d))]
+        assert list(uniforms(float(number), float(sent), *key)) == expected
+        assert list(uniforms.py_func(float(number), float(sent), *key)) == expected
+        assert out[:, k].tolist() == expected
 
 
 @pytest.mark.parametrize("first", [0, 3, 2**32 - 2, 2**40 + 5])

@@ -23,7 +23,8 @@ def network(delay=1.5, rule=None, seed=3):
     net.connect(a, a, snn.fixed_outdegree(8, autapses=False, multapses=False), weight=snn.uniform(0.1, 0.4),
                 delay=delay, plasticity=rule or plasticity.STDPPair(lambda_=0.05, w_max=0.5), name="aa")  # fmt: skip
     net.connect(a, b, snn.fixed_indegree(6), weight=snn.uniform(10.0, 40.0), delay=delay,
-                plasticity=plasticity.STDPPair(lambda_=0.05, w_max=50.0), name="ab")  # fmt: skip
+                plasticity=plasticity.STDPPair(lambda_=0.05, w_max=50.0), name="ab",
+                short_term=plasticity.QuantalSTP(n=2.0))  # fmt: skip
     net.record(a)
     net.record(b)
     return net
@@ -127,6 +128,33 @@ def test_a_new_synapse_with_short_term_values_delivers_what_a_first_spike_does(b
     sim.run(10.0)
     x, left = 1.0 - 0.5 * math.exp(-4.0 / 100.0), 0.5 * math.exp(-4.0 / 50.0)
     np.testing.assert_allclose(sim.state("b", "v"), [0.5 + (0.5 + 0.5 * left) * x, 0.25 + 0.25], rtol=1e-9)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_new_synapses_draw_by_themselves(threads):
+    """Numbers of synapses stay apart where new ones join pairs that are joined already, or were."""
+    net = snn.Network(seed=1)
+    a = net.population("a", 3, snn.SpikeArray.from_spiketrains([np.arange(5.0, 200.0, 2.0)] * 3))
+    b = net.population("b", 4, snn.LIFDelta(tau_m=1e12, e_l=0.0, v_th=1e9, v_reset=-1.0))
+    net.connect(a, b, snn.fixed_indegree(6), weight=1.0, delay=1.0, name="p", plasticity=plasticity.Static(),
+                short_term=plasticity.Bernoulli(p_transmit=0.5))  # fmt: skip
+    sim = snn.Simulation(net, threads=threads, quiet=True)
+    sim.run(10.0)
+    for k in range(3):  # always the same pair, of which there are three in the end
+        sim.rewire("p", lambda s, t, w, n, same, rng, k=k: ([10 + k], [1], [0], [1.0]))
+    sim.rewire("p", lambda s, t, w, n, same, rng: ([0, 1], [2, 2], [3, 3], [1.0, 1.0]))
+    sources, targets, _, _ = sim.connections("p")
+    numbers = sim.compiled.plastic[0].variables[0]
+    assert np.unique(numbers).size == numbers.size == 24
+    np.testing.assert_array_equal(np.sort(numbers % 12), np.sort(sources * 4 + targets))
+    sim.set_weights("p", np.where((sources == 1) & (targets == 0), 1.0, 0.0))
+    before = sim.state("b", "v")[0]
+    joined = int(np.sum((sources == 1) & (targets == 0)))
+    assert joined >= 3
+    sim.run(180.0)
+    passed = sim.state("b", "v")[0] - before
+    spikes = 90 * joined
+    assert 0 < passed < spikes and abs(passed - 0.5 * spikes) < 5.0 * np.sqrt(0.25 * spikes)
 
 
 def test_resume(tmp_path):
