@@ -164,7 +164,7 @@ class Poisson(SpikeInput):
     ----------
     rate : float, or array of shape (n,), or with ``times`` array of shape (k,) or (k, n), [Hz], >= 0; or a function of
         the time [ms] that gives a number or an array of shape (n,): segments from ``start`` to ``stop``, with the rate
-        in the middle of each
+        in the middle of each; of arrays n numbers a segment are kept
     times : start times of the k segments, [ms], ascending; the rate is 0 before the first
     every : length of a segment where ``rate`` is a function, [ms]
     shared : one train for all targets
