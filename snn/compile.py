@@ -157,6 +157,7 @@ def set_parameters(compiled: CompiledNetwork, net: Network) -> None:
     """Take the neurons' parameters from ``net``; what was an array stays one, so that little need be compiled."""
     pops, before = list(net.populations.values()), compiled.tables.kind
     values = {p.name: resolve_parameters(net, p, compiled.dt) for p in pops if p.spec}
+    gap.check_stable(list(gap.junctions_of(net)), values, compiled.dt)
     old = [compiled.variants[k] if k >= 0 else None for k in before]
     arrays = {p.name: v.varying for p, v in zip(pops, old, strict=True) if v}
     currents = {p.name for p, v in zip(pops, old, strict=True) if v and v.current}

@@ -215,6 +215,8 @@ def test_what_is_refused(tmp_path):
     with pytest.raises(ModelError, match=r"neuron 0 conduct 800 nS together; at dt = 0.5 ms .* below .* = 500 nS"):
         snn.Simulation(net, dt=0.5, quiet=True)
     sim = snn.Simulation(net, dt=0.1, quiet=True)
+    with pytest.raises(ModelError, match=r"neuron 0 conduct 800 nS together; at dt = 0.1 ms .* below .* = 500 nS"):
+        sim.set_parameters("a", c_m=50.0)
     with pytest.raises(ModelError, match="gap junctions cannot be replaced in a simulation"):
         sim.set_source("strong", net.inputs["strong"].source)
     with pytest.raises(ModelError, match='GapJunctions changes all the time; engine="event"'):
