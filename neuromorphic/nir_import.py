@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import scipy.sparse
 
@@ -39,6 +38,7 @@ from snn.connect import all_to_all, from_arrays
 from snn.elements import Population
 from snn.inputs import SpikeArray
 from snn.io.damage import check_bytes, check_content, check_sizes
+from snn.io.sonata_file import open_to_read
 from snn.network import Network
 from snn.neurons import CubaLIF
 from snn.neurons.base import NeuronModel
@@ -118,7 +118,7 @@ def _read(path: str | os.PathLike[str]) -> Any:
     nir = nir_package()
     try:
         check_bytes(Path(path))
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             check_content(file, Path(path))
             check_sizes(file)
         return nir.read(path, type_check=False)  # shapes are inferred here
