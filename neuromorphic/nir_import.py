@@ -358,7 +358,8 @@ class _Build:
                 self.problems.append(
                     f"Node {name!r} ({self.kind[name]}): the initial values in its metadata must be of a neuron that "
                     f"does not fire in the {level} steps before, by which its layer is late here; got v0 to "
-                    f"{v.max():g}, for which it would begin above its threshold. Begin at v_leak, or take layers out."
+                    f"{v.max():g}, for which it would begin above its threshold, or fire before. Begin at v_leak "
+                    "below the threshold, or take layers out."
                 )
                 return {}
             start = earlier
