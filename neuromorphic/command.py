@@ -1,5 +1,6 @@
 """What ``snn export`` does, target by target: writes files and returns what is to be printed."""
 
+import json
 from pathlib import Path
 
 from kernels.errors import ExportError
@@ -26,7 +27,8 @@ def write_nir(net: Network, dt: float, check: int, out: Path, overwrite: bool) -
     kinds = [type(node).__name__ for node in graph.nodes.values()]
     counts = ", ".join(f"{kinds.count(k)} {k}" for k in dict.fromkeys(kinds))
     behind = ", ".join(f"{name} {steps}" for name, steps in latency(net, dt).items())
-    return f"{counts}\nsteps by which populations run behind their nodes: {behind}\nwritten to {out}"
+    notes = "".join(f"{name}: {note}\n" for name, note in json.loads(graph.metadata["notes"]).items())
+    return f"{counts}\nsteps by which populations run behind their nodes: {behind}\n{notes}written to {out}"
 
 
 def write_lava(net: Network, dt: float, interval: int, steps: int, out: Path) -> str:

@@ -34,6 +34,7 @@ from snn.simulation import Simulation
 from snn.units import whole
 
 DISCRETISATION = "forward Euler with step dt; spikes are 1 in a step; v > v_threshold; reset in the same step"
+EARLY = "fire without input within the first"
 CHECK_RATE = 0.2  # probability of a spike of an input in a step of the check
 CHECK_ERROR = 1e-4  # of the largest potential: others compute in float32
 
@@ -59,7 +60,9 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
 
     Each population becomes a node of its name, spike sources Input nodes, projections Linear or Affine nodes, and
     recorded populations (where none is recorded, those that lead nowhere) lead to Output nodes. The graph's metadata
-    hold dt in seconds, the discretisation, and what NIR has no place for.
+    hold dt in seconds, the discretisation, and what NIR has no place for. A node begins as many steps after its
+    population as :func:`latency` says, from where its neurons are then, which is kept in its metadata; a warning names
+    populations that fire before.
 
     Parameters
     ----------
@@ -67,7 +70,7 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
         once), driven by spikes; constant currents and biases become offsets
     dt : [ms], the length of a step
     check : steps of random input and the output expected, to be kept in the metadata for :func:`check_nir`; warns where
-        the network itself does otherwise: in a tie, which rounding decides, or where a neuron fires without input
+        the network itself does otherwise: in a tie, which rounding decides, or where a spike lies before step 0
 
     Returns
     -------
@@ -103,8 +106,8 @@ def to_nir(net: Network, dt: float, check: int = 0) -> Any:
         graph.metadata["check"] = json.dumps({"steps": check, "inputs": given, "outputs": wanted})
         if wrong := {name: n for name, n in check_nir(graph, lambda _: found).items() if n}:
             counts = ", ".join(f"{n:,} entries of {name!r}" for name, n in wrong.items())
-            begins = [name for name, note in json.loads(graph.metadata["notes"]).items() if "fires without" in note]
-            why = f"{', '.join(begins)} fires without input, and begins otherwise" if begins else "a tie, or a fault"
+            begins = [name for name, note in json.loads(graph.metadata["notes"]).items() if EARLY in note]
+            why = f"{', '.join(begins)} fires before its node begins" if begins else "a tie, or a fault"
             warnings.warn(f"to_nir.check: {counts} differ from what the network itself does: {why}.", stacklevel=2)
     return graph
 
@@ -377,21 +380,35 @@ class _Build:
         return nir.CubaLIF(v_threshold=form.theta, v_reset=zero, **common) if form.spiking else nir.CubaLI(**common)
 
     def start(self, name: str, node: Any, form: Discrete, notes: dict[str, str]) -> None:
-        """Keep initial values other than NIR's readers take: those of the population's own first step.
+        """Keep initial values other than NIR's readers take: those of the population when its node begins.
 
-        A model's own bias acts until then, too. Offsets of other origin begin with that step.
+        A model's own bias acts until then, too. Offsets of other origin begin with that step. What fires before has
+        been reset and goes on from there, so that its phase is kept: an error would refuse all drawn phases.
         """
-        u, v, fired = form.u, form.v, False
+        u, v, steps = form.u, form.v, self.level[name]
+        fired = np.zeros(v.size, bool)
         rest = getattr(node, "v_leak", np.zeros_like(v))
-        for _ in range(self.level[name]):
+        for _ in range(steps):
             u = (1.0 - form.loss_u) * u
             v = (1.0 - form.loss_v) * v + u + form.bias
-            fired |= bool(np.any(v > form.theta))
-        if fired or np.any(rest > form.theta):
-            notes[self.names[name]] = "fires without input: begins elsewhere by up to its latency otherwise than here"
-        elif np.any(np.abs(v - rest) > 1e-12 * (1.0 + np.abs(rest))) or np.any(u):
+            fired |= v > form.theta
+            v = np.where(v > form.theta, 0.0, v)
+        told = []
+        if np.any(np.abs(v - rest) > 1e-12 * (1.0 + np.abs(rest))) or np.any(u):
             node.metadata = {"v0": v, "i0": u}
-            notes[self.names[name]] = "starts from v0, i0 in the node's metadata, not from v_leak"
+            told.append("starts from v0, i0 in the node's metadata, not from v_leak")
+        if np.any(fired):
+            lost = (
+                f"{np.count_nonzero(fired):,} of {fired.size:,} neurons {EARLY} {steps * self.dt:g} ms, which lie "
+                "before step 0 of the node: these spikes are not in the graph, later ones are"
+            )
+            told.append(lost)
+            warnings.warn(
+                f"to_nir: Population {name!r}: {lost}. Begin these neurons lower (init) where they matter.",
+                stacklevel=4,
+            )
+        if told:
+            notes[self.names[name]] = "; ".join(told)
 
     def links(self, q: Any, form: Discrete) -> list[_Link]:
         owner = f"Projection {q.name!r}"

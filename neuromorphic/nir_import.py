@@ -12,10 +12,12 @@ Threshold      alpha = 0, beta = 0
 LI, CubaLI, I  as LIF, CubaLIF, IF, with a threshold that is never reached
 =============  ==============================================================================================
 
-NIR counts time in seconds; spikes are 1 in a step. Potentials start at v_leak (I, IF: 0). A spike takes steps where
-such tools let it pass all layers in one: a population's ``level`` is the largest number of connections from an input to
-it, those within a cycle not counted, and what NIR does in step t, it does in step t + level. Connections between
-levels take their difference, connections within a cycle one step; NIR's Delay is added.
+NIR counts time in seconds; spikes are 1 in a step. Potentials start at v_leak (I, IF: 0); a neuron of a later layer
+with v_leak above v_threshold, which cannot lie there without a spike, starts so that it fires first in step 0.
+
+A spike takes steps where such tools let it pass all layers in one: a population's ``level`` is the largest number of
+connections from an input to it, those within a cycle not counted, and what NIR does in step t, it does in step t +
+level. Connections between levels take their difference, connections within a cycle one step; NIR's Delay is added.
 """
 
 import dataclasses
@@ -25,7 +27,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import scipy.sparse
 
@@ -37,6 +38,7 @@ from snn.connect import all_to_all, from_arrays
 from snn.elements import Population
 from snn.inputs import SpikeArray
 from snn.io.damage import check_bytes, check_content, check_sizes
+from snn.io.sonata_file import open_to_read
 from snn.network import Network
 from snn.neurons import CubaLIF
 from snn.neurons.base import NeuronModel
@@ -116,7 +118,7 @@ def _read(path: str | os.PathLike[str]) -> Any:
     nir = nir_package()
     try:
         check_bytes(Path(path))
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             check_content(file, Path(path))
             check_sizes(file)
         return nir.read(path, type_check=False)  # shapes are inferred here
@@ -356,10 +358,21 @@ class _Build:
                 self.problems.append(
                     f"Node {name!r} ({self.kind[name]}): the initial values in its metadata must be of a neuron that "
                     f"does not fire in the {level} steps before, by which its layer is late here; got v0 to "
-                    f"{v.max():g}, for which it would begin above its threshold. Begin at v_leak, or take layers out."
+                    f"{v.max():g}, for which it would begin above its threshold, or fire before. Begin at v_leak "
+                    "below the threshold, or take layers out."
                 )
                 return {}
             start = earlier
+        elif level and model["v_th"] is not NO_THRESHOLD:
+            below = _below(model, n, level)
+            if below is None:
+                self.problems.append(
+                    f"Node {name!r} ({self.kind[name]}): its threshold must be above v_leak (IF, Threshold: 0) where "
+                    f"a neuron could not stay below it for {level} steps: its layer is {level} steps late here, and "
+                    "would fire in these. Raise the threshold or, if it has one, the time constant."
+                )
+                return {}
+            start = below or start
         try:
             return {name: net.population(name, n, CubaLIF(**model), init=start)}
         except (ModelError, ShapeError) as error:
@@ -481,6 +494,20 @@ def _earlier(model: dict[str, Any], v0: np.ndarray, i0: np.ndarray, steps: int) 
                 return None
     lost = ~np.isclose(v, v0, rtol=1e-9, atol=1e-9 * np.abs(v0).max())  # in rounding, where the decay is strong
     return None if np.any(lost & (beta > 0)) else start
+
+
+def _below(model: dict[str, Any], n: int, steps: int) -> dict[str, Any] | None:
+    """The state from which neurons that rest above their threshold fire first after ``steps`` steps, the others at
+    rest; empty where all rest below, None where one fires before or not at all.
+    """
+    beta, leak, theta = (np.broadcast_to(model.get(k, 0.0), n) for k in ("beta", "v_leak", "v_th"))
+    above = leak > theta
+    if not np.any(above):
+        return {}
+    last = np.where(above, theta - 1e-9 * (leak - theta), leak)  # at most the threshold, in spite of rounding
+    if np.any(above & (beta * last + (1.0 - beta) * leak <= theta)):
+        return None
+    return _earlier(model, last, np.zeros(n), steps)
 
 
 def _free(name: str, taken: Any) -> str:

@@ -204,6 +204,12 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
         if i.name in net.populations or name in synapses:
             problems.append(f"{owner}: its name, or {name!r}, is taken. Rename it.")
         synapses[name] = attempt(_direct, net, i, form)
+    samples = [i for i in net.inputs.values() if isinstance(i.source, StepCurrent) and not np.any(i.source.amplitudes)]
+    if samples and not sources:  # of a classifier's Direct encoder
+        problems.append(
+            f"Input {samples[0].name!r}: must be spikes where samples come in; got a current of 0, and no source of "
+            "spikes. Give from_torch or from_snntorch a spiking encoder, such as encoder=snn.encode.Rate('input')."
+        )
     if problems:
         raise ExportError("quantize:\n  " + "\n  ".join(problems))
 
@@ -357,7 +363,8 @@ def _current(i: Input, form: Discrete, dt: float) -> None:
     if np.any(form.v > form.theta):
         raise ExportError(
             f"{owner}: begins {first} steps late with a current so negative that v would have to start above the "
-            "threshold. Begin it sooner."
+            "threshold. Begin it sooner, or make it weaker beside the threshold: of what from_torch made, by a larger "
+            "percentile for ReLU, or by training the layer with bias=False."
         )
 
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 
 from kernels.errors import BackendUnavailable, FormatError, ModelError, SimError
+from snn.io.sonata_file import open_to_read
 from snn.units import whole
 
 SHD_CHANNELS = 700
@@ -43,7 +43,7 @@ def shd(path: str | os.PathLike[str], select: Iterable[int] | None = None) -> Re
     if not Path(path).is_file():
         raise FormatError(f"{path}: no such file. Unpack shd_train.h5.zip of https://zenkelab.org/datasets/ there.")
     try:
-        with h5py.File(path, "r") as file:
+        with open_to_read(path) as file:
             times, units, labels = file["spikes/times"], file["spikes/units"], np.asarray(file["labels"], np.int64)
             if not len(times) == len(units) == len(labels):
                 sizes = f"{len(times)}, {len(units)} and {len(labels)}"

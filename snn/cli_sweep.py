@@ -39,6 +39,7 @@ def sweep(
             running = counts.pop("running")
             print(f"{len(plan.points)} points: " + ", ".join(f"{n} {s}" for s, n in counts.items()) + _running(running))
             return
+        plan.check()
         if slurm:
             if table.slurm is None:
                 raise ConfigError(f"{file}: [slurm] is missing. Give at least tasks.")
@@ -64,10 +65,11 @@ def is_sweep(file: Path) -> bool:
 
 
 def check_sweep(file: Path, allow_code: bool) -> str:
-    """What ``snn info`` says of the file of a sweep; ConfigError with all that is wrong, also of its first point."""
+    """What ``snn info`` says of the file of a sweep; ConfigError with all that is wrong, also of its points."""
     from snn.sweeps.file import read_sweep
 
     table, plan = read_sweep(file, None, allow_code)
+    plan.check()
     return f"{file}: sweep of {table.experiment} at {len(plan.points)} points, into {plan.root}"
 
 

@@ -374,7 +374,8 @@ class Network:
 
         Returns a :class:`Probe`, or one for each of several. ``population``: also its name, or a part such as
         ``exc[:10]``, whose neurons are then the ``ids``.
-        ``ids``: neurons, default all (spikes are always recorded of all). What is recorded has them in ascending order,
+        ``ids``: neurons, default all. Spikes are recorded of whole populations; ``np.isin(spikes.ids, part.ids)`` finds
+        those of a part. What is recorded has them in ascending order,
         whatever the order given: ``result.states["exc"].ids("v")`` are the columns. ``every``: interval in ms, default
         each step; samples are taken at multiples of it, the first after one interval.
         """
@@ -395,8 +396,10 @@ class Network:
             raise ModelError(f"{owner}: is recorded already.")
         if variable == SPIKES:
             if ids is not None or every is not None:
+                given = f"every={every!r}" if ids is None else f"a part, {np.size(ids):,} of {target.n:,} neurons"
                 raise ModelError(
-                    f"{owner}: spikes are recorded of all neurons at their times; leave out ids and every."
+                    f"{owner}: must be of all neurons, at the times of their spikes; got {given}. Use record("
+                    f"{target.name!r}) for spikes, and another call for states of a part or at intervals."
                 )
         else:
             known = [s.name for s in target.spec.state] if target.spec else []

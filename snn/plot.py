@@ -61,6 +61,11 @@ def _name_axis(ax: Axes, axis: str, places: ArrayLike, names: Sequence[str], col
     ax.tick_params(axis=axis, length=0)  # type: ignore[arg-type]
 
 
+def _limits(start: float, stop: float) -> tuple[float, float]:
+    """Limits of a time axis, which matplotlib wants apart; a run of no duration gets 1 ms."""
+    return start, stop if stop > start else start + 1.0
+
+
 def _legend(ax: Axes, n: int) -> None:
     """Above the axes, out of the way of the lines."""
     ax.legend(frameon=False, ncols=min(n, 5), fontsize="small", loc="lower left", bbox_to_anchor=(0.0, 1.0))
@@ -115,7 +120,7 @@ def raster(
             )  # fmt: skip
         centres.append(bottom + n / 2)
         bottom += n + gap
-    ax.set(xlim=(start, stop), ylim=(bottom - gap, 0), xlabel="time (ms)")
+    ax.set(xlim=_limits(start, stop), ylim=(bottom - gap, 0), xlabel="time (ms)")
     cut = any(n < r.n_nodes for r, n in zip(records, shown, strict=True))
     names = [
         f"{r.population}\n{n:,} of {r.n_nodes:,}" if cut and len(records) <= 4 else f"{r.population} ({n:,})"
@@ -249,7 +254,7 @@ def rate_traces(
         rate = 1000.0 * counts / (max(record.n_nodes, 1) * width)
         ax.plot(edges[:-1] + width / 2, rate, color=colour, linewidth=1.1, label=record.population)
     start, stop = t or (min(r.t_start for r in records), max(r.t_stop for r in records))
-    ax.set(xlim=(start, stop), xlabel="time (ms)", ylabel="rate (Hz)")
+    ax.set(xlim=_limits(start, stop), xlabel="time (ms)", ylabel="rate (Hz)")
     ax.set_ylim(bottom=0)
     if len(records) > 1:
         _legend(ax, len(records))
@@ -290,7 +295,7 @@ def traces(
         column = int(np.flatnonzero(recorded == node)[0])
         ax.plot(times, values[:, column], color=colour, linewidth=1.0, label=f"{population} {node}")
     ax.set(xlabel="time (ms)", ylabel=f"{variable} ({unit})" if unit else variable)
-    ax.set_xlim(t if t is not None else (result.t_start, result.t_stop))
+    ax.set_xlim(t if t is not None else _limits(result.t_start, result.t_stop))
     if wanted.size > 1:
         _legend(ax, int(wanted.size))
     return ax

@@ -127,6 +127,7 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
     import h5py
 
     from snn.io.damage import check_bytes, check_content, check_sizes
+    from snn.io.sonata_file import open_to_read
 
     try:
         if path.suffix in (".npz", ".npy"):
@@ -137,7 +138,7 @@ def _file_fields(path: Path) -> Mapping[str, Any]:
                 columns = {name: loaded[name] for name in loaded.files}
         else:
             check_bytes(path)
-            with h5py.File(path, "r") as file:
+            with open_to_read(path) as file:
                 check_content(file, path)
                 check_sizes(file)
                 group = file["events"] if "events" in file else file

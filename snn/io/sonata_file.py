@@ -152,6 +152,17 @@ class _Closed(io.FileIO):
         return n
 
 
+def open_to_read(path: PathLike) -> Any:
+    """The open file, without a lock; with one where this process has it open with one: HDF5 refuses other flags."""
+    for locking in (False, "best-effort", True):
+        try:
+            return h5py.File(path, "r", locking=locking)
+        except OSError as error:
+            if "flag values don't match" not in str(error) or locking is True:
+                raise
+    raise AssertionError  # pragma: no cover - the last one returns or raises
+
+
 @contextmanager
 def reading(path: Path, checked: bool = False) -> Iterator[Any]:
     """The open file; FormatError for everything that is wrong with it. ``checked``: it was read before, as it is."""
@@ -169,9 +180,10 @@ def reading(path: Path, checked: bool = False) -> Iterator[Any]:
         if not checked and size <= BYTES_CHECKED:
             check_bytes(path)
         with ExitStack() as stack:
-            given = {"locking": False} if closed is None else {}
-            opened = path if closed is None else stack.enter_context(_Closed(path, closed))
-            file = stack.enter_context(h5py.File(opened, "r", **given))
+            if closed is None:
+                file = stack.enter_context(open_to_read(path))
+            else:
+                file = stack.enter_context(h5py.File(stack.enter_context(_Closed(path, closed)), "r"))
             if not checked:
                 check_content(file, path)
             yield file

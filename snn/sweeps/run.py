@@ -74,7 +74,7 @@ def sweep(
     Raises
     ------
     ConfigError
-        A parameter, one of its values, an option, or the file with the values of the first point is wrong.
+        A parameter, one of its values, an option, or the file with the values of a point is wrong.
     BackendUnavailable
         The extra of the executor is missing, or there is no scheduler at the address.
 
@@ -90,6 +90,7 @@ def sweep(
     Several processes start: guard the script by ``if __name__ == "__main__":``.
     """
     plan = Plan.make(what, parameters, out, method, n, repetitions, seed, measures, allow_code)
+    plan.check()
     return plan.run(on, workers, address, threads, retry, progress)
 
 
@@ -139,6 +140,24 @@ class Plan:
         about = {"what": name, "method": method, "n": n, "repetitions": repetitions, "seed": seed,
                  "parameters": {axis.name: repr(axis.values) for axis in on}, "measures": runner.kinds}  # fmt: skip
         return cls(runner, on, found, root, about)
+
+    def check(self) -> None:
+        """Read the file with the values of every point that was not begun, once for all repetitions: what is wrong is
+        said before anything runs.
+        """
+        if not isinstance(self.runner, Configured):
+            return
+        wrong: list[tuple[Point, str]] = []
+        asked = [p for p in self.points if p.repetition == 0 and not (self.root / "points" / p.name).exists()]
+        for point in asked:
+            try:
+                self.runner.experiment(point)
+            except ConfigError as error:
+                wrong.append((point, str(error)))
+        if wrong:
+            point, text = wrong[0]
+            where = ", ".join(f"{key} = {value!r}" for key, value in point.values.items())
+            raise ConfigError(f"sweep: at {len(wrong)} of {len(asked)} combinations of values, first {where}: {text}")
 
     def states(self) -> dict[str, int]:
         """How many points are "done", "failed", "waiting" and, of these, "running"."""

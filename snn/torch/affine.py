@@ -156,10 +156,17 @@ def _flatten(layer: Any, before: Affine) -> Affine | str:
 def _conv(layer: Any, before: Affine) -> Affine | str:
     if len(before.shape) != 3 or before.shape[0] != layer.in_channels:
         return f"takes {layer.in_channels} channels of images, but gets samples of shape {before.shape}"
-    if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
-        return 'pads otherwise than by a number of zeros; use padding=<number>, padding_mode="zeros"'
-    weight = array(layer.weight)
-    rule = conv2d(before.shape, weight.shape, layer.stride, layer.padding, layer.dilation, layer.groups)
+    if layer.padding_mode != "zeros":
+        return 'pads otherwise than by zeros; use padding_mode="zeros"'
+    weight, padding = array(layer.weight), layer.padding
+    if isinstance(padding, str):  # "same" adds what is odd behind: as much on both sides, and a kernel with a row of 0
+        spare = [d * (k - 1) * (padding == "same") for d, k in zip(layer.dilation, layer.kernel_size, strict=True)]
+        odd = [n % 2 for n in spare]
+        if any(n and d > 1 for n, d in zip(odd, layer.dilation, strict=True)):
+            return f"pads {spare} zeros, more behind than before, at a dilation > 1; use a kernel of odd size"
+        weight = np.pad(weight, ((0, 0), (0, 0), *((n, 0) for n in odd)))
+        padding = tuple((n + more) // 2 for n, more in zip(spare, odd, strict=True))
+    rule = conv2d(before.shape, weight.shape, layer.stride, padding, layer.dilation, layer.groups)
     bias = np.zeros(rule.kernel[0]) if layer.bias is None else array(layer.bias)
     return before.then(Convolution(rule, weight), np.repeat(bias, prod(rule.result[1:])), rule.result)
 

@@ -443,6 +443,7 @@ def test_export(tmp_path, monkeypatch):
     graph = nir.read("results/net.nir")
     assert graph.metadata["dt"] == 1e-3 and "stimulus_to_out" in graph.nodes
     assert "1 Input, 1 CubaLIF, 1 Linear, 1 Output" in done.stdout
+    assert "stimulus: was SpikeArray(" in done.stdout
     assert command("export", "nir", "net.toml").exit_code == 2
     assert command("export", "nir", "net.toml", "--overwrite", "--set", "simulation.dt=0.5").exit_code == 0
     assert nir.read("results/net.nir").metadata["dt"] == 5e-4

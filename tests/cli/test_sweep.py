@@ -20,6 +20,7 @@ import pytest
 from typer.testing import CliRunner
 
 import snn
+from kernels.errors import ConfigError
 from snn.cli import app
 from snn.io.sonata import read_result, read_spikes
 from snn.sweeps import Range, read_summary
@@ -429,3 +430,18 @@ def test_the_example_of_the_documentation():
     assert [len(axis.key) for axis in table.parameters] == [2, 2]
     _, plan = read_sweep(ROOT / "scripts" / "examples" / "brunel_sweep.toml", None, False)
     assert len(plan.points) == 200
+
+
+def test_values_that_are_wrong_beyond_the_first_point_are_said_before_anything_runs(folder):
+    """dt = 0.4 does not divide the interval of a record; it comes second."""
+    Path("net.toml").write_text(NET + '[[record]]\npopulation = "exc"\nvariable = "v"\nevery = 1.0\n')
+    Path("dt.toml").write_text('experiment = "net.toml"\nout = "dt"\nrepetitions = 3\n[[parameters]]\n'
+                               'key = "simulation.dt"\nvalues = [0.5, 0.4, 0.3]\n')  # fmt: skip
+    text = r"at 2 of 3 combinations of values, first simulation\.dt = 0\.4: [^§]*every: must be a multiple of dt = 0\.4"
+    for words in (("validate", "dt.toml"), ("sweep", "dt.toml"), ("sweep", "dt.toml", "--slurm")):
+        done = CliRunner().invoke(app, words)
+        assert done.exit_code == 2 and not Path("dt").exists()
+        assert words[-1] == "--slurm" or re.search(text, " ".join(done.stderr.split())), done.stderr
+    with pytest.raises(ConfigError, match=text):
+        snn.sweep("net.toml", {"simulation.dt": [0.5, 0.4, 0.3]}, "dt")
+    assert not Path("dt").exists()

@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 import plasticity
 import snn
 from kernels.errors import ConfigError, ModelError, ShapeError
-from snn.io.sonata import SonataWriter
+from snn.io.sonata import SonataWriter, read_result, read_spikes
 from snn.io.sonata_file import groups, text_of
 from snn.records import MemoryRecorder, Result, SpikeRecord, StateRecord, Trace
 
@@ -392,3 +393,17 @@ def test_sample_times_in_files_are_those_in_memory(engine, every, tmp_path, monk
     assert found.path == tmp_path / "a.h5"
     np.testing.assert_array_equal(found.states["a"].times("v"), expected.states["a"].times("v"))
     assert found.states["a"].times("v").size > 50
+
+
+@pytest.mark.parametrize("locking", [None, "best-effort", True, False])
+def test_a_file_that_this_process_has_open_is_read(locking, tmp_path):
+    """HDF5 opens a file twice in a process only with the same locks."""
+    net = snn.Network()
+    a = net.population("a", 2, snn.SpikeArray([1.0, 2.0], [0, 1]))
+    net.record(a)
+    wanted = snn.Simulation(net, backend="reference", quiet=True).run(3.0, to=tmp_path / "a.h5").spikes["a"].times
+    given = {} if locking is None else {"locking": locking}
+    with h5py.File(tmp_path / "a.h5", "r", **given) as file:
+        found = read_result(tmp_path / "a.h5").spikes["a"]
+        assert np.array_equal(found.times, wanted) and len(wanted) == 2
+        assert np.array_equal(read_spikes(tmp_path / "a.h5")["a"].times, file["spikes/a/timestamps"][...])

@@ -134,10 +134,10 @@ def test_a_bias_of_the_model_acts_before_the_layers_first_step(beta):
 
 
 def test_the_check_compares_the_graph_with_the_network(monkeypatch):
-    def made(**changes):
+    def made(v=0.9):
         net = snn.Network()
         src = net.population("in", 2, snn.Poisson(rate=20.0))
-        p = net.population("p", 3, cuba(v_leak=0.4, **changes), init={"v": 0.9})
+        p = net.population("p", 3, cuba(v_leak=0.4), init={"v": v})
         never = net.population("sum", 2, cuba(v_th=1e300, v_reset=-0.5))
         net.connect(src, p, snn.all_to_all(), weight=0.3)
         net.connect(p, never, snn.all_to_all(), weight=0.3)
@@ -150,8 +150,14 @@ def test_the_check_compares_the_graph_with_the_network(monkeypatch):
         warnings.simplefilter("error")
         graph = to_nir(made(), 1.0, check=STEPS)
     assert "check" in graph.metadata
-    with pytest.warns(UserWarning, match=r"to_nir\.check: .*: p fires without input, and begins otherwise"):
-        to_nir(made(bias=0.1, v_th=0.45), 1.0, check=STEPS)
+    early = made(v=2.0)
+    del early.inputs["more"]  # which reached p at once: now p begins a step late
+    early.connect("p", "p", snn.all_to_all(), weight=0.5, delay=3.0)
+    with (
+        pytest.warns(UserWarning, match=r"to_nir: Population 'p': 3 of 3 neurons fire without input within"),
+        pytest.warns(UserWarning, match=r"to_nir\.check: .* differ from .*: p fires before its node begins"),
+    ):
+        to_nir(early, 1.0, check=STEPS)
     monkeypatch.setattr(nir_export._Build, "start", lambda *_: None)  # initial values are forgotten
     with pytest.warns(
         UserWarning, match=r"entries of 'p_output', .* entries of 'sum_output' differ .*: a tie, or a fa"
@@ -187,6 +193,86 @@ def test_initial_values_that_would_fire_on_the_way_back_are_refused():
     graph.nodes["p"].metadata = {"v0": np.zeros(3)}
     with pytest.raises(ModelError, match=r"Node 'p' \(CubaLIF\): v0 and i0 .* 1 values each; got 3 and 1"):
         from_nir(graph, inputs=given)
+
+
+def pacemakers(init, e_l=-70.0, current=400.0):
+    """50 neurons, of which some fire without input, one step late: to_nir begins them in their second step."""
+    net = snn.Network(seed=1)
+    src = net.population("in", 1, snn.SpikeArray([]))
+    b = net.population("b", 50, snn.LIFDelta(t_ref=0.0, e_l=e_l, i_e=current), init=init)
+    net.connect(src, b, snn.all_to_all(), weight=1.0, delay=1.0)
+    net.record(b)
+    return net
+
+
+def test_phases_of_neurons_that_fire_without_input_are_kept():
+    """Against the network itself and Euler's method: who fires alone keeps its phase, and so do all the others."""
+    one_of_fifty = np.where(np.arange(50) == 7, -54.0, -70.0)
+    for net in (pacemakers({"v": snn.uniform(-70.0, -57.0)}), pacemakers({"v": -60.0}, one_of_fifty, 0.0)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            graph = to_nir(net, 1.0, check=20)
+        wanted = own(net, 400, ["b"])["b"]
+        assert np.array_equal(own(from_nir(graph), 400, ["b"])["b"], wanted)
+        assert np.array_equal(euler(graph, {"in": np.zeros((400, 1))}, 400)["b"], wanted) and wanted.any()
+    assert len(set(np.argmax(own(pacemakers({"v": snn.uniform(-70.0, -57.0)}), 400, ["b"])["b"], axis=0))) > 10
+
+
+def test_spikes_before_a_node_begins_are_named_and_the_phase_goes_on():
+    """The first 5 neurons begin above threshold, and fire in the step before the node's first."""
+    net = pacemakers({"v": np.r_[np.full(5, -40.0), np.linspace(-70.0, -57.0, 45)]})
+    with pytest.warns(UserWarning, match=r"Population 'b': 5 of 50 neurons fire without input within the first 1 ms"):
+        graph = to_nir(net, 1.0)
+    assert "5 of 50 neurons fire without input" in graph.metadata["notes"]
+    wanted = own(net, 400, ["b"])["b"]
+    assert latency(net, 1.0)["b"] == 1 and wanted[:, :5].any()
+    assert np.array_equal(own(from_nir(graph), 400, ["b"])["b"], wanted)
+
+
+@pytest.mark.parametrize("kind", ["LIF", "CubaLIF"])
+def test_neurons_that_rest_above_their_threshold_begin_with_their_layer(kind):
+    """Two layers behind: by Euler's method they fire first in step 0, and here no earlier."""
+    w, one = nir.Linear(np.eye(2)), np.ones(2)
+    cuba = {"tau_syn": 0.005 * one, "tau_mem": 0.01 * one}
+
+    def node(leak):
+        leak = np.array(leak)
+        if kind == "LIF":
+            return nir.LIF(tau=0.01 * one, r=one, v_leak=leak, v_threshold=one)
+        return nir.CubaLIF(**cuba, r=one, v_leak=leak, v_threshold=one)
+
+    nodes = {"in": nir.Input([2]), "w": w, "a": node([0.0, 0.5]), "w2": w, "b": node([1.5, 0.5]), "w3": w,
+             "c": node([0.0, 1.2]), "out": nir.Output([2])}  # fmt: skip
+    order = list(nodes)
+    net = from_nir(nir.NIRGraph(nodes, list(zip(order[:-1], order[1:], strict=True))), dt=1.0)
+    net.record("b")
+    assert latency(net, 1.0) == {"in": 0, "a": 1, "b": 2, "c": 3}
+    found = own(net, STEPS, "bc")
+    for name, neuron, leak in (("b", 0, 1.5), ("c", 1, 1.2)):
+        v, steps = leak, []
+        for t in range(STEPS):
+            v += 0.1 * (leak - v)
+            if v > 1.0:
+                steps.append(t)
+                v = 0.0
+        assert np.flatnonzero(found[name][:, neuron]).tolist() == steps and steps[0] == 0 and len(steps) > 2
+        assert simulated_early(net, name, latency(net, 1.0)[name]) == 0
+
+
+def simulated_early(net, name, steps):
+    return len(snn.Simulation(net, dt=1.0, backend="reference", quiet=True).run(float(steps)).spikes[name].times)
+
+
+def test_neurons_that_fire_in_every_step_are_refused_where_their_layer_is_late():
+    one = np.ones(1)
+    for node in (
+        nir.LIF(tau=0.001 * one, r=one, v_leak=1.5 * one, v_threshold=one), nir.Threshold(-0.5 * one),
+        nir.IF(one, -0.5 * one),
+    ):  # fmt: skip
+        nodes = {"in": nir.Input([1]), "w": nir.Linear(np.eye(1)), "b": node, "out": nir.Output([1])}
+        order = list(nodes)
+        with pytest.raises(ModelError, match=r"Node 'b' \(\w+\): its threshold must .* layer is 1 steps late"):
+            from_nir(nir.NIRGraph(nodes, list(zip(order[:-1], order[1:], strict=True))), dt=1.0)
 
 
 def layers(skip=()):

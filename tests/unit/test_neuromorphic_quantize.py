@@ -211,3 +211,22 @@ def test_the_documentations_example_runs(tmp_path, monkeypatch, capsys):
     integer, floats = len(names["integer"].steps["exc"]), len(names["float_"].spikes["exc"])
     assert floats > 500 and abs(integer - floats) < 0.1 * floats
     assert (tmp_path / "bundle" / "run_lava.py").exists() and "headroom" in capsys.readouterr().out
+
+
+def test_a_classifier_takes_its_samples_as_spikes():
+    """Without an encoder its samples are currents, and the integers would get nothing."""
+    torch = pytest.importorskip("torch")
+    from snn.torch import QCFS, from_torch
+
+    layers = [torch.nn.Linear(4, 3), QCFS(4, 1.0), torch.nn.Linear(3, 2)]
+    with pytest.raises(ExportError, match=r"Input 'sample': must be spikes .* encoder=snn\.encode\.Rate\('input'\)"):
+        quantize(from_torch(layers, (4,)).network, dt=1.0, steps=9)
+    made = quantize(from_torch(layers, (4,), encoder=snn.encode.Rate("input")).network, dt=1.0, steps=9)
+    assert list(made.network.sources) == ["input"]
+    with torch.no_grad():
+        layers[2].bias.fill_(0.1)
+        layers.insert(2, torch.nn.Linear(3, 3))
+        layers.insert(3, QCFS(4, 1.0))
+        layers[2].bias.fill_(-2.0)
+    with pytest.raises(ExportError, match=r"'bias layer2': begins 2 steps late .* training the layer with bias=False"):
+        quantize(from_torch(layers, (4,), encoder=snn.encode.Rate("input")).network, dt=1.0, steps=9)

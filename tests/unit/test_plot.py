@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import snn
 from kernels.errors import ConfigError, ModelError
 from snn import plot
 from snn.records import Result, SpikeRecord, StateRecord, Trace
@@ -128,3 +129,12 @@ def test_wrong_windows(result, ax):
         plot.raster(result, ax=ax, t=(2.0, 1.0))
     with pytest.raises(ModelError, match="max_neurons"):
         plot.raster(result, ax=ax, max_neurons=0)
+
+
+def test_a_run_of_no_duration_is_drawn_without_a_warning(recwarn):
+    net = snn.Network()
+    a = net.population("a", 2, snn.LIFDelta())
+    net.record(a, ["spikes", "v"])
+    result = snn.Simulation(net, backend="reference", quiet=True).run(0.0)
+    assert plot.raster(result).get_xlim() == (0.0, 1.0) and plot.traces(result, "a").get_xlim() == (0.0, 1.0)
+    assert not [w for w in recwarn if "identical" in str(w.message)]

@@ -85,6 +85,9 @@ CONVERSIONS = {
     "linear on images": (from_torch, [LINEAR, QCFS()], (1, 2, 2), "[0]: Linear takes a sample of shape (4,)"),
     "linear of another size": (from_torch, [nn.Flatten(), LINEAR, QCFS()], 5, "[1]: Linear takes a sample"),
     "channels": (from_torch, [nn.Conv2d(3, 2, 3), QCFS()], (1, 8, 8), "[0]: Conv2d takes 3 channels of images"),
+    "uneven padding": (
+        from_torch, [nn.Conv2d(1, 2, 2, padding="same", dilation=3), QCFS()], (1, 8, 8), "a kernel of odd size"
+    ),
     "padding": (from_torch, [nn.Conv2d(1, 2, 3, padding=1, padding_mode="reflect"), QCFS()], (1, 8, 8), 'zeros"'),
     "ceil": (from_torch, [nn.AvgPool2d(2, ceil_mode=True), QCFS()], (1, 7, 7), "[0]: AvgPool2d must have ceil_mode"),
     "skip connection": (

@@ -31,6 +31,9 @@ CHAINS = {  # layers, whether they are one convolution
     "pool, conv of groups": ([nn.AvgPool2d((3, 2)), nn.Conv2d(4, 8, 2, padding=1, groups=2), nn.Flatten()], True),
     "conv, conv": ([nn.Conv2d(4, 6, 3, groups=2), nn.Conv2d(6, 2, 2, stride=(1, 2))], True),
     "points, spread conv": ([nn.Conv2d(4, 3, 1), nn.Conv2d(3, 5, 3, dilation=2)], True),
+    "same": ([nn.Conv2d(4, 6, (3, 5), padding="same", dilation=(2, 1), groups=2)], True),
+    "same, of even size": ([nn.Conv2d(4, 6, (4, 3), padding="same"), nn.AvgPool2d(2)], True),
+    "valid": ([nn.Conv2d(4, 6, 3, padding="valid", stride=2)], True),
     "padding of a pool's rest": ([nn.AvgPool2d(2), nn.Conv2d(4, 8, 3, padding=1)], False),  # 9 rows: one is left over
     "padding seen twice": ([nn.Conv2d(4, 6, 3, padding=1), nn.Conv2d(6, 2, 3, padding=1)], False),
     "gaps": ([nn.Conv2d(4, 6, 1, stride=2), nn.Conv2d(6, 2, 2)], False),
