@@ -308,6 +308,10 @@ class _Text:
         body: list[str] = []
         put = body.append
         slopes = [x for x in self.states.values() if not x.decay]
+        test = self._parsed("threshold", threshold)
+        self._known("threshold", test)
+        tested = self._needed(_names(test))
+        watched = [x for x in slopes if x.name in tested]
         if self.refractory:
             put("free = refractory == 0")
         for stage, step in enumerate(("", "half__", "half__", "whole__"), 1):
@@ -321,28 +325,29 @@ class _Text:
                     put(f"{x.name}__{stage} = {x.name} + {step} * {x.name}__k{stage - 1}")
                 names[x.name] = f"{x.name}__{stage}" if stage > 1 else x.name
             self._abbreviations(put, names, stage, set().union(*(_names(x.right) for x in slopes)))
+            if stage > 1 and watched:
+                self._abbreviations(put, names, stage, _names(test))
+                put(f"over__{stage} = {_text(test, names)}")
             for x in slopes:
                 slope = _text(x.right, names, self.numbers)
                 put(f"{x.name}__k{stage} = " + (f"({slope}) if free else 0.0" if x.held else slope))
+        if slopes:
+            self._ends(put, slopes, watched)
         for x in self.states.values():
-            k1, k2, k3, k4 = (f"{x.name}__k{stage}" for stage in range(1, 5))
             if x.decay:
                 put(f"{x.name} = {x.name} * {x.name}__whole")
-                continue
-            put(f"{x.name}__5 = {x.name} + sixth__ * ({k1} + 2.0 * ({k2} + {k3}) + {k4})")
-            finite = f"{x.name}__5 - {x.name}__5 == 0.0"  # the upstroke of a spike may overflow within a step
-            put(f"{x.name} = {x.name}__5 if {finite} else {x.name} + whole__ * {k1}")
+            else:
+                put(f"{x.name} = {x.name} + whole__ * {x.name}__k1 if euler__ else {x.name}__5")
         for key, (target, value, subtract) in self.arrivals.items():
             more = f"{target} {'-' if subtract else '+'} ({_text(value, {'w': f'arrive_{key}'})})"
             put(f"{target} = " + (f"{more} if free else {target}" if self.states[target].held else more))
-        test = self._parsed("threshold", threshold)
-        self._known("threshold", test)
-        statements = self._reset(reset)
-        used = _names(test).union(*(_names(value) for _, value in statements))
         names = {}
-        self._abbreviations(put, names, 6, used)
-        put(f"fired = free & ({_text(test, names)})" if self.refractory else f"fired = {_text(test, names)}")
-        for target, value in statements:
+        self._abbreviations(put, names, 6, _names(test))
+        crossed = f"({_text(test, names)})" + (" | (euler__ & over__)" if watched else "")
+        put(f"fired = free & ({crossed})" if self.refractory else f"fired = {crossed}")
+        for stage, (target, value) in enumerate(self._reset(reset), 7):
+            names = {}
+            self._abbreviations(put, names, stage, _names(value))  # anew, as statements before change variables
             put(f"{target} = ({_text(value, names)}) if fired else {target}")
         if self.refractory:
             put("refractory = n_ref__ if fired else (refractory if free else refractory - 1)")
@@ -354,13 +359,38 @@ class _Text:
         arguments = [x for x in (*known, *(d.name for d in self.derived())) if x in taken]
         return f"def {self.name}_step({', '.join(arguments)}):\n{text}\n"
 
-    def _abbreviations(self, put: Callable[[str], None], names: dict[str, str], stage: int, used: set[str]) -> None:
-        """The abbreviations that ``used`` needs, under names of their own, which go to ``names``."""
+    def _ends(self, put: Callable[[str], None], slopes: list[_Line], watched: list[_Line]) -> None:
+        """Results of Runge-Kutta's step, and ``euler__``, whether Euler's step is to be taken for all variables.
+
+        The upstroke of a spike may be too fast for the step: v at a stage lies far beyond the threshold, or overflows,
+        and its slopes of all variables are wrong. There the condition holds at a stage, ``over__``, and slopes do
+        not converge: k3 - k2 is not below k2 - k1. The neuron fires.
+        """
+        for x in slopes:
+            k1, k2, k3, k4 = (f"{x.name}__k{stage}" for stage in range(1, 5))
+            put(f"{x.name}__5 = {x.name} + sixth__ * ({k1} + 2.0 * ({k2} + {k3}) + {k4})")
+        euler = [f"({' + '.join(f'({x.name}__5 - {x.name}__5)' for x in slopes)} != 0.0)"]  # not finite
+        if watched:
+            put("over__ = over__2 | over__3 | over__4")
+            wild = []
+            for x in watched:
+                k1, k2, k3 = (f"{x.name}__k{stage}" for stage in range(1, 4))
+                wild.append(f"(abs({k3} - {k2}) > abs({k2} - {k1}) + abs({k1}))")
+            euler.append(f"(over__ & ({' | '.join(wild)}))")
+        put(f"euler__ = {' | '.join(euler)}")
+
+    def _needed(self, used: set[str]) -> set[str]:
+        """``used``, and the names in the abbreviations that it needs."""
         needed = set(used)
         for x in reversed(self.short):
             needed |= _names(x.right) if x.name in needed else set()
+        return needed
+
+    def _abbreviations(self, put: Callable[[str], None], names: dict[str, str], stage: int, used: set[str]) -> None:
+        """The abbreviations that ``used`` needs, under names of their own, which go to ``names``."""
+        needed = self._needed(used)
         for x in self.short:
-            if x.name in needed:
+            if x.name in needed and names.get(x.name) != f"{x.name}__{stage}":
                 put(f"{x.name}__{stage} = {_text(x.right, names, self.numbers)}")
                 names[x.name] = f"{x.name}__{stage}"
 
