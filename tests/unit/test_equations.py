@@ -187,7 +187,7 @@ ADEX_RULES = {"threshold": "v > 0", "reset": "v = -60; z += b", "refractory": "t
 
 
 def between_spikes(slope, start, top, reset, t_ref, end):
-    """Number of spikes and final state, by an ODE solver that finds the spikes; v, the first variable, is held for t_ref."""
+    """Number of spikes and final state, by an ODE solver that finds spikes; v comes first, and is held for t_ref."""
 
     def crossed(t, y, free):
         return y[0] - top
@@ -316,7 +316,10 @@ BAD = {
     "receptor": ({"receptors": {"r": "tau += w"}}, "M, receptor 'r': must add a multiple of the weight w"),
     "receptor form": ({"receptors": {"r": "v = w"}}, "M, receptor 'r': must add a multiple of the weight w"),
     "receptor square": ({"receptors": {"r": "v += w * w"}}, "M, receptor 'r': must add a multiple of the weight w"),
-    "receptor state": ({"receptors": {"r": "v += w * v"}}, "M, receptor 'r': w may be multiplied by parameters alone"),
+    "receptor state": (
+        {"receptors": {"r": "v += w * v"}},
+        "M, receptor 'r': w may be multiplied by numbers and parameters alone",
+    ),
     "receptor name": ({"receptors": {"r": "v += w * k"}}, "M, receptor 'r': unknown name 'k'."),
     "init": ({"init": {"x": 1.0}}, "M.init: 'x' is no state variable."),
     "init value": ({"init": {"v": "e_l"}}, "M.v: init names no parameter; got 'e_l'."),
