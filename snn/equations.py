@@ -25,7 +25,7 @@ _FUNCTIONS = dict.fromkeys(
     ("abs fabs exp expm1 exprel log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
      "erf erfc floor ceil").split(), 1
 ) | {"atan2": 2, "copysign": 2, "linoid": 2, "clip": 3, "relax": 4, "min": 0, "max": 0}  # fmt: skip
-_TAKEN = {"i_stim", "w", "u", "xi", "dt", "fired", "free", "refractory", "pi"}
+_TAKEN = {"i_stim", "w", "u", "xi", "dt", "fired", "free", "refractory", "pi", "abs", "min", "max", "math", "scalar"}
 _PARTS = (
     ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.expr_context, ast.Add, ast.Sub, ast.Mult,
     ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr, ast.UAdd, ast.USub, ast.Not, ast.And, ast.Or,
