@@ -280,7 +280,10 @@ class _Text:
                 raise ModelError(f"{where}: noise needs a step function of one's own: docs/adding_a_model.md.")
             elif isinstance(node, ast.Name) and id(node) not in called:
                 if node.id not in self.lines and node.id not in more and node.id != "pi":
-                    raise ModelError(f"{where}: unknown name {node.id!r}.{nearest(node.id, [*self.lines, *more])}")
+                    hint = nearest(node.id, [*self.lines, *more])
+                    if node.id in ("ms", "second", "mV", "volt", "pA", "amp", "nS", "siemens", "pF", "farad"):
+                        hint = " Numbers have no units: write 10 for 10 ms."
+                    raise ModelError(f"{where}: unknown name {node.id!r}.{hint}")
             elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr)):
                 if not _condition(node):
                     raise ModelError(f"{where}: & and | join conditions; got {ast.unparse(node)!r}.")

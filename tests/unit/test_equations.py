@@ -264,6 +264,21 @@ def test_network_of_exponential_neurons_as_the_model_of_the_package():
     np.testing.assert_allclose(z.mean(), w.mean(), rtol=0.02)
 
 
+def test_upstrokes_are_equal_bit_for_bit_on_both_backends():
+    model = snn.from_equations("AdEx", ADEX, **ADEX_RULES)()
+    runs = []
+    for backend in ("reference", "cpu"):
+        net = snn.Network(seed=1)
+        a = net.population("a", 20, model)
+        net.input("drive", a, snn.Poisson(rate=4000.0), weight=3.0)
+        net.record(a)
+        sim = snn.Simulation(net, quiet=True, backend=backend)
+        runs.append((sim.run(40.0).spikes["a"].times, sim.state("a", "z")))
+    assert len(runs[0][0]) > 100
+    np.testing.assert_array_equal(runs[0][0], runs[1][0])
+    np.testing.assert_array_equal(runs[0][1], runs[1][1])
+
+
 def test_signs_of_receptors():
     model = snn.from_equations("Cond", COND, **RULES)
     assert [(r.name, r.sign, r.unit) for r in model.spec.receptors] == [("ex", 1, "nS"), ("in", -1, "nS")]

@@ -124,6 +124,7 @@ BAD = {
     "module": ({"equations": "dv/dt = np.exp(v) : 1"}, "M, dv/dt: unknown function 'np.exp'. Did you mean 'exp'?"),
     "arguments": ({"equations": "dv/dt = exp(v, 2) : 1"}, "M, dv/dt: exp takes 1 argument; got 'exp(v, 2)'."),
     "one": ({"equations": "dv/dt = max(v) : 1"}, "M, dv/dt: max takes two or more arguments; got 'max(v)'."),
+    "number": ({"equations": "dv/dt = -v / (10 * ms) : 1"}, "M, dv/dt: unknown name 'ms'. Numbers have no units:"),
     "tuple": ({"equations": "dv/dt = (v, v) : 1"}, "M, dv/dt: '(v, v)' is not allowed."),
     "in": ({"equations": "dv/dt = 1 if v is v else 0 : 1"}, "M, dv/dt: '1 if v is v else 0' is not allowed."),
     "text": ({"equations": BASE + "\nk = 'a' : 1"}, "M, k: must be made of finite real numbers; got 'a'."),
