@@ -24,15 +24,17 @@ SaturatingNMDA = define(
     ShortTermSpec(
         name="SaturatingNMDA",
         doc="""
-        NMDA gating that saturates: a spike opens a share of the source's closed channels, so that s stays below 1.
+        NMDA gating that saturates: a spike opens a share of the source's closed channels, so that s is bounded.
 
         Equations
         ---------
         Of ds/dt = -s / tau_decay + alpha x (1 - s), dx/dt = -x / tau_rise, with x += 1 at each spike of the source, the
         synapse delivers w times the jump of s that is left when x has decayed: s += k_0 + k_1 s at a spike, between
         spikes tau_decay ds/dt = -s, with k_1 = exp(-alpha tau_rise) - 1 and k_0 = (alpha tau_rise)^r gamma(1 - r, alpha
-        tau_rise), r = tau_rise / tau_decay, gamma the lower incomplete gamma function. Arriving at a receptor that
-        decays with tau_decay (``LIFCondNMDA``, ``receptor="nmda"``) the jumps add up to sum w s.
+        tau_rise), r = tau_rise / tau_decay, gamma the lower incomplete gamma function. s stays below k_0 / -k_1: 1.026
+        with the defaults, more where tau_rise is not short (12.5 with alpha = 1, tau_rise = 50, tau_decay = 100).
+        Arriving at a receptor that decays with tau_decay (``LIFCondNMDA``, ``receptor="nmda"``) the jumps add up to
+        sum w s.
 
         Numerics
         --------

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import keyword
 import linecache
 import math
 import re
@@ -13,13 +14,23 @@ from typing import Any
 import numpy as np
 
 from kernels import scalar
-from kernels.body import scalar_functions
 from kernels.errors import ModelError, nearest
-from kernels.spec import Derived, NeuronSpec, Param, Receptor, StateVar
+from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
+from snn.equation_units import known_unit
 from snn.neurons.base import NeuronModel, define
 
-_LINE = re.compile(r"(?P<left>[^=]+)=(?P<right>[^:]+):(?P<unit>[^:()]*)(?P<held>\(\s*unless\s+refractory\s*\))?\s*")
-_FUNCTIONS = {"min", "max", "abs"} | {name for name in vars(math) if callable(getattr(math, name))}
+_LINE = re.compile(r"(?P<left>[^=]+)=(?P<right>[^:]+):(?P<unit>[^:]*?)(?P<held>\(\s*unless\s+refractory\s*\))?\s*")
+# how many arguments a function takes (0: two or more); all are equal bit for bit on the backends of the CPU
+_FUNCTIONS = dict.fromkeys(
+    ("abs fabs exp expm1 exprel log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
+     "erf erfc floor ceil").split(), 1
+) | {"atan2": 2, "copysign": 2, "linoid": 2, "clip": 3, "relax": 4, "min": 0, "max": 0}  # fmt: skip
+_TAKEN = {"i_stim", "w", "u", "xi", "dt", "fired", "free", "refractory", "pi", "abs", "min", "max", "math", "scalar"}
+_PARTS = (
+    ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.expr_context, ast.Add, ast.Sub, ast.Mult,
+    ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr, ast.UAdd, ast.USub, ast.Not, ast.And, ast.Or,
+    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
+)  # fmt: skip
 _FORM = "write 'dx/dt = ... : unit', 'name = ... : unit' or, for a parameter, 'name = number : unit'"
 
 
@@ -40,9 +51,10 @@ class _Line:
         """The default of a parameter."""
         try:
             value = ast.literal_eval(self.right)
-        except ValueError:
+        except (TypeError, ValueError):
             return None
-        return float(value) if not self.derivative and isinstance(value, (int, float)) else None
+        known = not self.derivative and isinstance(value, (int, float)) and not isinstance(value, bool)
+        return float(value) if known else None
 
 
 def from_equations(
@@ -59,23 +71,30 @@ def from_equations(
         ``dv/dt = expression : unit``, a state variable, with ``(unless refractory)`` held in the refractory period;
         ``x = expression : unit``, an abbreviation;
         ``tau = 20 : ms``, a parameter and its default.
-        Expressions hold the names of all these, ``i_stim`` (injected current) and functions of ``math`` and
-        ``kernels.scalar``: ``exp(v)``, ``v if v > 0 else 0``.
+        Expressions hold the names of all these, ``i_stim`` (injected current), ``pi``, ``v if v > 0 else 0`` and the
+        functions abs, fabs, min, max, clip(x, low, high), exp, expm1, exprel (expm1(x) / x), log, log1p, log2, log10,
+        sqrt, floor, ceil, copysign, erf, erfc, trigonometric and hyperbolic ones (sin, asin, sinh, asinh, ...; atan2),
+        linoid and relax of ``kernels.scalar``.
+        Time is in ms and rates are in 1/ms: other units of time are refused. All other units are names; nothing is
+        converted, so they must fit each other, as mV, ms, pF, nS, pA do. Known are V, A, S, F, ohm, C, m, g, M, mol, K,
+        J, W with prefixes, rad, deg, and 1
     threshold : condition of a spike, tested at the end of each step, not in the refractory period
     reset : statements at a spike, in turn: ``"v = v_reset; w += b"``
     refractory : parameter that holds the refractory period in ms, rounded to steps
-    receptors : what a weight w that arrives adds, by receptor: ``{"ex": "g_ex += w", "in": "g_in -= w"}``. With ``-=``
-        weights are <= 0; beside such a receptor those of others are >= 0. Variables that are held take nothing
+    receptors : what a weight w that arrives adds, by receptor: ``{"ex": "g_ex += w", "in": "g_in -= w"}``; several
+        statements as in ``reset``. With ``-=`` weights are <= 0; beside such a receptor those of others are >= 0.
+        Variables that are held take nothing
     init : initial values of state variables, numbers or names of parameters [0]
     doc, references : first sentence of the documentation; source of the model
     current_unit : of i_stim
 
     Numerics
     --------
-    Runge-Kutta of order 4 with step dt, or Euler's step where that overflows, as in the upstroke of a spike; variables
-    of dx/dt = -x / tau decay exactly. In a step: integration, arriving weights, threshold, reset. A spike is at the end
-    of its step. Stiff equations need a smaller dt; noise, or the event engine, a step function of one's own
-    (``docs/adding_a_model.md``).
+    Runge-Kutta of order 4 with step dt; variables of dx/dt = -x / tau decay exactly. The upstroke of a spike may be too
+    fast for that: where the condition holds at a stage and slopes do not converge, abs(k3 - k2) > abs(k2 - k1) +
+    abs(k1), the step is Euler's for all variables and the neuron fires; where the step overflows, it is Euler's. In a
+    step: integration, arriving weights, threshold, reset. A spike is at the end of its step. Stiff equations need a
+    smaller dt; noise, or the event engine, a step function of one's own (``docs/adding_a_model.md``).
 
     Raises
     ------
@@ -99,7 +118,17 @@ def from_equations(
     >>> Leak(tau_m=10.0)
     Leak(tau_m=10.0)
     """
-    text = _Text(str(name), equations, refractory, dict(receptors or {}))
+    if not isinstance(name, str) or not _usable(name):
+        raise ModelError(f"from_equations.name: must be a Python name; got {name!r}.")
+    for key, given in (("threshold", threshold), ("reset", reset)):
+        if not isinstance(given, str):
+            raise ModelError(
+                f"{name}.{key}: must be a text such as 'v {'>' if key == 'threshold' else '='} 1'; got {given!r}."
+            )
+    for key, table, example in (("receptors", receptors, "'ex': 'g += w'"), ("init", init, "'v': -70.0")):
+        if table is not None and not isinstance(table, Mapping):
+            raise ModelError(f"{name}.{key}: must be a dictionary such as {{{example}}}; got {table!r}.")
+    text = _Text(name, equations, refractory, dict(receptors or {}))
     module = sys._getframe(1).f_globals.get("__name__", "__main__")
     step = _function(f"{name}_step", text.source(threshold, reset), module)
     used = inspect.signature(step).parameters
@@ -107,6 +136,8 @@ def from_equations(
     for key in start:
         if key not in text.states:
             raise ModelError(f"{name}.init: {key!r} is no state variable.{nearest(str(key), text.states)}")
+        if isinstance(start[key], bool) or not isinstance(start[key], (int, float, str)):
+            raise ModelError(f"{name}.init: {key} must be a number or the name of a parameter; got {start[key]!r}.")
     state = [
         StateVar(x.name, x.unit, x.doc or f"d{x.name}/dt = {ast.unparse(x.right)}", start.get(x.name, 0.0))
         for x in text.states.values()
@@ -125,7 +156,8 @@ def from_equations(
         receptors=text.signed(),
         step=step,
         references=references,
-        current_unit=current_unit,
+        checks=text.checks(),
+        current_unit=known_unit(f"{name}.current_unit", current_unit),
         refractory="refractory" if refractory else None,
     )
     return define(spec)
@@ -153,16 +185,18 @@ class _Names(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
-        node.args = [self.visit(x) for x in node.args]
+        args = [self.visit(x) for x in node.args]
         called = node.func.id if isinstance(node.func, ast.Name) else ""
-        if called in scalar_functions():
-            node.func = ast.parse(f"scalar.{called}", mode="eval").body
-        elif called in vars(math):
-            node.func = ast.parse(f"math.{called}", mode="eval").body
-        return node
+        if called == "clip":
+            return ast.parse(
+                f"min(max({ast.unparse(args[0])}, {ast.unparse(args[1])}), {ast.unparse(args[2])})", mode="eval"
+            ).body
+        if called not in ("abs", "min", "max"):
+            called = f"scalar.{called}" if hasattr(scalar, called) else f"math.{called}"
+        return ast.Call(ast.parse(called, mode="eval").body, args, [])
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Name(self.other.get(node.id, node.id), node.ctx)
+        return ast.Constant(math.pi) if node.id == "pi" else ast.Name(self.other.get(node.id, node.id), node.ctx)
 
 
 class _Text:
@@ -170,22 +204,23 @@ class _Text:
 
     def __init__(self, name: str, equations: str, refractory: str | None, receptors: dict[str, str]) -> None:
         self.name, self.refractory, self.receptors = name, refractory, receptors
-        if not name.isidentifier():
-            raise ModelError(f"from_equations.name: must be a Python name; got {name!r}.")
+        self.seen: list[ast.expr] = []
         lines = [self._line(text) for text in _joined(f"{name}.equations", equations)]
         self.lines = {x.name: x for x in lines}
         for x in lines:
             if sum(other.name == x.name for other in lines) > 1:
                 raise ModelError(f"{name}.equations: {x.name!r} is given twice. Remove one.")
-            if "__" in x.name or x.name in ("i_stim", "w", "u", "xi", "dt", "fired", "free", "refractory"):
+            if "__" in x.name or x.name.startswith("arrive_") or x.name in _TAKEN:
                 raise ModelError(f"{name}.equations: the name {x.name!r} is taken. Rename it.")
         self.states = {x.name: x for x in lines if x.derivative}
         self.numbers = {x.name: x.number for x in lines if x.number is not None}
         if not self.states:
             raise ModelError(f"{name}.equations: there is no 'dx/dt = ... : unit'. Give one.")
         if refractory is not None and refractory not in self.numbers:
-            hint = nearest(refractory, self.numbers)
+            hint = nearest(refractory, self.numbers) if isinstance(refractory, str) else " Write 't_ref = 2 : ms'."
             raise ModelError(f"{name}.refractory: must name a parameter in ms; got {refractory!r}.{hint}")
+        if refractory is not None and self.lines[refractory].unit != "ms":
+            raise ModelError(f"{name}.refractory: {refractory} must be in ms; got {self.lines[refractory].unit!r}.")
         held = next((x.name for x in lines if x.held), None)
         if held and refractory is None:
             raise ModelError(f"{name}.refractory: {held} is held '(unless refractory)'; name the period's parameter.")
@@ -202,16 +237,25 @@ class _Text:
         line, _, doc = text.partition("#")
         found = _LINE.fullmatch(line.strip())
         if found is None:
+            declared = re.fullmatch(r"\s*(\w+)\s*:[^:]*", line)
+            if declared:
+                raise ModelError(
+                    f"{self.name}.equations: {line.strip()!r} has no value. A parameter needs a default, as in "
+                    f"'{declared[1]} = 10 : ms'; another is given as {self.name}({declared[1]}=...)."
+                )
             raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {_FORM}.")
         left = found["left"].strip()
         derivative = re.fullmatch(r"d(\w+)\s*/\s*dt", left)
         name = derivative[1] if derivative else left
         if not name.isidentifier():
             raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {_FORM}.")
+        if not _usable(name):
+            raise ModelError(f"{self.name}.equations: {name!r} is a word of Python. Rename it.")
         right = self._parsed(left, found["right"])
         if found["held"] and not derivative:
             raise ModelError(f"{self.name}.equations: '(unless refractory)' is for dx/dt; got {line.strip()!r}.")
-        return _Line(name, right, found["unit"].strip() or "1", doc.strip(), bool(derivative), bool(found["held"]))
+        unit = known_unit(f"{self.name}.equations, {line.strip()!r}", found["unit"])
+        return _Line(name, right, unit, doc.strip(), bool(derivative), bool(found["held"]))
 
     def _parsed(self, what: str, text: str) -> ast.expr:
         try:
@@ -221,20 +265,46 @@ class _Text:
 
     def _known(self, what: str, expression: ast.expr, more: tuple[str, ...] = ("i_stim",)) -> None:
         """Raise ModelError where ``expression`` holds something unknown."""
-        functions = _FUNCTIONS | set(scalar_functions())
+        self.seen.append(expression)
+        where = f"{self.name}, {what}"
         called = {id(n.func) for n in ast.walk(expression) if isinstance(n, ast.Call)}
         for node in ast.walk(expression):
-            if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
-                raise ModelError(f"{self.name}, {what}: a power is written a**b; got {ast.unparse(node)!r}.")
-            if isinstance(node, ast.Name):
-                known = functions if id(node) in called else {*self.lines, *more}
-                if node.id == "xi":
-                    raise ModelError(
-                        f"{self.name}, {what}: noise needs a step function of one's own: docs/adding_a_model.md."
-                    )
-                if node.id not in known:
-                    kind = "function" if id(node) in called else "name"
-                    raise ModelError(f"{self.name}, {what}: unknown {kind} {node.id!r}.{nearest(node.id, known)}")
+            if isinstance(node, ast.Call):
+                self._call(where, node)
+            elif isinstance(node, ast.Constant):
+                if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or not _finite(node.value):
+                    raise ModelError(f"{where}: must be made of finite real numbers; got {node.value!r}.")
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+                raise ModelError(f"{where}: a power is written a**b; got {ast.unparse(node)!r}.")
+            elif isinstance(node, ast.Name) and node.id == "xi":
+                raise ModelError(f"{where}: noise needs a step function of one's own: docs/adding_a_model.md.")
+            elif isinstance(node, ast.Name) and id(node) not in called:
+                if node.id not in self.lines and node.id not in more and node.id != "pi":
+                    hint = nearest(node.id, [*self.lines, *more])
+                    if node.id in ("ms", "second", "mV", "volt", "pA", "amp", "nS", "siemens", "pF", "farad"):
+                        hint = " Numbers have no units: write 10 for 10 ms."
+                    raise ModelError(f"{where}: unknown name {node.id!r}.{hint}")
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr)):
+                if not _condition(node):
+                    raise ModelError(f"{where}: & and | join conditions; got {ast.unparse(node)!r}.")
+            elif not isinstance(node, _PARTS):
+                shown = ast.unparse(node) if isinstance(node, ast.expr) else ast.unparse(expression)
+                raise ModelError(
+                    f"{where}: {shown!r} is not allowed. Use numbers, names, + - * / ** // %, comparisons, and, or, "
+                    "not, 'a if condition else b' and functions such as exp(v)."
+                )
+
+    def _call(self, where: str, node: ast.Call) -> None:
+        """Raise ModelError unless ``node`` calls a function that there is, with as many arguments as it takes."""
+        name = ast.unparse(node.func)
+        if name in self.lines:
+            raise ModelError(f"{where}: {name!r} is called, but is a variable or parameter here. Rename that.")
+        if name not in _FUNCTIONS:
+            raise ModelError(f"{where}: unknown function {name!r}.{nearest(name.rpartition('.')[2], _FUNCTIONS)}")
+        count = _FUNCTIONS[name]
+        if node.keywords or (len(node.args) != count if count else len(node.args) < 2):
+            takes = f"{count} argument{'s' if count > 1 else ''}" if count else "two or more arguments"
+            raise ModelError(f"{where}: {name} takes {takes}; got {ast.unparse(node)!r}.")
 
     def _ordered(self) -> list[_Line]:
         """Abbreviations, each after those that it holds."""
@@ -249,25 +319,39 @@ class _Text:
                 del left[x.name]
         return found
 
-    def _arrival(self, key: str, text: str) -> tuple[str, ast.expr, bool]:
-        """(state variable, what is added for w, whether it is subtracted)."""
+    def _arrival(self, key: str, text: str) -> tuple[list[tuple[str, ast.expr]], bool]:
+        """(state variable, what is added for w) of each statement, and whether it is subtracted."""
         what = f"receptor {key!r}"
+        if not isinstance(key, str) or not key.isidentifier():
+            raise ModelError(f"{self.name}.receptors: a receptor's name must be a Python name; got {key!r}.")
         try:
-            node = ast.parse(text.strip()).body[0]
-        except (SyntaxError, IndexError):
-            node = None
-        if not (
-            isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub))
-            and isinstance(node.target, ast.Name) and node.target.id in self.states and _linear(node.value)
-        ):  # fmt: skip
+            nodes: list[ast.stmt] = ast.parse(inspect.cleandoc(text)).body if isinstance(text, str) else []
+        except SyntaxError:
+            nodes = []
+        found = []
+        for node in nodes or [ast.Pass()]:
+            if not (
+                isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub))
+                and isinstance(node.target, ast.Name) and node.target.id in self.states and _linear(node.value)
+            ):  # fmt: skip
+                raise ModelError(
+                    f"{self.name}, {what}: must add a multiple of the weight w to a state variable, as in "
+                    f"'{next(iter(self.states))} += w'; got {text!r}."
+                )
+            self._known(what, node.value, ("w",))
+            other = sorted(_names(node.value) & {*self.states, *(x.name for x in self.short)})
+            if other:
+                raise ModelError(
+                    f"{self.name}, {what}: w may be multiplied by numbers and parameters alone; got {text!r}, where "
+                    f"{other[0]!r} is a{' state variable' if other[0] in self.states else 'n abbreviation'}."
+                )
+            found.append((node.target.id, node.value, isinstance(node.op, ast.Sub)))
+        if len({subtract for _, _, subtract in found}) > 1:
             raise ModelError(
-                f"{self.name}, {what}: must add a multiple of the weight w to a state variable, as in "
-                f"'{next(iter(self.states))} += w'; got {text!r}."
+                f"{self.name}, {what}: must add in all statements, or subtract in all, as the sign says which weights "
+                f"the receptor takes; got {text!r}. Write 'x += -w' for one of them."
             )
-        self._known(what, node.value, ("w",))
-        if any(name in self.states for name in _names(node.value)):
-            raise ModelError(f"{self.name}, {what}: w may be multiplied by parameters alone; got {text!r}.")
-        return node.target.id, node.value, isinstance(node.op, ast.Sub)
+        return [(target, value) for target, value, _ in found], found[0][2]
 
     def params(self) -> tuple[Param, ...]:
         """Parameters; what variables decay by is > 0, a refractory period >= 0."""
@@ -297,17 +381,36 @@ class _Text:
 
     def signed(self) -> tuple[Receptor, ...]:
         """Receptors; where one takes weights <= 0, others take weights >= 0."""
-        minus = any(subtract for _, _, subtract in self.arrivals.values())
+        minus = any(subtract for _, subtract in self.arrivals.values())
         return tuple(
-            Receptor(key, self.states[target].unit, self.receptors[key], -1 if subtract else int(minus))
-            for key, (target, _, subtract) in self.arrivals.items()
+            Receptor(key, self.states[added[0][0]].unit, self.receptors[key], -1 if subtract else int(minus))
+            for key, (added, subtract) in self.arrivals.items()
         )
+
+    def checks(self) -> tuple[Check, ...]:
+        """What does nothing but divide is not 0. After :meth:`source`, which reads all expressions."""
+        divides = {
+            id(n.right)
+            for tree in self.seen
+            for n in ast.walk(tree)
+            if isinstance(n, ast.BinOp) and isinstance(n.op, ast.Div)
+        }
+        named = [n for tree in self.seen for n in ast.walk(tree) if isinstance(n, ast.Name)]
+        other = {n.id for n in named if id(n) not in divides}
+        once = {n.id: None for n in named if n.id in self.numbers and n.id not in other}
+        return tuple(Check((name,), _not_zero(name), "must not be 0, as it divides") for name in once)
 
     def source(self, threshold: str, reset: str) -> str:
         """Text of the step function."""
         body: list[str] = []
         put = body.append
         slopes = [x for x in self.states.values() if not x.decay]
+        test = self._parsed("threshold", threshold)
+        self._known("threshold", test)
+        if not _condition(test):
+            raise ModelError(f"{self.name}.threshold: must be a condition such as 'v > 1'; got {threshold!r}.")
+        tested = self._needed(_names(test))
+        watched = [x for x in slopes if x.name in tested]
         if self.refractory:
             put("free = refractory == 0")
         for stage, step in enumerate(("", "half__", "half__", "whole__"), 1):
@@ -321,28 +424,30 @@ class _Text:
                     put(f"{x.name}__{stage} = {x.name} + {step} * {x.name}__k{stage - 1}")
                 names[x.name] = f"{x.name}__{stage}" if stage > 1 else x.name
             self._abbreviations(put, names, stage, set().union(*(_names(x.right) for x in slopes)))
+            if stage > 1 and watched:
+                self._abbreviations(put, names, stage, _names(test))
+                put(f"over__{stage} = {_text(test, names)}")
             for x in slopes:
                 slope = _text(x.right, names, self.numbers)
                 put(f"{x.name}__k{stage} = " + (f"({slope}) if free else 0.0" if x.held else slope))
+        if slopes:
+            self._ends(put, slopes, watched)
         for x in self.states.values():
-            k1, k2, k3, k4 = (f"{x.name}__k{stage}" for stage in range(1, 5))
             if x.decay:
                 put(f"{x.name} = {x.name} * {x.name}__whole")
-                continue
-            put(f"{x.name}__5 = {x.name} + sixth__ * ({k1} + 2.0 * ({k2} + {k3}) + {k4})")
-            finite = f"{x.name}__5 - {x.name}__5 == 0.0"  # the upstroke of a spike may overflow within a step
-            put(f"{x.name} = {x.name}__5 if {finite} else {x.name} + whole__ * {k1}")
-        for key, (target, value, subtract) in self.arrivals.items():
-            more = f"{target} {'-' if subtract else '+'} ({_text(value, {'w': f'arrive_{key}'})})"
-            put(f"{target} = " + (f"{more} if free else {target}" if self.states[target].held else more))
-        test = self._parsed("threshold", threshold)
-        self._known("threshold", test)
-        statements = self._reset(reset)
-        used = _names(test).union(*(_names(value) for _, value in statements))
+            else:
+                put(f"{x.name} = {x.name} + whole__ * {x.name}__k1 if euler__ else {x.name}__5")
+        for key, (added, subtract) in self.arrivals.items():
+            for target, value in added:
+                more = f"{target} {'-' if subtract else '+'} ({_text(value, {'w': f'arrive_{key}'})})"
+                put(f"{target} = " + (f"{more} if free else {target}" if self.states[target].held else more))
         names = {}
-        self._abbreviations(put, names, 6, used)
-        put(f"fired = free & ({_text(test, names)})" if self.refractory else f"fired = {_text(test, names)}")
-        for target, value in statements:
+        self._abbreviations(put, names, 6, _names(test))
+        crossed = f"({_text(test, names)})" + (" | (euler__ & over__)" if watched else "")
+        put(f"fired = free & ({crossed})" if self.refractory else f"fired = {crossed}")
+        for stage, (target, value) in enumerate(self._reset(reset), 7):
+            names = {}
+            self._abbreviations(put, names, stage, _names(value))  # anew, as statements before change variables
             put(f"{target} = ({_text(value, names)}) if fired else {target}")
         if self.refractory:
             put("refractory = n_ref__ if fired else (refractory if free else refractory - 1)")
@@ -354,13 +459,38 @@ class _Text:
         arguments = [x for x in (*known, *(d.name for d in self.derived())) if x in taken]
         return f"def {self.name}_step({', '.join(arguments)}):\n{text}\n"
 
-    def _abbreviations(self, put: Callable[[str], None], names: dict[str, str], stage: int, used: set[str]) -> None:
-        """The abbreviations that ``used`` needs, under names of their own, which go to ``names``."""
+    def _ends(self, put: Callable[[str], None], slopes: list[_Line], watched: list[_Line]) -> None:
+        """Results of Runge-Kutta's step, and ``euler__``, whether Euler's step is to be taken for all variables.
+
+        The upstroke of a spike may be too fast for the step: v at a stage lies far beyond the threshold, or overflows,
+        and its slopes of all variables are wrong. There the condition holds at a stage, ``over__``, and slopes do
+        not converge: k3 - k2 is not below k2 - k1. The neuron fires.
+        """
+        for x in slopes:
+            k1, k2, k3, k4 = (f"{x.name}__k{stage}" for stage in range(1, 5))
+            put(f"{x.name}__5 = {x.name} + sixth__ * ({k1} + 2.0 * ({k2} + {k3}) + {k4})")
+        euler = [f"({' + '.join(f'({x.name}__5 - {x.name}__5)' for x in slopes)} != 0.0)"]  # not finite
+        if watched:
+            put("over__ = over__2 | over__3 | over__4")
+            wild = []
+            for x in watched:
+                k1, k2, k3 = (f"{x.name}__k{stage}" for stage in range(1, 4))
+                wild.append(f"(abs({k3} - {k2}) > abs({k2} - {k1}) + abs({k1}))")
+            euler.append(f"(over__ & ({' | '.join(wild)}))")
+        put(f"euler__ = {' | '.join(euler)}")
+
+    def _needed(self, used: set[str]) -> set[str]:
+        """``used``, and the names in the abbreviations that it needs."""
         needed = set(used)
         for x in reversed(self.short):
             needed |= _names(x.right) if x.name in needed else set()
+        return needed
+
+    def _abbreviations(self, put: Callable[[str], None], names: dict[str, str], stage: int, used: set[str]) -> None:
+        """The abbreviations that ``used`` needs, under names of their own, which go to ``names``."""
+        needed = self._needed(used)
         for x in self.short:
-            if x.name in needed:
+            if x.name in needed and names.get(x.name) != f"{x.name}__{stage}":
                 put(f"{x.name}__{stage} = {_text(x.right, names, self.numbers)}")
                 names[x.name] = f"{x.name}__{stage}"
 
@@ -415,6 +545,31 @@ def _factor(tau: str, share: float) -> Callable[[Any, float], Any]:
 def _inverse(name: str) -> Callable[[Any, float], Any]:
     """One over the parameter ``name``: divisions take four times as long."""
     return lambda p, dt: np.divide(1.0, getattr(p, name))
+
+
+def _not_zero(name: str) -> Callable[[Any], Any]:
+    return lambda p: np.not_equal(getattr(p, name), 0.0)
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer that no float holds
+        return False
+
+
+def _usable(name: str) -> bool:
+    """Whether ``name`` can be that of a variable."""
+    return name.isidentifier() and not keyword.iskeyword(name)
+
+
+def _condition(node: ast.expr) -> bool:
+    """Whether ``node`` is true or false, not a number."""
+    if isinstance(node, ast.BoolOp):
+        return all(_condition(x) for x in node.values)
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, (ast.BitAnd, ast.BitOr)) and _condition(node.left) and _condition(node.right)
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
 
 
 def _names(expression: ast.expr) -> set[str]:
