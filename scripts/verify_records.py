@@ -148,11 +148,11 @@ def kill_network() -> snn.Network:
 
 def kill_child(path: str, duration: float) -> None:
     """Run until killed: flush every 20 ms of model time, and print the time of every flush that is done."""
-    from snn import drive, simulation
+    from snn import drive_clock, simulation
     from snn.io.sonata import SonataWriter
 
     simulation.FLUSH_SECONDS = 0.0
-    drive.Clock.next_chunk = lambda self, wanted: 200
+    drive_clock.Clock.next_chunk = lambda self, wanted: 200
     flush = SonataWriter.flush
 
     def told(self: SonataWriter, t_now: float) -> None:

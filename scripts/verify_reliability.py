@@ -39,10 +39,10 @@ def learning_network() -> snn.Network:
 
 def keep_child(path: str, duration: float) -> None:
     """Run, or go on with, a record until killed or done; "go" is printed when the first step is taken."""
-    from snn import drive, simulation
+    from snn import drive_clock, simulation
 
     simulation.FLUSH_SECONDS = 0.0
-    drive.Clock.next_chunk = lambda self, wanted: 200  # type: ignore[method-assign]
+    drive_clock.Clock.next_chunk = lambda self, wanted: 200  # type: ignore[method-assign]
     state = Path(path).with_suffix(".state.h5")
     net = learning_network()
     if state.exists():

@@ -26,6 +26,7 @@ IN_THE_SIMULATOR = ("test_cuda.py", "test_cuda_device.py", "test_gpu_check.py")
 
 
 @pytest.mark.skipif(cuda.is_available(), reason="the tests run here already")
+@pytest.mark.slow
 def test_in_the_simulator():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not in_the_simulator",

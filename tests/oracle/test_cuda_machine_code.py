@@ -47,6 +47,7 @@ def assert_adds_without_waiting(*reports):
     assert [report["waiting"] for report in reports] == [0] * len(reports)
 
 
+@pytest.mark.slow
 def test_every_model_rule_storage_and_input():
     found = compiled("launches")
     assert found["models"] == sorted(MODELS)
@@ -58,6 +59,7 @@ def test_every_model_rule_storage_and_input():
     assert_adds_without_waiting(found["kernels"]["begin_launch"], found["kernels"]["deliver_launch"])
 
 
+@pytest.mark.slow
 def test_the_loop_drawing_and_inference():
     """Compiled after a model that uses what CUDA lacks, which is refused by name."""
     said = compiled("windows")

@@ -180,6 +180,7 @@ def test_bad_data():
         net.update(np.zeros((2, 5, 3)), np.zeros((3, 5, 2)))
 
 
+@pytest.mark.slow
 def test_evidence_is_accumulated():
     """A hundred updates of 16 trials: the side of most cues is said after a delay of a second (chance: 0.5)."""
     path = Path(__file__).resolve().parents[2] / "scripts" / "examples" / "bellec_2020.py"

@@ -159,6 +159,7 @@ NAMES = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", NAMES)
 def test_no_name_of_a_model_meets_one_of_the_kernels(engine, tmp_path, clean):
     """As parameters, derived constants, states, receptors and local variables."""
