@@ -61,7 +61,7 @@ def draw_next(scratch, inputs, streams, s, t):  # type: ignore[no-untyped-def]
         rate = total_rate(inputs, streams, s, row)
         if rate > 0.0:
             m = streams.draws[s]
-            fill_gaps(key, group, m, 1, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
+            fill_gaps(key, group, m, 8, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
             streams.draws[s] = m + np.uint64(1)
             after = t + scratch.gaps[0] / rate
             if after < end:
@@ -137,7 +137,8 @@ def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, 
                 inbox_time[e], inbox_target[e], inbox_weight[e] = t, code | (own + i), weight_of(inputs, number, i)
                 at_inbox += 1
         if at == have:
-            have = min(GAPS, max(2, np.int64(rate * (wend - t)) + 2))
+            have = min(GAPS, np.int64(rate * (wend - t)) + 9)  # fill_gaps makes eights
+            have &= ~7
             fill_gaps(key, group, draws, have, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
             at = 0
         after = t + scratch.gaps[at] / rate

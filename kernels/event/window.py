@@ -13,25 +13,44 @@ from kernels.event.inputs import touch
 from kernels.event.layout import BINS, CURRENT_CODE, INBOX, LANES, NEVER, PARTS
 from kernels.jit import inlined, kernel
 
+WOKEN = 1 << 30
 _ZERO, _ONE, L = np.uint64(0), np.uint64(1), np.uint64(LANES)
 
 
 @inlined
-def count(block, neuron):  # type: ignore[no-untyped-def]
-    """One more event of ``neuron``."""
-    if block.counted[neuron] == 0:
-        touch(block, neuron)
-    block.counted[neuron] += 1
+def size_of(queue, edges, slot):  # type: ignore[no-untyped-def]
+    """About how many events the calendar holds in a slot."""
+    rows = events = 0
+    chunk = np.int64(queue.row_head[slot])
+    while chunk > 0:
+        rows += 1
+        chunk = np.int64(queue.row_next[chunk])
+    chunk = np.int64(queue.head[slot])
+    while chunk > 0:
+        events += 1
+        chunk = np.int64(queue.next[chunk])
+    mean = edges.targets.size // max(edges.rows.size - 1, 1)
+    return ((rows * mean) << np.int64(ROW)) + (events << np.int64(EVENT))
 
 
 @inlined
 def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-untyped-def]
-    """Count the events of every neuron and touch those that have any."""
+    """Count the events of every neuron and touch those that have any.
+
+    Where there are more events than neurons, all neurons are looked through afterwards: no branch at each event.
+    """
     since = block.since[0]
     mask = np.uint64((1 << net.bits) - 1)
+    counted = block.counted
+    many = block.counts[INBOX] + size_of(queue, edges, slot) > counted.size
+    if many:
+        forget_touched(block)
     for i in range(np.uint64(block.counts[INBOX])):
         if scratch.inbox_time[i] >= since:
-            count(block, np.uint64(scratch.inbox_target[i]) & mask)
+            neuron = np.uint64(scratch.inbox_target[i]) & mask
+            if not many:
+                touch(block, neuron)
+            counted[neuron] += 1
     chunk = np.int64(queue.row_head[slot])
     while chunk > 0:
         following = np.int64(queue.row_next[chunk])
@@ -40,8 +59,14 @@ def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
         for i in range(first, last):
             if queue.row_time[i] >= since:
                 r = np.uint64(queue.row[i])
-                for j in range(np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])):
-                    count(block, np.uint64(edges.targets[j]) & mask)
+                if many:
+                    for j in range(np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])):
+                        counted[np.uint64(edges.targets[j]) & mask] += 1
+                else:
+                    for j in range(np.uint64(edges.rows[r]), np.uint64(edges.rows[r + _ONE])):
+                        neuron = np.uint64(edges.targets[j]) & mask
+                        touch(block, neuron)
+                        counted[neuron] += 1
         chunk = following
     chunk = np.int64(queue.head[slot])
     while chunk > 0:
@@ -50,8 +75,38 @@ def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
         last = first + EVENT_LAST + _ONE if following > 0 else queue.end[slot]
         for i in range(first, last):
             if queue.time[i] >= since:
-                count(block, np.uint64(queue.target[i]) & mask)
+                neuron = np.uint64(queue.target[i]) & mask
+                if not many:
+                    touch(block, neuron)
+                counted[neuron] += 1
         chunk = following
+    if many:
+        touch_counted(block)
+
+
+@inlined
+def forget_touched(block):  # type: ignore[no-untyped-def]
+    """Mark touched neurons by WOKEN, for :func:`touch_counted`."""
+    for p in range(np.uint64(block.lo.size)):
+        for i in range(np.uint64(block.first[p]), np.uint64(block.first[p] + block.n_touched[p])):
+            block.counted[np.uint64(block.touched[i])] = WOKEN
+        block.n_touched[p] = 0
+
+
+@inlined
+def touch_counted(block):  # type: ignore[no-untyped-def]
+    """Touch all neurons that have events or were touched."""
+    counted, touched = block.counted, block.touched
+    for p in range(np.uint64(block.lo.size)):
+        first = np.uint64(block.first[p])
+        at = first
+        for neuron in range(first, np.uint64(block.first[p + 1])):
+            c = counted[neuron]
+            some = c != 0
+            touched[at] = neuron
+            counted[neuron] = (c & (WOKEN - 1)) + some
+            at += np.uint64(some)
+        block.n_touched[p] = at - first
 
 
 @kernel
