@@ -23,7 +23,7 @@ from kernels.event.layout import (
     ROUND,
     WINDOW,
 )
-from kernels.event.window import arrange, count_events, forget_counts, place_events
+from kernels.event.window import arrange, count_events, few, forget_counts, place_events, place_few
 from kernels.jit import kernel
 
 
@@ -49,15 +49,16 @@ def advance(  # type: ignore[no-untyped-def]
             if collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop):
                 return GROW_INBOX
             busy = queue.row_end[slot] > np.uint64(0) or queue.end[slot] > np.uint64(0)
-            if busy or counts[INBOX] > 0:
-                count_events(net, block, queue, scratch, edges, slot)
-            wanted = arrange(block)
-            if wanted > scratch.time.size:
-                forget_counts(block)
-                sync.wanted[thread, 0] = wanted
-                return GROW_SCRATCH
-            if wanted > 0:
-                place_events(net, block, queue, scratch, edges, slot, k)
+            if not (few(block, queue, scratch, slot) and place_few(net, block, queue, scratch, slot)):
+                if busy or counts[INBOX] > 0:
+                    count_events(net, block, queue, scratch, edges, slot)
+                wanted = arrange(block)
+                if wanted > scratch.time.size:
+                    forget_counts(block)
+                    sync.wanted[thread, 0] = wanted
+                    return GROW_SCRATCH
+                if wanted > 0:
+                    place_events(net, block, queue, scratch, edges, slot, k)
             for p in range(net.kind.size):
                 if block.n_touched[p] > 0:
                     call(entries.process[net.kind[p]], words, thread, half, p, k, stop)

@@ -18,19 +18,66 @@ _ZERO, _ONE, L = np.uint64(0), np.uint64(1), np.uint64(LANES)
 
 
 @inlined
-def size_of(queue, edges, slot):  # type: ignore[no-untyped-def]
-    """About how many events the calendar holds in a slot."""
-    rows = events = 0
-    chunk = np.int64(queue.row_head[slot])
-    while chunk > 0:
-        rows += 1
-        chunk = np.int64(queue.row_next[chunk])
-    chunk = np.int64(queue.head[slot])
-    while chunk > 0:
-        events += 1
-        chunk = np.int64(queue.next[chunk])
-    mean = edges.targets.size // max(edges.rows.size - 1, 1)
-    return ((rows * mean) << np.int64(ROW)) + (events << np.int64(EVENT))
+def entries(head, end, following, slot, bits):  # type: ignore[no-untyped-def]
+    """Number of entries of a slot."""
+    chunk, last = np.int64(head[slot]), (_ONE << bits) - _ONE
+    n = np.int64(0) if chunk == 0 else np.int64(((end[slot] - _ONE) & last) + _ONE)
+    while chunk > 0 and following[chunk] > 0:
+        n += np.int64(last) + 1
+        chunk = np.int64(following[chunk])
+    return n
+
+
+@inlined
+def few(block, queue, scratch, slot):  # type: ignore[no-untyped-def]
+    """Whether :func:`place_few` may be tried: a window with single events alone, no more than LANES."""
+    first = np.uint64(queue.head[slot]) << EVENT
+    single = block.counts[INBOX] == 0 and queue.row_end[slot] == _ZERO
+    return single and LANES * block.lo.size <= min(scratch.time.size, LANES * BINS) and _ZERO < queue.end[slot] - first <= L
+
+
+@inlined
+def place_few(net, block, queue, scratch, slot):  # type: ignore[no-untyped-def]
+    """Place the events of a window that has few, none for the same neuron: no need to count them first.
+
+    False, and nothing changed, where that is not so.
+    """
+    since, mask, bits = block.since[0], np.uint64((1 << net.bits) - 1), np.uint64(net.bits)
+    counted, order, touched = block.counted, block.order, block.touched
+    first, last = np.uint64(queue.head[slot]) << EVENT, queue.end[slot]
+    populations = np.uint64(block.lo.size)
+    for p in range(populations):
+        block.bins[p] = 0
+    alone = True
+    for i in range(first, last):
+        t, code = queue.time[i], np.uint64(queue.target[i])
+        if t < since:
+            continue
+        neuron = code & mask
+        p = np.uint64(block.population[neuron])
+        j = np.uint64(block.bins[p])
+        alone = counted[neuron] < 2
+        if not alone:
+            break
+        counted[neuron] += 2
+        order[np.uint64(block.first[p]) + j] = neuron
+        block.bins[p] += 1
+        e = p * L + j
+        scratch.time[e], scratch.weight[e], scratch.receptor[e] = t, queue.weight[i], code >> bits
+    for p in range(populations):
+        begin, n = np.uint64(block.first[p]), np.uint64(block.bins[p])
+        if alone:
+            for i in range(begin, begin + np.uint64(block.n_touched[p])):
+                if counted[np.uint64(touched[i])] == 1:
+                    order[begin + n] = touched[i]
+                    n += _ONE
+            block.n_touched[p] = n
+        for i in range(begin, begin + np.uint64(block.bins[p])):
+            neuron = np.uint64(order[i])
+            counted[neuron] = 2 if alone else counted[neuron] - 2
+        if n > _ZERO:
+            block.end[np.uint64(order[begin])] = (p + _ONE) * L  # see arrange
+    return alone
 
 
 @inlined
@@ -42,7 +89,10 @@ def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
     since = block.since[0]
     mask = np.uint64((1 << net.bits) - 1)
     counted = block.counted
-    many = block.counts[INBOX] + size_of(queue, edges, slot) > counted.size
+    rows = entries(queue.row_head, queue.row_end, queue.row_next, slot, ROW)
+    events = entries(queue.head, queue.end, queue.next, slot, EVENT)
+    mean = edges.targets.size // max(edges.rows.size - 1, 1)
+    many = block.counts[INBOX] + rows * mean + events > counted.size
     if many:
         forget_touched(block)
     for i in range(np.uint64(block.counts[INBOX])):
