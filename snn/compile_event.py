@@ -401,8 +401,9 @@ def _streams(
         elif code.shared:
             rows.append((layout.SHARED + base, k, p, 0, 1, 0.0, segment))
         else:
-            for at in range(int(lo[p]) // layout.GROUP * layout.GROUP, int(hi[p]), layout.GROUP):
-                rows.append((layout.POISSON + base, k, p, at, min(layout.GROUP, int(sizes[p]) - at), 0.0, segment))
+            group = layout.OWN_RATES_GROUP if inputs.own_rates[k] else layout.GROUP
+            for at in range(int(lo[p]) // group * group, int(hi[p]), group):
+                rows.append((layout.POISSON + base, k, p, at, min(group, int(sizes[p]) - at), 0.0, segment))
     names = ("kind", "input", "population", "first", "n", "next", "cursor")
     table = {n: np.array([r[j] for r in rows], float if n == "next" else np.int64) for j, n in enumerate(names)}
     return Streams(**table, draws=np.zeros(len(rows), np.uint64), word=np.zeros(len(rows), np.uint64))

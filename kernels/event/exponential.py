@@ -50,8 +50,7 @@ def fill_gaps(key, group, first, n, gaps, mantissa, bits, words):  # type: ignor
     ``bits`` is ``mantissa`` seen as integers. Masks as in kernels.philox.fill_words: all loops are vectorised.
     """
     k0, k1 = key[0], key[1]
-    n = np.uint64(n) & ~np.uint64(7)
-    for i in range(n):
+    for i in range(np.uint64(n)):
         m = first + i
         c0, c1, c2, c3 = m & _LOW, m >> _32, group, np.uint64(0)
         q0, q1 = k0, k1
@@ -62,11 +61,11 @@ def fill_gaps(key, group, first, n, gaps, mantissa, bits, words):  # type: ignor
             q0, q1 = (q0 + _W0) & _LOW, (q1 + _W1) & _LOW
         mantissa[i] = (np.float64(np.int64(((c0 << _32) | c1) >> _12)) + 0.5) * 2.220446049250313e-16
         words[i] = (c2 << _32) | c3
-    for i in range(n):
+    for i in range(np.uint64(n)):
         b = bits[i]
         gaps[i] = np.float64((b >> np.int64(52)) - np.int64(1022))
         bits[i] = (b & np.int64(0x000FFFFFFFFFFFFF)) | np.int64(0x3FE0000000000000)
-    for i in range(n):
+    for i in range(np.uint64(n)):
         m, e = mantissa[i], gaps[i]
         low = m < _ROOT
         m, e = (m + m if low else m), (e - 1.0 if low else e)

@@ -14,7 +14,6 @@ from kernels.event.layout import (
     CURRENT,
     DEFERRED,
     EVENTS,
-    GROUP,
     GROW_INBOX,
     HEAP,
     INBOX,
@@ -53,7 +52,7 @@ def draw_next(scratch, inputs, streams, s, t):  # type: ignore[no-untyped-def]
     """
     k = streams.input[s]
     key = inputs.key[k]
-    group = np.uint64(streams.first[s] // GROUP)
+    group = np.uint64(streams.first[s])
     last = inputs.segment[k + 1] - 1
     while True:
         row = streams.cursor[s]
@@ -61,7 +60,7 @@ def draw_next(scratch, inputs, streams, s, t):  # type: ignore[no-untyped-def]
         rate = total_rate(inputs, streams, s, row)
         if rate > 0.0:
             m = streams.draws[s]
-            fill_gaps(key, group, m, 8, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
+            fill_gaps(key, group, m, 1, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
             streams.draws[s] = m + np.uint64(1)
             after = t + scratch.gaps[0] / rate
             if after < end:
@@ -76,14 +75,13 @@ def draw_next(scratch, inputs, streams, s, t):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def picked(inputs, streams, s):  # type: ignore[no-untyped-def]
-    """The neuron that the next event of a Poisson stream falls on."""
+def picked(inputs, streams, s, row, word, total):  # type: ignore[no-untyped-def]
+    """The neuron that an event of a Poisson stream falls on, whose rate in segment ``row`` is ``total``."""
     k, first, n = streams.input[s], streams.first[s], streams.n[s]
-    at = inputs.at[streams.cursor[s]]
     if inputs.own_rates[k] == 0:
-        return first + np.int64(((streams.word[s] >> _32) * np.uint64(n)) >> _32)
-    x = np.float64(streams.word[s] >> np.uint64(11)) * _53 * total_rate(inputs, streams, s, streams.cursor[s])
-    x /= inputs.rate[streams.cursor[s]]
+        return first + np.int64(((word >> _32) * np.uint64(n)) >> _32)
+    at = inputs.at[row]
+    x = np.float64(word >> np.uint64(11)) * _53 * total / inputs.rate[row]
     for i in range(first, first + n - 1):
         x -= inputs.values[at + i]
         if x < 0.0:
@@ -110,10 +108,10 @@ def weight_of(inputs, k, i):  # type: ignore[no-untyped-def]
 
 @inlined
 def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop):  # type: ignore[no-untyped-def]
-    """:func:`run_stream` of a Poisson stream of equal rates: gaps are drawn as many at a time as may be needed."""
+    """:func:`run_stream` of a Poisson stream: gaps are drawn as many at a time as may be needed."""
     source, p, number = streams.kind[s] == SOURCE_POISSON, streams.population[s], streams.input[s]
-    lo, hi, first, n = block.lo[p], block.hi[p], streams.first[s], np.uint64(streams.n[s])
-    key, group, last = inputs.key[number], np.uint64(first // GROUP), inputs.segment[number + 1] - 1
+    lo, hi = block.lo[p], block.hi[p]
+    key, group, last = inputs.key[number], np.uint64(streams.first[s]), inputs.segment[number + 1] - 1
     own, wend = block.first[p] - lo, (k + 1) * net.width
     code = max(inputs.receptor[number], 0) << net.bits
     inbox_time, inbox_target, inbox_weight = scratch.inbox_time, scratch.inbox_target, scratch.inbox_weight
@@ -123,7 +121,7 @@ def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, 
     at = have = 0
     room = True
     while window_of(net, t) <= k and not (source and t >= stop):
-        i = first + np.int64(((word >> _32) * n) >> _32)
+        i = picked(inputs, streams, s, row, word, rate)
         if lo <= i < hi:
             if source:
                 j = sync.n_spikes[half, thread, 0]
@@ -137,8 +135,8 @@ def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, 
                 inbox_time[e], inbox_target[e], inbox_weight[e] = t, code | (own + i), weight_of(inputs, number, i)
                 at_inbox += 1
         if at == have:
-            have = min(GAPS, np.int64(rate * (wend - t)) + 9)  # fill_gaps makes eights
-            have &= ~7
+            expected = rate * (wend - t)
+            have = min(GAPS, (np.int64(expected) + 9) & ~7) if expected > 1.0 else 1  # one, or whole vectors
             fill_gaps(key, group, draws, have, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
             at = 0
         after = t + scratch.gaps[at] / rate
@@ -161,7 +159,7 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
     """Take a stream's events of window ``k``; those of a source only before ``stop``. False if the inbox is full."""
     kind, p, number = streams.kind[s], streams.population[s], streams.input[s]
     lo, hi = block.lo[p], block.hi[p]
-    if (kind == POISSON or kind == SOURCE_POISSON) and inputs.own_rates[number] == 0:
+    if kind == POISSON or kind == SOURCE_POISSON:
         return run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, stop)
     while window_of(net, streams.next[s]) <= k:
         t = streams.next[s]
@@ -174,7 +172,7 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
                     sync.spike_time[half, thread, at], sync.spike_id[half, thread, at] = t, net.gid[p] + i
                     at += 1
             else:
-                i = inputs.event_id[streams.cursor[s]] if kind == SOURCE_EVENTS else picked(inputs, streams, s)
+                i = inputs.event_id[streams.cursor[s]]
                 if lo <= i < hi:
                     sync.spike_time[half, thread, at], sync.spike_id[half, thread, at] = t, net.gid[p] + i
                     at += 1
@@ -187,10 +185,6 @@ def run_stream(net, block, scratch, inputs, streams, sync, thread, half, s, k, s
                 i = inputs.event_id[e]
                 if lo <= i < hi:
                     to_inbox(net, block, scratch, inputs, p, number, i, t, inputs.event_weight[e])
-            elif kind == POISSON:
-                i = picked(inputs, streams, s)
-                if lo <= i < hi:
-                    to_inbox(net, block, scratch, inputs, p, number, i, t, weight_of(inputs, number, i))
             elif kind == SHARED:
                 for i in range(lo, hi):
                     to_inbox(net, block, scratch, inputs, p, number, i, t, weight_of(inputs, number, i))

@@ -31,7 +31,10 @@ HEAP, INBOX, PENDING, PHASE, WINDOW, PARITY, DEFERRED, ROUND, TIMERS = range(9)
 DONE, FULL, GROW_SCRATCH, GROW_INBOX, GROW_QUEUE, GROW_HISTORY, FAILED = range(7)
 # kinds of streams
 EVENTS, POISSON, SHARED, CURRENT, SOURCE_EVENTS, SOURCE_POISSON, SOURCE_SHARED = range(7)
-GROUP = 64  # neurons that share a Poisson process of their total rate; each of its events picks one
+GROUP, OWN_RATES_GROUP = (
+    64,
+    16,
+)  # neurons that share a Poisson process of their total rate; each of its events picks one
 
 
 class Net(NamedTuple):

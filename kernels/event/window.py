@@ -13,13 +13,13 @@ from kernels.event.inputs import touch
 from kernels.event.layout import BINS, CURRENT_CODE, INBOX, LANES, NEVER, PARTS
 from kernels.jit import inlined, kernel
 
-WOKEN = 1 << 30
+WOKEN = 1 << 30  # in Block.counted while events are counted without touching
 _ZERO, _ONE, L = np.uint64(0), np.uint64(1), np.uint64(LANES)
 
 
 @inlined
 def entries(head, end, following, slot, bits):  # type: ignore[no-untyped-def]
-    """Number of entries of a slot."""
+    """Number of entries of a slot, rows or events."""
     chunk, last = np.int64(head[slot]), (_ONE << bits) - _ONE
     n = np.int64(0) if chunk == 0 else np.int64(((end[slot] - _ONE) & last) + _ONE)
     while chunk > 0 and following[chunk] > 0:
@@ -30,17 +30,18 @@ def entries(head, end, following, slot, bits):  # type: ignore[no-untyped-def]
 
 @inlined
 def few(block, queue, scratch, slot):  # type: ignore[no-untyped-def]
-    """Whether :func:`place_few` may be tried: a window with single events alone, no more than LANES."""
-    first = np.uint64(queue.head[slot]) << EVENT
+    """Whether :func:`place_few` may be tried: a window with single events alone, at most LANES."""
+    populations = block.lo.size
+    room = populations <= BINS and populations * LANES <= scratch.time.size
     single = block.counts[INBOX] == 0 and queue.row_end[slot] == _ZERO
-    return single and LANES * block.lo.size <= min(scratch.time.size, LANES * BINS) and _ZERO < queue.end[slot] - first <= L
+    return room and single and _ZERO < queue.end[slot] - (np.uint64(queue.head[slot]) << EVENT) <= L
 
 
 @inlined
 def place_few(net, block, queue, scratch, slot):  # type: ignore[no-untyped-def]
-    """Place the events of a window that has few, none for the same neuron: no need to count them first.
+    """Place the events of a window that has few, no two for one neuron, without counting them first.
 
-    False, and nothing changed, where that is not so.
+    The lanes of population p begin at p * LANES in Scratch. False, and nothing is done, where a neuron has two.
     """
     since, mask, bits = block.since[0], np.uint64((1 << net.bits) - 1), np.uint64(net.bits)
     counted, order, touched = block.counted, block.order, block.touched
@@ -76,7 +77,7 @@ def place_few(net, block, queue, scratch, slot):  # type: ignore[no-untyped-def]
             neuron = np.uint64(order[i])
             counted[neuron] = 2 if alone else counted[neuron] - 2
         if n > _ZERO:
-            block.end[np.uint64(order[begin])] = (p + _ONE) * L  # see arrange
+            block.end[np.uint64(order[begin])] = np.int64((p + _ONE) * L)  # after its event, as place_events leaves it
     return alone
 
 
@@ -94,7 +95,7 @@ def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
     mean = edges.targets.size // max(edges.rows.size - 1, 1)
     many = block.counts[INBOX] + rows * mean + events > counted.size
     if many:
-        forget_touched(block)
+        mark_touched(block)
     for i in range(np.uint64(block.counts[INBOX])):
         if scratch.inbox_time[i] >= since:
             neuron = np.uint64(scratch.inbox_target[i]) & mask
@@ -135,8 +136,8 @@ def count_events(net, block, queue, scratch, edges, slot):  # type: ignore[no-un
 
 
 @inlined
-def forget_touched(block):  # type: ignore[no-untyped-def]
-    """Mark touched neurons by WOKEN, for :func:`touch_counted`."""
+def mark_touched(block):  # type: ignore[no-untyped-def]
+    """Let :func:`touch_counted` touch again what is touched now."""
     for p in range(np.uint64(block.lo.size)):
         for i in range(np.uint64(block.first[p]), np.uint64(block.first[p] + block.n_touched[p])):
             block.counted[np.uint64(block.touched[i])] = WOKEN
@@ -145,7 +146,7 @@ def forget_touched(block):  # type: ignore[no-untyped-def]
 
 @inlined
 def touch_counted(block):  # type: ignore[no-untyped-def]
-    """Touch all neurons that have events or were touched."""
+    """Touch all neurons that have events or are marked."""
     counted, touched = block.counted, block.touched
     for p in range(np.uint64(block.lo.size)):
         first = np.uint64(block.first[p])

@@ -134,7 +134,7 @@ class Engine:
             rate = self._rate(s, row)
             if rate > 0.0:
                 m = streams.draws[s]
-                group = np.uint64(streams.first[s] // layout.GROUP)
+                group = np.uint64(streams.first[s])
                 a, b, c, d = philox_scalar(m & _LOW, m >> _32, group, np.uint64(0), *inputs.key[k])
                 streams.draws[s] = m + np.uint64(1)
                 after = t + exponential_scalar(unit_scalar(a, b)) / rate
