@@ -99,6 +99,23 @@ def assert_equal(one, other):
             np.testing.assert_array_equal(x[key], y[key], err_msg=str(key))
 
 
+def sparse(seed=5):
+    """Windows of a few single events, some of them for one neuron, among neurons that fire by themselves."""
+    net = snn.Network(seed=seed)
+    source = net.population("source", 12, snn.Poisson(rate=25.0))
+    cells = [
+        net.population("silent", 40, snn.LIFExp(i_e=0.0)),
+        net.population("pacemaker", 30, snn.LIFExp(i_e=np.linspace(300.0, 500.0, 30))),
+        net.population("pair", 2, snn.LIFDelta()),
+    ]
+    for cell, fan, w in zip(cells, (9, 7, 2), (2500.0, 60.0, 6.0), strict=True):
+        net.connect(source, cell, snn.fixed_outdegree(fan), weight=snn.uniform(0.2 * w, w), delay=snn.uniform(0.4, 3.0))
+        net.connect(cell, cells[1], snn.fixed_outdegree(5), weight=snn.uniform(-20.0, 0.0), delay=snn.uniform(0.5, 4.0))
+        net.record(cell)
+        net.record(cell, "v", every=0.7)
+    return net
+
+
 @pytest.fixture(scope="module")
 def reference():
     """Outcome of the reference engine, by model."""
@@ -136,6 +153,14 @@ def test_cut_anywhere(name, backend, reference, tmp_path):
         assert_equal(reference(name), outcome(network(MODELS[name]), cuts, backend=backend))
         if backend == "cpu":
             assert_equal(reference(name), outcome(network(MODELS[name]), cuts, tmp_path / "state.h5", threads=1))
+
+
+def test_few_events_at_a_time():
+    want = outcome(sparse(), (400.0,), backend="reference")
+    assert all(len(want[0][name][0]) > 20 for name in want[0])
+    for threads in (1, 3):
+        assert_equal(want, outcome(sparse(), (400.0,), threads=threads))
+    assert_equal(want, outcome(sparse(), (100.3, 0.2, 0.05, 299.45)))
 
 
 def test_cut_at_every_spike(reference):
