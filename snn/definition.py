@@ -11,15 +11,19 @@ from typing import Any
 import numpy as np
 
 ASIDE = "doc", "references", "rate"  # no run uses them
+OURS = "snn.", "plasticity.", "neuromorphic.", "reservoir."
 
 
 def definition(spec: Any) -> str:
-    """Text of a spec, the same in all processes and places of its file.
+    """Text of a spec, the same in all processes and places of its file: of the package's own models and rules the name.
 
     A function counts by its source without comments, whitespace and docstrings, its defaults, captured values, and the
     numbers and functions of its own module that it uses; without a source, by its code, which Python versions make
     differently.
     """
+    functions = [f for f in (getattr(spec, field.name) for field in fields(spec)) if inspect.isfunction(f)]
+    if functions and all(f.__module__.startswith(OURS) and not f.__closure__ for f in functions):
+        return str(spec.name)
     return repr(_plain(spec, ()))
 
 
@@ -73,14 +77,10 @@ def _source(function: Any) -> Any:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):  # made by exec, or a lambda amid an expression
         return _code(function.__code__)
-    found = [x for x in ast.walk(tree) if isinstance(x, (ast.FunctionDef, ast.Lambda))]
-    found = [x for x in found if getattr(x, "name", "<lambda>") == function.__name__]
-    if len(found) != 1:  # several lambdas in a statement
-        return _code(function.__code__)
-    for node in ast.walk(found[0]):
+    for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return ast.unparse(found[0])
+    return ast.unparse(tree)  # of a lambda, all of its statement
 
 
 def _code(code: Any) -> list[Any]:

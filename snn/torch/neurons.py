@@ -145,8 +145,6 @@ class Neurons(torch.nn.Module):
             where the shape is not that of the last call; see :meth:`reset`
         """
         owner = f"Neurons({self.spec.name})"
-        if not self.spec.receptors:
-            raise ShapeError(f"{owner}: has no receptor that an input could arrive at. Give the model a receptor.")
         arriving = x if isinstance(x, dict) else {self.spec.receptors[0].name: x}
         if set(arriving) != {r.name for r in self.spec.receptors}:
             names = ", ".join(r.name for r in self.spec.receptors)
