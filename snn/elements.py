@@ -93,6 +93,12 @@ class Part:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, ids: Any) -> "Part":
+        """Some of these neurons, counted within the part."""
+        if isinstance(ids, (int, np.integer)) and not isinstance(ids, bool) and not 0 <= ids < len(self):
+            raise IndexError(f"{self!r}: neuron {ids} of {len(self)}.")  # ends a loop over neurons
+        return Part(self.population, self.ids[chosen(f"{self!r}[...]", ids, len(self))])
+
     def __repr__(self) -> str:
         return f"{self.population.name}[{len(self.ids)} of {self.population.n}]"
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from kernels.connectivity import Recipe
 from snn.connect import EdgeList
+from snn.definition import definition
 from snn.distributions import Distribution
 from snn.network import Network
 from snn.sliding import conv2d
@@ -68,8 +69,11 @@ def network_parts(
     recipes : how edges are drawn that are not in ``lists``
     """
     parts = {name: digest(value) for name, value in {**options, "seed": net.seed}.items()}
+    specs: list[Any] = [p.spec for p in net.populations.values()]
+    specs += [r.spec for q in net.projections.values() for r in (q.plasticity, q.short_term) if r]
+    says = {id(spec): definition(spec) for spec in {id(x): x for x in specs if x}.values()}  # each once
     for p in net.populations.values():
-        what = (p.spec.name, values[p.name], p.init) if p.spec else (type(p.model).__name__, vars(p.model))
+        what = (says[id(p.spec)], values[p.name], p.init) if p.spec else (type(p.model).__name__, vars(p.model))
         parts[f"population {p.name!r}"] = digest(p.n, what)
     for i in net.inputs.values():
         source = type(i.source).__name__, vars(i.source)
@@ -83,7 +87,7 @@ def network_parts(
             joined = lists[q.name].indptr, lists[q.name].sources, lists[q.name].order
         else:
             joined = (recipes or {})[q.name], q.name
-        rules = [(r.spec.name, r.params) if r else None for r in (q.plasticity, q.short_term)]
+        rules = [(says[id(r.spec)], r.params) if r else None for r in (q.plasticity, q.short_term)]
         modulator = (found.source.name if found.source else None, found.delay, found.value) if found else None
         parts[f"projection {q.name!r}"] = digest(
             q.source.name, q.target.name, q.receptors, *joined, q.weight, q.delay, q.axonal_delay, rules, modulator,

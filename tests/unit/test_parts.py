@@ -349,3 +349,8 @@ def test_bad_functions_of_distance():
     ):
         with np.errstate(all="ignore"), pytest.raises(ModelError, match=text):
             net.connect(a, target, snn.all_to_all(), name="x", **given)
+
+
+def test_part_of_a_part():
+    a = snn.Network().population("a", 9, snn.LIFDelta())
+    np.testing.assert_array_equal(a[::-1][:3].ids, [8, 7, 6])
