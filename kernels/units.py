@@ -56,7 +56,8 @@ def plain(value: Any, unit: str, owner: str) -> Any:
             raise TypeError(array.dtype)
         array = np.array(array, np.float64)
     except (RuntimeError, TypeError, ValueError) as error:  # RuntimeError: tensors that have a gradient
-        raise ModelError(f"{owner}: must be a number or an array in {unit}; got {given!r}.") from error
+        wanted = "a number or an array" if unit == "1" else f"a number or an array in {unit}"
+        raise ModelError(f"{owner}: must be {wanted}; got {given!r}.") from error
     return float(array) if array.ndim == 0 else array
 
 

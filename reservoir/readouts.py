@@ -241,7 +241,8 @@ class NLMS(Readout):
 
     Equations
     ---------
-    x' = x - mean, with mean += (x - mean) / tau after each step (the mean of all steps while there are fewer than tau);
+    x' = x - mean, with mean += (x - mean) / tau after each step (the mean of all steps while there are fewer than tau;
+    at the first step the mean is x);
     e = gate (y - weights^T x' - bias); weights += rate e x' / (|x'|^2 + 1), bias += rate e / (|x'|^2 + 1).
     The mean goes on only while learning; ``bias`` as given out includes it, so that y = weights^T x + bias.
 

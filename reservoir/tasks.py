@@ -308,6 +308,6 @@ def _multiple(name: str, value: float, dt: float, least: int) -> int:
     steps = bounded(f"mackey_glass.{name}", value, 0.0) / dt
     if not abs(steps - round(steps)) <= 1e-6 or round(steps) < least:
         raise ModelError(
-            f"mackey_glass.{name}: must be a multiple of dt, at least {least}; got {value!r} and dt={dt!r}."
+            f"mackey_glass.{name}: must be a multiple of dt, at least {least} dt; got {value!r} and dt={dt!r}."
         )
     return round(steps)

@@ -46,6 +46,10 @@ NEAREST = {
     nn.LogSoftmax: "leave it out: the largest output is the answer",
     nn.LSTM: "use snntorch.RSynaptic",
     nn.RNN: "use snntorch.RLeaky",
+    nn.ConvTranspose2d: "use nn.Conv2d or nn.Linear",
+    nn.AdaptiveAvgPool2d: "use nn.AvgPool2d with a kernel_size",
+    nn.Unflatten: "leave it out, and give the shape of a sample as input_shape",
+    nn.ReLU: "use a layer of spiking neurons in its place, or snn.from_torch",
 }
 ADDS_CURRENT = (Accumulator, Alpha, Leaky, SignedIF, SoftResetIF, Synaptic)  # a current is as an arriving weight
 

@@ -136,7 +136,7 @@ class Neurons(torch.nn.Module):
         Parameters
         ----------
         x : tensor of shape (batch, *sample), the sum of the weights that arrive; a dictionary of one for each receptor
-            where the model has several
+            where the model has several; {} where it has none
         i_stim : injected current, a number or tensor
 
         Raises
@@ -145,11 +145,13 @@ class Neurons(torch.nn.Module):
             where the shape is not that of the last call; see :meth:`reset`
         """
         owner = f"Neurons({self.spec.name})"
+        if not self.spec.receptors and not isinstance(x, dict):
+            raise ShapeError(f"{owner}: has no receptor that x could arrive at. Give x={{}}, and i_stim as a tensor.")
         arriving = x if isinstance(x, dict) else {self.spec.receptors[0].name: x}
         if set(arriving) != {r.name for r in self.spec.receptors}:
             names = ", ".join(r.name for r in self.spec.receptors)
             raise ShapeError(f"{owner}: needs one input for each receptor: {names}; got one tensor.")
-        like = next(iter(arriving.values()))
+        like = next(iter(arriving.values()), i_stim)
         if not torch.is_tensor(like) or not like.is_floating_point():
             raise ShapeError(f"{owner}: needs tensors of floating dtype; got {type(like).__name__}.")
         values = {name: self._tensor(value, like) for name, value in self.values.items()}
@@ -177,7 +179,7 @@ class Neurons(torch.nn.Module):
         like = torch.zeros(1, n, dtype=torch.float64)
         first = {k: _full(v, like, like.shape) for k, v in self._first(self.values | self.params(), like).items()}
         self.reset()
-        fired = self({r.name: like for r in self.spec.receptors})
+        fired = self({r.name: like for r in self.spec.receptors}, torch.zeros_like(like))
         same = all(torch.equal(self.state[k], v) for k, v in first.items())
         self.reset()
         return same and not fired.any()

@@ -15,7 +15,7 @@ snntorch = pytest.importorskip("snntorch", reason="needs the extra torch")
 pytest.importorskip("sklearn", reason="needs scikit-learn for its digits")
 
 import snn  # noqa: E402
-from kernels.errors import ModelError  # noqa: E402
+from kernels.errors import ModelError, ShapeError  # noqa: E402
 from snn.confidence import JEIGate  # noqa: E402
 from snn.neurons.base import MODELS, Values  # noqa: E402
 from snn.torch import QCFS, QFFS, Neurons, Unrolled, from_snntorch, from_torch, train, train_jointly  # noqa: E402
@@ -415,3 +415,18 @@ def test_example_of_the_documentation(capsys):
     assert late >= network - 0.01 and late >= 0.95 and early > 0.9
     exec(over_time, names)
     assert float(capsys.readouterr().out.split()[0]) > 0.9
+
+
+def test_model_without_receptors():
+    text = "dv/dt = (i_stim - v) / tau : mV\ntau = 10 : ms"
+    one = snn.from_equations("Driven", text, threshold="v > 1", reset="v = 0", current_unit="mV")
+    neurons, v = Neurons(one(), dt=0.5), np.zeros(3)
+    current = np.array([0.9, 1.2, 2.0])
+    for _ in range(100):
+        fired = neurons({}, torch.tensor(current)).numpy()
+        v = current + (v - current) * (1 - 0.05 + 0.05**2 / 2 - 0.05**3 / 6 + 0.05**4 / 24)  # Runge-Kutta's exp(-0.05)
+        np.testing.assert_array_equal(fired, v > 1)
+        v[v > 1] = 0.0
+    np.testing.assert_allclose(neurons.state["v"].numpy(), v, rtol=1e-12)
+    with pytest.raises(ShapeError, match="has no receptor that x could arrive at"):
+        neurons(torch.tensor(current))

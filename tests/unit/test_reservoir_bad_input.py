@@ -146,7 +146,7 @@ def test_lorenz_begins_at_its_start():
         (lambda: tasks.mackey_glass(9, washout=-50), "mackey_glass.washout: must be >= 0"),
         (lambda: tasks.mackey_glass(9, washout=0.05), "mackey_glass.washout: must be a multiple of dt"),
         (lambda: tasks.mackey_glass(9, dt=0.0), "mackey_glass.dt: must be > 0"),
-        (lambda: tasks.mackey_glass(9, tau=0.2), "mackey_glass.tau: must be a multiple of dt, at least 3"),
+        (lambda: tasks.mackey_glass(9, tau=0.2), "mackey_glass.tau: must be a multiple of dt, at least 3 dt"),
         (lambda: tasks.lorenz(9, start=[1.0]), "lorenz.start: must have shape (T, 3)"),
         (lambda: tasks.lorenz(9, start="a"), "lorenz.start: must be real numbers; got str"),
         (lambda: tasks.narma(9, order=10.0), "narma.order: must be 5, 10, 20 or 30; got 10.0"),

@@ -79,6 +79,12 @@ CONVERSIONS = {
              "0.1: LayerNorm cannot be converted; use nn.BatchNorm1d."),
     "activation": (from_torch, [LINEAR, nn.Sigmoid()], 4, "[1]: Sigmoid cannot be converted; use QCFS or QFFS"),
     "activation in a spiking model": (from_snntorch, [LINEAR, QCFS()], 4, "[1]: QCFS cannot be converted; use Leaky"),
+    "transposed": (from_snntorch, [nn.ConvTranspose2d(1, 1, 2)], (1, 4, 4),
+                   "[0]: ConvTranspose2d cannot be converted; use nn.Conv2d or nn.Linear."),
+    "adaptive": (from_snntorch, [nn.AdaptiveAvgPool2d(2)], (1, 4, 4),
+                 "[0]: AdaptiveAvgPool2d cannot be converted; use nn.AvgPool2d with a kernel_size."),
+    "relu in a spiking model": (from_snntorch, [LINEAR, nn.ReLU()], 4,
+             "[1]: ReLU cannot be converted; use a layer of spiking neurons in its place, or snn.from_torch."),
     "forward of its own": (from_snntorch, Own(), 4, "model: Own cannot be converted; give its layers in order"),
     "no module": (from_torch, [LINEAR, "relu"], 4, "[1]: must be a torch module or a list of them; got str."),
     "no neurons": (from_torch, [LINEAR], 4, "model: has no layer of neurons or activations"),
@@ -209,8 +215,8 @@ def test_modules():
         refused(snn.ModelError, f"Neurons(Leaky).dt: must be > 0 ms; got {dt}.", Neurons, snn.Leaky(), dt=dt)
     refused(snn.ModelError, "Neurons.dt: must be a finite number; got nan.", Neurons, snn.Leaky(), dt=float("nan"))
     for value, text in (
-        (float("nan"), "must be finite; got nan."), (snn.uniform(0.0, 1.0), "must be a number or an array in 1; got"),
-        ("bogus", "must be a number or an array in 1; got 'bogus'."),
+        (float("nan"), "must be finite; got nan."), (snn.uniform(0.0, 1.0), "must be a number or an array; got"),
+        ("bogus", "must be a number or an array; got 'bogus'."),
     ):  # fmt: skip
         refused(snn.ModelError, f"Neurons(Leaky).init['v']: {text}", Neurons, snn.Leaky(), init={"v": value})
     refused(snn.ModelError, "Neurons(Leaky).init: must be a dictionary", Neurons, snn.Leaky(), init="v")
