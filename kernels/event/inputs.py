@@ -135,7 +135,7 @@ def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, 
                 inbox_time[e], inbox_target[e], inbox_weight[e] = t, code | (own + i), weight_of(inputs, number, i)
                 at_inbox += 1
         if at == have:
-            expected = rate * (wend - t)
+            expected = min(rate * (wend - t), 1.0 * GAPS)
             have = min(GAPS, (np.int64(expected) + 9) & ~7) if expected > 1.0 else 1  # one, or whole vectors
             fill_gaps(key, group, draws, have, scratch.gaps, scratch.mantissa, scratch.bits, scratch.words)
             at = 0
