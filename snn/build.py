@@ -214,10 +214,9 @@ class Builder:
                 population = self.find(f"{path}.population", "population", name)
                 for variable in table.variable if population is not None else ():
                     owner = f"record({name!r}, {variable!r})"
-                    alone = variable == SPIKES and len(table.variable) > 1  # ids and every are for the others
-                    ids, every = (None, None) if alone else (table.ids, table.every)
+                    every = None if variable == SPIKES and len(table.variable) > 1 else table.every
                     with self.at(path, (f"{owner}: no such variable", ".variable: no such variable"), owner, "record"):
-                        self.net.record(population, variable, ids, every)
+                        self.net.record(population, variable, table.ids, every)
                         self.check_every(owner, every)
 
     def check_every(self, owner: str, every: float | None) -> None:

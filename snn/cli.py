@@ -250,7 +250,8 @@ def _record_info(file: Path) -> str:
     rows = [["population", "n", "spikes", "rate (Hz)"]]
     for name, row in d["populations"].items():
         rate = "-" if row["rate"] is None else f"{row['rate']:.3f}"
-        rows.append([name, f"{row['n_nodes']:,}", f"{row['n_spikes']:,}", rate])
+        part = "" if row["n_recorded"] == row["n_nodes"] else f"{row['n_recorded']:,} of "
+        rows.append([name, f"{part}{row['n_nodes']:,}", f"{row['n_spikes']:,}", rate])
     if len(rows) > 1:
         lines += ["", columns(rows)]
     for name, row in d["reports"].items():

@@ -21,7 +21,7 @@ from snn.fingerprint import digest
 from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.ranks import Ranks
-from snn.records import Recorder
+from snn.recorders import Recorder
 
 if TYPE_CHECKING:
     from snn.io.checkpoint import Saved

@@ -19,7 +19,7 @@ from snn.elements import SPIKES, Projection, unknown_variable
 from snn.fingerprint import digest
 from snn.network import Network
 from snn.neurons.base import NeuronModel
-from snn.records import Recorder
+from snn.recorders import Recorder
 
 if TYPE_CHECKING:
     from snn.io.checkpoint import Saved

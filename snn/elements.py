@@ -207,6 +207,11 @@ class Probe:
         return f"Probe({self.name!r}, {len(self.ids)} of {self.population.n}{every})"
 
     @property
+    def whole(self) -> bool:
+        """Whether all neurons are recorded."""
+        return self.ids.size == self.population.n
+
+    @property
     def name(self) -> str:
         """Population and variable."""
         return f"{self.population.name}.{self.variable}"

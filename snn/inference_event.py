@@ -79,9 +79,10 @@ class EventClassifier:
         self.output = network.populations[name]
         if self.output.n < 2:
             raise ModelError(f"EventClassifier.output: must have a neuron a class, two at least; got {self.output.n}.")
-        if not any(p.population is self.output and p.variable == SPIKES for p in network.probes):
+        if not any(p.population is self.output and p.variable == SPIKES and p.whole for p in network.probes):
             raise ModelError(
-                f"EventClassifier.output: spikes of population {name!r} are not recorded. Call net.record({name!r})."
+                f"EventClassifier.output: spikes of all of population {name!r} must be recorded. Call "
+                f"net.record({name!r})."
             )
         for what, value in (("duration", duration), ("window", window)):
             if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 < value < np.inf:

@@ -374,10 +374,10 @@ class Network:
 
         Returns a :class:`Probe`, or one for each of several. ``population``: also its name, or a part such as
         ``exc[:10]``, whose neurons are then the ``ids``.
-        ``ids``: neurons, default all. Spikes are recorded of whole populations; ``np.isin(spikes.ids, part.ids)`` finds
-        those of a part. What is recorded has them in ascending order,
-        whatever the order given: ``result.states["exc"].ids("v")`` are the columns. ``every``: interval in ms, default
-        each step; samples are taken at multiples of it, the first after one interval.
+        ``ids``: neurons, default all; what is recorded has them in ascending order, whatever the order given:
+        ``result.states["exc"].ids("v")`` are the columns, ``result.spikes["exc"].recorded`` those whose spikes are
+        kept. ``every``: interval of states in ms, default each step; samples are taken at multiples of it, the first
+        after one interval. Of several variables it is for the states.
         """
         if isinstance(population, Projection):
             raise ModelError(f"record({population.name!r}): use record_weights for a projection.")
@@ -387,7 +387,8 @@ class Network:
         if isinstance(variable, (list, tuple)):
             before = list(self.probes)
             try:
-                return [self.record(target, x, ids, every) for x in variable]
+                several = len(variable) > 1
+                return [self.record(target, x, ids, None if several and x == SPIKES else every) for x in variable]
             except SimError:
                 self.probes[:] = before
                 raise
@@ -395,12 +396,8 @@ class Network:
         if any(p.population is target and p.variable == variable for p in self.probes):
             raise ModelError(f"{owner}: is recorded already.")
         if variable == SPIKES:
-            if ids is not None or every is not None:
-                given = f"every={every!r}" if ids is None else f"a part, {np.size(ids):,} of {target.n:,} neurons"
-                raise ModelError(
-                    f"{owner}: must be of all neurons, at the times of their spikes; got {given}. Use record("
-                    f"{target.name!r}) for spikes, and another call for states of a part or at intervals."
-                )
+            if every is not None:
+                raise ModelError(f"{owner}.every: is for states; spikes have their times; got {every!r}. Leave it out.")
         else:
             known = [s.name for s in target.spec.state] if target.spec else []
             if variable not in known:

@@ -97,10 +97,10 @@ def raster(
         raise ModelError(f"raster.max_neurons: must be >= 1 or None; got {max_neurons!r}.")
     start, stop = t or (min(r.t_start for r in records), max(r.t_stop for r in records))
     ax = new_axes(ax, 8.0, 2.2 + 0.45 * min(len(records), 10))
-    total = max(1, sum(r.n_nodes for r in records))
+    total = max(1, sum(r.n_recorded for r in records))
     keep = min(1.0, (max_neurons or total) / total)
     least = max(1, int(0.04 * keep * total))
-    shown = [min(r.n_nodes, max(least, round(keep * r.n_nodes))) for r in records]
+    shown = [min(r.n_recorded, max(least, round(keep * r.n_recorded))) for r in records]
     gap = 0.012 * sum(shown)
     colours = _colours(len(records))
     picked = [_window(r, n, start, stop) for r, n in zip(records, shown, strict=True)]
@@ -134,11 +134,11 @@ def raster(
 
 
 def _window(record: SpikeRecord, n: int, start: float, stop: float) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Times and rows 0 to n - 1 of the spikes between start and stop of n evenly spaced neurons."""
+    """Times and rows 0 to n - 1 of the spikes between start and stop of n evenly spaced neurons recorded."""
     low, high = np.searchsorted(record.times, start), np.searchsorted(record.times, stop, side="right")
     times, ids = record.times[low:high], record.ids[low:high]
     row = np.full(record.n_nodes, -1)
-    row[np.arange(n) * record.n_nodes // max(n, 1)] = np.arange(n)
+    row[record.nodes[np.arange(n) * record.n_recorded // max(n, 1)]] = np.arange(n)
     rows = row[ids]
     return times[rows >= 0], rows[rows >= 0]
 
@@ -251,7 +251,7 @@ def rate_traces(
         edges = record.t_start + bin_size * np.arange(counts.size + 1)
         end = max(record.t_stop, np.nextafter(edges[-2], np.inf))  # the last bin may be cut
         width = np.diff(np.minimum(edges, end))
-        rate = 1000.0 * counts / (max(record.n_nodes, 1) * width)
+        rate = 1000.0 * counts / (max(record.n_recorded, 1) * width)
         ax.plot(edges[:-1] + width / 2, rate, color=colour, linewidth=1.1, label=record.population)
     start, stop = t or (min(r.t_start for r in records), max(r.t_stop for r in records))
     ax.set(xlim=_limits(start, stop), xlabel="time (ms)", ylabel="rate (Hz)")

@@ -1,15 +1,11 @@
-"""What a run leaves behind: spikes, sampled states and weights, and the recorders that collect them.
-
-A recorder takes chunks in time order while the engine runs and gives a `Result` at the end. `MemoryRecorder`
-keeps the chunks; `snn.io.sonata.SonataWriter` streams them to an HDF5 file and keeps nothing.
-"""
+"""What a run leaves behind: spikes, sampled states and weights; `snn.recorders` collects them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -38,6 +34,14 @@ def in_order(times: Floats, ids: Ints) -> bool:
     return bool(np.all(later | (same & (ids[1:] >= ids[:-1]))))
 
 
+def neurons_of(ids: ArrayLike, n: int) -> Ints:
+    """Numbers of some of ``n`` neurons, in order."""
+    found = np.unique(np.asarray(ids, dtype=np.int64))
+    if found.size and (found[0] < 0 or found[-1] >= n):
+        raise ModelError(f"SpikeRecord.recorded: must be 0 to n_nodes - 1 = {n - 1}; got {found[0]} to {found[-1]}.")
+    return found
+
+
 def sort_spikes(times: Floats, ids: Ints) -> tuple[Floats, Ints]:
     """Spikes sorted by time, then id; the same arrays where they are already."""
     if in_order(times, ids):
@@ -59,11 +63,13 @@ class SpikeRecord:
     ids : (n_spikes,) int64
         Index of the neuron in its population, 0 to n_nodes - 1.
     n_nodes : int
-        Neurons recorded from, the silent ones included.
+        Neurons of the population, the silent ones included.
     t_start, t_stop : float
         Recorded interval in ms.
     dt : float
         Time resolution in ms; nan where spikes are off the grid or a file does not say.
+    recorded : (n,) int64, optional
+        The neurons whose spikes were recorded, ascending; None: all. Of others nothing is known: their rates are nan.
 
     Examples
     --------
@@ -79,6 +85,7 @@ class SpikeRecord:
     t_start: float
     t_stop: float
     dt: float
+    recorded: Ints | None = None
 
     def __post_init__(self) -> None:
         owner = "SpikeRecord"
@@ -97,6 +104,10 @@ class SpikeRecord:
             )
         if not np.isfinite(times).all():
             raise ModelError("SpikeRecord.times: must be finite ms; got NaN or infinity.")
+        if self.recorded is not None:
+            object.__setattr__(self, "recorded", neurons_of(self.recorded, self.n_nodes))
+            if not np.isin(ids, self.recorded).all():
+                raise ModelError("SpikeRecord.ids: must be among the neurons recorded; got others.")
         times, ids = sort_spikes(times, ids)
         object.__setattr__(self, "times", times)
         object.__setattr__(self, "ids", ids)
@@ -106,9 +117,23 @@ class SpikeRecord:
 
     def __repr__(self) -> str:
         return (
-            f"SpikeRecord({self.population!r}: {len(self):,} spikes of {self.n_nodes:,} neurons, "
+            f"SpikeRecord({self.population!r}: {len(self):,} spikes of {self._neurons()}, "
             f"{self.t_start:g} to {self.t_stop:g} ms, {self.rate():.3g} Hz)"
         )
+
+    def _neurons(self) -> str:
+        some = "" if self.recorded is None else f"{self.n_recorded:,} of "
+        return f"{some}{self.n_nodes:,} neurons"
+
+    @property
+    def nodes(self) -> Ints:
+        """The neurons recorded from, shape (n_recorded,)."""
+        return np.arange(self.n_nodes) if self.recorded is None else self.recorded
+
+    @property
+    def n_recorded(self) -> int:
+        """Number of neurons recorded from."""
+        return self.n_nodes if self.recorded is None else self.recorded.size
 
     @property
     def duration(self) -> float:
@@ -122,16 +147,19 @@ class SpikeRecord:
         return max(rounding, 1e-6 * self.dt) if np.isfinite(self.dt) else rounding
 
     def rates(self) -> Floats:
-        """Rate of every neuron in Hz, shape (n_nodes,); nan where the interval is empty."""
+        """Rate of every neuron in Hz, shape (n_nodes,); nan where the interval is empty or it was not recorded."""
         if self.duration <= 0:
             return np.full(self.n_nodes, np.nan)
-        return np.bincount(self.ids, minlength=self.n_nodes) * np.float64(1000.0 / self.duration)
+        found = np.bincount(self.ids, minlength=self.n_nodes) * np.float64(1000.0 / self.duration)
+        if self.recorded is not None:
+            found[np.setdiff1d(np.arange(self.n_nodes), self.recorded)] = np.nan
+        return found
 
     def rate(self) -> float:
-        """Mean rate of the population in Hz; nan where there are no neurons or the interval is empty."""
-        if self.duration <= 0 or self.n_nodes == 0:
+        """Mean rate of the neurons recorded in Hz; nan where there are none or the interval is empty."""
+        if self.duration <= 0 or self.n_recorded == 0:
             return float("nan")
-        return 1000.0 * len(self) / (self.duration * self.n_nodes)
+        return 1000.0 * len(self) / (self.duration * self.n_recorded)
 
     def _by_neuron(self) -> tuple[Floats, Ints, Ints]:
         """Times and ids sorted by id, then time, and where each neuron begins, shape (n_nodes + 1,)."""
@@ -140,7 +168,7 @@ class SpikeRecord:
         return self.times[order], ids, np.searchsorted(ids, np.arange(self.n_nodes + 1))
 
     def spiketrains(self) -> list[Floats]:
-        """Spike times in ms of every neuron: n_nodes arrays, empty for silent neurons."""
+        """Spike times in ms of every neuron: n_nodes arrays, empty for neurons silent or not recorded."""
         times, _, begin = self._by_neuron()
         return np.split(times, begin[1:-1]) if self.n_nodes else []
 
@@ -214,7 +242,7 @@ class SpikeRecord:
         low = np.searchsorted(self.times, t_start - near)
         high = len(self) if t_stop >= self.t_stop - near else np.searchsorted(self.times, t_stop - near)
         part = slice(low, high)
-        return SpikeRecord(self.population, self.times[part], self.ids[part], self.n_nodes, t_start, t_stop, self.dt)
+        return replace(self, times=self.times[part], ids=self.ids[part], t_start=t_start, t_stop=t_stop)
 
     def to_pandas(self) -> pd.DataFrame:
         """Long table with the columns time_ms, population, node_id."""
@@ -223,7 +251,7 @@ class SpikeRecord:
         return spikes_to_pandas({self.population: self})
 
     def to_neo(self) -> list[neo.SpikeTrain]:
-        """One `neo.SpikeTrain` in ms for every neuron, silent ones too, annotated with population and node_id."""
+        """One `neo.SpikeTrain` in ms for every neuron recorded, silent ones too, with its population and node_id."""
         from snn.io.neo import spiketrains
 
         return spiketrains(self)
@@ -380,7 +408,7 @@ class Result:
         spikes, states, weights = {}, {}, {}
         for name, record in first.spikes.items():
             times, ids = (np.concatenate([getattr(r.spikes[name], x) for r in results]) for x in ("times", "ids"))
-            spikes[name] = SpikeRecord(name, times, ids, record.n_nodes, first.t_start, last.t_stop, record.dt)
+            spikes[name] = replace(record, times=times, ids=ids, t_start=first.t_start, t_stop=last.t_stop)
         for name, sampled in first.states.items():
             traces = {v: [r.states[name].trace(v) for r in results] for v in sampled}
             states[name] = StateRecord(name, {
@@ -395,10 +423,10 @@ class Result:
         return cls(spikes, states, weights, provenance, first.t_start, last.t_stop, None, last.complete)
 
     def sizes(self) -> dict[str, tuple[int, int]]:
-        """(n_nodes, n_spikes) of every population, without reading the spikes."""
+        """(neurons recorded, n_spikes) of every population, without reading the spikes."""
         if isinstance(self.spikes, Lazy):
             return {name: (size[0], size[1]) for name, size in self.spikes.sizes.items()}
-        return {name: (record.n_nodes, len(record)) for name, record in self.spikes.items()}
+        return {name: (record.n_recorded, len(record)) for name, record in self.spikes.items()}
 
     def __repr__(self) -> str:
         where = "in memory" if self.path is None else str(self.path)
@@ -439,151 +467,11 @@ def _recorded(result: Result) -> Any:
     """What a result holds: of which neurons and synapses."""
     states = {(name, v): record.ids(v).tolist() for name, record in result.states.items() for v in record}
     weights = {name: np.shape(values)[1:] for name, (_, values) in result.weights.items()}
-    return {name: n for name, (n, _) in result.sizes().items()}, states, weights
+    spikes = {name: (r.n_nodes, r.nodes.tolist()) for name, r in result.spikes.items()}
+    return spikes, states, weights
 
 
 def _rewired(result: Result, recorded: str) -> int:
     """How often the projection of ``recorded`` weights or state variables had been rewired when the run began."""
     rows = [row for row in result.provenance.get("changes", ()) if row["call"] == "rewire"]
     return max((row["number"] for row in rows if f"{recorded}.".startswith(f"{row['name']}.")), default=0)
-
-
-class Report(NamedTuple):
-    """A variable to sample: plain tuples in this order serve as well."""
-
-    population: str
-    variable: str
-    unit: str
-    ids: ArrayLike
-    every_ms: float
-
-
-class Recorder(Protocol):
-    """What the engine calls, in time order. Arrays are copied: the engine may reuse its buffers."""
-
-    def spikes(self, population: str, times: ArrayLike, ids: ArrayLike) -> None:
-        """Take spikes: times in ms and ids, both (n,), later than those of earlier calls or equal to the last."""
-
-    def states(self, population: str, variable: str, times: ArrayLike, values: ArrayLike) -> None:
-        """Take samples: times in ms (n_times,), values (n_times, n_ids)."""
-
-    def weights(self, projection: str, time: float, values: ArrayLike) -> None:
-        """Take the weights of a projection at one time in ms, values (n_synapses,)."""
-
-    def flush(self, t_now: float, durable: bool = False) -> None:
-        """Make everything up to t_now in ms safe; where ``durable``, from a power cut too."""
-
-    def close(self, t_stop: float) -> Result:
-        """End the recording at t_stop in ms."""
-
-    def abort(self) -> None:
-        """Give up; what was flushed stays where the recorder keeps it."""
-
-
-def check_reports(
-    reports: Sequence[Report | tuple[str, str, str, ArrayLike, float]],
-) -> dict[tuple[str, str], Report]:
-    """Reports by (population, variable); refuses duplicates."""
-    out: dict[tuple[str, str], Report] = {}
-    for population, variable, unit, ids, every in reports:
-        key = population, variable
-        if key in out:
-            raise ConfigError(f"record({population!r}, {variable!r}): asked for twice. Use one call with all ids.")
-        out[key] = Report(population, variable, unit, np.array(ids, dtype=np.int64).reshape(-1), float(every))
-    return out
-
-
-def samples(times: ArrayLike, values: ArrayLike, report: Report) -> tuple[Floats, Floats]:
-    """Copies of one chunk of samples with checked shapes."""
-    t = np.array(times, dtype=np.float64).reshape(-1)
-    v = np.array(values, dtype=np.float64)
-    expected = (t.size, np.size(report.ids))
-    if v.shape != expected:
-        raise ShapeError(f"{report.population}.{report.variable}: samples must be {expected}; got {v.shape}.")
-    return t, v
-
-
-class MemoryRecorder:
-    """Keeps everything in memory.
-
-    Parameters
-    ----------
-    populations : mapping of name to n_nodes
-        Populations whose spikes are recorded.
-    reports : sequence of `Report`
-        (population, variable, unit, ids, every_ms) for every sampled variable.
-    t_start, dt : float
-        Begin of the run and time step in ms.
-    provenance : dict
-        Stored with the result.
-    weights : mapping of projection to n_synapses
-        Projections whose weights are sampled.
-    """
-
-    def __init__(
-        self,
-        populations: Mapping[str, int],
-        reports: Sequence[Report | tuple[str, str, str, ArrayLike, float]] = (),
-        t_start: float = 0.0,
-        dt: float = 0.1,
-        provenance: Mapping[str, Any] | None = None,
-        weights: Mapping[str, int] | None = None,
-    ) -> None:
-        self._populations = dict(populations)
-        self._reports = check_reports(reports)
-        self._t_start, self._dt = float(t_start), float(dt)
-        self._provenance = dict(provenance or {})
-        self._synapses = dict(weights or {})
-        self.abort()
-
-    def spikes(self, population: str, times: ArrayLike, ids: ArrayLike) -> None:
-        """Take spikes: times in ms and ids, both (n,)."""
-        t = np.array(times, dtype=np.float64)
-        if t.size:
-            self._spikes[population].append((t, np.array(ids, dtype=np.int64)))
-
-    def states(self, population: str, variable: str, times: ArrayLike, values: ArrayLike) -> None:
-        """Take samples: times in ms (n_times,), values (n_times, n_ids)."""
-        key = population, variable
-        self._states[key].append(samples(times, values, self._reports[key]))
-
-    def weights(self, projection: str, time: float, values: ArrayLike) -> None:
-        """Take the weights of a projection at one time in ms, values (n_synapses,)."""
-        row = np.array(values, dtype=np.float64).reshape(-1)
-        if row.size != self._synapses[projection]:
-            raise ShapeError(f"{projection}: weights must be ({self._synapses[projection]},); got {row.shape}.")
-        self._weights[projection].append((float(time), row))
-
-    def flush(self, t_now: float, durable: bool = False) -> None:
-        """Nothing to do in memory."""
-
-    def close(self, t_stop: float) -> Result:
-        """Join the chunks."""
-        spikes = {}
-        for name, n in self._populations.items():
-            chunks = self._spikes[name]
-            times = np.concatenate([t for t, _ in chunks]) if chunks else np.empty(0)
-            ids = np.concatenate([i for _, i in chunks]) if chunks else np.empty(0, np.int64)
-            spikes[name] = SpikeRecord(name, times, ids, n, self._t_start, float(t_stop), self._dt)
-        traces: dict[str, dict[str, Trace]] = {}
-        for key, report in self._reports.items():
-            parts, ids = self._states[key], np.asarray(report.ids, dtype=np.int64)
-            times = np.concatenate([t for t, _ in parts]) if parts else np.empty(0)
-            values = np.concatenate([v for _, v in parts]) if parts else np.empty((0, ids.size))
-            traces.setdefault(report.population, {})[report.variable] = Trace(times, ids, values, report.unit)
-        weights = {
-            name: (
-                np.array([t for t, _ in chunks]),
-                np.array([v for _, v in chunks]).reshape(len(chunks), self._synapses[name]),
-            )
-            for name, chunks in self._weights.items()
-        }
-        states = {name: StateRecord(name, t) for name, t in traces.items()}
-        self.abort()
-        return Result(spikes, states, weights, self._provenance, self._t_start, float(t_stop))
-
-    def abort(self) -> None:
-        """Forget everything."""
-        self._spikes: dict[str, list[tuple[Floats, Ints]]] = {name: [] for name in self._populations}
-        self._states: dict[tuple[str, str], list[tuple[Floats, Floats]]] = {key: [] for key in self._reports}
-        self._weights: dict[str, list[tuple[float, Floats]]] = {name: [] for name in self._synapses}

@@ -24,7 +24,8 @@ from snn.memory import check_memory
 from snn.network import Network
 from snn.options import check_options
 from snn.ranks import Ranks
-from snn.records import MemoryRecorder, Recorder, Result
+from snn.recorders import MemoryRecorder, Recorder
+from snn.records import Result
 from snn.steering import Steering, alone
 from snn.units import plain
 
@@ -426,7 +427,9 @@ class Simulation(Steering):
         self, to: Any, overwrite: bool = False, compress: bool = False, checksum: bool = False,
         resume_at: float | None = None,
     ) -> Recorder:  # fmt: skip
-        spikes = {p.population.name: p.population.n for p in self.net.probes if p.variable == SPIKES}
+        fired = [p for p in self.net.probes if p.variable == SPIKES]
+        spikes = {p.population.name: p.population.n for p in fired}
+        recorded = {p.population.name: p.ids for p in fired if not p.whole}
         reports = [
             (p.population.name, p.variable, p.unit, self._own(p), p.every if p.every is not None else self.dt)
             for p in self.net.probes
@@ -436,7 +439,8 @@ class Simulation(Steering):
         if self._ranks.rank > 0:
             weights = {}
         if to is None:
-            return MemoryRecorder(spikes, reports, self.t, self._drive.resolution, self.provenance(), weights)
+            resolution, about = self._drive.resolution, self.provenance()
+            return MemoryRecorder(spikes, reports, self.t, resolution, about, weights, recorded)
         from snn.io.sonata import SonataWriter
 
         return SonataWriter(
@@ -451,6 +455,7 @@ class Simulation(Steering):
             compress=compress,
             checksum=checksum,
             resume_at=resume_at,
+            recorded=recorded,
         )
 
     def _own(self, probe: Probe) -> np.ndarray:

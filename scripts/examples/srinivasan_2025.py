@@ -30,8 +30,7 @@ FIT, CHOOSE = slice(WASHOUT, WASHOUT + TRAIN), slice(WASHOUT + TRAIN, WASHOUT + 
 REPORT = slice(CHOOSE.stop, CHOOSE.stop + TEST)
 GAINS = (0.6, 0.8, 0.9, 1.0, 1.05, 1.1, 1.2, 1.3, 1.4, 1.8, 2.5)
 BETAS = ((2.0, 2.0), (5.0, 5.0), (10.0, 10.0), (8.0, 12.0))  # laws of the rates; mean 1/2, the last 0.4
-ADAPT = 2000  # steps of the first part that adaptation sees, once with each of
-ETA = (1e-2, 1e-3, 1e-4)
+ETA = (1e-2, 1e-3, 1e-4)  # of adaptation, which sees the first part once with each
 WAYS = ("global gain", "one rate", "one rate, designed", "rates that differ")
 SETTINGS: dict[str, dict[str, Any]] = {  # of DaleNetwork.random; slope 10 unless given
     "in-degree 50, input 0.02": {"input_scale": 0.02},
@@ -90,7 +89,7 @@ def memory(estimate: np.ndarray, target: np.ndarray) -> float:
 
 def networks(seed: int, u: np.ndarray, **setting: Any) -> dict[str, dict[Any, Callable[[], reservoir.DaleNetwork]]]:
     """What makes the networks, by way and setting of it."""
-    seen, draw = u[WASHOUT : WASHOUT + ADAPT], np.random.default_rng([seed, 2])
+    seen, draw = u[FIT], np.random.default_rng([seed, 2])
     threshold = draw.normal(0.0, setting.pop("threshold", 0.0), N)
     net = reservoir.DaleNetwork.random(N, seed=seed, threshold=threshold, **setting)
     rates = {ab: draw.beta(*ab, N) for ab in BETAS}

@@ -1,5 +1,6 @@
 """One result of the parts that ranks leave: in memory, or of their files."""
 
+import dataclasses
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 from kernels.errors import ConfigError, FormatError
 from snn.io.sonata import SonataWriter, describe, read_result
 from snn.io.sonata_file import PathLike, reading, text_of
-from snn.records import Result, SpikeRecord, StateRecord, Trace
+from snn.records import Result, StateRecord, Trace
 
 PIECE = 1 << 21  # spikes, or values of samples, that are held at a time
 
@@ -27,7 +28,7 @@ def merge(parts: Sequence[Result]) -> Result:
     first, spikes = parts[0], {}
     for name, one in first.spikes.items():
         times, ids = (np.concatenate([getattr(part.spikes[name], k) for part in parts]) for k in ("times", "ids"))
-        spikes[name] = SpikeRecord(name, times, ids, one.n_nodes, one.t_start, one.t_stop, one.dt)
+        spikes[name] = dataclasses.replace(one, times=times, ids=ids)
     states = {}
     for name in dict.fromkeys(name for part in parts for name in part.states):
         traces = {}
@@ -96,9 +97,10 @@ def merge_files(files: Sequence[PathLike], out: PathLike, overwrite: bool = Fals
             (*key, text_of(each[0]["data"].attrs["units"]), np.sort(columns[key]), float(each[0]["mapping/time"][2]))
             for key, each in reports.items()
         ]
+        recorded = {name: each[0]["recorded"][...] for name, each in groups.items() if "recorded" in each[0]}
         writer = SonataWriter(
-            out, spikes, asked, first.t_start, dt, first.provenance, weights, overwrite, compress
-        )  # fmt: skip
+            out, spikes, asked, first.t_start, dt, first.provenance, weights, overwrite, compress, recorded=recorded
+        )
         try:
             for name, each in groups.items():
                 for times, ids in _in_pieces(each):

@@ -24,12 +24,12 @@ def _neo() -> ModuleType:
 
 
 def spiketrains(record: SpikeRecord) -> list[neo.SpikeTrain]:
-    """One train in ms for every neuron, empty ones too, annotated with population and node_id."""
-    module = _neo()
+    """One train in ms for every neuron recorded, empty ones too, annotated with population and node_id."""
+    module, trains = _neo(), record.spiketrains()
     first, last = (record.times[0], record.times[-1]) if len(record) else (record.t_start, record.t_stop)
     return [
         module.SpikeTrain(
-            times,
+            trains[node],
             units="ms",
             t_start=min(record.t_start, first),  # neo refuses a spike that is outside by an ulp
             t_stop=max(record.t_stop, last),
@@ -37,7 +37,7 @@ def spiketrains(record: SpikeRecord) -> list[neo.SpikeTrain]:
             population=record.population,
             node_id=node,
         )
-        for node, times in enumerate(record.spiketrains())
+        for node in record.nodes.tolist()
     ]
 
 

@@ -53,12 +53,13 @@ def write_nwb(
     metadata.setdefault("notes", document)
     file = pynwb.NWBFile(session_start_time=session_start_time or datetime.now(timezone.utc), **metadata)
     interval = [[result.t_start * SECONDS, result.t_stop * SECONDS]]
-    if any(record.n_nodes for record in result.spikes.values()):
+    if any(record.n_recorded for record in result.spikes.values()):
         file.add_unit_column("population", "Population of the neuron")
         file.add_unit_column("node_id", "Index of the neuron in its population")
         for name, record in result.spikes.items():
-            for node, times in enumerate(record.spiketrains()):
-                file.add_unit(spike_times=times * SECONDS, obs_intervals=interval, population=name, node_id=node)
+            trains = record.spiketrains()
+            for node in record.nodes.tolist():
+                file.add_unit(spike_times=trains[node] * SECONDS, obs_intervals=interval, population=name, node_id=node)
         steps = [record.dt for record in result.spikes.values() if record.dt > 0]
         if steps:
             file.units.resolution = min(steps) * SECONDS

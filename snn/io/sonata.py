@@ -3,6 +3,7 @@
 Layout of a result file::
 
     /spikes/<population>/timestamps  float64 (n_spikes,), units="ms"     node_ids  uint64 (n_spikes,)
+        recorded: uint64 (n,), the neurons recorded, where it is not all
         attributes: sorting (HDF5 enum, by_time), n_nodes, t_start, t_stop, dt, n_flushed
     /report/<population>/data        float32 (n_samples, n_ids), units   mapping/{node_ids, index_pointers, ...}
     /weights/<projection>/data       float64 (n_times, n_synapses)       time float64 (n_times,), units="ms"
@@ -51,14 +52,8 @@ from snn.io.sonata_file import (
 )  # fmt: skip
 from snn.io.sonata_read import FORMAT, FORMAT_VERSION, describe, read_result, read_spikes
 from snn.io.sonata_resume import check_same, closed, rows_until, salvage
-from snn.records import (
-    Floats,
-    Report,
-    Result,
-    check_reports,
-    in_order,
-    samples,
-)
+from snn.recorders import KeptNeurons, Report, check_reports, parts, samples
+from snn.records import Floats, Result, in_order
 
 __all__ = ["SonataWriter", "describe", "read_result", "read_spikes"]
 
@@ -110,8 +105,8 @@ class SonataWriter:
     ----------
     path : str or Path
         Final name of the file.
-    populations, reports, t_start, dt, provenance, weights
-        As for `snn.records.MemoryRecorder`. Reports are float32 in the file, as SONATA wants; in memory float64.
+    populations, reports, t_start, dt, provenance, weights, recorded
+        As for `snn.recorders.MemoryRecorder`. Reports are float32 in the file, as SONATA wants; in memory float64.
     overwrite : bool
         Replace a finished file and a ``.part`` of that name.
     compress : bool
@@ -141,7 +136,9 @@ class SonataWriter:
         compress: bool = False,
         checksum: bool = False,
         resume_at: float | None = None,
+        recorded: Mapping[str, ArrayLike] | None = None,
     ) -> None:
+        self._parts: dict[str, KeptNeurons] = parts(populations, recorded)
         self.path = check_destination(path, overwrite) if resume_at is None else Path(path)
         self.part = part_path(self.path)
         self._new = self.part.with_name(f"{self.part.name}.new")  # killed while it begins, no damaged .part is left
@@ -198,6 +195,8 @@ class SonataWriter:
             group.attrs["n_nodes"] = np.uint64(n_nodes)
             group.attrs["t_start"] = group.attrs["t_stop"] = self._t_start
             group.attrs["dt"] = self._dt
+            if name in self._parts:
+                group["recorded"] = self._parts[name].nodes.astype(np.uint64)
             times = self._grow(group, "timestamps", "f8", units="ms")
             self._spikes[name] = times, self._grow(group, "node_ids", "u8")
             self._track(group, times)
@@ -236,7 +235,8 @@ class SonataWriter:
             os.replace(spare, self.part)
         with reading(self.part) as file:
             reports = {name: self._reports[key] for key, name in names.items()}
-            check_same(file, t, populations, reports, weights, self._dt, str(provenance.get("network_hash")))
+            kept = {name: part.nodes for name, part in self._parts.items()}
+            check_same(file, t, populations, kept, reports, weights, self._dt, str(provenance.get("network_hash")))
             self._t_start, self._t_flushed = float(file.attrs["t_start"]), float(file.attrs["t_flushed"])
             for name in populations:
                 times, ids = self._found(file[f"spikes/{name}"], t, "timestamps", "node_ids")
@@ -286,6 +286,8 @@ class SonataWriter:
         t, i = np.array(times, dtype=np.float64), np.array(ids, dtype=np.uint64)
         if t.shape != i.shape or t.ndim != 1:
             raise ShapeError(f"{population}: times and ids must be 1-D and equally long; got {t.shape} and {i.shape}.")
+        if population in self._parts:
+            t, i = self._parts[population].of(t, i)
         if t.size:
             for column, chunk in zip(self._spikes[population], (t, i), strict=True):
                 column.waiting.append(chunk)

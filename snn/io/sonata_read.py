@@ -76,7 +76,13 @@ def _load_spikes(file: Any, population: str, t_stop: float | None = None) -> Spi
     last = float(t.max()) if t.size else start
     stop = _number(attributes, "t_stop", last if t_stop is None else t_stop)
     t, i = sort_spikes(t, i)
-    return SpikeRecord(population, t, i, n_nodes, start, stop, _number(attributes, "dt", float("nan")))
+    dt, kept = _number(attributes, "dt", float("nan")), _recorded(times.parent)
+    return SpikeRecord(population, t, i, n_nodes, start, stop, dt, kept)
+
+
+def _recorded(group: Any) -> Ints | None:
+    """The neurons of a group of spikes that were recorded; None: all."""
+    return np.asarray(group["recorded"][...]).astype(np.int64) if _is_ours(group.file) and "recorded" in group else None
 
 
 def _report_keys(file: Any) -> dict[tuple[str, str], str]:
@@ -166,11 +172,13 @@ def _span(file: Any) -> tuple[float, float]:
 
 
 def _sizes(file: Any) -> dict[str, tuple[int, int]]:
-    """(n_nodes, n_spikes) of every population."""
+    """(neurons recorded, n_spikes) of every population."""
     out = {}
     for name in groups(file, "spikes"):
         times, ids, n = _spike_columns(file, name)
-        known = times.parent.attrs.get("n_nodes")
+        known, kept = times.parent.attrs.get("n_nodes"), _recorded(times.parent)
+        if kept is not None:
+            known = kept.size
         out[name] = (int(known) if known is not None else int(np.max(ids[...], initial=-1)) + 1, n)
     return out
 
@@ -243,8 +251,9 @@ def describe(path: PathLike) -> dict[str, Any]:
     -------
     dict
         path, bytes, complete, t_start and t_stop in ms (t_stop of an unfinished file is its last flush),
-        populations {name: n_nodes, n_spikes, rate in Hz or None}, reports {population.variable: n_samples, n_ids,
-        every in ms, unit}, weights {projection: n_times, n_synapses}, provenance, format (None if not ours).
+        populations {name: n_nodes, n_recorded, n_spikes, rate in Hz or None}, reports {population.variable:
+        n_samples, n_ids, every in ms, unit}, weights {projection: n_times, n_synapses}, provenance, format (None if
+        not ours).
     """
     path = Path(path)
     with reading(path) as file:
@@ -252,8 +261,11 @@ def describe(path: PathLike) -> dict[str, Any]:
         start, stop = _span(file)
         populations = {}
         for name, (n, spikes) in _sizes(file).items():
-            span = n * (stop - start)
-            populations[name] = {"n_nodes": n, "n_spikes": spikes, "rate": 1000 * spikes / span if span > 0 else None}
+            span, size = n * (stop - start), int(file["spikes"][name].attrs.get("n_nodes", n))
+            populations[name] = {
+                "n_nodes": size, "n_recorded": n, "n_spikes": spikes,
+                "rate": 1000 * spikes / span if span > 0 else None,
+            }  # fmt: skip
         reports = {}
         for key, name in _report_keys(file).items():
             group = file["report"][name]

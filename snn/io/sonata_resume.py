@@ -23,14 +23,15 @@ from snn.io.sonata_file import (
     text_of,
     writing,
 )
-from snn.records import Report
+from snn.recorders import Report
+from snn.records import Ints
 
 PIECE = 1 << 20  # rows copied at a time
 
 
 def check_same(
-    file: Any, t: float, populations: Mapping[str, int], reports: Mapping[str, Report], weights: Mapping[str, int],
-    dt: float, network_hash: str,
+    file: Any, t: float, populations: Mapping[str, int], recorded: Mapping[str, Ints], reports: Mapping[str, Report],
+    weights: Mapping[str, int], dt: float, network_hash: str,
 ) -> None:  # fmt: skip
     """Refuse to go on at ``t`` with a record of another run."""
     name, found = file.filename, json.loads(text_of(file["provenance"][()]))
@@ -51,6 +52,10 @@ def check_same(
     for part, names in wanted.items():
         if names != there[part]:
             raise FormatError(f"{name}: /{part}: holds {there[part]}; this run records {names}. Record the same.")
+    for key, group in groups(file, "spikes").items():
+        there_too = group["recorded"][...] if "recorded" in group else np.arange(populations[key])
+        if not np.array_equal(there_too, recorded.get(key, np.arange(populations[key]))):
+            raise FormatError(f"{name}: /spikes/{key}: holds spikes of other neurons. Record the same.")
     for key, report in reports.items():
         mapping = file[f"report/{key}/mapping"]
         if not np.array_equal(mapping["node_ids"][...], report.ids) or mapping["time"][2] != report.every_ms:

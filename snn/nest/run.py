@@ -22,7 +22,8 @@ from snn.elements import SPIKES
 from snn.fingerprint import describe
 from snn.nest.graph import Graph, to_graph
 from snn.network import Network
-from snn.records import MemoryRecorder, Recorder, Result
+from snn.recorders import MemoryRecorder, Recorder
+from snn.records import Result
 from snn.simulation import choose_threads
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def _work(graph: Graph, folder: Path) -> dict[str, Any]:
 
 
 def _recorder(net: Network, dt: float, to: Any, overwrite: bool, compress: bool, threads: int) -> Recorder:
-    spikes = {p.population.name: p.population.n for p in net.probes if p.variable == SPIKES}
+    fired = [p for p in net.probes if p.variable == SPIKES]
+    spikes = {p.population.name: p.population.n for p in fired}
+    kept = {p.population.name: p.ids for p in fired if not p.whole}
     reports = [
         (p.population.name, p.variable, p.unit, p.ids, p.every if p.every is not None else dt)
         for p in net.probes if p.variable != SPIKES
@@ -127,10 +130,12 @@ def _recorder(net: Network, dt: float, to: Any, overwrite: bool, compress: bool,
              "threads": threads, "precision": "float64", "network": describe(net), "configuration": net.configuration,
              "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}  # fmt: skip
     if to is None:
-        return MemoryRecorder(spikes, reports, 0.0, dt, about)
+        return MemoryRecorder(spikes, reports, 0.0, dt, about, recorded=kept)
     from snn.io.sonata import SonataWriter
 
-    return SonataWriter(Path(to), spikes, reports, 0.0, dt, about, overwrite=overwrite, compress=compress)
+    return SonataWriter(
+        Path(to), spikes, reports, 0.0, dt, about, overwrite=overwrite, compress=compress, recorded=kept
+    )
 
 
 def _record(

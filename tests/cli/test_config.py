@@ -136,10 +136,10 @@ delay = 1.0
     ]
 
 
-def test_spikes_beside_states_take_no_ids(write):
+def test_spikes_beside_states_take_no_interval(write):
     text = BASE + '[[record]]\npopulation = "exc"\nvariable = ["spikes", "v"]\nids = [1]\nevery = 0.5\n'
     probes = {p.variable: (len(p.ids), p.every) for p in load(write(text)).network().probes}
-    assert probes == {"spikes": (10, None), "v": (1, 0.5)}
+    assert probes == {"spikes": (1, None), "v": (1, 0.5)}
 
 
 JUNCTIONS = """

@@ -9,7 +9,7 @@ import pytest
 from kernels.errors import ConfigError, FormatError, ModelError, ShapeError, SimError
 from snn.io.events import read_events
 from snn.io.sonata_file import OutputError
-from snn.records import MemoryRecorder
+from snn.recorders import MemoryRecorder
 
 
 @pytest.fixture(scope="module")

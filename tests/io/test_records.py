@@ -17,7 +17,8 @@ import snn
 from kernels.errors import ConfigError, ModelError, ShapeError
 from snn.io.sonata import SonataWriter, read_result, read_spikes
 from snn.io.sonata_file import groups, text_of
-from snn.records import MemoryRecorder, Result, SpikeRecord, StateRecord, Trace
+from snn.recorders import MemoryRecorder
+from snn.records import Result, SpikeRecord, StateRecord, Trace
 
 ROOT = Path(__file__).resolve().parents[2]
 

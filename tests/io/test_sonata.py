@@ -19,7 +19,7 @@ from snn.io import sonata
 from snn.io.sonata import SonataWriter, describe, read_result, read_spikes
 from snn.io.sonata_edges import read_edges
 from snn.io.sonata_file import OutputError, part_path
-from snn.records import MemoryRecorder
+from snn.recorders import MemoryRecorder
 
 ROOT = Path(__file__).resolve().parents[2]
 REPORTS = [("exc", "v", "mV", [7, 2], 0.1), ("exc", "g", "nS", [0], 0.5), ("inh", "v", "mV", [0, 1, 2], 0.2)]
@@ -111,8 +111,8 @@ def test_layout(pair):
 def test_describe(pair):
     info = describe(pair[1].path)
     assert info["complete"] and (info["t_start"], info["t_stop"]) == (0.0, 20.0)
-    assert info["populations"]["exc"] == {"n_nodes": 50, "n_spikes": 4000, "rate": 4000.0}
-    assert info["populations"]["none"] == {"n_nodes": 4, "n_spikes": 0, "rate": 0.0}
+    assert info["populations"]["exc"] == {"n_nodes": 50, "n_recorded": 50, "n_spikes": 4000, "rate": 4000.0}
+    assert info["populations"]["none"] == {"n_nodes": 4, "n_recorded": 4, "n_spikes": 0, "rate": 0.0}
     assert info["reports"]["exc.v"] == {"n_samples": 200, "n_ids": 2, "every": 0.1, "unit": "mV"}
     assert info["weights"] == {"rec": {"n_times": 20, "n_synapses": 4}}
     assert info["provenance"]["seed"] == 3 and info["format"] == "volley-records 1"
