@@ -57,7 +57,8 @@ class Param:
     def bounds(self) -> str:
         """The bounds in words, e.g. ``> 0``; empty if there are none."""
         limits = ((">", self.gt), (">=", self.ge), ("<", self.lt), ("<=", self.le))
-        return " and ".join(f"{sign} {limit:g}" for sign, limit in limits if limit is not None)
+        text = " and ".join(f"{sign} {limit:g}" for sign, limit in limits if limit is not None)
+        return text if self.ge is None or self.ge != self.le else f"{self.ge:g}"
 
     def check(self, owner: str, value: Any) -> None:
         """Raise ModelError unless every entry of ``value`` is a finite number inside the bounds."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from kernels.jit import jit
+from kernels.units import plain
 
 Array = np.ndarray
 FEEDBACK = ("symmetric", "random", "adaptive")
@@ -65,6 +66,37 @@ def _adaptive(c, psi, trace, beta, rho, first, gradient):  # type: ignore[no-unt
                 eps[i] = e + rho * eps[i]
 
 
+def _number(name: str, value: Any, unit: str = "1") -> float:
+    found = plain(value, unit, f"EProp.{name}")
+    if np.ndim(found) or not (np.isfinite(found) and found >= 0):
+        raise ModelError(f"EProp.{name}: must be a number >= 0; got {value!r}.")
+    return float(found)
+
+
+def _above(name: str, value: Any, unit: str = "1") -> float:
+    found = plain(value, unit, f"EProp.{name}")
+    if np.ndim(found) or not (np.isfinite(found) and found > 0):
+        raise ModelError(f"EProp.{name}: must be a number > 0; got {value!r}.")
+    return float(found)
+
+
+def _numbers(name: str, value: Any) -> Array:
+    try:
+        return np.ascontiguousarray(value, float)
+    except (TypeError, ValueError) as error:
+        raise ShapeError(f"EProp.{name}: must be numbers, as many in each trial and step: {error}.") from error
+
+
+def _series(name: str, value: Any, shape: tuple[int, ...]) -> Array:
+    """Finite numbers of ``shape``."""
+    found = _numbers(name, value)
+    if found.shape != shape:
+        raise ShapeError(f"EProp.{name}: must be of shape {shape}; got {found.shape}.")
+    if not np.all(np.isfinite(found)):
+        raise ModelError(f"EProp.{name}: must be finite; got NaN or infinity.")
+    return found
+
+
 class EProp:
     """A recurrent network of LIF and adaptive LIF neurons with a linear readout, trained by e-prop 1.
 
@@ -122,18 +154,19 @@ class EProp:
         for name, number in (("n_in", n_in), ("n_rec", n_rec), ("n_out", n_out)):
             if isinstance(number, bool) or not isinstance(number, (int, np.integer)) or number < 1:
                 raise ModelError(f"EProp.{name}: must be an integer >= 1; got {number!r}.")
-        above = {"dt": dt, "tau_m": tau_m, "tau_a": tau_a, "tau_out": tau_out, "v_th": v_th, "gamma": gamma}
-        for name, value in (above | {"learning_rate": learning_rate}).items():
-            if not (np.isfinite(value) and value > 0):
-                raise ModelError(f"EProp.{name}: must be > 0; got {value!r}.")
-        for name, value in {"t_ref": t_ref, "c_reg": c_reg, "f_target": f_target, "decay": decay}.items():
-            if not (np.isfinite(value) and value >= 0):
-                raise ModelError(f"EProp.{name}: must be >= 0; got {value!r}.")
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise ModelError(f"EProp.seed: must be an integer >= 0; got {seed!r}.")
+        dt, tau_m, tau_a = _above("dt", dt, "ms"), _above("tau_m", tau_m, "ms"), _above("tau_a", tau_a, "ms")
+        tau_out, v_th, gamma = _above("tau_out", tau_out, "ms"), _above("v_th", v_th), _above("gamma", gamma)
+        learning_rate, t_ref = _above("learning_rate", learning_rate), _number("t_ref", t_ref, "ms")
+        c_reg, f_target, decay = _number("c_reg", c_reg), _number("f_target", f_target, "Hz"), _number("decay", decay)
+        if decay > 1:
+            raise ModelError(f"EProp.decay: must be <= 1; got {decay:g}.")
         for name, chosen, known in (("feedback", feedback, FEEDBACK), ("loss", loss, LOSSES)):
             if chosen not in known:
                 raise ModelError(f"EProp.{name}: must be one of {', '.join(known)}; got {chosen!r}.")
-        strength = np.asarray(beta, float)
-        if strength.shape not in ((), (n_rec,)) or not np.all(strength >= 0):
+        strength = np.asarray(plain(beta, "ms", "EProp.beta"), float)
+        if strength.shape not in ((), (n_rec,)) or not np.all((strength >= 0) & np.isfinite(strength)):
             raise ModelError(f"EProp.beta: must be a number >= 0 or {n_rec} of them; got {beta!r}.")
         self.dt, self.v_th, self.gamma, self.c_reg, self.f_target = dt, v_th, gamma, c_reg, f_target
         self.feedback, self.loss, self.learning_rate, self.decay = feedback, loss, learning_rate, decay
@@ -146,6 +179,10 @@ class EProp:
         self.w_out = rng.normal(size=(n_out, n_rec)) / np.sqrt(n_rec)
         self.bias = np.zeros(n_out)
         self.feedback_weights = rng.normal(size=(n_rec, n_out)) / np.sqrt(n_rec)
+        self._shapes = {
+            "w_in": (n_rec, n_in), "w_rec": (n_rec, n_rec), "w_out": (n_out, n_rec), "bias": (n_out,),
+            "feedback_weights": (n_rec, n_out),
+        }  # fmt: skip
         self._moments: dict[str, tuple[Array, Array]] = {}
         self._updates = 0
 
@@ -158,16 +195,14 @@ class EProp:
         """(loss, gradient by name of the weights) of one trial.
 
         ``x``: (T, n_in); ``target``: (T, n_out), probabilities of classes for the cross entropy; ``mask``: (T,),
-        weights of the steps in the loss, 1 by default.
+        weights >= 0 of the steps in the loss, 1 by default.
         """
         x = self._input(x)
-        target = np.asarray(target, float)
         steps = x.shape[0]
-        if target.shape != (steps, self.bias.size):
-            raise ShapeError(f"EProp.target: must be of shape {(steps, self.bias.size)}; got {target.shape}.")
-        weight = np.ones(steps) if mask is None else np.asarray(mask, float)
-        if weight.shape != (steps,):
-            raise ShapeError(f"EProp.mask: must be of shape {(steps,)}; got {weight.shape}.")
+        target = _series("target", target, (steps, self.bias.size))
+        weight = np.ones(steps) if mask is None else _series("mask", mask, (steps,))
+        if np.any(weight < 0):
+            raise ModelError(f"EProp.mask: must be >= 0; got {weight.min():g}.")
         z, psi = self._spikes(x)
         y, filtered = self._readout(z)
         if self.loss == "mse":
@@ -196,7 +231,7 @@ class EProp:
 
         One trial, as :meth:`gradients` takes it, or several: ``x`` of shape (trials, T, n_in), others likewise.
         """
-        xs, targets = np.asarray(x, float), np.asarray(target, float)
+        xs, targets = (_numbers(name, value) for name, value in (("x", x), ("target", target)))
         if xs.ndim == 2:
             xs, targets, mask = xs[None], targets[None], None if mask is None else np.asarray(mask)[None]
         if not len(xs) == len(targets) == (len(xs) if mask is None else len(mask)) > 0:
@@ -219,12 +254,13 @@ class EProp:
         return float(np.mean([loss for loss, _ in done]))
 
     def _input(self, x: Array) -> Array:
-        found = np.ascontiguousarray(x, float)
-        if found.ndim != 2 or found.shape[1] != self.w_in.shape[1] or not len(found):
-            raise ShapeError(f"EProp.x: must be of shape (T, {self.w_in.shape[1]}); got {np.shape(x)}.")
-        if not np.all(np.isfinite(found)):
-            raise ModelError("EProp.x: must be finite.")
-        return found
+        """``x``, checked, and so are the weights, which may have been set."""
+        for name, shape in self._shapes.items():
+            setattr(self, name, _series(name, getattr(self, name), shape))
+        found = _numbers("x", x)
+        if found.ndim != 2 or found.shape[1] != self._shapes["w_in"][1] or not len(found):
+            raise ShapeError(f"EProp.x: must be of shape (T, {self._shapes['w_in'][1]}); got {found.shape}.")
+        return _series("x", found, found.shape)
 
     def _spikes(self, x: Array) -> tuple[Array, Array]:
         shape = len(x), self.beta.size

@@ -4,8 +4,9 @@ What shows only in the network (shapes, rules between parameters, the step) the 
 is moved to the key that caused it. Every problem is collected.
 """
 
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from importlib.machinery import SourceFileLoader
@@ -36,6 +37,7 @@ from snn.tables import (
     Problems,
     ProjectionTable,
     RecordTable,
+    T,
     WeightsTable,
     arguments,
     call,
@@ -46,6 +48,8 @@ from snn.tables import (
     toml_path,
     within,
 )  # fmt: skip
+
+UNKNOWN = re.compile(r": no (model|plasticity rule|short-term rule) ['\"]")
 
 
 class Builder:
@@ -80,6 +84,8 @@ class Builder:
         for population in self.net.populations.values() if "record" not in raw else ():
             if population.spec is not None:
                 self.net.record(population, SPIKES)
+        if any(text.startswith("models.") for text in self.problems):  # which define names that are not known now
+            self.problems = [text for text in self.problems if not UNKNOWN.search(text)]
 
     @contextmanager
     def at(self, path: str, *owners: Owner) -> Iterator[None]:
@@ -149,28 +155,74 @@ class Builder:
         """Add an entry of ``[[projections]]``."""
         name, rule = str(raw.get("name", f"{raw.get('source')}->{raw.get('target')}")), None
         self.described["projection"].append(name)
+        values, refused = {"weight": 0.0, "delay": self.dt}, set[str]()  # what nothing refuses
         with self.at(path):
             kind = chosen(raw, "rule", RULES, "rule")
-            table = check(arguments(RULES[kind], ProjectionTable), raw)
+            table, refused = self.sound(path, arguments(RULES[kind], ProjectionTable), raw)
             with within("", kind):
                 made = call(RULES[kind], table)
             made, weight, delay = made if isinstance(made, tuple) else (made, None, None)
-            values = {"weight": weight, "delay": delay}
-            values |= {key: getattr(table, key) for key in values if getattr(table, key) is not None}
-            missing = [f".{key}: is missing." for key, value in values.items() if value is None]
-            if missing:
-                raise Problems(*missing)
+            for key, value in (("weight", weight), ("delay", delay)):
+                value = value if getattr(table, key) is None else getattr(table, key)
+                if value is not None:
+                    values[key] = value
+                elif key not in refused:
+                    self.problems.append(f"{path}.{key}: is missing.")
+                    refused.add(key)
             rule = made
         source, target = (self.find(f"{path}.{end}", "population", raw.get(end)) for end in ("source", "target"))
-        if rule is not None and source is not None and target is not None:
-            keys = ("receptor", "name", "plasticity", "short_term", "axonal_delay")
-            with self.at(path, (f"Projection {name!r}.p", ".profile"), f"Projection {name!r}", "Network.connect"):
-                added = self.net.connect(source, target, rule, **values, **{key: getattr(table, key) for key in keys})
-                shortest, _ = delay_steps(added, self.dt)
-                if not callable(getattr(rule, "p", None)) or not {source.name, target.name} & self.stand_ins:
-                    _check_rule(f"Projection {name!r}", rule, source, target)  # stand-ins have no positions
-                if self.modulate(path, added, table.modulator):
-                    reaction_steps(added, shortest, self.dt)
+        if rule is None or source is None or target is None:
+            return
+        values |= {key: getattr(table, key) for key in ("receptor", "plasticity", "short_term", "axonal_delay")}
+        owners = (f"Projection {name!r}.p", ".profile"), f"Projection {name!r}", "Network.connect"
+        refused |= self.refused(path, owners, (source, target, rule), table.name, values)
+        added = self.net.projections.get(name)
+        if added is None:
+            return
+        with self.at(path, *owners):
+            if not callable(getattr(rule, "p", None)) or not {source.name, target.name} & self.stand_ins:
+                _check_rule(f"Projection {name!r}", rule, source, target)  # stand-ins have no positions
+        with self.at(path, *owners):
+            if not refused & {"plasticity", "modulator"} and self.modulate(path, added, table.modulator):
+                reaction_steps(added, delay_steps(added, self.dt)[0], self.dt)
+        if refused:
+            del self.net.projections[name]
+
+    def sound(self, path: str, kind: type[T], raw: dict[str, Any]) -> tuple[T, set[str]]:
+        """The table without the keys that are refused, which are told, and those keys."""
+        try:
+            return check(kind, raw), set()
+        except Problems as error:
+            self.problems += [path + text for text in error.found]
+            refused = {text.lstrip(".").partition(":")[0].partition(".")[0] for text in error.found}
+        with suppress(Problems):
+            return check(kind, {key: value for key, value in raw.items() if key not in refused}), refused
+        raise Problems()  # one of them is needed
+
+    def refused(
+        self, path: str, owners: Sequence[Owner], ends: tuple[Population, Population, connect.Rule], name: str | None,
+        values: dict[str, Any],
+    ) -> set[str]:  # fmt: skip
+        """Connect, and say which of ``values`` are refused: each is told and gives way to a neutral one."""
+        neutral = {"weight": 0.0, "delay": self.dt, "axonal_delay": 0.0}
+        values, refused = dict(values), set[str]()
+        while True:
+            try:
+                with within("", *owners):
+                    delay_steps(self.net.connect(*ends, name=name, **values), self.dt)
+                return refused
+            except Problems as error:
+                (text,) = error.found
+                key = text.lstrip(".").partition(":")[0].partition(".")[0]
+                if key not in refused:  # else it is refused for the other neutral values
+                    self.problems.append(f"{path}{text}")
+                if key in refused or key not in values:
+                    return refused | {key}
+                refused.add(key)
+                values[key] = neutral.get(key)
+                if key == "delay":
+                    values["axonal_delay"] = 0.0  # which is below every delay
+                    self.net.projections.pop(name or f"{ends[0].name}->{ends[1].name}", None)
 
     def gap_junctions(self, path: str, raw: dict[str, Any]) -> None:
         """Add an entry of ``[[gap_junctions]]``."""

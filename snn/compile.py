@@ -275,10 +275,11 @@ def reaction_steps(projection: Projection, shortest: int, dt: float) -> int:
             f"Projection {projection.name!r}.axonal_delay: must be at least dt = {dt} ms below every delay; got "
             f"{projection.axonal_delay} ms of {shortest * dt:g} ms."
         )
-    signal = rule_of(projection).modulator
-    if signal and projection.modulation is None:
+    plasticity = projection.plasticity
+    signal = plasticity.spec.modulator if plasticity else None
+    if plasticity and signal and projection.modulation is None:
         raise ModelError(
-            f"Projection {projection.name!r}.modulator: {projection.plasticity!r} needs {signal.name!r}, which was "
+            f"Projection {projection.name!r}.modulator: {plasticity.spec.name} needs {signal.name!r}, which was "
             "never connected. Use net.modulate(projection, population) or net.modulate(projection); in a file, "
             "modulator = {source = ...} or {value = ...}."
         )

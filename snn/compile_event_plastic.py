@@ -32,7 +32,7 @@ def rule_of(projection: Projection) -> Rule:
     p = projection
     if p.plasticity and p.plasticity.spec.observer:
         raise ModelError(
-            f"Projection {p.name!r}.plasticity: {p.plasticity!r} reads "
+            f"Projection {p.name!r}.plasticity: {p.plasticity.spec.name} reads "
             f'{", ".join(p.plasticity.spec.observer.reads)} of its targets at every step, which engine="event" has '
             'not. Use engine="clock".'
         )
@@ -43,10 +43,10 @@ def rule_of(projection: Projection) -> Rule:
                 'depend. Derive them from parameters alone, or use engine="clock".'
             )
     signal = p.plasticity.spec.modulator if p.plasticity else None
-    if signal and p.modulation is None:
+    if p.plasticity and signal and p.modulation is None:
         raise ModelError(
-            f"Projection {p.name!r}.modulator: {p.plasticity!r} needs {signal.name!r}, which was never connected. "
-            f"Use net.modulate({p.name!r}, population) or net.modulate({p.name!r})."
+            f"Projection {p.name!r}.modulator: {p.plasticity.spec.name} needs {signal.name!r}, which was never "
+            f"connected. Use net.modulate({p.name!r}, population) or net.modulate({p.name!r})."
         )
     if p.modulation:
         one_modulator(p, p.modulation.value)

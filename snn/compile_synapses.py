@@ -12,7 +12,8 @@ from plasticity.base import PlasticityRule
 from snn.compile_edges import edge_values, given_values
 from snn.connect import EdgeList
 from snn.elements import Projection
-from snn.network import Network, check_each
+from snn.network import Network
+from snn.rule_checks import check_each
 
 Constants = dict[str, Any]
 

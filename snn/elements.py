@@ -80,7 +80,8 @@ class Population:
         return Part(self, chosen(f"Population {self.name!r}[...]", ids, self.n))
 
     def __repr__(self) -> str:
-        return f"Population({self.name!r}, {self.n}, {self.model!r})"
+        model = self.model.text(brief) if isinstance(self.model, NeuronModel) else repr(self.model)
+        return f"Population({self.name!r}, {self.n}, {model})"
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ from snn.elements import SPIKES, Input, Modulation, Part, Population, Probe, Pro
 from snn.inputs import CurrentInput, Poisson, SpikeArray, SpikeInput, spread
 from snn.neurons.base import NeuronModel
 from snn.of_edges import drawn_for, of_edges
+from snn.rule_checks import check_modulator, check_plastic, value_range
 from snn.space import given_wrap
 from snn.units import plain
 
@@ -173,7 +174,7 @@ class Network:
             shape = (n,)
         weight = self._weight(owner, weight, population.spec, receptor, shape)
         positive, negative = self._receptors(owner, population.spec, receptor, weight)
-        low, high = _range(weight)
+        low, high = value_range(weight)
         if positive != negative and low < 0 < high:
             raise ModelError(f"{owner}.weight: must be of one sign, or name a receptor; got {low:g} to {high:g}.")
         whole = source
@@ -210,7 +211,8 @@ class Network:
             may be given as ``weight`` is, for a value of each synapse
         short_term : rule that scales what a spike delivers, by the source's recent spikes; goes with any ``plasticity``
         axonal_delay : axonal part of ``delay``, a number [ms]: a presynaptic spike meets the synapse this long after
-            it, a postsynaptic one the rest of the delay after it, at least one step of the simulation
+            it, a postsynaptic one the rest of the delay after it, at least one step of the simulation; rounded to the
+            grid, as ``delay``
         """
         pre, post = (self._population(x.population if isinstance(x, Part) else x) for x in (source, target))
         name = f"{pre.name}->{post.name}" if name is None else name
@@ -243,7 +245,7 @@ class Network:
         shape = rule.shape(pre.n, post.n)
         weight = self._weight(owner, weight, post.spec, receptor, shape, rule)
         delay = self.values(f"{owner}.delay", delay, "ms", shape, rule)
-        low, _ = _range(delay)
+        low, _ = value_range(delay)
         if low <= 0 and not isinstance(delay, Distribution):
             raise ModelError(f"{owner}.delay: must be > 0 ms; got {low}.")
         if low <= 0:
@@ -259,21 +261,22 @@ class Network:
             reads = plasticity.spec.observer.reads if plasticity.spec.observer else ()
             for variable in (v for v in reads if v not in known):
                 raise ModelError(
-                    f"{owner}.plasticity: {plasticity!r} reads {variable!r} of its target; {post.spec.name} has "
-                    f"{', '.join(known)}. Use a model that has it."
+                    f"{owner}.plasticity: {plasticity.spec.name} reads {variable!r} of its target; {post.spec.name} "
+                    f"has {', '.join(known)}. Use a model that has it."
                 )
             # a weight may become 0, so the rule's bounds choose the receptor, not the sign of the first weight
             receptors = self._receptors(owner, post.spec, receptor, np.array(bounds))
             if bounds[0] < 0.0 < bounds[1] and receptors[0] != receptors[1]:
                 raise ModelError(
                     f"{owner}.plasticity: a plastic weight has one receptor, {post.spec.name} has one for each sign; "
-                    f"got {plasticity!r}, which keeps weights in [{bounds[0]:g}, {bounds[1]:g}]. Choose other bounds."
+                    f"got {plasticity.spec.name}, whose weights are in [{bounds[0]:g}, {bounds[1]:g}]. Choose other "
+                    "bounds."
                 )
             receptors = (receptors[bounds[1] <= 0.0],) * 2
         if short_term is not None and not isinstance(short_term, ShortTerm):
             raise ModelError(f"{owner}.short_term: must be a short-term rule; got {short_term!r}.")
         if short_term is not None and receptors[0] != receptors[1]:
-            low, high = _range(weight)
+            low, high = value_range(weight)
             if low < 0.0 < high:
                 raise ModelError(
                     f"{owner}.weight: must be of one sign with short-term plasticity; got {low:g} to {high:g}. Give "
@@ -358,11 +361,13 @@ class Network:
         found = self.projections[name]
         owner = f"Projection {name!r}.modulator"
         signal = found.plasticity.spec.modulator if found.plasticity else None
-        if signal is None:
+        if found.plasticity is None or signal is None:
             raise ModelError(f"{owner}: its rule takes none; got {found.plasticity!r}. Use a three-factor rule.")
         population = None if source is None else self._population(source)
         if population is not None and signal.jump is None:
-            raise ModelError(f"{owner}: {signal.name} of {found.plasticity!r} is set by the user; got {source!r}.")
+            raise ModelError(
+                f"{owner}: {signal.name} of {found.plasticity.spec.name} is set by the user; got {source!r}."
+            )
         delay = plain(delay, "ms", f"{owner}.delay")
         value = check_modulator(f"{owner}.value", found, population, plain(value, signal.unit, f"{owner}.value"))
         if np.ndim(delay) or not 0 < delay < np.inf:
@@ -515,7 +520,7 @@ class Network:
     @staticmethod
     def _receptors(owner: str, spec: NeuronSpec, receptor: str | None, weight: Any) -> tuple[int, int]:
         """Numbers of the receptors of weights >= 0 and of negative weights."""
-        low, high = _range(weight)
+        low, high = value_range(weight)
         if receptor is not None:
             number = _receptor(owner, spec, receptor)
             sign = spec.receptors[number].sign
@@ -556,46 +561,3 @@ def _check_name(owner: str, name: Any) -> None:
     """Names give streams of random numbers and fields of files: texts, each its own."""
     if not isinstance(name, str) or not name or "\0" in name or name != name.strip():
         raise ModelError(f"{owner}: the name must be a non-empty text without outer spaces; got {name!r}.")
-
-
-def check_modulator(owner: str, projection: Projection, source: Population | None, value: Any) -> float | np.ndarray:
-    """``value`` of a modulator: a finite number or, where no population is its source, an array of one a target."""
-    array, n = np.asarray(value), projection.target.n
-    if array.dtype.kind not in "iuf" or not np.all(np.isfinite(array)):
-        wanted = "finite numbers" if array.ndim else "a finite number"
-        raise ModelError(f"{owner}: must be {wanted}; got {value!r}.")
-    if array.ndim == 0:
-        return float(array)
-    if array.shape != (n,):
-        raise ShapeError(f"{owner}: must be a number or of shape {(n,)}, one a target neuron; got {array.shape}.")
-    if source is not None:
-        raise ModelError(f"{owner}: must be one number where spikes of {source.name!r} change it; got {n} of them.")
-    return array.astype(float)
-
-
-def check_plastic(owner: str, rule: Any, weight: Any) -> tuple[float, float]:
-    """The bounds of a rule's weights; refuses a weight outside them."""
-    if not isinstance(rule, PlasticityRule):
-        raise ModelError(f"{owner}.plasticity: must be a rule such as plasticity.STDPPair(); got {rule!r}.")
-    least, most = rule.bounds()
-    low, high = _range(weight)
-    if np.size(weight) and (low < least or high > most):
-        got = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-        raise ModelError(f"{owner}.weight: {rule!r} keeps weights in [{least:g}, {most:g}]; got {got}.")
-    return least, most
-
-
-def check_each(owner: str, rule: PlasticityRule, weights: Any, given: dict[str, np.ndarray]) -> None:
-    """Refuse a weight outside the bounds of its synapse; ``given``: parameters that synapses have of their own."""
-    n = next(iter(given.values())).size
-    value, low, high = (np.broadcast_to(x, (n,)) for x in (weights, *rule.bounds(given)))
-    for k in np.flatnonzero((value < low) | (value > high))[:1]:
-        raise ModelError(
-            f"{owner}.weight: {rule!r} keeps that of synapse {k} in [{low[k]:g}, {high[k]:g}]; got {value[k]:g}."
-        )
-
-
-def _range(value: Any) -> tuple[float, float]:
-    if isinstance(value, Distribution):
-        return value.bounds()
-    return (float(np.min(value)), float(np.max(value))) if np.size(value) else (1.0, 1.0)

@@ -164,7 +164,7 @@ class Simulation(Steering):
 
         Parameters
         ----------
-        duration : ms, rounded to steps
+        duration : ms; on the clock engine rounded to whole steps, as ``t`` and the result's ``t_stop`` then tell
         to : path of a SONATA file to stream to; in memory if None. Written as ``<to>.part``, renamed at the end. Each
             rank writes what its neurons did, to ``<to>.rank<k>.h5``; :func:`snn.io.merge.merge_files` makes one file of
             them. In memory every rank returns everything

@@ -15,8 +15,9 @@ from snn.among import among, places
 from snn.compile_synapses import rule_of, short_term_of
 from snn.elements import Input, Part, Population, Projection, of_rule
 from snn.inputs import spread
-from snn.network import Network, check_each, check_modulator, check_plastic
+from snn.network import Network
 from snn.ranks import Ranks
+from snn.rule_checks import check_each, check_modulator, check_plastic
 from snn.units import plain
 
 P = ParamSpec("P")

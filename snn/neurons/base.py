@@ -3,6 +3,7 @@
 import copyreg
 import importlib
 import inspect
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
@@ -38,8 +39,12 @@ class NeuronModel(Fixed):
         self.params: dict[str, Any] = Settled(values, f"{self.spec.name}.params", self.advice)
 
     def __repr__(self) -> str:
+        return self.text(repr)
+
+    def text(self, show: Callable[[Any], str]) -> str:
+        """The model and what of its parameters is not the default, each as ``show`` has it."""
         changed = {p.name: self.params[p.name] for p in self.spec.params}
-        text = ", ".join(f"{k}={v!r}" for k, v in changed.items() if not _is_default(self.spec, k, v))
+        text = ", ".join(f"{k}={show(v)}" for k, v in changed.items() if not _is_default(self.spec, k, v))
         return f"{self.spec.name}({text})"
 
 

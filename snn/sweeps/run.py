@@ -132,8 +132,6 @@ class Plan:
             warnings.warn(
                 f"sweep.{where}: {alike} are equal to others, and left out. Give fewer, or repetitions.", stacklevel=3
             )
-        if isinstance(runner, Configured):
-            runner.experiment(found[0])  # what is wrong with the file is said before anything runs
         root = Path(out)
         if root.exists() and not root.is_dir():
             raise ConfigError(f"sweep.out: must be a folder; {root} is a file. Choose another name.")
@@ -147,6 +145,7 @@ class Plan:
         """
         if not isinstance(self.runner, Configured):
             return
+        self.runner.experiment(self.points[0])  # of the file itself, also where all points were begun
         wrong: list[tuple[Point, str]] = []
         asked = [p for p in self.points if p.repetition == 0 and not (self.root / "points" / p.name).exists()]
         for point in asked:

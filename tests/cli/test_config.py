@@ -142,6 +142,66 @@ def test_spikes_beside_states_take_no_interval(write):
     assert probes == {"spikes": (1, None), "v": (1, 0.5)}
 
 
+FAULTY = """
+[[projections]]
+source = "exc"
+target = "inh"
+rule = "fixed_indegree"
+indegree = 20
+multapses = false
+weight = {normal = {mean = 1.0, std = -1.0}}
+delay = 0.01
+receptor = "gaba"
+axonal_delay = -2.0
+[[projections]]
+source = "exc"
+target = "inh"
+name = "learns"
+rule = "all_to_all"
+weight = 9.0
+delay = 0.04
+axonal_delay = 3.0
+plasticity = {rule = "DopamineSTDP", w_max = 5.0}
+[[projections]]
+source = "inh"
+target = "exc"
+rule = "fixed_indegree"
+indegree = 2
+plasticity = {rule = "STDPPair", w_min = 1.0}
+"""
+
+
+def test_every_fault_of_a_projection(write, problems):
+    """Each value is told, and what depends on another that is refused is not."""
+    found = problems(write(BASE + FAULTY))
+    expected = [
+        "projections.0.weight.normal.std: must be > 0; got -1.0.",
+        "projections.0.receptor: LIFExp has no receptor 'gaba'. Known: ex, in.",
+        "projections.0.axonal_delay: must be a number >= 0 ms; got -2.0.",
+        "projections.0.delay: must be >= dt = 0.1 ms; got 0.01.",
+        "projections.0.indegree: must be at most 10 without multapses; got 20.",
+        "projections.1.weight: must be in [0, 5], the bounds of DopamineSTDP; got 9. Give a weight within them",
+        "projections.1.delay: must be >= dt = 0.1 ms; got 0.04.",
+        "projections.1.modulator: DopamineSTDP needs 'n', which was never connected.",
+        "projections.2.plasticity.w_min: must be 0 weight; got 1.",
+        "projections.2.weight: is missing.",
+        "projections.2.delay: is missing.",
+    ]
+    assert len(found) == len(expected)
+    for text, begin in zip(found, expected, strict=True):
+        assert text.startswith(begin), text
+
+
+def test_a_mended_projection_has_no_fault(write):
+    text = FAULTY.replace("-1.0", "1.0").replace("0.01", "1.0").replace('"gaba"', '"ex"').replace("-2.0", "0.5")
+    text = text.replace("20", "3").replace("9.0", "4.0").replace("0.04", "3.5").replace("w_min = 1.0", "w_min = 0.0")
+    text = text.replace("w_max = 5.0}", "w_max = 5.0}\nmodulator = {value = 1.0}")
+    text = text.replace("indegree = 2\n", "indegree = 2\nweight = 1.0\ndelay = 1.0\n").replace(
+        "1.0}}", "0.1, low = 0.0}}"
+    )
+    assert list(load(write(BASE + text)).network().projections) == ["exc->inh", "learns", "inh->exc"]
+
+
 JUNCTIONS = """
 [[gap_junctions]]
 a = "exc"
@@ -511,7 +571,7 @@ def test_short_term_axonal_delay_and_modulator(write):
 @pytest.mark.parametrize(
     ("keys", "expected"),
     [
-        ("", ".modulator: DopamineSTDP(tau_plus=20, "),
+        ("", ".modulator: DopamineSTDP needs 'n', which was never connected."),
         ('modulator = {source = "ihn"}', ".modulator.source: no population 'ihn'. Did you mean 'inh'?"),
         ('modulator = {sorce = "inh"}', ".modulator.sorce: no such key. Did you mean 'source'?"),
         ("modulator = {value = true}", ".modulator.value: must be a number; got true."),
@@ -568,7 +628,10 @@ def test_bad_plasticity(write, keys, expected, problems):
     ("text", "expected"),
     [
         ('plasticity = "STDPPair"\n', "projections.0.plasticity: must be a table; got 'STDPPair'."),
-        ('plasticity = {rule = "STDPPair", w_max = 0.5}\n', "projections.0.weight: STDPPair(tau_plus=20, "),
+        (
+            'plasticity = {rule = "STDPPair", w_max = 0.5}\n',
+            "projections.0.weight: must be in [0, 0.5], the bounds of STDPPair; got ",
+        ),
         (WEIGHTS.replace("inh", "ihn"), "record.0.projection: no projection 'exc->ihn'. Did you mean 'exc->inh'?"),
         (WEIGHTS + "evry = 1.0", "record.0.evry: no such key. Did you mean 'every'?"),
         (WEIGHTS + "every = 0", "record.0.every: must be > 0 ms; got 0."),

@@ -336,6 +336,17 @@ def test_a_claimed_point_is_left_alone(folder):
     assert "4 points: 3 done, 0 failed, 1 waiting\n" == command("sweep.toml", "--status").stdout
 
 
+def test_status_runs_no_code(folder):
+    Path("mine.py").write_text("raise SystemExit('ran')\n")
+    experiment = next(Path().glob("*.toml"), None)
+    text = Path("sweep.toml").read_text()
+    name = text.split('experiment = "')[1].split('"')[0]
+    Path(name).write_text('models = ["mine.py"]\n' + Path(name).read_text())
+    done = command("sweep.toml", "--status")
+    assert done.exit_code == 0 and "12 points: 0 done, 0 failed, 12 waiting\n" == done.stdout, (experiment, done.stderr)
+    assert "would run" in command("sweep.toml").stderr
+
+
 def test_slurm_options(folder):
     for bad in ('{array = "0-9"}', '{"mem\\nx" = 3}', '{mem = "a\\nb"}'):
         Path("bad.toml").write_text(SWEEP + f"[slurm]\ntasks = 2\noptions = {bad}\n")

@@ -157,7 +157,7 @@ def test_bad_weights():
         sim.set_weights("a->a", [0.1, 0.2, 0.3])
     with pytest.raises(ModelError, match="'a->a'.weight: must be finite; got nan."):
         sim.set_weights("a->a", np.nan)
-    with pytest.raises(ModelError, match=r"'a->a'.weight: STDPPair\(.* keeps weights in \[0, 1\]; got 1.5."):
+    with pytest.raises(ModelError, match=r"'a->a'.weight: must be in \[0, 1\], the bounds of STDPPair; got 1.5."):
         sim.set_weights("a->a", 1.5)
     with pytest.raises(
         ModelError,

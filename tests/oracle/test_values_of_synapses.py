@@ -214,7 +214,9 @@ def test_bounds_of_each():
     assert np.all(sim.connections("p")[2] <= w_max)
     wrong = w_max.copy()
     wrong[7] += 0.1
-    with pytest.raises(ModelError, match=r"'p'.weight: STDPPair.* keeps that of synapse 7 in \[0, [\d.]+\]; got"):
+    with pytest.raises(
+        ModelError, match=r"'p'.weight: must be in \[0, [\d.]+\], the bounds of STDPPair for synapse 7; got"
+    ):
         sim.set_weights("p", wrong)
     with pytest.raises(ModelError, match=r"set_state\('w_max'\): is a constant of STDPPair"):
         sim.set_state("p", "w_max", 1.0)
@@ -278,10 +280,12 @@ def test_errors():
         net.connect(a, a, snn.fixed_indegree(2), 0.5, 1.0, plasticity=rule)
     with pytest.raises(ShapeError, match=r"'a->a'.plasticity.lambda_: must have shape \(4,\); got \(2,\)"):
         net.connect(a, a, snn.one_to_one(), 0.5, 1.0, plasticity=rule)
-    with pytest.raises(ModelError, match=r"weight: STDPPair.* keeps weights in \[0, 5\]; got 7"):
+    with pytest.raises(ModelError, match=r"weight: must be in \[0, 5\], the bounds of STDPPair; got 7"):
         net.connect(a, a, snn.one_to_one(), 7.0, 1.0, plasticity=plasticity.STDPPair(w_max=snn.uniform(2.0, 5.0)))
     net.connect(a, a, snn.one_to_one(), 4.9, 1.0, plasticity=plasticity.STDPPair(w_max=snn.uniform(2.0, 5.0)), name="w")
-    with pytest.raises(ModelError, match=r"'w'.weight: STDPPair.* keeps that of synapse \d in \[0, [\d.]+\]; got 4.9"):
+    with pytest.raises(
+        ModelError, match=r"'w'.weight: must be in \[0, [\d.]+\], the bounds of STDPPair for synapse \d; got 4.9"
+    ):
         snn.Simulation(net, quiet=True)
     net = snn.Network(seed=1)
     a = net.population("a", 4, snn.LIFDelta())

@@ -154,8 +154,13 @@ def test_a_pattern_is_learned(feedback):
     ("given", "message"),
     [
         ({"n_rec": 0}, "EProp.n_rec: must be an integer >= 1; got 0."),
-        ({"tau_m": -1.0}, "EProp.tau_m: must be > 0; got -1.0."),
-        ({"t_ref": np.nan}, "EProp.t_ref: must be >= 0; got nan."),
+        ({"tau_m": -1.0}, "EProp.tau_m: must be a number > 0; got -1.0."),
+        ({"tau_m": [20.0, 10.0]}, r"EProp.tau_m: must be a number > 0; got \[20.0, 10.0\]."),
+        ({"dt": "1"}, "EProp.dt: must be a number or an array in ms; got '1'."),
+        ({"t_ref": np.nan}, "EProp.t_ref: must be a number >= 0; got nan."),
+        ({"decay": 1.5}, "EProp.decay: must be <= 1; got 1.5."),
+        ({"seed": -1}, "EProp.seed: must be an integer >= 0; got -1."),
+        ({"beta": np.inf}, "EProp.beta: must be a number >= 0 or 4 of them; got inf."),
         ({"beta": [1.0, 2.0]}, r"EProp.beta: must be a number >= 0 or 4 of them; got \[1.0, 2.0\]."),
         ({"feedback": "none"}, "EProp.feedback: must be one of symmetric, random, adaptive; got 'none'."),
         ({"loss": "l1"}, "EProp.loss: must be one of mse, cross_entropy; got 'l1'."),
@@ -176,8 +181,31 @@ def test_bad_data():
         net.gradients(np.zeros((5, 3)), np.zeros((5, 1)))
     with pytest.raises(ShapeError, match=r"EProp.mask: must be of shape \(5,\); got \(4,\)."):
         net.gradients(np.zeros((5, 3)), np.zeros((5, 2)), np.zeros(4))
+    with pytest.raises(ModelError, match="EProp.mask: must be >= 0; got -1."):
+        net.gradients(np.zeros((5, 3)), np.zeros((5, 2)), -np.ones(5))
+    with pytest.raises(ShapeError, match="EProp.x: must be numbers, as many in each trial and step"):
+        net.update([np.zeros((5, 3)), np.zeros((4, 3))], [np.zeros((5, 2)), np.zeros((4, 2))])
+    before = net.w_in.copy()
+    with pytest.raises(ModelError, match="EProp.target: must be finite; got NaN or infinity."):
+        net.update(np.ones((5, 3)), np.full((5, 2), np.nan))
+    np.testing.assert_array_equal(net.w_in, before)
     with pytest.raises(ShapeError, match="EProp.update: must get as many targets and masks as trials; got 2 trials."):
         net.update(np.zeros((2, 5, 3)), np.zeros((3, 5, 2)))
+
+
+@pytest.mark.parametrize("name", ["w_in", "w_rec", "w_out", "bias", "feedback_weights"])
+def test_weights_that_are_set(name):
+    """Of any numbers, but of their shape, which compiled code takes for granted."""
+    x, target = np.ones((5, 3)), np.zeros((5, 2))
+    net, other = EProp(3, 4, 2, seed=1, feedback="adaptive"), EProp(3, 4, 2, seed=1, feedback="adaptive")
+    whole = np.rint(3.0 * getattr(net, name))
+    setattr(net, name, whole)
+    setattr(other, name, whole.astype(int).tolist())
+    assert net.update(x, target) == other.update(x, target)
+    np.testing.assert_array_equal(getattr(net, name), getattr(other, name))
+    setattr(net, name, whole[:-1])
+    with pytest.raises(ShapeError, match=f"EProp.{name}: must be of shape"):
+        net.run(x)
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import pytest
 import plasticity
 import snn
 from kernels.cpu import inputs as kinds
+from kernels.errors import ShapeError
 from snn.neurons.base import MODELS
 
 ENGINES = [("clock", "cpu"), ("clock", "reference"), ("event", "cpu"), ("event", "reference")]
@@ -521,3 +522,14 @@ def test_parts(engine, backend, tmp_path):
     drawn.set_parameters(part, e_l=snn.uniform(-50.0, -40.0))
     drawn.run(200.0)
     assert np.all(drawn.state(part, "v") > -51.0) and np.all(drawn.state(a[[1, 2, 4]], "v") < -69.9)
+
+
+def test_a_current_of_one_amplitude_takes_no_array():
+    net = snn.Network(seed=1)
+    net.input("i", net.population("a", 500, snn.LIFDelta()), snn.StepCurrent(100.0))
+    sim = snn.Simulation(net, quiet=True)
+    with pytest.raises(
+        ShapeError, match=r"a finite number, as its amplitude is; got array of shape \(500,\), 0 to 499. G"
+    ):
+        sim.set_current("i", np.arange(500.0))
+    sim.set_current("i", 200.0)

@@ -258,6 +258,10 @@ def test_what_is_made_prints_in_a_line():
     assert "weight=array of shape (0,), delay=1.0" in repr(none)
     driven = net.input("i", a[:20], snn.Poisson(5.0), weight=np.arange(20.0))
     assert repr(driven).startswith("Input('i', a[20 of 30], Poisson(") and "(30,), 0 to 19)" in repr(driven)
+    many = snn.Network().population(
+        "b", 30, snn.LIFDelta(v_th=np.linspace(-55.0, -50.0, 30), e_l=snn.normal(-70.0, 1.0))
+    )
+    assert "v_th=array of shape (30,), -55 to -50" in repr(many) and "e_l=normal(mean=-70, std=1)" in repr(many)
     assert repr(net.record(a, "v", every=0.5)) == "Probe('a.v', 30 of 30, every=0.5)"
 
 

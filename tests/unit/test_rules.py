@@ -75,7 +75,7 @@ def test_first_weight_out_of_bounds(name):
     for w in outside:
         net = snn.Network()
         a = net.population("a", 3, snn.LIFDelta())
-        text = f"Projection 'a->a'.weight: {rule!r} keeps weights in"
+        text = f"Projection 'a->a'.weight: must be in [{low:g}, {high:g}], the bounds of {name}; got "
         refused(text, net.connect, a, a, snn.all_to_all(), weight=w, delay=1.0, plasticity=rule)
 
 
