@@ -62,13 +62,26 @@ class Reservoir:
     n_inputs: int
     readout: Any
 
-    def states(self, u: Any) -> np.ndarray:
-        """States after each step of the input ``u``, shape (T, n_inputs), from rest: array of shape (T, n)."""
-        raise NotImplementedError
+    def states(self, u: Any, draw: int = 0) -> Any:
+        """States after each step of the input ``u``, shape (T, n_inputs), from rest: array of shape (T, n), or a list
+        for a list.
+
+        ``draw`` : >= 0, of the noise, where there is any; 0 are the numbers of :meth:`fit`
+        """
+        owner = f"{type(self).__name__}.states"
+        draw = whole(f"{owner}.draw", draw, 0)
+        if is_list(f"{owner}.u", u):
+            return [self._drawn(part, (draw, k)) for k, part in enumerate(u)]
+        return self._drawn(u, (draw, 0))
 
     def _drawn(self, u: Any, draw: tuple[int, int]) -> np.ndarray:
-        """:meth:`states` with the noise of ``draw``: the set, and the place in a list; without noise they are one."""
-        return self.states(u)
+        """States of one sequence with the noise of ``draw``: the set, and the place in a list.
+
+        Without noise a reservoir of one's own may give :meth:`states` instead.
+        """
+        if type(self).states is Reservoir.states:
+            raise NotImplementedError
+        return np.asarray(self.states(u))
 
     def reset(self) -> None:
         """Return to rest."""

@@ -7,7 +7,6 @@ import numpy as np
 
 from kernels.errors import ModelError, ShapeError
 from reservoir.base import Reservoir, series
-from snn.units import whole
 
 
 class _Composed(Reservoir):
@@ -34,10 +33,6 @@ class _Composed(Reservoir):
         """See :class:`Reservoir`."""
         u = series(f"{type(self).__name__}.run.u", u, self.n_inputs)
         return self._through(u, lambda part, x: part.run(x))
-
-    def states(self, u: Any, draw: int = 0) -> np.ndarray:
-        """See :class:`Reservoir`; ``draw`` : >= 0, of the noise of the parts."""
-        return self._drawn(u, (whole(f"{type(self).__name__}.states.draw", draw, 0), 0))
 
     def _drawn(self, u: Any, draw: tuple[int, int]) -> np.ndarray:
         u = series(f"{type(self).__name__}.states.u", u, self.n_inputs)

@@ -200,8 +200,8 @@ class EchoStateNetwork(Reservoir):
         self._x = states[-1].copy()
         return states
 
-    def states(self, u: Any) -> np.ndarray:
-        """See :class:`Reservoir`."""
+    def _drawn(self, u: Any, draw: tuple[int, int]) -> np.ndarray:
+        """See :class:`Reservoir`; there is no noise."""
         present = self._x
         self.reset()
         try:

@@ -303,11 +303,8 @@ class SpikingReservoir(Reservoir):
             state[:] = sums[0] - sums[1] if constants else self._states(result.spikes, result.states)[0]
         return states
 
-    def states(self, u: Any, draw: int = 0) -> np.ndarray:
-        """See :class:`Reservoir`; ``draw`` : >= 0, of the noise of encoder and network; connectivity stays."""
-        return self._drawn(u, (whole("SpikingReservoir.states.draw", draw, 0), 0))
-
     def _drawn(self, u: Any, draw: tuple[int, int]) -> np.ndarray:
+        """See :class:`Reservoir`: of encoder and network the noise is drawn anew; connectivity stays."""
         return self._states(*self._respond(u, draw))
 
     def _states(

@@ -102,6 +102,10 @@ def test_fit_and_predict_sequences_of_different_length():
     assert out[0].shape == (200, 1)
     assert reservoir.measures.nrmse(out[0][10:], y[2][10:]) < 0.5  # 1: nothing learned
     assert np.array_equal(net.predict(u[2]), out[0])
+    for one in (net, reservoir.EchoStateNetwork.random(20, seed=1)):
+        states = one.states(u)
+        assert [x.shape for x in states] == [(len(a), one.n) for a in u]
+        assert all(np.array_equal(x, one.states(a)) for x, a in zip(states, u, strict=True))
 
 
 def test_sample_by_sample_is_the_whole_series():
@@ -261,6 +265,7 @@ def test_documentation_runs(capsys):
     for block in blocks:
         if "maass_column" not in block:  # compiled for that alone; verify.py runs it
             exec(block, names)
-    assert len(blocks) == 3 and names["unseen"] < 0.5
-    assert capsys.readouterr().out.startswith("NRMSE of NARMA-10: rate 0.1")
+    assert len(blocks) == 4 and names["unseen"] < 0.5
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("NRMSE of NARMA-10: rate 0.1") and re.fullmatch(r"alpha .*, NRMSE 0\.1\d", printed[1])
     assert names["rate"] < 0.2 and 0.3 < names["spikes"] < 0.7
