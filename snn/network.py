@@ -399,7 +399,7 @@ class Network:
                 raise
         owner = f"record({target.name!r}, {variable!r})"
         if any(p.population is target and p.variable == variable for p in self.probes):
-            raise ModelError(f"{owner}: is recorded already.")
+            raise ModelError(f"{owner}: is recorded already. Name all neurons to record in one call.")
         if variable == SPIKES:
             if every is not None:
                 raise ModelError(f"{owner}.every: is for states; spikes have their times; got {every!r}. Leave it out.")

@@ -378,7 +378,7 @@ class Result:
             No result, or results that are of different networks or seeds, do not follow each other, or did not record
             the same; or weights of a projection that was rewired in between, whose columns are other synapses then.
         """
-        results = list(results)
+        results = [results] if isinstance(results, Result) else list(results)
         if not results:
             raise ModelError("Result.concatenate: needs one result at least; got none.")
         first, last = results[0], results[-1]

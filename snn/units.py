@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import ModelError
+from kernels.errors import ModelError, UnitError
 from kernels.units import plain, refuse_units
 
 __all__ = ["bounded", "brief", "exact", "number", "plain", "real", "whole"]
@@ -32,8 +32,15 @@ def _finite(value: Any) -> bool:
         return False
 
 
+def _refuse_quantity(owner: str, value: Any) -> None:
+    """Numbers that are read here have no unit of their own: nothing could be converted."""
+    if any(hasattr(value, name) for name in ("dim", "units", "unit")):
+        raise UnitError(f"{owner}: must be a plain number, in the unit of its documentation; got {value!r}.")
+
+
 def number(owner: str, value: Any) -> float:
     """``value`` as a float; ModelError where it is no finite number."""
+    _refuse_quantity(owner, value)
     if not _finite(value):
         raise ModelError(f"{owner}: must be a finite number; got {value!r}.")
     return float(value)
@@ -43,6 +50,7 @@ def bounded(
     owner: str, value: Any, low: float, high: float = np.inf, open_low: bool = False, open_high: bool = False
 ) -> float:
     """``value`` as a finite number, ``low`` to ``high``; open: without the bound itself."""
+    _refuse_quantity(owner, value)
     if (
         not _finite(value)
         or value < low

@@ -430,3 +430,48 @@ def test_model_without_receptors():
     np.testing.assert_allclose(neurons.state["v"].numpy(), v, rtol=1e-12)
     with pytest.raises(ShapeError, match="has no receptor that x could arrive at"):
         neurons(torch.tensor(current))
+
+
+ADEX = """
+dv/dt = (-g_l * (v - e_l) + g_l * slope * exp((v - v_t) / slope) - z + i_stim) / c_m : mV
+dz/dt = (a * (v - e_l) - z) / tau : pA
+c_m = 281 : pF
+g_l = 30 : nS
+e_l = -70.6 : mV
+v_t = -50.4 : mV
+slope = 2 : mV
+tau = 144 : ms
+a = 4 : nS
+"""
+
+
+def test_gradients_pass_upstrokes_that_overflow():
+    """The branch that is not taken is infinite in the step of a spike; gradients were not numbers from there on."""
+    model = snn.from_equations("AdExOfText", ADEX, threshold="v > 0", reset="v = -70.6; z += 80.5", init={"v": -70.6})()
+    neurons = snn.torch.Neurons(model, dt=0.1)
+    current = torch.full((3, 1), 900.0, dtype=torch.float64, requires_grad=True)
+    spikes, late = 0.0, []
+    for step in range(900):
+        fired = neurons({}, current[step // 300].reshape(1, 1))
+        spikes = spikes + fired.sum()
+        late.append(int(fired.sum()))
+    assert sum(late) >= 3
+    (gradient,) = torch.autograd.grad(spikes, current)
+    assert torch.isfinite(gradient).all() and (gradient != 0).all()
+
+
+def test_gradients_below_threshold_are_differences():
+    """Through exp, whose gradient is one of our own."""
+    model = snn.from_equations("AdExBelow", ADEX, threshold="v > 0", reset="v = v", init={"v": -70.6})()
+
+    def potential(amount):
+        neurons = snn.torch.Neurons(model, dt=0.1)
+        for _ in range(200):
+            neurons({}, amount.reshape(1, 1))
+        return neurons.state["v"].sum()
+
+    current = torch.tensor(400.0, dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(potential(current), current)
+    with torch.no_grad():
+        difference = (potential(current + 1e-4) - potential(current - 1e-4)) / 2e-4
+    assert float(gradient) == pytest.approx(float(difference), rel=1e-6)

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 import plasticity
+import reservoir
 import snn
 from kernels import spec
+from kernels.errors import UnitError
 from kernels.units import plain, refuse_units
 
 BRIAN2 = {"ms": "msecond", "s": "second", "mV": "mvolt", "V": "volt", "pF": "pfarad", "pA": "pamp",
@@ -190,3 +192,11 @@ def test_the_sign_chooses_no_unit(library):
     weights = [1.0, -2.0, 3.0]
     assert net.connect(s, p, snn.one_to_one(), weight=weights).weight.tolist() == weights
     assert net.connect(s, same, snn.one_to_one(), weight=of(weights, "mV")).weight.tolist() == weights
+
+
+def test_reservoirs_take_plain_numbers():
+    """What converts nothing says so, and not that 20 ms were no number."""
+    ms = pytest.importorskip("brian2").ms
+    for make in (lambda: reservoir.FORCE.lif(10, tau_decay=20 * ms), lambda: reservoir.RLS(forgetting=1 * ms)):
+        with pytest.raises(UnitError, match="must be a plain number, in the unit of its documentation"):
+            make()
