@@ -48,6 +48,7 @@ from snn.sliding import conv2d
 from snn.space import displacement
 
 if TYPE_CHECKING:
+    from snn.io.sonata import read_result
     from snn.sweeps import sweep
 
 __version__ = "0.1.0"
@@ -60,15 +61,19 @@ __all__ = [
     "SimError", "Simulation", "SpikeArray", "SpikeRecord", "StateRecord", "StepCurrent", "UnitError", "all_to_all",
     "conv2d", "define", "displacement", "distance_dependent", "encode", "exponential", "fixed_indegree",
     "fixed_outdegree", "fixed_total_number", "from_arrays", "from_equations", "from_sonata", "from_sparse",
-    "join", "lognormal", "normal", "one_to_one", "pairwise_bernoulli", "per_source", "per_target", "plot", "sweep",
-    "uniform", *_models,
+    "join", "lognormal", "normal", "one_to_one", "pairwise_bernoulli", "per_source", "per_target", "plot",
+    "read_result", "sweep", "uniform", *_models,
 ]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """``snn.sweep``, imported when it is first used: configuration and files take half as long as all else."""
+    """``sweep`` and ``read_result``, imported when they are first used: files take half as long as all else."""
     if name == "sweep":
         from snn.sweeps import sweep
 
         return sweep
+    if name == "read_result":
+        from snn.io.sonata import read_result
+
+        return read_result
     raise AttributeError(f"module 'snn' has no attribute {name!r}")

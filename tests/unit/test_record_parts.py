@@ -9,7 +9,7 @@ import pytest
 import snn
 from kernels.errors import FormatError, ModelError
 from snn.io.merge import merge
-from snn.io.sonata import describe, read_result
+from snn.io.sonata import describe
 
 IDS = [3, 7, 1]
 
@@ -55,7 +55,7 @@ def test_file(tmp_path):
     memory = snn.Simulation(network(), quiet=True).run(300.0).spikes["cells"]
     path = tmp_path / "part.h5"
     result = snn.Simulation(network(), quiet=True).run(300.0, to=path)
-    for found in (result, read_result(path)):
+    for found in (result, snn.read_result(path)):
         record = found.spikes["cells"]
         np.testing.assert_array_equal(record.times, memory.times)
         np.testing.assert_array_equal(record.recorded, memory.recorded)
