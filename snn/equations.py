@@ -80,7 +80,8 @@ def from_equations(
         J, W with prefixes, rad, deg, and 1
     threshold : condition of a spike, tested at the end of each step, not in the refractory period
     reset : statements at a spike, in turn: ``"v = v_reset; w += b"``
-    refractory : parameter that holds the refractory period in ms, rounded to steps
+    refractory : parameter that holds the refractory period in ms, rounded to steps; or a condition such as "v > -40",
+        while which, looked at when steps begin, the neuron stays refractory after a spike
     receptors : what a weight w that arrives adds, by receptor: ``{"ex": "g_ex += w", "in": "g_in -= w"}``; several
         statements as in ``reset``. With ``-=`` weights are <= 0; beside such a receptor those of others are >= 0.
         Variables that are held take nothing
@@ -143,7 +144,8 @@ def from_equations(
         for x in text.states.values()
     ]
     if refractory:
-        state.append(StateVar("refractory", "step", "steps left of the refractory period", dtype="int"))
+        left = "steps left of the refractory period" if text.until is None else f"1 after a spike, while {refractory}"
+        state.append(StateVar("refractory", "step", left, dtype="int"))
     shown = [inspect.cleandoc(equations), f"threshold: {threshold}", f"reset: {reset}" if reset else ""]
     shown += [f"receptor {key}: {value}" for key, value in text.receptors.items()]
     about = doc or f"{name}, given by its equations."
@@ -216,10 +218,13 @@ class _Text:
         self.numbers = {x.name: x.number for x in lines if x.number is not None}
         if not self.states:
             raise ModelError(f"{name}.equations: there is no 'dx/dt = ... : unit'. Give one.")
-        if refractory is not None and refractory not in self.numbers:
+        self.until: ast.expr | None = None
+        if isinstance(refractory, str) and not refractory.strip().isidentifier():
+            self.until = self._parsed("refractory", refractory)
+        elif refractory is not None and refractory not in self.numbers:
             hint = nearest(refractory, self.numbers) if isinstance(refractory, str) else " Write 't_ref = 2 : ms'."
             raise ModelError(f"{name}.refractory: must name a parameter in ms; got {refractory!r}.{hint}")
-        if refractory is not None and self.lines[refractory].unit != "ms":
+        elif refractory is not None and self.lines[refractory].unit != "ms":
             raise ModelError(f"{name}.refractory: {refractory} must be in ms; got {self.lines[refractory].unit!r}.")
         held = next((x.name for x in lines if x.held), None)
         if held and refractory is None:
@@ -374,7 +379,7 @@ class _Text:
                 for part, share in (("half", 0.5), ("whole", 1.0)):
                     found.append(Derived(f"{x.name}__{part}", "1", _factor(x.decay, share)))
         found += [Derived(f"{name}__inverse", f"1/({self.lines[name].unit})", _inverse(name)) for name in self.numbers]
-        if self.refractory:
+        if self.refractory and self.until is None:
             t_ref = self.refractory
             found.append(Derived("n_ref__", "step", lambda p, dt: np.rint(getattr(p, t_ref) / dt), dtype="int"))
         return tuple(found)
@@ -411,7 +416,16 @@ class _Text:
             raise ModelError(f"{self.name}.threshold: must be a condition such as 'v > 1'; got {threshold!r}.")
         tested = self._needed(_names(test))
         watched = [x for x in slopes if x.name in tested]
-        if self.refractory:
+        if self.until is not None:
+            self._known("refractory", self.until)
+            if not _condition(self.until):
+                raise ModelError(
+                    f"{self.name}.refractory: must be a condition, or name a parameter in ms; got {self.refractory!r}."
+                )
+            names: dict[str, str] = {}
+            self._abbreviations(put, names, 0, _names(self.until))
+            put(f"free = (refractory == 0) | (not ({_text(self.until, names)}))")
+        elif self.refractory:
             put("free = refractory == 0")
         for stage, step in enumerate(("", "half__", "half__", "whole__"), 1):
             if not slopes:
@@ -450,7 +464,10 @@ class _Text:
             self._abbreviations(put, names, stage, _names(value))  # anew, as statements before change variables
             put(f"{target} = ({_text(value, names)}) if fired else {target}")
         if self.refractory:
-            put("refractory = n_ref__ if fired else (refractory if free else refractory - 1)")
+            begin, go_on = (
+                ("n_ref__", "refractory if free else refractory - 1") if self.until is None else ("1", "1 - free")
+            )
+            put(f"refractory = {begin} if fired else ({go_on})")
         results = [*self.states, *(["refractory"] if self.refractory else []), "fired"]
         put(f"return {', '.join(results)}")
         text = "\n".join(f"    {line}" for line in body)

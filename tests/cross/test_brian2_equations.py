@@ -72,3 +72,46 @@ def test_adaptive_neuron_with_two_conductances(monkeypatch):
     for name in ("v", "y", "g_ex", "g_in"):
         there = np.asarray(getattr(record, name)).T
         np.testing.assert_allclose(result.states["cells"][name], there, rtol=1e-7, atol=1e-7, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["upstroke", "held"])
+def test_refractory_while_a_condition_holds(kind, monkeypatch):
+    """The same text for both: a neuron that is refractory until its upstroke is over, and one until its fatigue is."""
+    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
+    b2.prefs.codegen.target = "numpy"
+    b2.start_scope()
+    dt, steps, n = 0.05, 4000, 4
+    if kind == "upstroke":  # FitzHugh & Nagumo: no reset; one spike for each time that v is above 1
+        slopes = {"v": "v - v**3 / 3 - y + i_e", "y": "0.08 * (v + 0.7 - 0.8 * y)"}
+        threshold, reset, refractory, held = "v > 1", "", "v > 1", ""
+        start, drive = {"v": -1.2, "y": -0.6}, 0.5 + 0.1 * np.arange(n)
+    else:
+        slopes = {"v": "(i_e - v) / 10", "y": "-y / 30"}
+        threshold, reset, refractory, held = "v > 1", "v = 0; y += 1", "y > 0.3 + 0.1 * v", "(unless refractory)"
+        start, drive = {"v": 0.0, "y": 0.0}, 1.2 + 0.5 * np.arange(n)
+    own = "\n".join(f"d{x}/dt = {right} : 1 {held if x == 'v' else ''}" for x, right in slopes.items())
+    model = snn.from_equations(
+        "Tired", own + "\ni_e = 0 : 1", threshold=threshold, reset=reset, refractory=refractory, init=start
+    )
+    net = snn.Network()
+    net.record(net.population("cells", n, model(i_e=drive)), ["spikes", "v", "y"], every=dt)
+    result = snn.Simulation(net, dt=dt, quiet=True).run(steps * dt)
+    plain = snn.Simulation(net, dt=dt, backend="reference").run(20.0)
+    np.testing.assert_array_equal(plain.states["cells"]["v"], result.states["cells"]["v"][: round(20.0 / dt)])
+
+    theirs = "\n".join(f"d{x}/dt = ({right}) / ms : 1 {held if x == 'v' else ''}" for x, right in slopes.items())
+    group = b2.NeuronGroup(
+        n, theirs + "\ni_e : 1", threshold=threshold, reset=reset, refractory=refractory, method="rk4", dt=dt * b2.ms
+    )
+    group.v, group.y, group.i_e = start["v"], start["y"], drive
+    spikes, record = b2.SpikeMonitor(group), b2.StateMonitor(group, ["v", "y"], record=True, when="end")
+    b2.Network(group, spikes, record).run(steps * dt * b2.ms)
+    for name in ("v", "y"):
+        there = np.asarray(getattr(record, name)).T
+        np.testing.assert_allclose(result.states["cells"][name], there, rtol=1e-8, atol=1e-9, err_msg=name)
+    ours = result.spikes["cells"]
+    order, given = np.lexsort((ours.ids, ours.times)), np.rint(spikes.t / b2.ms / dt)
+    expected = np.array(sorted(zip(given, spikes.i, strict=True)))
+    np.testing.assert_array_equal(ours.ids[order], expected[:, 1])
+    np.testing.assert_array_equal(np.rint(ours.times[order] / dt), expected[:, 0] + 1)
+    assert 10 < len(ours) < 400 and len({*ours.ids.tolist()}) == n
