@@ -30,7 +30,7 @@ class Discrete:
     bias, theta : b and the threshold
     u, v : at the start
     late : steps from a spike's arrival to its effect on v
-    current : what a current i_stim adds to v in a step; None where that has no counterpart
+    current : what a current i_stim adds in a step, as weights that arrive do; None where that has no counterpart
     subtract : whether a spike takes theta from v
     refractory : steps after a spike for which v stays 0, while u goes on; integers
     reset : v_reset of the model, from which v is counted
@@ -94,10 +94,12 @@ def discrete(net: Network, p: Population, dt: float) -> Discrete:
         bias, theta = of("offset") - loss_v * reset, of("v_th") - reset
         u, current = of("gain") * start["i"], one if np.all(loss_u == 1) else None
     elif model in ("Leaky", "Synaptic"):
-        if np.any(of("reset_mechanism") != 1) or np.any(of("reset_delay") != 0):
+        # 3 drops the input of the step after a spike whose reset is late; at once, it is 1
+        if not np.all(np.isin(of("reset_mechanism"), (1, 3))) or np.any(of("reset_delay") != 0):
             raise ExportError(
                 f"{owner}.reset_mechanism: must be 1, with reset_delay=0 (the target resets to a value, at once); got "
-                f"{of('reset_mechanism').max():g} and {of('reset_delay').max():g}. Train the model with these."
+                f"{of('reset_mechanism').max():g} and {of('reset_delay').max():g}. Train the model with these; in "
+                'snnTorch, reset_mechanism="zero" and reset_delay=False.'
             )
         loss_u = one if model == "Leaky" else 1.0 - of("alpha")
         loss_v, factor, bias, reset, theta = 1.0 - of("beta"), one, none, none, of("threshold")

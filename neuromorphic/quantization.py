@@ -10,7 +10,8 @@ for one float unit), the largest for which
 - a unit that only sums (``Accumulator``) does not reach its threshold, the largest there is, within ``steps`` steps.
 
 A constant current is a bias. Loihi's bias has no beginning: where the current begins s steps late and there is no leak,
-v starts lower by s biases, which is the same from then on.
+v starts lower by s biases, which is the same from then on. Where that is not so (a leak, a start above the threshold, a
+current that decays), the current is the weight of a neuron that fires in every step from s on, in a population "bias".
 
 Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (see :mod:`neuromorphic.fixed_point`).
 """
@@ -41,6 +42,7 @@ from snn.units import whole
 
 TOP_VTH = 2**17 - 1
 TOP_BIAS = 4095 << 7
+LATEST = 1000  # steps before a constant current begins
 
 
 @dataclass
@@ -175,6 +177,7 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
     problems: list[str] = []
     forms: dict[str, Discrete] = {}
     sources: dict[str, IntegerSource] = {}
+    steady: list[tuple[str, str, int, np.ndarray]] = []  # (synapses, target, first step, x) of neurons that always fire
 
     def attempt(call: Any, *args: Any) -> Any:
         try:
@@ -196,14 +199,17 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
         form, owner = forms[i.target.name], f"Input {i.name!r}"
         if form is None:
             continue
-        if isinstance(i.source, StepCurrent):
-            attempt(_current, i, form, dt)
-            continue
-        sources[i.name] = attempt(_source, owner, i.source, dt, i.target.n, form.late, interval)
         name = f"{i.name}->{i.target.name}"
-        if i.name in net.populations or name in synapses:
+        if isinstance(i.source, StepCurrent):
+            first, rest = attempt(_current, i, form, dt, interval) or (0, np.zeros(0))
+            if not np.any(rest):
+                continue
+            steady.append((name, i.target.name, max(first, 1), rest))
+        else:
+            sources[i.name] = attempt(_source, owner, i.source, dt, i.target.n, form.late, interval)
+            synapses[name] = attempt(_direct, net, i, form)
+        if i.name in net.populations or name in net.projections:
             problems.append(f"{owner}: its name, or {name!r}, is taken. Rename it.")
-        synapses[name] = attempt(_direct, net, i, form)
     samples = [i for i in net.inputs.values() if isinstance(i.source, StepCurrent) and not np.any(i.source.amplitudes)]
     if samples and not sources:  # of a classifier's Direct encoder
         problems.append(
@@ -212,6 +218,16 @@ def quantize(net: Network, dt: float, interval: int = 1, steps: int | None = Non
         )
     if problems:
         raise ExportError("quantize:\n  " + "\n  ".join(problems))
+    if steady:
+        bias = "bias"
+        while bias in forms or bias in sources:
+            bias += "_"
+        starts = np.unique([first for _, _, first, _ in steady])
+        forms[bias] = _always(starts)
+        for name, target, first, x in steady:
+            targets = np.flatnonzero(x)
+            at, none = (np.full(targets.size, k) for k in (np.searchsorted(starts, first), 0))
+            synapses[name] = _Synapses(bias, target, at, targets, x[targets], none)
 
     populations: dict[str, IntegerLIF] = {}
     projections: dict[str, IntegerProjection] = {}
@@ -346,26 +362,41 @@ def _modulated(owner: str, q: Any, dt: float, interval: int, seed: int) -> tuple
     return report, IntegerProjection(source.name, q.target.name, sources, targets, weights, delay, third=True)
 
 
-def _current(i: Input, form: Discrete, dt: float) -> None:
-    """Make a constant current part of the bias."""
+def _current(i: Input, form: Discrete, dt: float, interval: int) -> tuple[int, np.ndarray]:
+    """Make a constant current part of the bias; (steps before it begins, what has to come as weights of a neuron)."""
     owner = f"Input {i.name!r}"
     assert isinstance(i.source, StepCurrent)
     first = int(np.ceil(i.source.times[0] / dt - 1e-6))
     if form.current is None:
         raise ExportError(f"{owner}: a current has no counterpart in this model. Use its bias or i_e.")
-    if len(i.source.times) != 1 or (first and np.any(form.loss_v)):
+    if len(i.source.times) != 1 or first > LATEST:
         raise ExportError(
-            f"{owner}: must be one value from the first step on (from any step where there is no leak); got "
-            f"{i.source!r}. Give it as spikes."
+            f"{owner}: must be one value from a step on, at most {LATEST} steps late; got {i.source!r}. Give it as "
+            "spikes."
         )
     bias = np.broadcast_to(i.source.amplitudes[0], form.bias.shape) * form.current
-    form.bias, form.v = form.bias + bias, form.v - first * bias
-    if np.any(form.v > form.theta):
+    start = form.v - first * bias
+    mine = (form.loss_u == 1) & ((first == 0) | ((form.loss_v == 0) & (start <= form.theta)))
+    form.bias, form.v = form.bias + np.where(mine, bias, 0), np.where(mine, start, form.v)
+    rest = np.where(mine, 0, bias)
+    decays = (rest != 0) & (form.loss_u < 1)
+    if first == 0:  # what comes in the first step; a neuron's spikes come from the second on
+        form.u = form.u + np.divide(rest, 1.0 - form.loss_u, out=np.zeros(rest.size), where=decays)
+    if interval > 1 and np.any(decays):
         raise ExportError(
-            f"{owner}: begins {first} steps late with a current so negative that v would have to start above the "
-            "threshold. Begin it sooner, or make it weaker beside the threshold: of what from_torch made, by a larger "
-            "percentile for ReLU, or by training the layer with bias=False."
+            f"{owner}: is a neuron that fires in every step, as the model's synaptic current decays; quantize.interval "
+            f"must be 1 then; got {interval}."
         )
+    return first, rest
+
+
+def _always(starts: np.ndarray) -> Discrete:
+    """Neurons that fire in every step from ``starts`` on, >= 1: until then they sum towards their threshold."""
+    one, none = np.ones(starts.size), np.zeros(starts.size)
+    return Discrete(
+        loss_u=one, loss_v=none, factor=one, bias=one, theta=0.5 * one, u=none, v=1.0 - starts, late=0, current=None,
+        subtract=False, refractory=np.zeros(starts.size, np.int64), reset=none,
+    )  # fmt: skip
 
 
 def _direct(net: Network, i: Input, form: Discrete) -> _Synapses:

@@ -369,3 +369,43 @@ def test_to_snntorch_of_a_drawn_network():
     ours = simulate(snn.Classifier(net, snn.encode.Events("input"), b, "spikes"), spikes=x, backend="reference")
     assert 0.05 < theirs.mean() < 0.95
     np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["Leaky", "Synaptic", "RLeaky"])
+def test_biases_become_the_same_integers_straight_and_through_nir(kind):
+    """Three layers with the settings for integers: parameters, spikes, u, v of every step; near torch's spikes."""
+    pytest.importorskip("nir", reason="needs the extra nir")
+    from neuromorphic import IntegerSource, from_nir, quantize, to_nir
+    from neuromorphic.fixed_point import NEURON_ARRAYS
+
+    options = {"reset_mechanism": "zero", "reset_delay": False}
+    torch.manual_seed(3)
+    layers = []
+    for k, (a, b) in enumerate([(20, 30), (30, 25), (25, 6)]):
+        layers += [nn.Linear(a, b), neuron(kind, b, k, **options)]
+        nn.init.normal_(layers[-2].weight, 0.05, 1.0 / a**0.5)
+        nn.init.normal_(layers[-2].bias, 0.0, 0.1)
+        for p in layers[-1].recurrent.parameters() if kind == "RLeaky" else ():
+            nn.init.normal_(p, 0.0, 0.05)
+    x = (np.random.default_rng(2).random((STEPS, 20)) < 0.3).astype(float)
+    net = from_snntorch(nn.Sequential(*layers), 20, encoder=snn.encode.Events("input")).network
+    steps, ids = np.nonzero(x)
+    back = from_nir(to_nir(net, 1.0), inputs={"input": snn.SpikeArray(steps + 1.0, ids)})
+    straight, through = quantize(net, 1.0).network, quantize(back, 1.0).network
+    straight.sources["input"] = IntegerSource(20, steps + 1, ids)
+    names = ["layer1", "layer2", "output"]
+    runs = [q.run(STEPS + 3, names) for q in (straight, through)]
+    for name in names:
+        for array in NEURON_ARRAYS:
+            ours, theirs = (getattr(q.populations[name], array) for q in (straight, through))
+            np.testing.assert_array_equal(ours, theirs)
+        for what in ("steps", "ids", "u", "v"):
+            np.testing.assert_array_equal(*(getattr(run, what)[name] for run in runs))
+    wanted, _ = unroll(nn.Sequential(*layers), torch.tensor(x))
+    late = runs[0].steps["output"] - 3
+    ours = np.zeros((STEPS, 6))
+    ours[late[late <= STEPS] - 1, runs[0].ids["output"][late <= STEPS]] = 1
+    assert 0.05 < wanted.mean() < 0.95
+    theirs = wanted.reshape(STEPS, 6)
+    assert np.mean(ours[:8] != theirs[:8]) < 0.05 and abs(ours.sum() - theirs.sum()) < 0.1 * theirs.sum()
+    assert np.corrcoef(ours.sum(0), theirs.sum(0))[0, 1] > 0.95

@@ -409,12 +409,14 @@ def test_thresholds_of_relus_are_percentiles():
 def test_example_of_the_documentation(capsys):
     text = (Path(__file__).resolve().parents[2] / "docs" / "torch.md").read_text()
     names = {}
-    first, over_time = re.findall(r"```python\n(.*?)```", text, re.S)
+    first, over_time, integers = re.findall(r"```python\n(.*?)```", text, re.S)
     exec(first, names)
     network, early, late = (float(x) for x in re.findall(r"0\.\d+", capsys.readouterr().out))
     assert late >= network - 0.01 and late >= 0.95 and early > 0.9
     exec(over_time, names)
     assert float(capsys.readouterr().out.split()[0]) > 0.9
+    exec(integers, names)
+    assert "bias layer1->layer1: " in capsys.readouterr().out
 
 
 def test_model_without_receptors():

@@ -162,14 +162,10 @@ def test_what_cannot_be_is_refused(quantized, samples):
     late.projections["layer1->output"] = dataclasses.replace(late.projections["layer1->output"], delay=2.0)
     late = quantize(late, 1.0, steps=5).network
     refused(lambda: record(late, ENCODER, samples, "output", 5), "'layer1->output': delays must be 0, .* got 1")
-    below = description()
-    below.input("strong", "layer1", snn.StepCurrent(np.full((1, 30), -3.0), times=[1.0]))
-    refused(lambda: quantize(below, 1.0, steps=5), "Input 'strong': begins 1 steps late .* above the threshold")
-    leaky = snn.Network()
-    leaky.input(
-        "i", leaky.population("p", 1, snn.Leaky(reset_mechanism=1, reset_delay=0)), snn.StepCurrent([1.0], [2.0])
-    )
-    refused(lambda: quantize(leaky, 1.0), "Input 'i': must be one value from the first step on")
+    changes = snn.Network()
+    leaky = snn.Leaky(reset_mechanism=1, reset_delay=0)
+    changes.input("i", changes.population("p", 1, leaky), snn.StepCurrent([1.0, 2.0], [2.0, 4.0]))
+    refused(lambda: quantize(changes, 1.0), "Input 'i': must be one value from a step on, at most 1000 steps late; got")
     cut = IntegerNetwork({"output": IntegerLIF(2)}, {"input": IntegerSource(1, [1], [0])}, {})
     refused(lambda: record(cut, ENCODER, [([0], [0])], "output", 5), "'output' is not reached by the input. Connect it")
     again = IntegerNetwork({"output": IntegerLIF(2, reset_interval=[0, 9])}, cut.sources, {})
@@ -187,6 +183,72 @@ def test_a_current_is_a_bias():
     quantized = quantize(net, 1.0)
     ours = quantized.network.run(40, ["p"]).v["p"] / quantized.populations["p"].scale
     assert np.abs(wanted).max() > 8 and np.abs(ours - wanted).max() < 0.02 * 10
+
+
+@pytest.mark.parametrize("first", [0, 1, 3])
+@pytest.mark.parametrize("model", [
+    snn.Leaky(beta=[0.9, 0.0], threshold=2.0, reset_mechanism=1, reset_delay=0),
+    snn.Synaptic(alpha=[0.8, 0.0], beta=0.9, threshold=2.0, reset_mechanism=1, reset_delay=0),
+    snn.SoftResetIF(v_th=2.0),
+    snn.CubaLIF(alpha=0.0, beta=0.9, v_th=2.0),
+    snn.LIFDelta(tau_m=10.0, e_l=0.0, v_reset=0.0, v_th=2.0, c_m=1.0, t_ref=2.0),
+], ids=lambda x: type(x).__name__)  # fmt: skip
+def test_a_current_begins_in_its_step(model, first):
+    """Spikes and v of integers are those of floats, whatever the model makes of a current."""
+    net = snn.Network()
+    pop = net.population("p", 2, model)
+    net.input("i", pop, snn.StepCurrent([[0.31, -0.2]], times=[float(first)]))
+    net.input("more", pop, snn.StepCurrent([[0.0, 0.53]], times=[2.0]))
+    net.record(pop, ["spikes", "v"])
+    wanted = snn.Simulation(net, dt=1.0, backend="reference").run(40.0)
+    quantized = quantize(net, 1.0)
+    ours = quantized.network.run(40, ["p"])
+    when, which = wanted.spikes["p"].times, wanted.spikes["p"].ids
+    assert when.size > 2
+    np.testing.assert_array_equal(ours.steps["p"], when)
+    np.testing.assert_array_equal(ours.ids["p"], which)
+    v, scale = wanted.states["p"]["v"][3:], quantized.populations["p"].scale  # before, starts may be lowered
+    np.testing.assert_allclose(ours.v["p"][3:] / scale, v, atol=0.02 * np.abs(v).max())
+
+
+def test_a_start_above_the_threshold_is_none(samples):
+    """A strong negative current without leak that begins late: no lowered start stands for it."""
+    net = description()
+    net.input("strong", "layer1", snn.StepCurrent(np.full((1, 30), -3.0), times=[1.0]))
+    integer = quantize(net, 1.0, steps=STEPS).network
+    ours = record(integer, ENCODER, samples, "output", STEPS)
+    wanted = snn.Classifier(net, ENCODER, "output", latency="pipelined", threads=1).record(samples, STEPS)
+    assert wanted.spikes[-1].sum() > 100
+    assert np.abs(ours.spikes - STEPS - wanted.spikes)[-1].sum() < 0.05 * wanted.spikes[-1].sum()
+
+
+def test_biases_of_leaky_layers_are_classified():
+    """Two late layers with a leak: no delays, so samples can follow each other; "bias" begins anew with each."""
+    rng = np.random.default_rng(2)
+    net = snn.Network()
+    before = net.population("input", 20, snn.SpikeArray([]))
+    for k, n in enumerate((30, 20)):
+        pop = net.population(f"layer{k}", n, snn.Leaky(beta=0.9, reset_mechanism=1, reset_delay=0))
+        net.connect(before, pop, snn.all_to_all(), weight=rng.normal(0.1, 0.3, (before.n, n)))
+        net.input(f"bias{k}", pop, snn.StepCurrent(rng.normal(0.0, 0.1, (1, n)), times=[k + 1.0]))
+        before = pop
+    out = net.population("output", CLASSES, snn.Accumulator())
+    net.connect(before, out, snn.all_to_all(), weight=rng.normal(0.0, 1.0, (20, CLASSES)))
+    x = [np.nonzero(rng.random((STEPS, 20)) < 0.2) for _ in range(5)]
+    integer = quantize(net, 1.0, steps=STEPS).network
+    trace = record(integer, ENCODER, x, "output", STEPS)
+    wanted = snn.Classifier(net, ENCODER, "output", latency="pipelined", threads=1).record(x, STEPS)
+    assert np.mean(trace.outputs.argmax(2) == wanted.outputs.argmax(2)) > 0.9
+    run = classify(integer, ENCODER, x, IntegerReadout("output", STEPS))
+    begin = np.repeat(np.arange(5) * (STEPS + 1), 2 * STEPS - 1)
+    np.testing.assert_array_equal(run.result.steps["bias"] - begin, np.tile([1, *np.repeat(range(2, STEPS + 1), 2)], 5))
+
+
+def test_currents_that_decay_need_an_interval_of_one():
+    net = snn.Network()
+    pop = net.population("p", 2, snn.Synaptic(reset_mechanism=1, reset_delay=0))
+    net.input("i", pop, snn.StepCurrent([0.1]))
+    refused(lambda: quantize(net, 1.0, interval=3), "Input 'i': .* quantize.interval must be 1 then; got 3")
 
 
 def test_both_resets_by_hand():
