@@ -175,8 +175,8 @@ class Builder:
             return
         values |= {key: getattr(table, key) for key in ("receptor", "plasticity", "short_term", "axonal_delay")}
         owners = (f"Projection {name!r}.p", ".profile"), f"Projection {name!r}", "Network.connect"
-        refused |= self.refused(path, owners, (source, target, rule), table.name, values)
-        added = self.net.projections.get(name)
+        added, faulty = self.connected(path, owners, (source, target, rule), table.name, values)
+        refused |= faulty
         if added is None:
             return
         with self.at(path, *owners):
@@ -186,7 +186,7 @@ class Builder:
             if not refused & {"plasticity", "modulator"} and self.modulate(path, added, table.modulator):
                 reaction_steps(added, delay_steps(added, self.dt)[0], self.dt)
         if refused:
-            del self.net.projections[name]
+            del self.net.projections[added.name]
 
     def sound(self, path: str, kind: type[T], raw: dict[str, Any]) -> tuple[T, set[str]]:
         """The table without the keys that are refused, which are told, and those keys."""
@@ -199,25 +199,26 @@ class Builder:
             return check(kind, {key: value for key, value in raw.items() if key not in refused}), refused
         raise Problems()  # one of them is needed
 
-    def refused(
+    def connected(
         self, path: str, owners: Sequence[Owner], ends: tuple[Population, Population, connect.Rule], name: str | None,
         values: dict[str, Any],
-    ) -> set[str]:  # fmt: skip
-        """Connect, and say which of ``values`` are refused: each is told and gives way to a neutral one."""
+    ) -> tuple[Projection | None, set[str]]:  # fmt: skip
+        """A new projection, and which of ``values`` are refused: each is told and gives way to a neutral one."""
         neutral = {"weight": 0.0, "delay": self.dt, "axonal_delay": 0.0}
         values, refused = dict(values), set[str]()
         while True:
             try:
                 with within("", *owners):
-                    delay_steps(self.net.connect(*ends, name=name, **values), self.dt)
-                return refused
+                    added = self.net.connect(*ends, name=name, **values)
+                    delay_steps(added, self.dt)
+                return added, refused
             except Problems as error:
                 (text,) = error.found
                 key = text.lstrip(".").partition(":")[0].partition(".")[0]
                 if key not in refused:  # else it is refused for the other neutral values
                     self.problems.append(f"{path}{text}")
                 if key in refused or key not in values:
-                    return refused | {key}
+                    return None, refused | {key}
                 refused.add(key)
                 values[key] = neutral.get(key)
                 if key == "delay":

@@ -38,7 +38,7 @@ def _cv(result: Result) -> dict[str, float]:
 
 
 def _active(result: Result) -> dict[str, float]:
-    return {name: float(np.mean(record.rates() > 0)) for name, record in result.spikes.items()}
+    return {name: float(np.mean(record.rates()[record.nodes] > 0)) for name, record in result.spikes.items()}
 
 
 def _average(values: Any) -> float:

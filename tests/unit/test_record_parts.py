@@ -10,6 +10,7 @@ import snn
 from kernels.errors import FormatError, ModelError
 from snn.io.merge import merge
 from snn.io.sonata import describe
+from snn.sweeps.runners import MEASURES
 
 IDS = [3, 7, 1]
 
@@ -49,6 +50,7 @@ def test_spikes_are_those_of_the_whole(options):
         assert record.rate() == pytest.approx(whole.rates()[ids].mean())
         assert [len(x) for x in record.spiketrains()] == [int((owners == k).sum()) for k in range(whole.n_nodes)]
     assert "3 of 20 neurons" in repr(some.spikes["cells"])
+    assert MEASURES["active"](some)["cells"] == 1.0
 
 
 def test_file(tmp_path):
