@@ -19,7 +19,7 @@ import numpy as np
 from kernels.errors import ConfigError, SimError, nearest
 from kernels.philox import stream_key
 from snn import connect, inputs
-from snn.compile import delay_steps, reaction_steps, resolve_parameters
+from snn.compile import check_modulated, delay_steps, reaction_steps, resolve_parameters
 from snn.distributions import Distribution
 from snn.elements import SPIKES, Population, Projection
 from snn.network import Network
@@ -69,6 +69,8 @@ class Builder:
                 import_models(Path(path))
         self.net = Network(self.document.seed if self.document else 0)
         self.dt = self.document.simulation.dt if self.document else _dt(raw)
+        engine = self.document.simulation.engine if self.document else _engine(raw)
+        self.on_grid = engine != "event"  # which has no step that delays and intervals would have to fit
         populations = raw.get("populations")
         self.described = {"population": list(populations if isinstance(populations, dict) else ()), "projection": []}
         for name, table in _entries(raw, "populations", dict):
@@ -184,7 +186,9 @@ class Builder:
                 _check_rule(f"Projection {name!r}", rule, source, target)  # stand-ins have no positions
         with self.at(path, *owners):
             if not refused & {"plasticity", "modulator"} and self.modulate(path, added, table.modulator):
-                reaction_steps(added, delay_steps(added, self.dt)[0], self.dt)
+                check_modulated(added)
+                if self.on_grid:
+                    reaction_steps(added, delay_steps(added, self.dt)[0], self.dt)
         if refused:
             del self.net.projections[added.name]
 
@@ -210,7 +214,8 @@ class Builder:
             try:
                 with within("", *owners):
                     added = self.net.connect(*ends, name=name, **values)
-                    delay_steps(added, self.dt)
+                    if self.on_grid:
+                        delay_steps(added, self.dt)
                 return added, refused
             except Problems as error:
                 (text,) = error.found
@@ -274,7 +279,7 @@ class Builder:
 
     def check_every(self, owner: str, every: float | None) -> None:
         """Refuse an interval off the grid."""
-        if every is not None and abs(every / self.dt - max(1, round(every / self.dt))) > 1e-6:
+        if self.on_grid and every is not None and abs(every / self.dt - max(1, round(every / self.dt))) > 1e-6:
             raise ConfigError(f"{owner}.every: must be a multiple of dt = {self.dt} ms; got {every}.")
 
 
@@ -306,6 +311,12 @@ def import_models(path: Path) -> None:
         if isinstance(error, SimError) or not isinstance(error, Exception):
             raise
         raise ConfigError(f"{path} cannot be imported: {type(error).__name__}: {error}. Mend the file.") from error
+
+
+def _engine(raw: dict[str, Any]) -> Any:
+    """The engine of a faulty document."""
+    table = raw.get("simulation")
+    return table.get("engine") if isinstance(table, dict) else None
 
 
 def _dt(raw: dict[str, Any]) -> float:

@@ -275,6 +275,17 @@ def reaction_steps(projection: Projection, shortest: int, dt: float) -> int:
             f"Projection {projection.name!r}.axonal_delay: must be at least dt = {dt} ms below every delay; got "
             f"{projection.axonal_delay} ms of {shortest * dt:g} ms."
         )
+    check_modulated(projection)
+    if projection.modulation is None or projection.modulation.source is None:
+        return soonest
+    delay = projection.modulation.delay
+    if delay < dt * (1 - 1e-9):
+        raise ModelError(f"Projection {projection.name!r}.modulator.delay: must be >= dt = {dt} ms; got {delay}.")
+    return min(soonest, max(1, round(delay / dt)))
+
+
+def check_modulated(projection: Projection) -> None:
+    """Refuse a rule that takes a modulator and has none."""
     plasticity = projection.plasticity
     signal = plasticity.spec.modulator if plasticity else None
     if plasticity and signal and projection.modulation is None:
@@ -283,12 +294,6 @@ def reaction_steps(projection: Projection, shortest: int, dt: float) -> int:
             "never connected. Use net.modulate(projection, population) or net.modulate(projection); in a file, "
             "modulator = {source = ...} or {value = ...}."
         )
-    if projection.modulation is None or projection.modulation.source is None:
-        return soonest
-    delay = projection.modulation.delay
-    if delay < dt * (1 - 1e-9):
-        raise ModelError(f"Projection {projection.name!r}.modulator.delay: must be >= dt = {dt} ms; got {delay}.")
-    return min(soonest, max(1, round(delay / dt)))
 
 
 def resolve_parameters(

@@ -192,6 +192,31 @@ def test_every_fault_of_a_projection(write, problems):
         assert text.startswith(begin), text
 
 
+def test_the_event_engine_has_no_step(write, problems):
+    """Delays shorter than a step, and intervals between two, which the clock engine cannot have."""
+    text = (
+        BASE.replace("duration = 50.0", 'duration = 50.0\nengine = "event"')
+        + """
+[[projections]]
+source = "exc"
+target = "inh"
+rule = "all_to_all"
+weight = 1.0
+delay = 0.037
+[[record]]
+population = "inh"
+variable = "v"
+every = 0.25
+"""
+    )
+    net = load(write(text)).network()
+    assert net.projections["exc->inh"].delay == 0.037
+    result = snn.Simulation(net, engine="event", quiet=True).run(1.0)
+    assert result.states["inh"].times("v").tolist() == [0.25, 0.5, 0.75, 1.0]
+    delay, every = problems(write(text.replace('engine = "event"', "")))
+    assert "delay: must be >= dt" in delay and "every: must be a multiple" in every
+
+
 def test_a_mended_projection_has_no_fault(write):
     text = FAULTY.replace("-1.0", "1.0").replace("0.01", "1.0").replace('"gaba"', '"ex"').replace("-2.0", "0.5")
     text = text.replace("20", "3").replace("9.0", "4.0").replace("0.04", "3.5").replace("w_min = 1.0", "w_min = 0.0")
