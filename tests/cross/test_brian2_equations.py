@@ -72,3 +72,72 @@ def test_adaptive_neuron_with_two_conductances(monkeypatch):
     for name in ("v", "y", "g_ex", "g_in"):
         there = np.asarray(getattr(record, name)).T
         np.testing.assert_allclose(result.states["cells"][name], there, rtol=1e-7, atol=1e-7, err_msg=name)
+
+
+HODGKIN_HUXLEY = {
+    "v": "(g_na * m**3 * h * (50 - v) + g_k * n**4 * (-90 - v) + 10 * (-65 - v) + drive) / 200",
+    "m": "0.32 * 4 * exprel_m * (1 - m) - 0.28 * 5 * exprel_k * m",
+    "n": "0.032 * 5 * exprel_n * (1 - n) - 0.5 * exp((-58 - v) / 40) * n",
+    "h": "0.128 * exp((-46 - v) / 18) * (1 - h) - 4 / (1 + exp((-23 - v) / 5)) * h",
+}
+GATES = {
+    "exprel_m": "1 / exprel((-50 - v) / 4)", "exprel_k": "1 / exprel((v + 23) / 5)",
+    "exprel_n": "1 / exprel((-48 - v) / 5)",
+}  # fmt: skip
+CONDITIONS = {  # equations, abbreviations, threshold, reset, condition, spikes
+    "spikes of Hodgkin and Huxley": (HODGKIN_HUXLEY, GATES, "v > -20", "", "v > -40", 12),
+    "held until a trace has decayed": (
+        {"v": "(1.5 + 0.1 * drive - v) / 10", "a": "-a / 30"}, {"low": "a - 0.4 * v"}, "v > 1", "v = 0; a += 1",
+        "low > 0.5 and not a < 0.1", 5,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONDITIONS)
+def test_refractory_while_a_condition_holds(case, monkeypatch):
+    """One spike for each action potential, and a membrane that is held until another variable has decayed."""
+    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
+    b2.prefs.codegen.target = "numpy"
+    b2.start_scope()
+    dt, duration, n = 0.02, 200.0, 4
+    states, short, threshold, reset, refractory, least = CONDITIONS[case]
+    held = "(unless refractory)" if reset else ""
+    drive = np.linspace(600.0, 1500.0, n) if not reset else np.linspace(0.0, 15.0, n)
+
+    def equations(unit):
+        rows = [f"d{x}/dt = ({right}){unit} : 1 {held if x == 'v' else ''}" for x, right in states.items()]
+        return "\n".join(rows + [f"{x} = {right} : 1" for x, right in short.items()])
+
+    numbers = {"g_na": 20000.0, "g_k": 6000.0}
+    own = "\n".join([equations(""), *(f"{k} = {x} : 1" for k, x in {**numbers, "drive": 0.0}.items())])
+    start = {"v": 0.0 if reset else -65.0}
+    model = snn.from_equations("M", own, threshold=threshold, reset=reset, refractory=refractory, init=start)
+    runs = []
+    for backend, lasts in (("cpu", duration), ("reference", 20.0)):
+        net = snn.Network()
+        cells = net.population("cells", n, model(drive=drive))
+        net.record(cells, ["spikes", *states])
+        runs.append(snn.Simulation(net, dt=dt, backend=backend, quiet=True).run(lasts))
+    result, short_run = runs
+    for name in states:
+        first = short_run.states["cells"][name]
+        np.testing.assert_array_equal(result.states["cells"][name][: len(first)], first)
+
+    group = b2.NeuronGroup(
+        n, equations(" / ms") + "\ndrive : 1", threshold=threshold, reset=reset, refractory=refractory, method="rk4",
+        namespace=numbers, dt=dt * b2.ms,
+    )  # fmt: skip
+    group.v, group.drive = start["v"], drive
+    spikes = b2.SpikeMonitor(group)
+    record = b2.StateMonitor(group, list(states), record=True, when="end")
+    b2.Network(group, spikes, record).run(duration * b2.ms)
+
+    ours = result.spikes["cells"]
+    order = np.lexsort((ours.ids, ours.times))
+    theirs = np.array(sorted(zip(np.rint(spikes.t / b2.ms / dt), spikes.i, strict=True)))
+    assert np.bincount(ours.ids, minlength=n).min() >= least
+    np.testing.assert_array_equal(ours.ids[order], theirs[:, 1])
+    np.testing.assert_array_equal(np.rint(ours.times[order] / dt), theirs[:, 0] + 1)
+    for name in states:
+        there = np.asarray(getattr(record, name)).T
+        np.testing.assert_allclose(result.states["cells"][name], there, rtol=1e-6, atol=1e-6, err_msg=name)
