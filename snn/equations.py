@@ -7,7 +7,7 @@ import linecache
 import math
 import re
 import sys
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 from kernels import scalar
 from kernels.errors import ModelError, nearest
 from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
+from snn.equation_text import is_condition, is_linear, names_in, renamed
 from snn.equation_units import known_unit
 from snn.neurons.base import NeuronModel, define
 
@@ -80,8 +81,8 @@ def from_equations(
         J, W with prefixes, rad, deg, and 1
     threshold : condition of a spike, tested at the end of each step, not in the refractory period
     reset : statements at a spike, in turn: ``"v = v_reset; w += b"``
-    refractory : parameter that holds the refractory period in ms, rounded to steps; or a condition such as "v > -40",
-        while which, looked at when steps begin, the neuron stays refractory after a spike
+    refractory : parameter that holds the refractory period in ms, rounded to steps; or a condition, "v > -40": after a
+        spike, the neuron is refractory for as long as it holds at the beginning of steps
     receptors : what a weight w that arrives adds, by receptor: ``{"ex": "g_ex += w", "in": "g_in -= w"}``; several
         statements as in ``reset``. With ``-=`` weights are <= 0; beside such a receptor those of others are >= 0.
         Variables that are held take nothing
@@ -144,8 +145,8 @@ def from_equations(
         for x in text.states.values()
     ]
     if refractory:
-        left = "steps left of the refractory period" if text.until is None else f"1 after a spike, while {refractory}"
-        state.append(StateVar("refractory", "step", left, dtype="int"))
+        said = "steps left of the refractory period" if text.lasts is None else f"1 after a spike, while {refractory}"
+        state.append(StateVar("refractory", "step", said, dtype="int"))
     shown = [inspect.cleandoc(equations), f"threshold: {threshold}", f"reset: {reset}" if reset else ""]
     shown += [f"receptor {key}: {value}" for key, value in text.receptors.items()]
     about = doc or f"{name}, given by its equations."
@@ -175,32 +176,6 @@ def _function(name: str, source: str, module: str) -> Callable[..., Any]:
     return function
 
 
-class _Names(ast.NodeTransformer):
-    """Puts other names for variables, ``math.`` before functions, and products for quotients by ``divisors``."""
-
-    def __init__(self, other: Mapping[str, str], divisors: Container[str] = ()) -> None:
-        self.other, self.divisors = other, divisors
-
-    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
-        if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Name) and node.right.id in self.divisors:
-            return ast.BinOp(self.visit(node.left), ast.Mult(), ast.Name(f"{node.right.id}__inverse", ast.Load()))
-        return self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        args = [self.visit(x) for x in node.args]
-        called = node.func.id if isinstance(node.func, ast.Name) else ""
-        if called == "clip":
-            return ast.parse(
-                f"min(max({ast.unparse(args[0])}, {ast.unparse(args[1])}), {ast.unparse(args[2])})", mode="eval"
-            ).body
-        if called not in ("abs", "min", "max"):
-            called = f"scalar.{called}" if hasattr(scalar, called) else f"math.{called}"
-        return ast.Call(ast.parse(called, mode="eval").body, args, [])
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Constant(math.pi) if node.id == "pi" else ast.Name(self.other.get(node.id, node.id), node.ctx)
-
-
 class _Text:
     """The equations of a model, checked, and the step function made of them."""
 
@@ -218,9 +193,9 @@ class _Text:
         self.numbers = {x.name: x.number for x in lines if x.number is not None}
         if not self.states:
             raise ModelError(f"{name}.equations: there is no 'dx/dt = ... : unit'. Give one.")
-        self.until: ast.expr | None = None
-        if isinstance(refractory, str) and not refractory.strip().isidentifier():
-            self.until = self._parsed("refractory", refractory)
+        self.lasts: ast.expr | None = None  # the condition, where that takes the place of a period
+        if isinstance(refractory, str) and not refractory.isidentifier():
+            self.lasts = self._condition("refractory", refractory, "name a parameter in ms, or be a condition")
         elif refractory is not None and refractory not in self.numbers:
             hint = nearest(refractory, self.numbers) if isinstance(refractory, str) else " Write 't_ref = 2 : ms'."
             raise ModelError(f"{name}.refractory: must name a parameter in ms; got {refractory!r}.{hint}")
@@ -228,7 +203,7 @@ class _Text:
             raise ModelError(f"{name}.refractory: {refractory} must be in ms; got {self.lines[refractory].unit!r}.")
         held = next((x.name for x in lines if x.held), None)
         if held and refractory is None:
-            raise ModelError(f"{name}.refractory: {held} is held '(unless refractory)'; name the period's parameter.")
+            raise ModelError(f"{name}.refractory: {held} is held '(unless refractory)'; give a period or condition.")
         for x in lines:
             self._known(f"d{x.name}/dt" if x.derivative else x.name, x.right)
         for x in self.states.values():
@@ -268,6 +243,13 @@ class _Text:
         except SyntaxError as error:
             raise ModelError(f"{self.name}, {what}: cannot read {text.strip()!r}: {error.msg}.") from error
 
+    def _condition(self, what: str, text: str, rule: str) -> ast.expr:
+        test = self._parsed(what, text)
+        self._known(what, test)
+        if not is_condition(test):
+            raise ModelError(f"{self.name}.{what}: must {rule} such as 'v > 1'; got {text!r}.")
+        return test
+
     def _known(self, what: str, expression: ast.expr, more: tuple[str, ...] = ("i_stim",)) -> None:
         """Raise ModelError where ``expression`` holds something unknown."""
         self.seen.append(expression)
@@ -290,7 +272,7 @@ class _Text:
                         hint = " Numbers have no units: write 10 for 10 ms."
                     raise ModelError(f"{where}: unknown name {node.id!r}.{hint}")
             elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr)):
-                if not _condition(node):
+                if not is_condition(node):
                     raise ModelError(f"{where}: & and | join conditions; got {ast.unparse(node)!r}.")
             elif not isinstance(node, _PARTS):
                 shown = ast.unparse(node) if isinstance(node, ast.expr) else ast.unparse(expression)
@@ -316,7 +298,7 @@ class _Text:
         left = {x.name: x for x in self.lines.values() if not x.derivative and x.number is None}
         found: list[_Line] = []
         while left:
-            ready = [x for x in left.values() if not set(left) & _names(x.right)]
+            ready = [x for x in left.values() if not set(left) & names_in(x.right)]
             if not ready:
                 raise ModelError(f"{self.name}.equations: {', '.join(left)} refer to each other in a circle.")
             found += ready
@@ -337,14 +319,14 @@ class _Text:
         for node in nodes or [ast.Pass()]:
             if not (
                 isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub))
-                and isinstance(node.target, ast.Name) and node.target.id in self.states and _linear(node.value)
+                and isinstance(node.target, ast.Name) and node.target.id in self.states and is_linear(node.value)
             ):  # fmt: skip
                 raise ModelError(
                     f"{self.name}, {what}: must add a multiple of the weight w to a state variable, as in "
                     f"'{next(iter(self.states))} += w'; got {text!r}."
                 )
             self._known(what, node.value, ("w",))
-            other = sorted(_names(node.value) & {*self.states, *(x.name for x in self.short)})
+            other = sorted(names_in(node.value) & {*self.states, *(x.name for x in self.short)})
             if other:
                 raise ModelError(
                     f"{self.name}, {what}: w may be multiplied by numbers and parameters alone; got {text!r}, where "
@@ -379,7 +361,7 @@ class _Text:
                 for part, share in (("half", 0.5), ("whole", 1.0)):
                     found.append(Derived(f"{x.name}__{part}", "1", _factor(x.decay, share)))
         found += [Derived(f"{name}__inverse", f"1/({self.lines[name].unit})", _inverse(name)) for name in self.numbers]
-        if self.refractory and self.until is None:
+        if self.refractory and self.lasts is None:
             t_ref = self.refractory
             found.append(Derived("n_ref__", "step", lambda p, dt: np.rint(getattr(p, t_ref) / dt), dtype="int"))
         return tuple(found)
@@ -410,21 +392,13 @@ class _Text:
         body: list[str] = []
         put = body.append
         slopes = [x for x in self.states.values() if not x.decay]
-        test = self._parsed("threshold", threshold)
-        self._known("threshold", test)
-        if not _condition(test):
-            raise ModelError(f"{self.name}.threshold: must be a condition such as 'v > 1'; got {threshold!r}.")
-        tested = self._needed(_names(test))
+        test = self._condition("threshold", threshold, "be a condition")
+        tested = self._needed(names_in(test))
         watched = [x for x in slopes if x.name in tested]
-        if self.until is not None:
-            self._known("refractory", self.until)
-            if not _condition(self.until):
-                raise ModelError(
-                    f"{self.name}.refractory: must be a condition, or name a parameter in ms; got {self.refractory!r}."
-                )
+        if self.lasts is not None:
             names: dict[str, str] = {}
-            self._abbreviations(put, names, 0, _names(self.until))
-            put(f"free = (refractory == 0) | (not ({_text(self.until, names)}))")
+            self._abbreviations(put, names, 0, names_in(self.lasts))
+            put(f"free = (refractory == 0) | (not ({renamed(self.lasts, names)}))")
         elif self.refractory:
             put("free = refractory == 0")
         for stage, step in enumerate(("", "half__", "half__", "whole__"), 1):
@@ -437,12 +411,12 @@ class _Text:
                 elif stage > 1:
                     put(f"{x.name}__{stage} = {x.name} + {step} * {x.name}__k{stage - 1}")
                 names[x.name] = f"{x.name}__{stage}" if stage > 1 else x.name
-            self._abbreviations(put, names, stage, set().union(*(_names(x.right) for x in slopes)))
+            self._abbreviations(put, names, stage, set().union(*(names_in(x.right) for x in slopes)))
             if stage > 1 and watched:
-                self._abbreviations(put, names, stage, _names(test))
-                put(f"over__{stage} = {_text(test, names)}")
+                self._abbreviations(put, names, stage, names_in(test))
+                put(f"over__{stage} = {renamed(test, names)}")
             for x in slopes:
-                slope = _text(x.right, names, self.numbers)
+                slope = renamed(x.right, names, self.numbers)
                 put(f"{x.name}__k{stage} = " + (f"({slope}) if free else 0.0" if x.held else slope))
         if slopes:
             self._ends(put, slopes, watched)
@@ -453,21 +427,19 @@ class _Text:
                 put(f"{x.name} = {x.name} + whole__ * {x.name}__k1 if euler__ else {x.name}__5")
         for key, (added, subtract) in self.arrivals.items():
             for target, value in added:
-                more = f"{target} {'-' if subtract else '+'} ({_text(value, {'w': f'arrive_{key}'})})"
+                more = f"{target} {'-' if subtract else '+'} ({renamed(value, {'w': f'arrive_{key}'})})"
                 put(f"{target} = " + (f"{more} if free else {target}" if self.states[target].held else more))
         names = {}
-        self._abbreviations(put, names, 6, _names(test))
-        crossed = f"({_text(test, names)})" + (" | (euler__ & over__)" if watched else "")
+        self._abbreviations(put, names, 6, names_in(test))
+        crossed = f"({renamed(test, names)})" + (" | (euler__ & over__)" if watched else "")
         put(f"fired = free & ({crossed})" if self.refractory else f"fired = {crossed}")
         for stage, (target, value) in enumerate(self._reset(reset), 7):
             names = {}
-            self._abbreviations(put, names, stage, _names(value))  # anew, as statements before change variables
-            put(f"{target} = ({_text(value, names)}) if fired else {target}")
+            self._abbreviations(put, names, stage, names_in(value))  # anew, as statements before change variables
+            put(f"{target} = ({renamed(value, names)}) if fired else {target}")
         if self.refractory:
-            begin, go_on = (
-                ("n_ref__", "refractory if free else refractory - 1") if self.until is None else ("1", "1 - free")
-            )
-            put(f"refractory = {begin} if fired else ({go_on})")
+            left = "refractory if free else refractory - 1" if self.lasts is None else "0 if free else 1"
+            put(f"refractory = {'n_ref__' if self.lasts is None else 1} if fired else ({left})")
         results = [*self.states, *(["refractory"] if self.refractory else []), "fired"]
         put(f"return {', '.join(results)}")
         text = "\n".join(f"    {line}" for line in body)
@@ -500,7 +472,7 @@ class _Text:
         """``used``, and the names in the abbreviations that it needs."""
         needed = set(used)
         for x in reversed(self.short):
-            needed |= _names(x.right) if x.name in needed else set()
+            needed |= names_in(x.right) if x.name in needed else set()
         return needed
 
     def _abbreviations(self, put: Callable[[str], None], names: dict[str, str], stage: int, used: set[str]) -> None:
@@ -508,7 +480,7 @@ class _Text:
         needed = self._needed(used)
         for x in self.short:
             if x.name in needed and names.get(x.name) != f"{x.name}__{stage}":
-                put(f"{x.name}__{stage} = {_text(x.right, names, self.numbers)}")
+                put(f"{x.name}__{stage} = {renamed(x.right, names, self.numbers)}")
                 names[x.name] = f"{x.name}__{stage}"
 
     def _reset(self, reset: str) -> list[tuple[str, ast.expr]]:
@@ -578,35 +550,3 @@ def _finite(value: float) -> bool:
 def _usable(name: str) -> bool:
     """Whether ``name`` can be that of a variable."""
     return name.isidentifier() and not keyword.iskeyword(name)
-
-
-def _condition(node: ast.expr) -> bool:
-    """Whether ``node`` is true or false, not a number."""
-    if isinstance(node, ast.BoolOp):
-        return all(_condition(x) for x in node.values)
-    if isinstance(node, ast.BinOp):
-        return isinstance(node.op, (ast.BitAnd, ast.BitOr)) and _condition(node.left) and _condition(node.right)
-    return isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
-
-
-def _names(expression: ast.expr) -> set[str]:
-    return {n.id for n in ast.walk(expression) if isinstance(n, ast.Name)}
-
-
-def _text(expression: ast.expr, names: Mapping[str, str], divisors: Container[str] = ()) -> str:
-    """``expression`` with other ``names``, as text."""
-    return ast.unparse(_Names(names, divisors).visit(ast.parse(ast.unparse(expression), mode="eval").body))
-
-
-def _linear(value: ast.expr) -> bool:
-    """Whether ``value`` is a multiple of w."""
-    if isinstance(value, ast.Name):
-        return value.id == "w"
-    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
-        return _linear(value.operand)
-    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Mult, ast.Div)):
-        left, right = "w" in _names(value.left), "w" in _names(value.right)
-        if isinstance(value.op, ast.Div):
-            return _linear(value.left) and not right
-        return (_linear(value.left) and not right) or (_linear(value.right) and not left)
-    return False

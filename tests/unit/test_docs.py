@@ -29,6 +29,7 @@ def test_model_of_your_own(tmp_path, monkeypatch, capsys):
     module = importlib.import_module("my_model")
     assert "cells" in capsys.readouterr().out
     assert module.Membrane.spec.name == "Membrane" and module.cells.spec.name == "NoisyMembrane"
+    assert 60.0 < module.axon.spikes["squid"].rates()[0] < 80.0  # Hodgkin and Huxley's axon at 10 uA/cm^2
     assert abs(module.v.std() - 0.5) < 4 * 0.5 / (2 * module.v.size) ** 0.5  # 5 time constants apart
 
     snn, t_ref = module.snn, np.array([2.0, 5.0])

@@ -1,0 +1,66 @@
+"""Expressions of equations: what they hold, and as text under other names."""
+
+import ast
+import math
+from collections.abc import Container, Mapping
+
+from kernels import scalar
+
+
+class _Renamed(ast.NodeTransformer):
+    """Puts other names for variables, ``math.`` before functions, and products for quotients by ``divisors``."""
+
+    def __init__(self, other: Mapping[str, str], divisors: Container[str] = ()) -> None:
+        self.other, self.divisors = other, divisors
+
+    def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
+        if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Name) and node.right.id in self.divisors:
+            return ast.BinOp(self.visit(node.left), ast.Mult(), ast.Name(f"{node.right.id}__inverse", ast.Load()))
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        args = [self.visit(x) for x in node.args]
+        called = node.func.id if isinstance(node.func, ast.Name) else ""
+        if called == "clip":
+            return ast.parse(
+                f"min(max({ast.unparse(args[0])}, {ast.unparse(args[1])}), {ast.unparse(args[2])})", mode="eval"
+            ).body
+        if called not in ("abs", "min", "max"):
+            called = f"scalar.{called}" if hasattr(scalar, called) else f"math.{called}"
+        return ast.Call(ast.parse(called, mode="eval").body, args, [])
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return ast.Constant(math.pi) if node.id == "pi" else ast.Name(self.other.get(node.id, node.id), node.ctx)
+
+
+def is_condition(node: ast.expr) -> bool:
+    """Whether ``node`` is true or false, not a number."""
+    if isinstance(node, ast.BoolOp):
+        return all(is_condition(x) for x in node.values)
+    if isinstance(node, ast.BinOp):
+        return isinstance(node.op, (ast.BitAnd, ast.BitOr)) and is_condition(node.left) and is_condition(node.right)
+    return isinstance(node, ast.Compare) or (isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not))
+
+
+def names_in(expression: ast.expr) -> set[str]:
+    """All names in ``expression``, of functions too."""
+    return {n.id for n in ast.walk(expression) if isinstance(n, ast.Name)}
+
+
+def renamed(expression: ast.expr, names: Mapping[str, str], divisors: Container[str] = ()) -> str:
+    """``expression`` with other ``names``, as text."""
+    return ast.unparse(_Renamed(names, divisors).visit(ast.parse(ast.unparse(expression), mode="eval").body))
+
+
+def is_linear(value: ast.expr) -> bool:
+    """Whether ``value`` is a multiple of w."""
+    if isinstance(value, ast.Name):
+        return value.id == "w"
+    if isinstance(value, ast.UnaryOp) and isinstance(value.op, ast.USub):
+        return is_linear(value.operand)
+    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Mult, ast.Div)):
+        left, right = "w" in names_in(value.left), "w" in names_in(value.right)
+        if isinstance(value.op, ast.Div):
+            return is_linear(value.left) and not right
+        return (is_linear(value.left) and not right) or (is_linear(value.right) and not left)
+    return False
