@@ -96,7 +96,8 @@ class Builder:
             with within(path, *owners):
                 yield
         except Problems as error:
-            self.problems += [text.lstrip(".") for text in error.found]
+            found = (text.lstrip(".") for text in error.found)
+            self.problems += [text for text in found if text not in self.problems]  # two variables share a fault
 
     def find(self, place: str, what: str, name: Any) -> Any:
         """A population or projection; None where there is none, a problem unless it is described and only faulty."""

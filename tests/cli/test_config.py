@@ -217,6 +217,11 @@ every = 0.25
     assert "delay: must be >= dt" in delay and "every: must be a multiple" in every
 
 
+def test_a_fault_of_two_variables_is_told_once(write, problems):
+    text = BASE + '[[record]]\npopulation = "exc"\nvariable = ["v", "i_ex"]\nids = [10]\n'
+    assert problems(write(text)) == ["record.0.ids: must be integers >= 0 and < 10; got [10]."]
+
+
 def test_a_mended_projection_has_no_fault(write):
     text = FAULTY.replace("-1.0", "1.0").replace("0.01", "1.0").replace('"gaba"', '"ex"').replace("-2.0", "0.5")
     text = text.replace("20", "3").replace("9.0", "4.0").replace("0.04", "3.5").replace("w_min = 1.0", "w_min = 0.0")
