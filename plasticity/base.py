@@ -62,10 +62,11 @@ class _Rule(Fixed):
         """Refuse values of synapses for what traces and signals of neurons take."""
         taken, each = self.spec.of_neurons(), self.of_synapse
         for name in (name for name in self.lowered.of_synapse if name in taken):
-            given = [x for x in each if x == name] or list(each)
+            given = name if name in each else each[0]
             raise ModelError(
-                f"{self.spec.name}.{given[0]}: must be one number a projection, because {taken[name]}, which its "
-                f"synapses share, takes it; got {self.params[given[0]]!r}. Connect synapses with another value apart."
+                f"{self.spec.name}.{given}: must be one number a projection, because {taken[name]}, which its "
+                f"synapses share, takes it; got {_brief(self.params[given])}. Connect synapses with another value "
+                "apart."
             )
 
     def _check_rules(self, values: Mapping[str, Any], owner: str = "") -> None:

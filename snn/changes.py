@@ -104,11 +104,9 @@ def check_current(net: Network, name: str, values: Any, latest: float) -> np.nda
     if source.times[0] > latest:
         raise ModelError(f"{owner}.source: injects from {source.times[0]:g} ms on, later than now. Begin it at 0.")
     amplitude, ids = np.array(plain(values, "pA", owner)), net.inputs[name].ids
-    shape = source.amplitudes.shape[1:] if ids is None else ids.shape
+    shape = (net.inputs[name].target.n if ids is None else ids.size,)
     if amplitude.shape not in ((), shape) or not np.all(np.isfinite(amplitude)):
-        wanted = f"finite, a number or of shape {shape}" if shape else "a finite number, as its amplitude is"
-        fix = "" if shape else " Give the StepCurrent an amplitude for each neuron, of shape (1, n), to set them apart."
-        raise ShapeError(f"{owner}: must be {wanted}; got {brief(values)}.{fix}")
+        raise ShapeError(f"{owner}: must be finite, a number or of shape {shape}; got {brief(amplitude)}.")
     return amplitude
 
 

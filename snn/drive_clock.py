@@ -18,10 +18,12 @@ from snn.compile_inputs import Codes, encoded
 from snn.compile_synapses import number_new, renewed, rule_of, short_term_of
 from snn.elements import SPIKES, Projection, unknown_variable
 from snn.fingerprint import digest
+from snn.inputs import StepCurrent
 from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.ranks import Ranks
 from snn.recorders import Recorder
+from snn.units import brief
 
 if TYPE_CHECKING:
     from snn.io.checkpoint import Saved
@@ -294,6 +296,15 @@ class Clock:
 
     def set_current(self, name: str, values: np.ndarray) -> None:
         """Set the amplitude of an input that is a current of one segment."""
+        source: Any = self.net.inputs[name].source
+        if np.ndim(values) and source.amplitudes.ndim == 1:  # a number becomes an array: there is no room for it
+            if self.backend == "cuda":
+                raise BackendUnavailable(
+                    f'Input {name!r}: backend="cuda" has room for one number; got {brief(values)}. Give its '
+                    "StepCurrent an amplitude for each neuron, of shape (1, n)."
+                )
+            self.set_source(name, StepCurrent(values[None], source.times), own=False)
+            return
         inputs, codes = self.compiled.inputs, self._encoded()
         number, code = next((k, c.code) for k, c in enumerate(codes) if c.name == name and c.entry)
         row = inputs.segment[number]

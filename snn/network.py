@@ -21,7 +21,7 @@ from snn.neurons.base import NeuronModel
 from snn.of_edges import drawn_for, of_edges
 from snn.rule_checks import check_modulator, check_plastic, value_range
 from snn.space import given_wrap
-from snn.units import plain
+from snn.units import brief, plain
 
 MOST_NEURONS = 2**31 - 1  # of a population
 INIT = "Give init= to net.population, or use sim.set_state."
@@ -362,7 +362,8 @@ class Network:
         owner = f"Projection {name!r}.modulator"
         signal = found.plasticity.spec.modulator if found.plasticity else None
         if found.plasticity is None or signal is None:
-            raise ModelError(f"{owner}: its rule takes none; got {found.plasticity!r}. Use a three-factor rule.")
+            rule = "a projection without plasticity" if found.plasticity is None else found.plasticity.spec.name
+            raise ModelError(f"{owner}: {rule} takes none. Use a three-factor rule.")
         population = None if source is None else self._population(source)
         if population is not None and signal.jump is None:
             raise ModelError(
@@ -485,7 +486,7 @@ class Network:
             return value
         value = plain(value, unit, owner)
         if not np.all(np.isfinite(value)):
-            raise ModelError(f"{owner}: must be finite; got {value!r}.")
+            raise ModelError(f"{owner}: must be finite; got {brief(value)}.")
         if np.ndim(value) and np.shape(value) != shape:
             if shape is None:
                 raise ShapeError(f"{owner}: {type(rule).__name__} takes a number or a distribution; got an array.")

@@ -18,7 +18,7 @@ from snn.inputs import spread
 from snn.network import Network
 from snn.ranks import Ranks
 from snn.rule_checks import check_each, check_modulator, check_plastic
-from snn.units import plain
+from snn.units import brief, plain
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -118,7 +118,9 @@ class Steering:
         unit = next((v.unit for v in (spec.state if spec else ()) if v.name == bare), "1")
         array = np.asarray(plain(values, unit, f"set_state({variable!r})"))
         if array.shape not in ((), shape) or not np.all(np.isfinite(array)):
-            raise ShapeError(f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {values!r}.")
+            raise ShapeError(
+                f"set_state({variable!r}): must be finite, a number or of shape {shape}; got {brief(array)}."
+            )
         if ids is not None:
             whole = np.asarray(self._drive.state(found.name, variable))
             whole[ids] = array
@@ -361,9 +363,9 @@ class Steering:
     def set_current(self, name: str, values: Any) -> None:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
 
-        ``values``: a number, or an array of as many as its amplitude has, [pA]; of an input to a part of a population,
-        a number or one a neuron of the part, in its order. For closed loops: quicker than :meth:`set_source`, which
-        see. Clock engine, any backend.
+        ``values``: a number, or an array of one a neuron, [pA]; of an input to a part of a population, one a neuron of
+        the part, in its order. For closed loops: quicker than :meth:`set_source`, which see. Clock engine, any backend;
+        with backend="cuda" a number does not become an array.
         """
         self._set_current(name, values, self.t + 0.5 * self.dt)
 

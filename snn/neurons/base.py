@@ -64,12 +64,14 @@ def check_rules(spec: NeuronSpec, params: dict[str, Any]) -> None:
     """Raise ModelError where a rule between parameters is broken."""
     for rule in spec.checks:
         try:
-            kept = np.all(rule.ok(Values(params)))
+            ok = np.asarray(rule.ok(Values(params)))
         except (ArithmeticError, TypeError, ValueError) as error:
             raise ModelError(f"{spec.name}: the check of {rule.rule!r} {raised(error)}") from error
-        if not kept:
-            got = ", ".join(f"{n}={params[n]!r}" for n in rule.names)
-            raise ModelError(f"{spec.name}.{rule.names[0]}: {rule.rule}; got {got}.")
+        if not np.all(ok):
+            at = int(np.argmin(ok))
+            got = ", ".join(f"{n}={float(np.broadcast_to(params[n], ok.shape).flat[at])!r}" for n in rule.names)
+            where = f" at index {at}" if ok.ndim else ""
+            raise ModelError(f"{spec.name}.{rule.names[0]}: {rule.rule}; got {got}{where}.")
 
 
 def define(spec: NeuronSpec) -> type[NeuronModel]:

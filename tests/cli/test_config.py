@@ -629,7 +629,7 @@ def test_bad_modulator_short_term_and_axonal_delay(write, keys, expected, proble
 
 def test_modulator_without_a_rule_that_takes_it(write, problems):
     (line,) = problems(write(BASE + PROJECTION + "modulator = {value = 1.0}\n"))
-    assert line.startswith("projections.0.modulator: its rule takes none; got None.")
+    assert line.startswith("projections.0.modulator: a projection without plasticity takes none.")
 
 
 def test_recorded_weights_of_several(write):

@@ -510,6 +510,7 @@ def test_set_state_and_current_between_runs():
         a = net.population("a", 4, snn.LIFExp(i_e=300.0))
         net.input("other", a, snn.StepCurrent([50.0, 20.0], [0.0, 7.0]))
         net.input("given", a, snn.StepCurrent(np.zeros((1, 4))))
+        net.input("none", a, snn.StepCurrent(0.0))
         net.record(a, "v")
         return net
 
@@ -531,6 +532,10 @@ def test_set_state_and_current_between_runs():
         sim.set_parameters("a", tau_m=[1.0, 2.0, 3.0, 4.0])
     with pytest.raises(snn.BackendUnavailable, match='set_source: backend="cuda" takes none'):
         sim.set_source("other", snn.StepCurrent([1.0]))
+    with pytest.raises(
+        snn.BackendUnavailable, match="'none': backend=\"cuda\" has room for one number; got array of shape"
+    ):
+        sim.set_current("none", [1.0, 2.0, 3.0, 4.0])
     start = sim.run(1.0).states["a"]["v"]
     np.testing.assert_allclose(start, snn.Simulation(network(), dt=DT, quiet=True).run(1.0).states["a"]["v"], rtol=RTOL)
     np.testing.assert_allclose(found, go("reference"), rtol=RTOL)

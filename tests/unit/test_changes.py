@@ -524,12 +524,50 @@ def test_parts(engine, backend, tmp_path):
     assert np.all(drawn.state(part, "v") > -51.0) and np.all(drawn.state(a[[1, 2, 4]], "v") < -69.9)
 
 
-def test_a_current_of_one_amplitude_takes_no_array():
+@pytest.mark.parametrize("backend", ["cpu", "reference"])
+def test_a_current_of_one_amplitude_takes_an_array(backend, tmp_path):
+    """The same as one that has an amplitude for each neuron from the beginning, also from a checkpoint."""
+    given = np.linspace(0.0, 400.0, 30)
+
+    def runs(amplitude, path):
+        net = snn.Network(seed=1)
+        net.population("s", 3, snn.Poisson(500.0))
+        a = net.population("a", 30, snn.LIFExp())
+        net.connect("s", a, snn.all_to_all(), weight=50.0)
+        net.input("other", a, snn.StepCurrent([20.0, 90.0], [0.0, 7.0]))
+        net.input("i", a, snn.StepCurrent(amplitude))
+        net.record(a, "v")
+        sim = simulation(net, backend=backend)
+        parts = [sim.run(5.0)]
+        sim.set_current("i", given)
+        parts.append(sim.run(5.0))
+        again = sim
+        if backend == "cpu":
+            sim.checkpoint(path)
+            again = snn.Simulation.resume(path, net, quiet=True)
+        for each in (sim, again):
+            each.set_current("i", 300.0)
+            parts.append(each.run(5.0))
+            each.set_current("i", given[::-1])
+            parts.append(each.run(5.0))
+        return np.concatenate([x.states["a"]["v"] for x in parts])
+
+    np.testing.assert_array_equal(runs(100.0, tmp_path / "a.h5"), runs([[100.0] * 30], tmp_path / "b.h5"))
+
+
+def test_refusals_show_arrays_in_a_line():
     net = snn.Network(seed=1)
-    net.input("i", net.population("a", 500, snn.LIFDelta()), snn.StepCurrent(100.0))
+    a = net.population("a", 500, snn.LIFDelta())
+    net.input("i", a, snn.StepCurrent(100.0))
     sim = snn.Simulation(net, quiet=True)
+    shown = r"got array of shape \(499,\), 0 to 498.$"
+    with pytest.raises(ShapeError, match=r"must be finite, a number or of shape \(500,\); " + shown):
+        sim.set_current("i", np.arange(499.0))
+    with pytest.raises(ShapeError, match=r"must be finite, a number or of shape \(500,\); " + shown):
+        sim.set_state("a", "v", np.arange(499.0))
     with pytest.raises(
-        ShapeError, match=r"a finite number, as its amplitude is; got array of shape \(500,\), 0 to 499. G"
+        snn.ModelError, match=r"LIFDelta.v_reset: must be below v_th; got v_reset=-60.0, v_th=-60.5 at index 499"
     ):
-        sim.set_current("i", np.arange(500.0))
-    sim.set_current("i", 200.0)
+        sim.set_parameters("a", v_reset=np.linspace(-70.0, -60.0, 500), v_th=-55.0 - 5.5 * (np.arange(500) == 499))
+    with pytest.raises(snn.ModelError, match=r"'b'.init\['v'\]: must be finite; got array of shape \(500,\)"):
+        net.population("b", 500, snn.LIFDelta(), init={"v": np.full(500, np.nan)})
