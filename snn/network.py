@@ -413,7 +413,7 @@ class Network:
             np.ndim(ids) > 1 or chosen.size == 0 or np.any(chosen != np.rint(chosen))
             or chosen[0] < 0 or chosen[-1] >= target.n
         ):  # fmt: skip
-            raise ModelError(f"{owner}.ids: must be integers >= 0 and < {target.n}; got {ids!r}.")
+            raise ModelError(f"{owner}.ids: must be integers >= 0 and < {target.n}; got {brief(ids)}.")
         if every is not None:
             every = plain(every, "ms", f"{owner}.every")
             if np.ndim(every) or not 0 < every < np.inf:

@@ -219,7 +219,7 @@ every = 0.25
 
 def test_a_fault_of_two_variables_is_told_once(write, problems):
     text = BASE + '[[record]]\npopulation = "exc"\nvariable = ["v", "i_ex"]\nids = [10]\n'
-    assert problems(write(text)) == ["record.0.ids: must be integers >= 0 and < 10; got [10]."]
+    assert problems(write(text)) == ["record.0.ids: must be integers >= 0 and < 10; got array of shape (1,), 10 to 10."]
 
 
 def test_a_mended_projection_has_no_fault(write):
