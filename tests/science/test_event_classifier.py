@@ -109,7 +109,7 @@ def test_a_stopped_sample_is_simulated_no_further(recorded, monkeypatch):
 def test_bad_input(recorded):
     classifier, x, y, trace = recorded
     cases = [
-        (lambda: snn.EventClassifier(network(False), "out", 10.0, 5), ModelError, "not recorded. Call net.record"),
+        (lambda: snn.EventClassifier(network(False), "out", 10.0, 5), ModelError, "must be recorded. Call net.record"),
         (lambda: snn.EventClassifier(network(), "none", 10.0, 5), ModelError, "no population 'none'"),
         (lambda: snn.EventClassifier(network(), "out", np.nan, 5), ModelError, "duration: must be > 0 ms; got nan"),
         (lambda: snn.EventClassifier(network(), "out", 10.0, 0), ModelError, "t_max: must be an integer >= 1; got 0"),

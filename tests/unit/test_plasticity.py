@@ -147,7 +147,7 @@ def test_modulators():
         net.modulate("a->b", value=float("nan"))
     with pytest.raises(ModelError, match="delay: must be a number > 0 ms; got 0.0"):
         net.modulate("a->b", delay=0.0)
-    with pytest.raises(ModelError, match="its rule takes none"):
+    with pytest.raises(ModelError, match="takes none. Use a three-factor rule"):
         network(plasticity.STDPPair()).modulate("a->b")
 
 
