@@ -342,7 +342,7 @@ def test_killed_twice_at_random_moments(file, tmp_path):
     """The commands as a user gives them; ``kill_resume`` of scripts/verify.py does so 50 times."""
     from snn.config import load
 
-    state, out, duration = tmp_path / "s.h5", tmp_path / "o.h5", 120_000.0
+    state, out, duration = tmp_path / "s.h5", tmp_path / "o.h5", 60_000.0
     command = ["run", str(file), "--duration", str(duration), "--out", str(out), "--checkpoint", str(state)]
     command += ["--every", "2000", "--quiet"]
     kills = 0
