@@ -46,7 +46,7 @@ def plain(value: Any, unit: str, owner: str) -> Any:
                 raise UnitError(owner)
             value = np.asarray(value) / size
     except Exception as error:  # each library has its own exception class
-        raise UnitError(f"{owner}: must be in {unit}; got {given!r}.") from error
+        raise UnitError(f"{owner}: must be in {unit}; got {in_short(given)}.") from error
     refuse_units(owner, value, unit)
     if isinstance(value, (list, tuple)) and not all(isinstance(x, (int, float, np.number)) for x in value):
         value = [x if isinstance(x, (str, bool, type(None))) else plain(x, unit, owner) for x in value]
@@ -59,6 +59,11 @@ def plain(value: Any, unit: str, owner: str) -> Any:
         wanted = "a number or an array" if unit == "1" else f"a number or an array in {unit}"
         raise ModelError(f"{owner}: must be {wanted}; got {given!r}.") from error
     return float(array) if array.ndim == 0 else array
+
+
+def in_short(quantity: Any) -> str:
+    """``quantity`` in a line of text: of an array its first number, its unit and its shape."""
+    return repr(quantity) if np.size(quantity) <= 8 else f"{quantity[:1]}, .., of shape {np.shape(quantity)}"
 
 
 def refuse_units(owner: str, value: Any, unit: str = "the unit asked for") -> None:

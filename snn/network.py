@@ -9,6 +9,7 @@ import numpy as np
 from kernels.errors import ModelError, ShapeError, SimError, UnitError, nearest
 from kernels.philox import stream_key
 from kernels.spec import NeuronSpec
+from kernels.units import in_short
 from plasticity.base import PlasticityRule, ShortTerm
 from plasticity.settled import Settled, settled
 from snn import gap
@@ -514,7 +515,7 @@ class Network:
             names = " or ".join(repr(spec.receptors[k].name) for k in ends if k is not None)
             raise UnitError(
                 f"{owner}.weight: the sign chooses among receptors of {spec.name} in {' and '.join(units)}; got "
-                f"{given!r}. Name one, receptor={names}, or give plain numbers."
+                f"{in_short(given)}. Name one, receptor={names}, or give plain numbers."
             )
         return cls.values(f"{owner}.weight", found[0], units[0], shape, rule)
 

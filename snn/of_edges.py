@@ -91,6 +91,6 @@ def drawn_for(pair: Pair, rule: Rule, **given: Any) -> tuple[Rule, dict[str, Any
             found[name] = value.of(numbers[end])
         else:
             here, there, box = pair.space(f"{owner}: a function of distance")
-            found[name] = values(owner, value, here[sources], there[targets], box)
+            found[name] = values(owner, value, here[sources], there[targets], box, quantities=True)
     made = from_arrays(*numbers)
     return among(made, *ends) if ends else made, given | found

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.errors import ModelError, ShapeError
+from kernels.errors import ModelError, ShapeError, UnitError
 from kernels.units import plain, refuse_units
 from plasticity.settled import settled
 
@@ -69,9 +69,17 @@ def displacements(here: np.ndarray, there: np.ndarray, box: np.ndarray | None) -
 
 
 def values(
-    owner: str, function: Callable[..., Any], here: np.ndarray, there: np.ndarray, box: np.ndarray | None
-) -> np.ndarray:
-    """``function`` of the ways from ``here`` to ``there``, one finite float64 a pair; errors name ``owner``."""
+    owner: str,
+    function: Callable[..., Any],
+    here: np.ndarray,
+    there: np.ndarray,
+    box: np.ndarray | None,
+    quantities: bool = False,
+) -> Any:
+    """``function`` of the ways from ``here`` to ``there``, one finite float64 a pair; errors name ``owner``.
+
+    With ``quantities``, what has units keeps them: one quantity a pair.
+    """
     apart = displacements(here, there, box)
     what = "an array of distances, such as lambda d: np.where(d < 0.3, 1.0, 0.0)"
     if isinstance(function, displacement):
@@ -83,8 +91,14 @@ def values(
             found = function(np.sqrt(np.sum(apart * apart, axis=0)))
     except (TypeError, ValueError) as error:
         raise ModelError(f"{owner}: must be a function of {what}; it fails: {error}.") from error
-    for x in found if isinstance(found, (list, tuple)) else (found,):  # an array would drop units
-        refuse_units(owner, x)
+    try:
+        for x in found if isinstance(found, (list, tuple)) else (found,):  # an array would drop units
+            refuse_units(owner, x)
+    except UnitError:
+        listed = isinstance(found, (list, tuple)) or not hasattr(found, "__mul__")
+        if not quantities or listed or np.shape(found) not in ((), apart.shape[1:]):
+            raise
+        return found * np.ones(apart.shape[1:])
     try:
         array = np.asarray(found, float)
     except (TypeError, ValueError) as error:

@@ -78,9 +78,10 @@ def test_quantities_wherever_numbers_go(library):
 
 @pytest.mark.parametrize("library", LIBRARIES[:2])
 def test_quantities_in_lists_of_neurons(library):
-    """Converted one by one; functions of distance give plain numbers, and lists of quantities are refused too."""
+    """Converted one by one; functions of distance give arrays of them, and lists of quantities are refused."""
     of, net = library_of(library), snn.Network()
     a = net.population("a", 2, snn.LIFDelta(), positions=[0.0, 1.0])
+    net.population("d", 4, snn.LIFDelta(), positions=[0.0, 1.0, 2.0, 3.0])
     short = plasticity.TsodyksMarkram(tau_rec=snn.per_source([of(0.8, "s"), of(300.0, "ms")]))
     weight, delay = snn.per_target([of(1.0, "mV"), of(0.002, "V")]), snn.per_target((of(0.0015, "s"), 2.0))
     made = net.connect(a, a, snn.all_to_all(), weight, delay, short_term=short)
@@ -88,9 +89,14 @@ def test_quantities_in_lists_of_neurons(library):
     assert made.short_term.params["tau_rec"].tolist() == [800.0, 300.0, 800.0, 300.0]
     with pytest.raises(snn.UnitError, match=r"'b'.delay: must be in ms; got"):
         net.connect(a, a, snn.one_to_one(), delay=snn.per_source([of(1.0, "mV"), of(1.0, "mV")]), name="b")
-    for function in (lambda d: [of(0.001, "V") for _ in d], lambda d: of(0.001 * d, "V")):
+    functions = {"weight": lambda d: of(0.001 + 0.002 * d, "V"), "delay": lambda d: of(0.0015, "s")}
+    made = net.connect(a, a, snn.all_to_all(), **functions, name="c")
+    assert made.weight.tolist() == [1.0, 3.0, 3.0, 1.0] and made.delay.tolist() == [1.5] * 4
+    for function in (lambda d: [of(0.001, "V") for _ in d], lambda d: of(np.ones(3), "mV"), lambda d: HasUnit()):
         with pytest.raises(snn.UnitError, match="'b'.weight: must be plain numbers"):
             net.connect(a, a, snn.one_to_one(), weight=function, name="b")
+    with pytest.raises(snn.UnitError, match=r"'b'.delay: must be in ms; got .* of shape \(16,\)"):
+        net.connect("d", "d", snn.all_to_all(), delay=lambda d: of(d, "V"), name="b")
 
 
 def test_columns_of_tables_count_by_position():
@@ -186,9 +192,11 @@ def test_the_sign_chooses_no_unit(library):
             net.connect(s, p, snn.one_to_one(), weight=weight, name="d")
     with pytest.raises(snn.UnitError, match=r"Input 'i'.weight: the sign chooses"):
         net.input("i", p, snn.Poisson(1.0), weight=of(2.0, "mV"))
-    at = net.population("at", 3, _two_units("mV"), positions=np.eye(3))
-    with pytest.raises(snn.UnitError, match=r"Projection 'd'.weight: must be plain numbers"):  # it would be dropped
-        net.connect(at, at, snn.one_to_one(), weight=lambda d: of(d, "V"), name="d")
+    at, of_one = (net.population(f"at {unit}", 3, _two_units(unit), positions=np.eye(3)) for unit in ("V", "mV"))
+    with pytest.raises(snn.UnitError, match=r"Projection 'd'.weight: the sign chooses"):
+        net.connect(at, at, snn.one_to_one(), weight=lambda d: of(d + 0.002, "V"), name="d")
+    made = net.connect(of_one, of_one, snn.one_to_one(), weight=lambda d: of(d + 0.002, "V"), name="e")
+    np.testing.assert_allclose(made.weight, 2.0)
     weights = [1.0, -2.0, 3.0]
     assert net.connect(s, p, snn.one_to_one(), weight=weights).weight.tolist() == weights
     assert net.connect(s, same, snn.one_to_one(), weight=of(weights, "mV")).weight.tolist() == weights
