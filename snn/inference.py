@@ -121,6 +121,7 @@ class Classifier:
         if self.output.n < 2:
             raise ModelError(f"Classifier.output: must have a neuron a class, two at least; got {self.output.n}.")
         refuse(network)
+        self._described = network.members()
         entry = self._entry()
         compiled = compile_network(network, dt, precision, 1)
         self.network_hash = digest(compiled.parts, encoder.digest())
@@ -209,6 +210,7 @@ class Classifier:
         return steps
 
     def _run(self, x: Any, t_max: int, ids: Any, agent: EarlyExit, each_step: bool) -> tuple[Found, np.ndarray]:
+        self.network.refuse_changes(self._described, "Classifier.run")
         rule = agent.rule(t_max, self.output.n, self.depth if self.latency == "pipelined" else 1)
         samples = self.encoder.check(x, self._size)
         if ids is None and not each_step and self.encoder.seed is None:

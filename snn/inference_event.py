@@ -95,7 +95,7 @@ class EventClassifier:
             raise ModelError(
                 f"EventClassifier.network: must have one population of sources, SpikeArray([]); got {found}."
             )
-        self.source = sources[0]
+        self.source, self._described = sources[0], network.members()
         self.network_hash = self._simulation(SpikeArray([])).network_hash
 
     def fingerprint(self) -> dict[str, Any]:
@@ -174,10 +174,11 @@ class EventClassifier:
             sim = Simulation(self.network, engine="event", backend=self.backend, threads=1)
         finally:
             self.source.model = empty  # type: ignore[misc]
-        sim._described = self.network.members()  # the sample's place is empty again, and that is meant
+        sim._described = self._described  # the sample's place is empty again, and that is meant
         return sim
 
     def _samples(self, x: Sequence[Any]) -> list[SpikeArray]:
+        self.network.refuse_changes(self._described, "EventClassifier.run")
         samples = []
         if not isinstance(x, Iterable):
             raise ShapeError(f"EventClassifier: samples must be pairs (times in ms, sources), one a sample; got {x!r}.")

@@ -463,6 +463,17 @@ class Network:
         signals = [p.modulation for p in self.projections.values() if p.modulation]
         return [*rows, *signals, *self.probes, *self.weight_probes]
 
+    def refuse_changes(self, described: list[Any], owner: str) -> None:
+        """Raise where its members are no more those ``described``, of which the ``owner`` made what it runs."""
+        now = self.members()
+        if now != described:
+            new = next((x for x in now if x not in described), None)
+            said = "something was taken away" if new is None else f"{type(new).__name__} {getattr(new, 'name', '')!r}"
+            kind = owner.partition(".")[0]
+            raise ModelError(
+                f"{owner}: the network was changed after this {kind} was made: {said}. Make a {kind} of what it is now."
+            )
+
     def __repr__(self) -> str:
         rows = [*self.populations.values(), *self.projections.values()]
         return f"Network(seed={self.seed})" + "".join(f"\n  {row!r}" for row in rows)

@@ -193,7 +193,7 @@ class Simulation(Steering):
             raise ModelError(f"Simulation.run: must end before {end:g} ms; from {self.t:g} ms, got {duration:g} ms.")
         for name, path in (("to", to), ("checkpoint", checkpoint)):
             _check_path(f"run.{name}", path)
-        self._check_described("run")
+        self.net.refuse_changes(self._described, "Simulation.run")
         saves = None
         with self._ranks.together():
             self._ranks.agree("run", stop, *map(str, (to, overwrite, compress, checksum, checkpoint, every)))
@@ -224,7 +224,7 @@ class Simulation(Steering):
         from snn.io.sonata_file import part_path
 
         _check_path("proceed.to", to)
-        self._check_described("proceed")
+        self.net.refuse_changes(self._described, "Simulation.proceed")
         if self._unfinished is None:
             raise ModelError("Simulation.proceed: the checkpoint was not written within a run. Use run(duration).")
         if self._unfinished.record is not None and self._log is not self._log_resumed:

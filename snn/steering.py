@@ -182,7 +182,7 @@ class Steering:
 
         Weights of a plastic projection are as of now: every spike that its synapses have seen is applied.
         """
-        self._check_described("connections")
+        self.net.refuse_changes(self._described, "Simulation.connections")
         name = getattr(projection, "name", projection)
         if not isinstance(name, str) or name not in self.net.projections:
             raise ModelError(
@@ -418,14 +418,3 @@ class Steering:
         if not isinstance(name, str) or name not in known:
             raise ModelError(f"Simulation: no population {name!r}; there are {', '.join(known)}.")
         return name
-
-    def _check_described(self, what: str) -> None:
-        """Refuse a network that was changed since it was compiled: the change would be lost."""
-        now = self.net.members()
-        if now != self._described:
-            new = next((x for x in now if x not in self._described), None)
-            said = "something was taken away" if new is None else f"{type(new).__name__} {getattr(new, 'name', '')!r}"
-            raise ModelError(
-                f"Simulation.{what}: the network was changed after this simulation was made: {said}. Make a Simulation "
-                "of what it is now."
-            )

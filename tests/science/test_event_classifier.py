@@ -52,6 +52,15 @@ def output_spikes(x):
     return found.times, found.ids
 
 
+def test_changes_of_its_network_are_refused():
+    """A simulation made for each sample would have them, its agent's certificate not."""
+    net = network()
+    classifier = snn.EventClassifier(net, "out", DURATION, T, backend="reference")
+    net.connect("out", "out", snn.one_to_one(), weight=0.1, delay=1.0, name="later")
+    with pytest.raises(ModelError, match=r"after this EventClassifier was made: Projection 'later'"):
+        classifier.record([([], [])])
+
+
 def test_stops_where_the_full_record_says(recorded):
     classifier, x, _, trace = recorded
     numpys = snn.EventClassifier(network(), "out", np.float32(DURATION), np.int64(T), backend="reference")

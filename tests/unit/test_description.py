@@ -55,7 +55,7 @@ def test_a_network_changed_after_its_simulation_was_made(change, engine):
     sim.run(1.0)
     change(net, a)
     for use in (lambda: sim.run(1.0), lambda: sim.connections("a->a")):
-        with pytest.raises(ModelError, match="changed after this simulation was made: .*Make a Simulation"):
+        with pytest.raises(ModelError, match="changed after this Simulation was made: .*Make a Simulation"):
             use()
     for use in (lambda: sim.state("late", "v"), lambda: sim.set_state("late", "v", -60.0)):
         with pytest.raises(ModelError, match="Simulation: no population 'late'; there are a"):
@@ -229,7 +229,7 @@ def test_sources_may_be_replaced_before_a_simulation_is_made():
     sim = snn.Simulation(net, backend="reference", quiet=True)
     assert sim.run(5.0).spikes["src"].times.tolist() == pytest.approx([2.0, 3.0])
     src.model = snn.SpikeArray([2.0])
-    with pytest.raises(ModelError, match="the network was changed after this simulation was made: SpikeArray"):
+    with pytest.raises(ModelError, match="the network was changed after this Simulation was made: SpikeArray"):
         sim.run(5.0)
 
 

@@ -220,6 +220,17 @@ def other_network():
     snn.Classifier(direct(), snn.encode.Direct("x", 2 * W[0], BIAS), "out").run(X, agent)
 
 
+def test_changes_of_its_network_are_refused():
+    """They would be lost."""
+    net = direct()
+    classifier = snn.Classifier(net, DIRECT, "out")
+    classifier.predict(X, T)
+    net.connect("one", "one", snn.one_to_one(), weight=0.1, delay=1.0, name="later")
+    with pytest.raises(snn.ModelError, match=r"after this Classifier was made: Projection 'later'. Make a Classifier"):
+        classifier.predict(X, T)
+    snn.Classifier(net, DIRECT, "out").predict(X, T)
+
+
 @pytest.mark.parametrize(
     ("make", "error", "text"),
     [
