@@ -35,8 +35,9 @@ class FORCE:
     z = decoders r; current into the neurons: weights r + encoders z + w_in u, u the inputs.
     weights: gain N(0, 1) / (density sqrt(n)) for a share ``density`` of all pairs, else 0; encoders: uniform in
     (-feedback, feedback); w_in: uniform in (-input_scale, input_scale).
-    Every ``learn_every`` ms while it learns (recursive least squares): e = z - target, q = P r,
-    decoders -= e q / (1 + r q), P -= q q^T / (1 + r q); at first decoders = 0, P = I / alpha.
+    Every ``learn_every`` ms while it learns, at the end of steps 0, learn_every / dt, .. since ``reset`` (recursive
+    least squares): e = z - target, q = P r, decoders -= e q / (1 + r q), P -= q q^T / (1 + r q); at first
+    decoders = 0, P = I / alpha.
 
     Numerics
     --------

@@ -340,7 +340,7 @@ class SpikeArray(SpikeInput):
 
     @classmethod
     def from_sonata(cls, path: str | Path, population: str) -> "SpikeArray":
-        """The recorded spikes of ``population`` in a SONATA file; neurons whose spikes were not recorded stay silent."""
+        """The recorded spikes of ``population`` in a SONATA file; neurons that were not recorded stay silent."""
         from snn.io.sonata import read_spikes
 
         spikes = read_spikes(path)
