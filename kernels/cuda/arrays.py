@@ -134,7 +134,7 @@ def module(net: CompiledNetwork, deterministic: bool, more: str = "") -> ModuleT
 
 def rules(net: CompiledNetwork) -> tuple[list[learn.Rule], list[int]]:
     """The different rules of a network, and the number of each plastic projection's."""
-    each = [learn.Rule(*rule, e.delays.size > 0, form(learned(x, int(e.n_source[0]))), form(synapses(e)))
+    each = [learn.Rule(*rule, e.delays.size > 0, x.axonal > 0, form(learned(x, int(e.n_source[0]))), form(synapses(e)))
             for rule, x, e in zip(net.rules, net.plastic, net.learned, strict=True)]  # fmt: skip
     texts = [learn.source(0, rule) for rule in each]
     different = list(dict.fromkeys(texts))

@@ -301,12 +301,6 @@ class Engine:
 
 def _refuse(net: CompiledNetwork) -> None:
     """Raise BackendUnavailable for what this engine does not have."""
-    for x, (rule, _) in zip(net.plastic, net.rules, strict=True):
-        if x.axonal > 0:
-            raise BackendUnavailable(
-                f'backend="cuda": has no axonal delays yet; got {x.axonal * x.dt:g} ms with {rule.name}. '
-                'Use backend="cpu".'
-            )
     if np.any(net.inputs.kind == JUNCTIONS):
         raise BackendUnavailable('backend="cuda": has no gap junctions yet. Use backend="cpu".')
 

@@ -114,6 +114,7 @@ def neurons(thread, threads, start, begin, end, half, plan, tables, constants, s
     if thread == 0:
 {at_begin}
         pass
+{arrivals}
     for c in range(thread // plan.width, plan.chunks.shape[0], warps):
         p, b, i = plan.chunks[c, 0], plan.chunks[c, 1], plan.chunks[c, 2] + lane
         if i < plan.chunks[c, 3]:
@@ -349,7 +350,7 @@ def source(variants: list[Variant], kinds: list[str], rules: list[Rule], precisi
     )
     parts += [_update(k, variant) for k, variant in enumerate(variants)]
     parts += [learn.source(k, rule) for k, rule in enumerate(rules)]
-    called = [learn.calls(k, rule.spec) for k, rule in enumerate(rules)]
+    called = [learn.calls(k, rule) for k, rule in enumerate(rules)]
 
     def one(place: str) -> list[str]:  # for projection n
         cases = [f"if rule == {k}:\n    {c[place]}" for k, c in enumerate(called) if place in c]
@@ -369,7 +370,7 @@ def source(variants: list[Variant], kinds: list[str], rules: list[Rule], precisi
     parts.append(
         _NEURONS.format(
             dispatch=_indented("\n".join(cases) or "pass", 20), on_emit=at("emit", 4),
-            on_step=at("neurons", 16), at_begin=at("begin", 8),
+            on_step=at("neurons", 16), at_begin=at("begin", 8), arrivals=at("arrivals", 4),
         )
     )  # fmt: skip
     parts += [_deliver(k, kind) for k, kind in enumerate(kinds)]

@@ -96,6 +96,8 @@ class Learned(NamedTuple):
     came_done: Array
     came_pre: Array
     came_short: Array
+    axon: Array  # (A, sources, 2) int32, spikes on their way along the axon, by step of arrival: source, number
+    axon_count: Array  # (A,) int64, how many there are; A a power of two, 0 without axonal delay
 
 
 class Synapses(NamedTuple):
@@ -133,8 +135,11 @@ def learned(x: Plastic, n_source: int) -> Learned:
         "signal_sum",
         "fault",
     )  # all blocks have the same
-    given = {f: getattr(x, f) for f in Learned._fields if not f.startswith("came_")} | rows
+    given = {f: getattr(x, f) for f in Learned._fields if f in Plastic._fields} | rows
     given |= {name: given[name][:1] for name in single}
+    # beside those that arrive, slots for what leaves now and for what arrived in the step before
+    steps = 1 << (x.axonal + 1).bit_length() if x.axonal else 0
+    given |= {"axon": np.zeros((steps, n_source, 2), np.int32), "axon_count": np.zeros(steps, np.int64)}
     return Learned(**given, **{f"came_{name}": array for name, array in rows.items()})
 
 

@@ -2,8 +2,9 @@
 
 A window is one step here, so that a source's spikes come one after another. What a source was before its spike is kept
 aside (``came_...``) when it fires, because many threads read it then. Targets note their spikes and traces as they
-fire; synapses read them when they are brought up to date. Before a target's notes run full, all synapses are (a sweep),
-and where the rule has a modulator or an observer, at the ends of epochs, as in the other engines.
+fire; synapses read them when they are brought up to date. Where part of the delay is axonal, spikes wait by the step in
+which they meet the synapses, and the source is moved then. Before a target's notes run full, all synapses are brought
+up to date (a sweep), and where the rule has a modulator or an observer, at the ends of epochs, as in the other engines.
 """
 
 import re
@@ -63,16 +64,29 @@ def learn_{n}(thread, threads, step, half, plan, tables, n, ring, out):
     """The spikes of ``step`` through projection ``n``: a team of warps for each and a block."""
     plastic, edges = plastic_{n}(plan.learned, n), synapses_{n}(plan.learned, n)
     blocks, warps = tables.lo.shape[0], threads // plan.width
-    m = out.counts[half] * blocks
+    m = {number} * blocks
     team = max(warps // max(m, 1), 1)
     first, width = thread % (team * plan.width), team * plan.width
     for y in range(thread // width, m if thread < warps // team * width else 0, warps // team):
         x, b = y // blocks, y % blocks
-        if out.spikes[half, x, 0] == plastic.source:
-            i, number = np.int64(out.spikes[half, x, 1]), out.spikes[half, x, 3]
+        if {is_source}:
+            i, number = {spike}
             r = edges.at + b * (edges.n_source + 1) + i
             for k in range(edges.rows[r] + first, edges.rows[r + 1], width):
                 arrive_{n}(plan, tables, n, ring, b, i, k, step, number)
+
+
+@inner
+def meet_{n}(learned, n, row, step, number):
+    """A spike of source ``row`` of projection ``n`` meets its synapses."""
+    plastic = plastic_{n}(learned, n)
+    since = step - plastic.last[row]
+    plastic.came_last[row], plastic.came_done[row] = plastic.last[row], plastic.done[row]
+{keep}
+    for _ in range(number):
+{move}
+        since = np.int64(0)
+    plastic.last[row] = plastic.done[row] = step
 
 
 @inner
@@ -80,13 +94,7 @@ def fired_{n}(learned, n, p, row, step, number):
     """Neuron ``row`` of population ``p`` fires: as source of projection ``n``, as carrier of its modulator."""
     plastic = plastic_{n}(learned, n)
     if p == plastic.source:
-        since = step - plastic.last[row]
-        plastic.came_last[row], plastic.came_done[row] = plastic.last[row], plastic.done[row]
-{keep}
-        for _ in range(number):
-{move}
-            since = np.int64(0)
-        plastic.last[row] = plastic.done[row] = step
+{leave}
 {carry}
 
 {observe}
@@ -174,6 +182,21 @@ def ends_{n}(learned, n, begin):
     plastic = plastic_{n}(learned, n)
     return begin & (plastic.epoch - 1) == 0 or begin == plastic.signal_set[0]
 '''
+_AXON = '''
+@inner
+def arrivals_{n}(thread, threads, learned, n, step):
+    """Spikes that have come along the axon meet the synapses; those of the step before have been delivered."""
+    plastic = plastic_{n}(learned, n)
+    mask = plastic.axon_count.size - 1
+    for x in range(thread, plastic.axon_count[step & mask], threads):
+        meet_{n}(learned, n, np.int64(plastic.axon[step & mask, x, 0]), step, np.int64(plastic.axon[step & mask, x, 1]))
+    if thread == 0:
+        plastic.axon_count[(step - 1) & mask] = 0
+'''
+_LEAVE = """\
+place = (step + plastic.axonal) & (plastic.axon_count.size - 1)
+x = cuda.atomic.add(plastic.axon_count, place, 1)
+plastic.axon[place, x, 0], plastic.axon[place, x, 1] = row, number"""
 # parts of what is above, for rules with a modulator, and for those whose synapses are settled at the ends of epochs
 _CARRY = """\
 if p == plastic.signal:
@@ -209,6 +232,7 @@ class Rule(NamedTuple):
     spec: RuleSpec
     short_term: ShortTermSpec | None
     drawn: bool  # whether synapses have delays of their own
+    axonal: bool  # whether part of the delay is axonal
     plastic: str  # forms of Learned and Synapses, see kernels.packed
     synapses: str
 
@@ -229,7 +253,7 @@ def source(n: int, rule: Rule) -> str:
     """Source text for plastic projections of rule number ``n`` of the network's."""
     classes: tuple[tuple[str, Any], ...] = (("plastic", Learned), ("synapses", Synapses))
     text, at = "", 1
-    for (name, cls), form, kept in zip(classes, rule[3:], fields(rule), strict=True):
+    for (name, cls), form, kept in zip(classes, rule[4:], fields(rule), strict=True):
         kinds = " ".join(kind for field, kind in zip(cls._fields, form.split(), strict=True) if field in kept)
         text += f"{name}_{n} = reader(part({cls.__name__}, {kept!r}), {kinds!r}, {at})\n"
         at += packed.width(kinds)
@@ -237,7 +261,7 @@ def source(n: int, rule: Rule) -> str:
 
 
 def _body(n: int, rule: Rule) -> str:
-    spec, short_term, drawn = rule[:3]
+    spec, short_term, drawn, axonal = rule[:4]
     text = RuleText(spec, f"_{n}")
     lasts = [f"trace_{t.name}" for t in text.pre]
     replay, settle = [], []
@@ -295,6 +319,7 @@ def _body(n: int, rule: Rule) -> str:
             "    plastic.decay, plastic.constants, state.f, (fired,), plastic.n, plastic.span, plastic.dt, j, 1, step",
             ")",
         ]
+    slot = "step & (plastic.axon_count.size - 1)"
     written = _RULE.format(
         n=n,
         flags=FLAGS,
@@ -313,8 +338,14 @@ def _body(n: int, rule: Rule) -> str:
         short=_lines(8, short),
         delivered="edges.weights[k] * scale" if short_term else "edges.weights[k]",
         jump=_lines(8, jump),
-        keep=_lines(8, keep),
-        move=_lines(12, [*move, *text.jump_pre()]),
+        keep=_lines(4, keep),
+        move=_lines(8, [*move, *text.jump_pre()]),
+        leave=_lines(8, [_LEAVE if axonal else f"meet_{n}(learned, n, row, step, number)"]),
+        number=f"plastic.axon_count[{slot}]" if axonal else "out.counts[half]",
+        is_source="True" if axonal else "out.spikes[half, x, 0] == plastic.source",
+        spike=", ".join(f"np.int64(plastic.axon[{slot}, x, {k}])" for k in (0, 1))
+        if axonal
+        else "np.int64(out.spikes[half, x, 1]), out.spikes[half, x, 3]",
         observe=observe,
         traces=_lines(4, traces),
         call_observe=_lines(4, call_observe),
@@ -322,12 +353,13 @@ def _body(n: int, rule: Rule) -> str:
         new_each=_lines(8, [_NEW_EACH] if moves(spec) else []),
         new_epoch=_lines(8, [_NEW_EPOCH] if moves(spec) else []),
         signal=(_SIGNAL.format(n=n, discount=text.discount()) if spec.modulator else "")
-        + (_ENDS.format(n=n) if moves(spec) else ""),
+        + (_ENDS.format(n=n) if moves(spec) else "")
+        + (_AXON.format(n=n) if axonal else ""),
     )
     return "\n\n".join([*codegen.sources(functions, False), written])
 
 
-def calls(k: int, spec: RuleSpec) -> dict[str, str]:
+def calls(k: int, rule: Rule) -> dict[str, str]:
     """What the loop does for projection ``n`` of rule number ``k``, by place: see kernels.cuda.generate."""
     found = {
         "neurons": f"note_{k}(plan.learned, n, out, half, state, i, step, fired, plan.window)",
@@ -336,6 +368,9 @@ def calls(k: int, spec: RuleSpec) -> dict[str, str]:
         "sweep": f"sweep_{k}(thread, threads, plan, tables, n, until, settle, epoch)",
         "swept": f"swept_{k}(thread, threads, plan.learned, n, out, until, settle, epoch)",
     }
+    spec = rule.spec
+    if rule.axonal:
+        found["arrivals"] = f"arrivals_{k}(thread, threads, plan.learned, n, begin)"
     if spec.modulator:
         found["begin"] = f"begin_signal_{k}(plan.learned, n, begin)"
         found["end"] = f"end_signal_{k}(plan.learned, n, begin)"

@@ -270,10 +270,11 @@ def learning_network(names):
         net.input(f"noise {name}", b, snn.Poisson(rate=3000.0), weight=1.2)
         sign = 1.0 if rule.spec.bounds(SimpleNamespace(**rule.params))[1] > 0.0 else -1.0
         delay = 1.5 if k % 3 == 0 else snn.uniform(0.5, 4.0)
+        axonal = 0.0 if k % 2 else 1.0 if k % 3 == 0 else 0.25
         net.connect(
             src if k % 4 == 0 else a, b, snn.fixed_indegree(4), weight=snn.uniform(*sorted((0.2 * sign, 0.8 * sign))),
-            delay=delay, plasticity=rule, short_term=plasticity.TsodyksMarkram(tau_fac=50.0) if k == 3 else None,
-            name=f"to {name}",
+            delay=delay, axonal_delay=axonal, name=f"to {name}", plasticity=rule,
+            short_term=plasticity.TsodyksMarkram(tau_fac=50.0) if k == 3 else None,
         )  # fmt: skip
         if rule.spec.modulator:
             jumps = rule.spec.modulator.jump is not None
@@ -283,7 +284,8 @@ def learning_network(names):
     net.input("noise short", b, snn.Poisson(rate=3000.0), weight=1.2)
     for name in sorted(SHORT_TERM):
         short = SHORT_TERM[name](**RANDOM.get(name, {}))
-        net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, short_term=short, name=f"by {name}")
+        net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, axonal_delay=0.25, short_term=short,
+                    name=f"by {name}")  # fmt: skip
     net.record(b, "v")
     return net
 
@@ -382,7 +384,7 @@ def test_notes_that_run_full(monkeypatch, shape, deterministic):
         net.input("noise", a, snn.Poisson(rate=3000.0), weight=4.0)
         net.connect(a, a, snn.fixed_indegree(3), weight=snn.uniform(0.2, 0.8), delay=snn.uniform(0.25, 1.0),
                     plasticity=RULES["STDPTriplet"](**STRONG["STDPTriplet"]), name="triplet")  # fmt: skip
-        net.connect(a, a, snn.fixed_indegree(2), weight=0.5, delay=0.5, name="reward",
+        net.connect(a, a, snn.fixed_indegree(2), weight=0.5, delay=0.75, axonal_delay=0.5, name="reward",
                     plasticity=RULES["RewardSTDP"](tau_z=5.0, **STRONG["RewardSTDP"]))  # fmt: skip
         net.modulate("reward", value=0.1)
         net.record(a)
@@ -432,8 +434,8 @@ def test_long_time_constants(monkeypatch):
 def test_what_is_not_there_is_refused():
     net = snn.Network()
     a = net.population("a", 3, snn.LIFExp())
-    net.connect(a, a, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=plasticity.STDPPair(), axonal_delay=0.5)
-    with pytest.raises(BackendUnavailable, match='backend="cuda": has no axonal delays yet; got 0.5 ms with STDPPair'):
+    net.gap_junctions(a, a, snn.all_to_all(autapses=False), 1.0)
+    with pytest.raises(BackendUnavailable, match='backend="cuda": has no gap junctions yet'):
         snn.Simulation(net, backend="cuda")
 
 
