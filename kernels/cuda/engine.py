@@ -8,7 +8,6 @@ import numpy as np
 from numba import cuda
 
 from kernels.compiled import CompiledNetwork
-from kernels.cpu.inputs import JUNCTIONS
 from kernels.cuda import learn
 from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
@@ -53,7 +52,6 @@ class Engine:
         launch: tuple[int, int, int] | None = None, cooperative: bool | None = None,
         say: Callable[[str], None] = lambda text: None,
     ) -> None:  # fmt: skip
-        _refuse(net)
         select(number)
         self.number = number
         self.module = module(net, deterministic)
@@ -124,6 +122,8 @@ class Engine:
         state = self.net.state
         self.put(self.arrays.state.f, state.f)  # the user may have set it
         self.put(self.arrays.state.i, state.i)
+        self.net.show(start)
+        self.put(self.arrays.state.v, state.v)
         for n in self.stale:
             self._upload(n)
         self.stale.clear()
@@ -297,12 +297,6 @@ class Engine:
             values = fetch(x.probes.samples[at : at + rows * width], stream=self.aside)
             found.append(values.reshape(rows, width))
         return found
-
-
-def _refuse(net: CompiledNetwork) -> None:
-    """Raise BackendUnavailable for what this engine does not have."""
-    if np.any(net.inputs.kind == JUNCTIONS):
-        raise BackendUnavailable('backend="cuda": has no gap junctions yet. Use backend="cpu".')
 
 
 def _check_memory(plan: dict[str, int], say: Callable[[str], None]) -> None:

@@ -132,10 +132,12 @@ def neurons(thread, threads, start, begin, end, half, plan, tables, constants, s
                             add_own(state.ring, at, arrives(inputs, k, i, step), plan.unit)
                     i_stim, u = F(0.0), F(0.0)
                     if tables.current[p] > 0:
-                        i_stim = F(current(inputs, state.noise, p, i, step))
+                        i_stim = F(current(inputs, state, p, i, tables.at[p] + i, step))
                     if tables.uniform[p] >= 0:
                         u = F(uniform(i, step, tables.key[p, 0], tables.key[p, 1]))
 {dispatch}
+                    if tables.v[p] >= 0:
+                        state.v[(step + 1) & 1, tables.at[p] + i] = state.f[tables.v[p] + i]
                 if fired > 0:
                     emit(plan, tables, out, half, p, i, step, begin, start, fired)
 {on_step}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kernels.cpu import inputs as cpu
-from kernels.cpu.inputs import AC, EVENTS, NOISE, OU, POISSON_EACH, POISSON_SHARED, STEP
+from kernels.cpu.inputs import AC, EVENTS, JUNCTIONS, NOISE, OU, POISSON_EACH, POISSON_SHARED, STEP
 from kernels.cuda.jit import device, inner
 from kernels.draw import normal_quantile_scalar
 from kernels.philox import philox_scalar, step_word_scalar, unit_scalar
@@ -75,12 +75,37 @@ def injected(inputs, noise, k, i, step):  # type: ignore[no-untyped-def]
 
 
 @inner
-def current(inputs, noise, p, i, step):  # type: ignore[no-untyped-def]
-    """Injected current of neuron ``i`` of population ``p`` in ``step``."""
+def lower(steps, first, last, step):  # type: ignore[no-untyped-def]
+    """The first place from ``first`` to ``last`` with steps[place] >= step; ``steps`` ascend there."""
+    while first < last:
+        middle = (first + last) // 2
+        if steps[middle] < step:
+            first = middle + 1
+        else:
+            last = middle
+    return first
+
+
+@inner
+def through(inputs, v, k, i, at, half):  # type: ignore[no-untyped-def]
+    """Current through the junctions of input ``k`` to neuron ``i``, whose potential is v[half, at]."""
+    last, there, total = inputs.event_first[k + 1], inputs.noise[k], 0.0
+    j = lower(inputs.event_step, inputs.event_first[k], last, i)
+    while j < last and inputs.event_step[j] == i:
+        total += inputs.event_weight[j] * (v[half, there + inputs.event_id[j]] - v[half, at])
+        j += 1
+    return total
+
+
+@inner
+def current(inputs, state, p, i, at, step):  # type: ignore[no-untyped-def]
+    """Injected current of neuron ``i`` of population ``p`` in ``step``; ``at``: its place among all neurons."""
     total = 0.0
     for k in range(inputs.first[p], inputs.first[p + 1]):
-        if inputs.receptor[k] < 0:
-            total += injected(inputs, noise, k, i, step)
+        if inputs.kind[k] == JUNCTIONS:
+            total += through(inputs, state.v, k, i, at, step & 1)
+        elif inputs.receptor[k] < 0:
+            total += injected(inputs, state.noise, k, i, step)
     return total
 
 
@@ -98,15 +123,3 @@ def arrives(inputs, k, i, step):  # type: ignore[no-untyped-def]
 def is_poisson(inputs, k):  # type: ignore[no-untyped-def]
     """Whether input ``k`` is a Poisson input to a receptor."""
     return inputs.receptor[k] >= 0 and inputs.kind[k] != EVENTS
-
-
-@inner
-def lower(steps, first, last, step):  # type: ignore[no-untyped-def]
-    """The first place from ``first`` to ``last`` with steps[place] >= step; ``steps`` ascend there."""
-    while first < last:
-        middle = (first + last) // 2
-        if steps[middle] < step:
-            first = middle + 1
-        else:
-            last = middle
-    return first

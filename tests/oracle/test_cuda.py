@@ -15,7 +15,7 @@ from numba import cuda
 
 import plasticity
 import snn
-from kernels.errors import BackendUnavailable, FormatError
+from kernels.errors import FormatError
 from plasticity.base import RULES, SHORT_TERM
 from snn.neurons.base import MODELS
 
@@ -430,13 +430,50 @@ def test_long_time_constants(monkeypatch):
         assert np.ptp(x) > 0.02
 
 
+def coupled_network():
+    """Gap junctions within a population and between two of different models."""
+    net = snn.Network(seed=6)
+    a = net.population("a", 13, snn.LIFExp(i_e=snn.uniform(300.0, 500.0)), init={"v": snn.uniform(-70.0, -55.0)})
+    b = net.population("b", 9, snn.AdExCondExp(i_e=1200.0), init={"v": snn.uniform(-70.0, -55.0)})
+    net.input("noise", a, snn.Poisson(rate=3000.0), weight=60.0)
+    net.input("current", b[2:7], snn.ACCurrent(100.0, 40.0))
+    net.connect(a, b, snn.fixed_indegree(5), weight=2.0, delay=1.5)
+    net.gap_junctions(a, a, snn.pairwise_bernoulli(0.3), snn.uniform(0.1, 2.0))
+    net.gap_junctions(a[:8], b, snn.fixed_indegree(3), 2.0)
+    for p in (a, b):
+        net.record(p, ["spikes", "v"])
+    return net
+
+
 @pytest.mark.gpu
-def test_what_is_not_there_is_refused():
-    net = snn.Network()
-    a = net.population("a", 3, snn.LIFExp())
-    net.gap_junctions(a, a, snn.all_to_all(autapses=False), 1.0)
-    with pytest.raises(BackendUnavailable, match='backend="cuda": has no gap junctions yet'):
-        snn.Simulation(net, backend="cuda")
+@pytest.mark.parametrize("shape", [(1, 4, 4, True), (2, 4, 2, False)])
+def test_gap_junctions(monkeypatch, tmp_path, shape):
+    """In pieces, potentials set between them, and resumed."""
+
+    def go(resume, **options):
+        sim = snn.Simulation(coupled_network(), dt=DT, quiet=True, **options)
+        results = [sim.run(8.0)]
+        sim.set_state("a", "v", np.linspace(-65.0, -52.0, 13))
+        results.append(sim.run(4.1))
+        if resume:
+            sim.checkpoint(tmp_path / "state.h5")
+            sim = snn.Simulation.resume(tmp_path / "state.h5", coupled_network(), quiet=True)
+        return snn.Result.concatenate([*results, sim.run(5.0)])
+
+    expected = go(False, backend="reference")
+    launch(monkeypatch, *shape)
+    found = go(True, backend="cuda", deterministic=True)
+    alone = coupled_network()
+    for name in list(alone.inputs)[2:]:
+        del alone.inputs[name]
+    apart = snn.Simulation(alone, dt=DT, quiet=True).run(8.0)
+    for name in "ab":
+        np.testing.assert_array_equal(found.spikes[name].times, expected.spikes[name].times)
+        np.testing.assert_array_equal(found.spikes[name].ids, expected.spikes[name].ids)
+        np.testing.assert_allclose(found.states[name]["v"], expected.states[name]["v"], rtol=1e-6)
+        difference = apart.states[name]["v"] - expected.states[name]["v"][: len(apart.states[name]["v"])]
+        assert np.abs(difference).max() > 0.1
+    assert len(expected.spikes["a"]) > 20
 
 
 @pytest.mark.gpu
