@@ -2,7 +2,7 @@
 
 import ast
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from kernels import scalar
 
@@ -50,6 +50,59 @@ def names_in(expression: ast.expr) -> set[str]:
 def renamed(expression: ast.expr, names: Mapping[str, str], divisors: Container[str] = ()) -> str:
     """``expression`` with other ``names``, as text."""
     return ast.unparse(_Renamed(names, divisors).visit(ast.parse(ast.unparse(expression), mode="eval").body))
+
+
+class _Expanded(ast.NodeTransformer):
+    """Puts expressions for names."""
+
+    def __init__(self, other: Mapping[str, ast.expr]) -> None:
+        self.other = other
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        return self.other.get(node.id, node)
+
+
+def factor_of(name: str, expression: ast.expr, short: Iterable[tuple[str, ast.expr]]) -> ast.expr | None:
+    """The factor b of ``expression`` = a + b ``name``; None: 0. ``short``: abbreviations, each after those it holds.
+
+    Raises
+    ------
+    ValueError
+        With the part that is not linear in ``name``.
+    """
+    held: dict[str, ast.expr] = {}
+    for other, right in short:
+        if {name, *held} & names_in(right):
+            held[other] = _expanded(right, held)
+    return _factor(name, _expanded(expression, held))
+
+
+def _expanded(expression: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:
+    found: ast.expr = _Expanded(names).visit(ast.parse(ast.unparse(expression), mode="eval").body)
+    return found
+
+
+def _factor(name: str, node: ast.expr) -> ast.expr | None:
+    if name not in names_in(node):
+        return None
+    if isinstance(node, ast.Name):
+        return ast.Constant(1.0)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.UAdd, ast.USub)):
+        factor = _factor(name, node.operand)
+        return ast.UnaryOp(node.op, factor) if factor else None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)):
+        left, right = _factor(name, node.left), _factor(name, node.right)
+        if left and right:
+            return ast.BinOp(left, node.op, right)
+        return left or (ast.UnaryOp(ast.USub(), right) if right and isinstance(node.op, ast.Sub) else right)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div)):
+        left, there = _factor(name, node.left), name in names_in(node.right)
+        if left and not there:
+            return ast.BinOp(left, node.op, node.right)
+        if there and not left and isinstance(node.op, ast.Mult):
+            factor = _factor(name, node.right)
+            return ast.BinOp(node.left, ast.Mult(), factor) if factor else None
+    raise ValueError(ast.unparse(node))
 
 
 def is_linear(value: ast.expr) -> bool:

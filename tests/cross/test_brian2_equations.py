@@ -93,13 +93,14 @@ CONDITIONS = {  # equations, abbreviations, threshold, reset, condition, spikes
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("method, dt", [("rk4", 0.02), ("exponential_euler", 0.05)])
 @pytest.mark.parametrize("case", CONDITIONS)
-def test_refractory_while_a_condition_holds(case, monkeypatch):
+def test_refractory_while_a_condition_holds(case, method, dt, monkeypatch):
     """One spike for each action potential, and a membrane that is held until another variable has decayed."""
     monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
     b2.prefs.codegen.target = "numpy"
     b2.start_scope()
-    dt, duration, n = 0.02, 200.0, 4
+    duration, n = 200.0, 4
     states, short, threshold, reset, refractory, least = CONDITIONS[case]
     held = "(unless refractory)" if reset else ""
     drive = np.linspace(600.0, 1500.0, n) if not reset else np.linspace(0.0, 15.0, n)
@@ -111,7 +112,8 @@ def test_refractory_while_a_condition_holds(case, monkeypatch):
     numbers = {"g_na": 20000.0, "g_k": 6000.0}
     own = "\n".join([equations(""), *(f"{k} = {x} : 1" for k, x in {**numbers, "drive": 0.0}.items())])
     start = {"v": 0.0 if reset else -65.0}
-    model = snn.from_equations("M", own, threshold=threshold, reset=reset, refractory=refractory, init=start)
+    model = snn.from_equations("M", own, threshold=threshold, reset=reset, refractory=refractory, init=start,
+                               method=method)  # fmt: skip
     runs = []
     for backend, lasts in (("cpu", duration), ("reference", 20.0)):
         net = snn.Network()
@@ -124,7 +126,7 @@ def test_refractory_while_a_condition_holds(case, monkeypatch):
         np.testing.assert_array_equal(result.states["cells"][name][: len(first)], first)
 
     group = b2.NeuronGroup(
-        n, equations(" / ms") + "\ndrive : 1", threshold=threshold, reset=reset, refractory=refractory, method="rk4",
+        n, equations(" / ms") + "\ndrive : 1", threshold=threshold, reset=reset, refractory=refractory, method=method,
         namespace=numbers, dt=dt * b2.ms,
     )  # fmt: skip
     group.v, group.drive = start["v"], drive

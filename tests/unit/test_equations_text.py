@@ -119,8 +119,57 @@ def test_stiff_equations_grow_beyond_a_step_of_2_78_time_constants(ratio, grows)
     assert sim.state("a", "y")[0] == pytest.approx(np.exp(-200 * ratio), rel=1e-6)
 
 
+def test_exponential_euler_against_its_formula():
+    """Coefficients through abbreviations, of each form that is linear; each variable sees the step's begin."""
+    text = """
+    dx/dt = pull - (2 * x - y) * y / 3 + -x : 1
+    dy/dt = 0.5 * (+y - 4 * x) * -0.2 + sin(z) : 1
+    dz/dt = 1 - x * x : 1
+    pull = both / 4 : 1
+    both = y * (1 - x) : 1
+    """
+    start = {"x": 0.2, "y": 1.5, "z": 0.3}
+    model = snn.from_equations("Exp", text, threshold="x > 99", init=start, method="exponential_euler")
+    net = snn.Network()
+    net.record(net.population("a", 1, model()), ["x", "y", "z"], every=0.25)
+    dt, (x, y, z), expected = 0.25, start.values(), []
+    for _ in range(200):
+        b, c = -y / 4 - 2 * y / 3 - 1, -0.1
+        f, g = y * (1 - x) / 4 - (2 * x - y) * y / 3 - x, -0.1 * (y - 4 * x) + np.sin(z)
+        x, y, z = x + f / b * np.expm1(b * dt), y + g / c * np.expm1(c * dt), z + dt * (1 - x * x)
+        expected.append((x, y, z))
+    for backend in ("cpu", "reference"):
+        found = snn.Simulation(net, dt=dt, backend=backend, quiet=True).run(50.0).states["a"]
+        np.testing.assert_allclose(np.stack([found[k][:, 0] for k in "xyz"], 1), expected, rtol=1e-11)
+    assert np.ptp(expected, axis=0).min() > 0.2
+
+
+def test_exponential_euler_is_stable_where_equations_are_stiff():
+    text = "dx/dt = (1 - x) / tau : 1\ntau = 0.001 : ms"
+    model = snn.from_equations("Stiff", text, threshold="x > 1e300", method="exponential_euler")
+    net = snn.Network()
+    net.population("a", 1, model())
+    sim = snn.Simulation(net, dt=0.1, quiet=True)
+    sim.run(5.0)
+    assert sim.state("a", "x")[0] == pytest.approx(1.0, rel=1e-12)
+
+
 BASE = "dv/dt = -v / tau : mV\ntau = 10 : ms"
+EXPONENTIAL = {"method": "exponential_euler"}
 BAD = {
+    "method": ({"method": "euler"}, "M.method: must be 'rk4' or 'exponential_euler'; got 'euler'."),
+    "square": (
+        {"equations": "dv/dt = 3 * (1 - v * half) : 1\nhalf = v / 2 : 1"} | EXPONENTIAL,
+        "M, dv/dt: must be linear in v for method='exponential_euler'; got 'v * (v / 2)'. Use method='rk4'.",
+    ),
+    "exp of v": (
+        {"equations": "dv/dt = 1 - exp(v) : 1"} | EXPONENTIAL,
+        "M, dv/dt: must be linear in v for method='exponential_euler'; got 'exp(v)'.",
+    ),
+    "divided by v": (
+        {"equations": "dv/dt = 2 / v : 1"} | EXPONENTIAL,
+        "M, dv/dt: must be linear in v for method='exponential_euler'; got '2 / v'.",
+    ),
     "unit": ({"equations": BASE + "\nk = 1 : blorg"}, "M.equations, 'k = 1 : blorg': unknown unit 'blorg'."),
     "unit form": ({"equations": BASE + "\nk = 1 : 3 mV"}, "M.equations, 'k = 1 : 3 mV': cannot read the unit '3 mV'"),
     "flag": ({"equations": "dv/dt = 1 : mV (constant)"}, "M.equations, 'dv/dt = 1 : mV (constant)': cannot read"),
