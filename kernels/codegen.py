@@ -48,7 +48,12 @@ class Variant:
 
 
 class _Literals(ast.NodeTransformer):
-    """Wrap float literals, so that single precision stays single."""
+    """Wrap float literals, and numbers made of integers, so that single precision stays single."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        if isinstance(node.func, ast.Name) and node.func.id == "float":
+            node.func = ast.Name("F", ast.Load())
+        return self.generic_visit(node)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         if isinstance(node.value, float):

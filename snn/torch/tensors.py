@@ -66,6 +66,7 @@ def tensor_function(function: Callable[..., Any], surrogate: Callable[[Any], Any
     names = {
         "_compare": compare, "_where": _where, "_or": _or, "_and": lambda a, b: a * b, "_not": lambda a: 1 - a,
         "math": _Math(), "min": _least, "max": _most,
+        f"{SCALAR}exp": lambda x: _Exp.apply(x) if torch.is_tensor(x) else math.exp(x),
         f"{SCALAR}decay": lambda x: torch.exp(-x) if torch.is_tensor(x) else math.exp(-x),
     }  # fmt: skip
     _define(function, "step_function", names)

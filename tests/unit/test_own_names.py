@@ -273,5 +273,5 @@ def test_prefixes(tmp_path, clean):
     assert found >= {"q_", "at_q_", "new_q_", "rule_", "trace_", "short_", "free_q_", "signal_"}
     found = assert_apart(generate.source(each, ["cc"], [], "float32", True))
     for rule in (modulated, watching):
-        found |= assert_apart(learn._body(0, learn.Rule(rule, short, True, "", "")))
+        found |= assert_apart(learn._body(0, learn.Rule(rule, short, True, True, "", "")))
     assert found >= {"q_", "at_q_", "new_q_", "rule_", "trace_", "short_"}

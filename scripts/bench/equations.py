@@ -1,0 +1,95 @@
+"""Time a neuron and step of equations given as text beside Brian2 (C++ standalone), one thread, best of the rounds.
+
+    python scripts/bench/equations.py [--neurons 4000] [--rounds 3]
+
+The neuron of the COBAHH benchmark (Brette et al. 2007, doi:10.1007/s10827-007-0038-6), without synapses, with random
+conductances at the begin; both simulators take the same text.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+EQUATIONS = {
+    "v": "(10 * (-60 - v) - g_ex * v + g_in * (-80 - v) - 20000 * m**3 * h * (v - 50) - 6000 * n**4 * (v + 90)) / 200",
+    "m": "0.32 * 4 / exprel((-50 - v) / 4) * (1 - m) - 0.28 * 5 / exprel((v + 23) / 5) * m",
+    "n": "0.032 * 5 / exprel((-48 - v) / 5) * (1 - n) - 0.5 * exp((-53 - v) / 40) * n",
+    "h": "0.128 * exp((-46 - v) / 18) * (1 - h) - 4 / (1 + exp((-23 - v) / 5)) * h",
+    "g_ex": "-g_ex / 5",
+    "g_in": "-g_in / 10",
+}
+SPANS = {"v": (-65.0, -55.0), "g_ex": (0.0, 80.0), "g_in": (0.0, 300.0)}
+METHODS = {"exponential_euler": 0.1, "rk4": 0.02}  # largest round steps that are stable
+
+
+def ours(method: str, dt: float, n: int, duration: float, rounds: int) -> tuple[float, float]:
+    """Nanoseconds a neuron and step, and the mean of v at the end of the first run."""
+    import snn
+
+    text = "\n".join(f"d{x}/dt = {right} : 1" for x, right in EQUATIONS.items())
+    text = text.replace("-g_ex / 5", "-g_ex / tau_ex").replace("-g_in / 10", "-g_in / tau_in")
+    text += "\ntau_ex = 5 : ms\ntau_in = 10 : ms\nt_ref = 3 : ms"
+    model = snn.from_equations(f"HH{method}", text, threshold="v > -20", refractory="t_ref", method=method)
+    rng, best, mean = np.random.default_rng(1), np.inf, 0.0
+    net = snn.Network()
+    net.population("a", n, model(), init={x: rng.uniform(*SPANS[x], n) for x in SPANS})
+    sim = snn.Simulation(net, dt=dt, threads=1, quiet=True)
+    for _ in range(rounds):
+        begin = time.perf_counter()
+        sim.run(duration)
+        best = min(best, time.perf_counter() - begin)
+        mean = mean or float(sim.state("a", "v").mean())
+    return best / (n * duration / dt) * 1e9, mean
+
+
+def brian2(method: str, dt: float, n: int, duration: float) -> tuple[float, float]:
+    """The same of Brian2, of its state update alone; one run, as a standalone program runs once."""
+    import brian2 as b2
+
+    rng = np.random.default_rng(1)
+    with tempfile.TemporaryDirectory() as folder:
+        b2.set_device("cpp_standalone", directory=folder, build_on_run=False)
+        b2.prefs.devices.cpp_standalone.openmp_threads = 0
+        b2.defaultclock.dt = dt * b2.ms
+        text = "\n".join(f"d{x}/dt = ({right}) / ms : 1" for x, right in EQUATIONS.items())
+        group = b2.NeuronGroup(n, text, threshold="v > -20", refractory=3 * b2.ms, method=method)
+        for x, span in SPANS.items():
+            setattr(group, x, rng.uniform(*span, n))
+        network = b2.Network(group)
+        network.run(duration * b2.ms, profile=True)
+        b2.device.build(directory=folder, compile=True, run=True)
+        seconds = sum(float(t) for name, t in network.profiling_info if "stateupdater" in name)
+        return seconds / (n * duration / dt) * 1e9, float(np.mean(group.v))
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--neurons", type=int, default=4000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peer", choices=METHODS, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    n, duration = options.neurons, 100.0
+    if options.peer:  # in a process of its own
+        print(*brian2(options.peer, METHODS[options.peer], n, duration))
+        return
+    print("| method, dt | Brian2, ns | here, ns | ratio | mean of v after 100 ms |\n|---|--:|--:|--:|---|")
+    for method, dt in METHODS.items():
+        here, mean = ours(method, dt, n, duration, options.rounds)
+        theirs = []
+        for _ in range(options.rounds):
+            command = [sys.executable, __file__, "--peer", method, "--neurons", str(n)]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            theirs.append([float(x) for x in done.stdout.split()[-2:]])
+        peer, v = min(theirs)
+        print(f"| {method}, {dt} ms | {peer:.0f} | {here:.1f} | {peer / here:.1f} | {v:.6f}, {mean:.6f} |")
+
+
+if __name__ == "__main__":
+    main()
