@@ -5,7 +5,7 @@ import math
 
 
 def exp(x):  # type: ignore[no-untyped-def]
-    """exp(x) with a relative error below 3e-16; 0 where that is below 1e-307, inf beyond 709.78.
+    """exp(x) with a relative error below 3e-16 where it is a normal number; inf beyond 709.78, 0 below -745.2.
 
     As ``decay`` made of arithmetic alone, so that loops with it vectorise; 2^k as (2^(k // 64))^64 and the rest.
     """

@@ -91,7 +91,7 @@ def from_equations(
     doc, references : first sentence of the documentation; source of the model
     current_unit : of i_stim
     method : "rk4" or, where each dx/dt is linear in x itself, as it is in models of Hodgkin and Huxley's kind,
-        "exponential_euler", which is of first order, has a quarter of the work, and stays stable where equations are
+        "exponential_euler", which is of first order, takes half the time a step, and stays stable where equations are
         stiff
 
     Numerics
