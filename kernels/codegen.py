@@ -18,7 +18,7 @@ from types import ModuleType
 
 import numpy as np
 
-from kernels import packed
+from kernels import packed, rounds
 from kernels.body import scalar_functions
 from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
@@ -63,7 +63,10 @@ class _Literals(ast.NodeTransformer):
 
 @cache  # a network that is built again writes nothing anew
 def _function(function: object, name: str, single: bool, exponents: tuple[tuple[str, float], ...] = ()) -> str:
-    tree = definition(function, name)  # type: ignore[arg-type]
+    return _text(definition(function, name), single, exponents)  # type: ignore[arg-type]
+
+
+def _text(tree: ast.FunctionDef, single: bool, exponents: tuple[tuple[str, float], ...] = ()) -> str:
     changed = assigned(tree)
     constants = {own(argument): value for argument, value in exponents if own(argument) not in changed}
     tree = _Exponents(constants).visit(tree) if constants else tree
@@ -128,25 +131,41 @@ def update_source(variant: Variant, precision: str) -> str:
     load, call = places(variant)
     results = ", ".join(f"new_{own(v.name)}" for v in spec.state)
     arguments = ", ".join(call[a] for a in spec.arguments)
-    lines = [f"{results}, fired = step_function({arguments})"]
-    for var in spec.state:
-        lines.append(f"{call[var.name]} = new_{own(var.name)}")
-    lines += [f"ring[at_arrive_{own(r.name)} + i] = F(0.0)" for r in spec.receptors]
-    lines.append("flags[i] = fired != 0")  # flags are added up
-    indent = "\n" + " " * 4
-    update = (
-        f"@inner\ndef update({_UPDATE}):{indent}"
-        "at_current, at_words = np.uint64(at_current), np.uint64(at_words)"
-        f"{indent}"
-        + indent.join(load)
-        + f"{indent}for i in range(np.uint64(m)):{indent}    "
-        + f"{indent}    ".join(lines)
-        + f"{indent}for i in range(np.uint64(m), (np.uint64(m) + np.uint64({GROUP - 1})) & ~np.uint64({GROUP - 1})):"
-        + f"{indent}    flags[i] = 0\n"
-    )
-    header = HEADER.format(title=f"One step of {spec.name}.", imports="")
-    parts = (header + f"\nF = np.{precision}\n", *sources({"step_function": spec.step}, single), update)
+    store = [f"{call[var.name]} = new_{own(var.name)}" for var in spec.state]
+    step = [f"{results}, fired = step_function({arguments})", *store]
+    step += [f"ring[at_arrive_{own(r.name)} + i] = F(0.0)" for r in spec.receptors]
+    step.append("flags[i] = fired != 0")  # flags are added up
+    tree = definition(spec.step, "step_function")
+    shared = [own(name) for name in variant.constants()["par_i"]]
+    apart = rounds.split(tree, {own(v.name): v.dtype for v in spec.state}, shared)
+    body = ["for i in range(np.uint64(m)):", *_in(step)]
+    if apart:
+        once, tree, times = apart
+        together = ["for i in range(begin, end):", *_in([f"{results}, = round_function({arguments})", *store])]
+        body = [
+            f"for begin in range(np.uint64(0), np.uint64(m), np.uint64({TOGETHER})):",
+            *_in([
+                f"end = min(begin + np.uint64({TOGETHER}), np.uint64(m))", f"for _ in range({times}):",
+                *_in(together), "for i in range(begin, end):", *_in(step),
+            ]),
+        ]  # fmt: skip
+    body += [
+        f"for i in range(np.uint64(m), (np.uint64(m) + np.uint64({GROUP - 1})) & ~np.uint64({GROUP - 1})):",
+        "    flags[i] = 0",
+    ]
+    start = "at_current, at_words = np.uint64(at_current), np.uint64(at_words)"
+    update = "\n".join([f"@inner\ndef update({_UPDATE}):", *_in([start, *load, *body])]) + "\n"
+    header = HEADER.format(title=f"One step of {spec.name}.", imports="") + f"\nF = np.{precision}\n"
+    functions = [_text(part, single) for part in ((once, tree) if apart else (tree,))]
+    parts = (header, _scalars((spec.step,), single), *functions, update)
     return "\n\n".join(part for part in parts if part)
+
+
+def _in(lines: list[str]) -> list[str]:
+    return ["    " + line for line in lines]
+
+
+TOGETHER = 256  # neurons that take rounds together: what they hold stays in L1
 
 
 # m neurons from the places at_...; arrays and numbers, no tuples of many arrays, which calls copy word by word

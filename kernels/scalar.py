@@ -47,13 +47,13 @@ def exprel(x):  # type: ignore[no-untyped-def]
 
 def linoid(x, scale):  # type: ignore[no-untyped-def]
     """x / (exp(x / scale) - 1), and its limit ``scale`` at x = 0 (Hodgkin-Huxley rate functions)."""
-    return scale - 0.5 * x if abs(x / scale) < 1e-9 else x / math.expm1(x / scale)
+    return scale / exprel(x / scale)
 
 
 def relax(x, a, b, dt):  # type: ignore[no-untyped-def]
     """x after dt where dx/dt = a - b x, with constant a and b > 0."""
     x_inf = a / b
-    return x_inf + (x - x_inf) * math.exp(-b * dt)
+    return x_inf + (x - x_inf) * exp(-b * dt)
 
 
 def exponential_leak(v, g_l, e_l, v_th, g_delta, inv_delta):  # type: ignore[no-untyped-def]

@@ -1,9 +1,10 @@
-"""Time a neuron and step of equations given as text beside Brian2 (C++ standalone), one thread, best of the rounds.
+"""Time a neuron and step of equations given as text beside Brian2 (C++ standalone), and of the package's
+``HodgkinHuxley`` beside NEST's ``hh_cond_exp_traub``; one thread, best of the rounds.
 
     python scripts/bench/equations.py [--neurons 4000] [--rounds 3]
 
 The neuron of the COBAHH benchmark (Brette et al. 2007, doi:10.1007/s10827-007-0038-6), without synapses, with random
-conductances at the begin; both simulators take the same text.
+conductances at the begin; Brian2 takes the same text.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 import numpy as np
 
@@ -25,20 +27,30 @@ EQUATIONS = {
     "g_in": "-g_in / 10",
 }
 SPANS = {"v": (-65.0, -55.0), "g_ex": (0.0, 80.0), "g_in": (0.0, 300.0)}
-METHODS = {"exponential_euler": 0.1, "rk4": 0.02}  # largest round steps that are stable
+# largest round steps that are stable; the package's model takes substeps of 0.025 ms, of order 2
+METHODS = {"exponential_euler": 0.1, "rk4": 0.02, "HodgkinHuxley": 0.1}
 
 
 def ours(method: str, dt: float, n: int, duration: float, rounds: int) -> tuple[float, float]:
     """Nanoseconds a neuron and step, and the mean of v at the end of the first run."""
     import snn
 
+    if method == "HodgkinHuxley":
+        return measured(snn.HodgkinHuxley(t_ref=3.0), dt, n, duration, rounds)
     text = "\n".join(f"d{x}/dt = {right} : 1" for x, right in EQUATIONS.items())
     text = text.replace("-g_ex / 5", "-g_ex / tau_ex").replace("-g_in / 10", "-g_in / tau_in")
     text += "\ntau_ex = 5 : ms\ntau_in = 10 : ms\nt_ref = 3 : ms"
     model = snn.from_equations(f"HH{method}", text, threshold="v > -20", refractory="t_ref", method=method)
+    return measured(model(), dt, n, duration, rounds)
+
+
+def measured(model: Any, dt: float, n: int, duration: float, rounds: int) -> tuple[float, float]:
+    """The same of this model."""
+    import snn
+
     rng, best, mean = np.random.default_rng(1), np.inf, 0.0
     net = snn.Network()
-    net.population("a", n, model(), init={x: rng.uniform(*SPANS[x], n) for x in SPANS})
+    net.population("a", n, model, init={x: rng.uniform(*SPANS[x], n) for x in SPANS})
     sim = snn.Simulation(net, dt=dt, threads=1, quiet=True)
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -46,6 +58,28 @@ def ours(method: str, dt: float, n: int, duration: float, rounds: int) -> tuple[
         best = min(best, time.perf_counter() - begin)
         mean = mean or float(sim.state("a", "v").mean())
     return best / (n * duration / dt) * 1e9, mean
+
+
+def nest(dt: float, n: int, duration: float) -> tuple[float, float]:
+    """The same of NEST; one run."""
+    import nest
+
+    nest.set_verbosity("M_ERROR")
+    nest.ResetKernel()
+    nest.resolution, nest.local_num_threads = dt, 1
+    rng = np.random.default_rng(1)
+    group = nest.Create("hh_cond_exp_traub", n)
+    first = nest.Create("spike_generator", params={"spike_times": [dt]})
+    group.V_m = rng.uniform(*SPANS["v"], n)
+    for x, sign in (("g_ex", 1.0), ("g_in", -1.0)):  # cannot be set, so they arrive
+        weights = sign * rng.uniform(*SPANS[x], (n, 1))
+        nest.Connect(first, group, "all_to_all", {"weight": weights, "delay": dt})
+    nest.Prepare()
+    begin = time.perf_counter()
+    nest.Run(duration)
+    seconds = time.perf_counter() - begin
+    nest.Cleanup()
+    return seconds / (n * duration / dt) * 1e9, float(np.mean(group.V_m))
 
 
 def brian2(method: str, dt: float, n: int, duration: float) -> tuple[float, float]:
@@ -77,9 +111,10 @@ def main() -> None:
     options = parser.parse_args()
     n, duration = options.neurons, 100.0
     if options.peer:  # in a process of its own
-        print(*brian2(options.peer, METHODS[options.peer], n, duration))
+        dt = METHODS[options.peer]
+        print(*(nest(dt, n, duration) if options.peer == "HodgkinHuxley" else brian2(options.peer, dt, n, duration)))
         return
-    print("| method, dt | Brian2, ns | here, ns | ratio | mean of v after 100 ms |\n|---|--:|--:|--:|---|")
+    print("| method, dt | Brian2 or NEST, ns | here, ns | ratio | mean of v after 100 ms |\n|---|--:|--:|--:|---|")
     for method, dt in METHODS.items():
         here, mean = ours(method, dt, n, duration, options.rounds)
         theirs = []

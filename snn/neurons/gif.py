@@ -1,9 +1,8 @@
 """Generalised integrate-and-fire neuron: escape noise and spike-triggered adaptation."""
 
-import math
-
 import numpy as np
 
+from kernels.scalar import exp, exprel
 from kernels.spec import Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 from snn.neurons.lif_exp import exp_to_v
@@ -21,8 +20,8 @@ def gif_step(  # type: ignore[no-untyped-def]
     i_stc = i_stc * p_stc
     e_sfa = e_sfa * p_sfa
     # beyond exp(80) the neuron fires for certain; the bound keeps exp finite
-    hazard = lambda_dt * math.exp(min((v - v_t_star - e_sfa) * inv_delta_v, 80.0))
-    fired = free & (u < -math.expm1(-hazard))
+    hazard = lambda_dt * exp(min((v - v_t_star - e_sfa) * inv_delta_v, 80.0))
+    fired = free & (u < hazard * exprel(-hazard))
     refractory = n_ref if fired else (refractory if free else refractory - 1)
     i_stc = i_stc + q_stc if fired else i_stc
     e_sfa = e_sfa + q_sfa if fired else e_sfa

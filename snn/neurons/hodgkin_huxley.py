@@ -1,10 +1,8 @@
 """Hodgkin-Huxley neuron after Traub & Miles with exponentially decaying synaptic conductances."""
 
-import math
-
 import numpy as np
 
-from kernels.scalar import linoid, relax
+from kernels.scalar import exp, linoid, relax
 from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 
@@ -13,8 +11,8 @@ def hodgkin_huxley_step(  # type: ignore[no-untyped-def]
     v, m, h, n, g_ex, g_in, refractory, arrive_ex, arrive_in, i_stim, g_na, g_k, g_l, e_na, e_k, e_l, e_ex, e_in,
     v_t, i_e, inv_c, sub, half, p_ex_1, p_in_1, p_ex_3, p_in_3, p_ex, p_in, n_sub, n_ref,
 ):  # fmt: skip
-    peak = False
     i = g_l * e_l + i_e + i_stim
+    # substeps hand on nothing but the state, so that neurons take each of them in a loop that vectorises
     for _ in range(n_sub):
         before = v
         # half a substep of v with fixed gates; synaptic conductances taken in its middle
@@ -28,10 +26,10 @@ def hodgkin_huxley_step(  # type: ignore[no-untyped-def]
         x = min(max(v - v_t, -250.0), 250.0)
         a = 0.32 * linoid(13.0 - x, 4.0)
         m = relax(m, a, a + 0.28 * linoid(x - 40.0, 5.0), sub)
-        a = 0.128 * math.exp((17.0 - x) / 18.0)
-        h = relax(h, a, a + 4.0 / (1.0 + math.exp((40.0 - x) / 5.0)), sub)
+        a = 0.128 * exp((17.0 - x) / 18.0)
+        h = relax(h, a, a + 4.0 / (1.0 + exp((40.0 - x) / 5.0)), sub)
         a = 0.032 * linoid(15.0 - x, 5.0)
-        n = relax(n, a, a + 0.5 * math.exp((10.0 - x) / 40.0), sub)
+        n = relax(n, a, a + 0.5 * exp((10.0 - x) / 40.0), sub)
         # the other half substep of v
         na = g_na * m * m * m * h
         k = g_k * n * n * n * n
@@ -41,12 +39,12 @@ def hodgkin_huxley_step(  # type: ignore[no-untyped-def]
         v = relax(v, drive * inv_c, (g_l + na + k + ex + inh) * inv_c, half)
         g_ex = g_ex * p_ex
         g_in = g_in * p_in
-        peak = peak | ((v >= v_t + 30.0) & (before > v))
+        # a peak of this step: -1
+        refractory = -1 if (refractory == 0) & (v >= v_t + 30.0) & (before > v) else refractory
     g_ex = g_ex + arrive_ex
     g_in = g_in - arrive_in
-    free = refractory == 0
-    fired = free & peak
-    refractory = n_ref if fired else (refractory if free else refractory - 1)
+    fired = refractory < 0
+    refractory = n_ref if fired else max(refractory - 1, 0)
     return v, m, h, n, g_ex, g_in, refractory, fired
 
 

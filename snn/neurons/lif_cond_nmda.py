@@ -1,9 +1,8 @@
 """Leaky integrate-and-fire neuron with AMPA, GABA and voltage-dependent NMDA conductances."""
 
-import math
-
 import numpy as np
 
+from kernels.scalar import exp
 from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
 from snn.neurons.base import define
 
@@ -26,16 +25,16 @@ def lif_cond_nmda_step(  # type: ignore[no-untyped-def]
     a2 = drive + (g_ex_end * e_ex + g_in_end * e_in) * inv_c
     b2 = leak + (g_ex_end + g_in_end) * inv_c
     nmda = g_nmda * inv_c
-    open_1 = nmda / (1.0 + block * math.exp(-0.062 * v))
+    open_1 = nmda / (1.0 + block * exp(-0.062 * v))
     k1 = a0 + open_1 * e_ex - (b0 + open_1) * v
     v_2 = v + half * k1
-    open_2 = nmda * p_nmda_half / (1.0 + block * math.exp(-0.062 * v_2))
+    open_2 = nmda * p_nmda_half / (1.0 + block * exp(-0.062 * v_2))
     k2 = a1 + open_2 * e_ex - (b1 + open_2) * v_2
     v_3 = v + half * k2
-    open_3 = nmda * p_nmda_half / (1.0 + block * math.exp(-0.062 * v_3))
+    open_3 = nmda * p_nmda_half / (1.0 + block * exp(-0.062 * v_3))
     k3 = a1 + open_3 * e_ex - (b1 + open_3) * v_3
     v_4 = v + 2.0 * half * k3
-    open_4 = nmda * p_nmda / (1.0 + block * math.exp(-0.062 * v_4))
+    open_4 = nmda * p_nmda / (1.0 + block * exp(-0.062 * v_4))
     k4 = a2 + open_4 * e_ex - (b2 + open_4) * v_4
     v = v + sixth * (k1 + 2.0 * (k2 + k3) + k4) if free else v
     g_ex = g_ex_end + arrive_ex
