@@ -281,7 +281,7 @@ def started(net, *args):
     """A run that would take hours, once it has written something."""
     call, more = process("run", net, "--out", "long.h5", "--duration", "1e9", "--quiet", *args, code=LONG)
     running = subprocess.Popen(call, **more)
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and running.poll() is None:
         try:
             if read_result("long.h5.part").t_stop > 0:
@@ -334,7 +334,7 @@ def test_wrong_times_are_refused_before_anything_is_built(option, value, text, n
 def test_interrupt_keeps_the_part(net):
     running = started(net)
     running.send_signal(signal.SIGINT)
-    _, err = running.communicate(timeout=30)
+    _, err = running.communicate(timeout=120)
     assert running.returncode == 130
     assert err == "snn: interrupted; long.h5.part holds what was written so far, see snn info\n"
     assert not Path("long.h5").exists() and read_result("long.h5.part").t_stop > 0

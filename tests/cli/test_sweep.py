@@ -171,7 +171,7 @@ def test_killed_and_two_tasks_at_a_time(folder):
     Path("sweep.toml").write_text(SWEEP.replace("repetitions = 2", "") + slurm)
     Path("net.toml").write_text(NET.replace("duration = 100.0", "duration = 2000.0"))
     first = started("sweep.toml", "--quiet", start_new_session=True)
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while sum("done" in x for x in logged().values()) < 1 or not list(Path("sweep").rglob("record.h5.part")):
         assert time.monotonic() < end and first.poll() is None
         time.sleep(0.02)
@@ -373,7 +373,7 @@ def test_mpi(straight, folder):
     }
     run = [mpiexec, "-n", "2", sys.executable, "-m", "mpi4py.futures", "-m", "snn", "sweep", "sweep.toml", "--quiet"]
     done = subprocess.run(
-        [*run, "--on", "mpi", "--out", "mpi"], env={**os.environ, **more}, capture_output=True, text=True, timeout=120
+        [*run, "--on", "mpi", "--out", "mpi"], env={**os.environ, **more}, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert same(read_summary("mpi"), read_summary(straight))

@@ -30,7 +30,7 @@ def record(times, ids, n=4, stop=100.0):
 spikes = st.lists(st.tuples(st.integers(0, 999), st.integers(0, 6)), max_size=60, unique=True)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(spikes)
 def test_statistics_against_plain_loops(pairs):
     r = record([t * 0.1 for t, _ in pairs], [i for _, i in pairs], n=7)

@@ -466,7 +466,12 @@ def read_all(path):
     return result
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+checked = settings(
+    max_examples=60, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+@settings(checked)
 @given(share=st.floats(0.0, 1.0, exclude_max=True))
 def test_truncated_anywhere(intact, tmp_path, share):
     path = tmp_path / "cut.h5"
@@ -476,7 +481,7 @@ def test_truncated_anywhere(intact, tmp_path, share):
             read(path)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(checked)
 @given(at=st.integers(0, 6000), byte=st.integers(1, 255))
 @example(at=11, byte=5)  # HDF5's mark of a file in single-writer mode, on a file that never was
 def test_damaged_structures_raise_only_our_errors(intact, tmp_path, at, byte):

@@ -101,7 +101,7 @@ def test_file_is_read_by_libsonata(streamed, verify):
 def test_killed_run_keeps_everything_up_to_its_last_flush(verify, tmp_path):
     """A run flushes every 20 ms of model time and is killed at a random moment: spikes and traces equal the undisturbed
     run's up to a time no earlier than the last flush it told of."""
-    duration = 8_000.0
+    duration = 16_000.0
     undisturbed = snn.Simulation(verify.kill_network(), dt=0.1, threads=1, quiet=True).run(duration)
     safe = []
     for k, delay in enumerate(np.random.default_rng().uniform(0.0, 0.7, 3)):
@@ -150,7 +150,7 @@ def reader():
 
     yield start
     for one in started:
-        one.communicate("", timeout=30)
+        one.communicate("", timeout=120)
 
 
 def test_rows_wait_for_readers(reader, tmp_path):
@@ -162,7 +162,7 @@ def test_rows_wait_for_readers(reader, tmp_path):
     writer.spikes("a", [2.0], [1])
     writer.flush(2.0)
     assert len(read_result(writer.part).spikes["a"]) == 1
-    holds.communicate("", timeout=30)
+    holds.communicate("", timeout=120)
     writer.flush(2.0)
     assert read_result(writer.part).spikes["a"].times.tolist() == [1.0, 2.0]
     assert read_result(writer.part).t_stop == 2.0

@@ -524,7 +524,7 @@ sim.run(100.0)
 def job(duration):
     return sim.run(duration).spikes["p"].times.tolist()
 with multiprocessing.get_context("fork").Pool(1) as pool:
-    there = pool.apply_async(job, (100.0,)).get(timeout=60)
+    there = pool.apply_async(job, (100.0,)).get(timeout=300)
 assert len(there) > 20 and there == job(100.0)
 """
 
@@ -536,7 +536,7 @@ def test_forked_with_threads(engine):
     root = str(Path(__file__).resolve().parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     done = subprocess.run(
-        [sys.executable, "-c", FORK, engine], capture_output=True, text=True, env=environment, timeout=120
+        [sys.executable, "-c", FORK, engine], capture_output=True, text=True, env=environment, timeout=300
     )
     assert done.returncode == 0, done.stderr
 
