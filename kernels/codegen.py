@@ -125,6 +125,9 @@ def sources(functions: dict[str, Callable[..., object]], single: bool) -> list[s
     return [_scalars(tuple(functions.values()), single), *(_function(f, name, single) for name, f in functions.items())]
 
 
+TOGETHER = 256  # neurons that take rounds together: what they hold stays in L1
+
+
 def update_source(variant: Variant, precision: str) -> str:
     """Source of a module with ``update``: one step of a slice (phase 2) by the variant's model."""
     spec, single = variant.spec, precision == "float32"
@@ -163,9 +166,6 @@ def update_source(variant: Variant, precision: str) -> str:
 
 def _in(lines: list[str]) -> list[str]:
     return ["    " + line for line in lines]
-
-
-TOGETHER = 256  # neurons that take rounds together: what they hold stays in L1
 
 
 # m neurons from the places at_...; arrays and numbers, no tuples of many arrays, which calls copy word by word
