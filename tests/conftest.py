@@ -1,5 +1,20 @@
 """Of all tests."""
 
+import pytest
+
+from plasticity.base import RULES, SHORT_TERM
+from snn.neurons.base import MODELS
+
+
+@pytest.fixture(autouse=True)
+def registries():
+    """No test finds the models and rules that another has defined."""
+    before = [(known, dict(known)) for known in (MODELS, RULES, SHORT_TERM)]
+    yield
+    for known, was in before:
+        known.clear()
+        known.update(was)
+
 
 def pytest_collection_modifyitems(items):
     """Long tests first, so that no process is left alone with one at the end."""

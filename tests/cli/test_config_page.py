@@ -13,7 +13,6 @@ import snn
 from snn.build import Builder
 from snn.config import load, parse_override, tomllib
 from snn.distributions import Distribution
-from snn.neurons.base import MODELS
 from snn.tables import CURRENTS, RULES, SPIKE_SOURCES
 
 ROOT = Path(__file__).parents[2]
@@ -115,16 +114,7 @@ delay = 1.0
 """
 
 
-@pytest.fixture
-def registered():
-    """Models of the tests are forgotten again."""
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
-
-
-def test_models_of_ones_own(write, tmp_path, monkeypatch, registered, problems):
+def test_models_of_ones_own(write, tmp_path, monkeypatch, problems):
     (tmp_path / "my").mkdir()
     write(MY_MODEL.format(name="CountingCell"), "my/models.py")
     path = write(OWN.format(name="CountingCell"))
@@ -140,7 +130,7 @@ def test_models_of_ones_own(write, tmp_path, monkeypatch, registered, problems):
     assert found.startswith("populations.a.params.v_th: must be > 0")
 
 
-def test_models_that_cannot_be_imported(write, tmp_path, registered, problems):
+def test_models_that_cannot_be_imported(write, tmp_path, problems):
     path = write(OWN.format(name="NoSuchCell"))
     (missing,) = problems(path, allow_code=True)
     assert (

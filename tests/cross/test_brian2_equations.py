@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import snn
-from snn.neurons.base import MODELS
 
 b2 = pytest.importorskip("brian2", reason="peers extra not installed")
 
@@ -12,9 +11,8 @@ NUMBERS = {"c_m": "200", "g_l": "10", "e_l": "-65", "e_ex": "0", "e_in": "-80", 
            "tau_w": "60", "a": "0.3", "b": "6", "v_r": "-60", "top": "-45", "t_ref": "1.5", "i_e": "40"}  # fmt: skip
 
 
-def test_adaptive_neuron_with_two_conductances(monkeypatch):
+def test_adaptive_neuron_with_two_conductances():
     """A nonlinear membrane with adaptation, refractory period and given spikes: v at each step, and all spikes."""
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
     b2.prefs.codegen.target = "numpy"
     b2.start_scope()
     dt, steps, n = 0.1, 3000, 5
@@ -95,9 +93,8 @@ CONDITIONS = {  # equations, abbreviations, threshold, reset, condition, spikes
 
 @pytest.mark.parametrize("method, dt", [("rk4", 0.02), ("exponential_euler", 0.05)])
 @pytest.mark.parametrize("case", CONDITIONS)
-def test_refractory_while_a_condition_holds(case, method, dt, monkeypatch):
+def test_refractory_while_a_condition_holds(case, method, dt):
     """One spike for each action potential, and a membrane that is held until another variable has decayed."""
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
     b2.prefs.codegen.target = "numpy"
     b2.start_scope()
     duration, n = 200.0, 4

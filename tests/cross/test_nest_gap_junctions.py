@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 import snn
-from snn.neurons.base import MODELS
 
 # hh_psc_alpha_gap of NEST (doi 10.1523/JNEUROSCI.2715-06.2007), without synapses
 FAST_SPIKING = """
@@ -27,15 +26,9 @@ e_l = -70 : mV
 """
 
 
-@pytest.fixture
-def registry(monkeypatch):
-    """Models of these tests are not seen by others."""
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
-
-
 @pytest.mark.cross
 @pytest.mark.parametrize("g", [0.5, 5.0])
-def test_two_fast_spiking_neurons(registry, g):
+def test_two_fast_spiking_neurons(g):
     """Potentials of two Hodgkin-Huxley neurons, one let go from -10 mV: NEST's as dt falls, of first order."""
     nest = pytest.importorskip("nest", reason="peers extra not installed")
     duration = 25.0

@@ -9,7 +9,7 @@ import plasticity
 import snn
 from kernels.errors import ModelError, ShapeError
 from kernels.spec import Derived, Param, RuleSpec, ShortTermSpec, StateVar
-from plasticity.base import RULES, SHORT_TERM
+from plasticity.base import RULES
 from snn.cli import app
 from snn.io.sonata import read_result
 
@@ -337,7 +337,6 @@ def test_rules_of_ones_own():
             r = r * (1.0 - p)
         np.testing.assert_allclose(sim.connections("p")[2], w, rtol=1e-12)
         np.testing.assert_allclose(sim.state("many", "v"), v, rtol=1e-5)
-    del RULES["OwnGain"], SHORT_TERM["OwnPool"]
 
 
 def _grow(w, k):  # type: ignore[no-untyped-def]
@@ -354,16 +353,13 @@ def test_constant_that_takes_a_parameter_by_another(given):
             derived=(Derived("k", "1", lambda p, dt: p.a if p.mode > 0 else p.b),), bounds=lambda p: (0.0, 100.0),
         )
     )  # fmt: skip
-    try:
-        net = snn.Network(seed=1)
-        one, many = net.population("one", 1, snn.SpikeArray([1.0])), net.population("many", 3, snn.LIFDelta())
-        net.connect(one, many, snn.from_arrays([0, 0, 0], [0, 1, 2]), name="p",
-                    plasticity=rule(a=np.array([0.3, 0.4, 0.5]), **given))  # fmt: skip
-        sim = snn.Simulation(net, quiet=True)
-        sim.run(5.0)
-        np.testing.assert_allclose(sim.connections("p")[2], [1.3, 1.4, 1.5], rtol=1e-12)
-    finally:
-        del RULES["OwnChoice"]
+    net = snn.Network(seed=1)
+    one, many = net.population("one", 1, snn.SpikeArray([1.0])), net.population("many", 3, snn.LIFDelta())
+    net.connect(one, many, snn.from_arrays([0, 0, 0], [0, 1, 2]), name="p",
+                plasticity=rule(a=np.array([0.3, 0.4, 0.5]), **given))  # fmt: skip
+    sim = snn.Simulation(net, quiet=True)
+    sim.run(5.0)
+    np.testing.assert_allclose(sim.connections("p")[2], [1.3, 1.4, 1.5], rtol=1e-12)
 
 
 def test_in_a_file(tmp_path):

@@ -588,11 +588,10 @@ def _exprel(x):
 @pytest.mark.parametrize(
     "kind, least, most, rtol", [("float64", -740.0, 709.0, 5e-16), ("float32", -100.0, 88.0, 1e-6)]
 )
-def test_compiled_exp(kind, least, most, rtol, monkeypatch):
+def test_compiled_exp(kind, least, most, rtol):
     """Over the whole range of the type, in the loops of a model; beyond, inf and 0."""
     import snn
 
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
     text = "dv/dt = 0 : 1\ndz/dt = 0 : 1\ndy/dt = 0 : 1"
     model = snn.from_equations("Exp", text, threshold="v > -9999", reset="z = exp(v); y = 1 / exp(-v)")
     v = np.append(np.linspace(least, most, 303), -2000.0).astype(kind)

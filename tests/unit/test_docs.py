@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from plasticity.base import RULES, SHORT_TERM
-from snn.neurons.base import MODELS
-
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = [
     path.relative_to(ROOT)
@@ -25,7 +22,6 @@ def test_model_of_your_own(tmp_path, monkeypatch, capsys):
     code = re.findall(r"```python\n(.*?)```", text, re.S)
     (tmp_path / "my_model.py").write_text("".join(code))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))  # no other test shall find it there
     module = importlib.import_module("my_model")
     assert "cells" in capsys.readouterr().out
     assert module.Membrane.spec.name == "Membrane" and module.cells.spec.name == "NoisyMembrane"
@@ -55,8 +51,6 @@ def test_rule_of_your_own(tmp_path, monkeypatch, capsys):
     text = (ROOT / "docs" / "adding_a_rule.md").read_text()
     (tmp_path / "my_rule.py").write_text("\n".join(re.findall(r"```python\n(.*?)```", text, re.S)))
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr("plasticity.base.RULES", dict(RULES))  # no other test shall find it there
-    monkeypatch.setattr("plasticity.base.SHORT_TERM", dict(SHORT_TERM))
     module = importlib.import_module("my_rule")
     weights = module.sim.connections("cells->cells")[2]
     learned, delivered = capsys.readouterr().out.rsplit("[", 1)

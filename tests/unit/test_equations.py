@@ -6,13 +6,6 @@ from scipy.integrate import solve_ivp
 
 import snn
 from kernels.errors import ModelError
-from snn.neurons.base import MODELS
-
-
-@pytest.fixture(autouse=True)
-def own_models(monkeypatch):
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
-
 
 COND = """
     dv/dt = (g_l * (e_l - v) + drive + g_ex * (e_ex - v) + g_in * (e_in - v)) / c_m : mV (unless refractory)

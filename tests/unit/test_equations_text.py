@@ -6,13 +6,6 @@ from scipy import special
 
 import snn
 from kernels.errors import ModelError
-from snn.neurons.base import MODELS
-
-
-@pytest.fixture(autouse=True)
-def own_models(monkeypatch):
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
-
 
 FUNCTIONS = {
     "abs(v)": abs, "fabs(v)": abs, "exp(v)": np.exp, "expm1(v)": np.expm1, "exprel(v)": special.exprel,

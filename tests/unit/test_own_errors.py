@@ -9,15 +9,6 @@ import plasticity
 import snn
 from kernels.body import check_body
 from kernels.spec import Check, ClosedForm, Derived, NeuronSpec, Param, Receptor, RuleSpec, StateVar
-from plasticity.base import RULES
-from snn.neurons.base import MODELS
-
-
-@pytest.fixture(autouse=True)
-def clean(monkeypatch):
-    """No other test shall find the models and rules."""
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
-    monkeypatch.setattr("plasticity.base.RULES", dict(RULES))
 
 
 def neuron(step, **changes):

@@ -26,7 +26,6 @@ from kernels.spec import (
     StateVar,
     Trace,
 )
-from snn.neurons.base import MODELS
 
 # a model of which every name is given ------------------------------------------------------------------------------
 
@@ -129,12 +128,6 @@ def network(folder, chosen):
     return net
 
 
-@pytest.fixture
-def clean(monkeypatch):
-    """No other test shall find the models."""
-    monkeypatch.setattr("snn.neurons.base.MODELS", dict(MODELS))
-
-
 def outcome(net, **options):
     result = snn.Simulation(net, quiet=True, **options).run(6.0)
     states = [
@@ -161,7 +154,7 @@ NAMES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", NAMES)
-def test_no_name_of_a_model_meets_one_of_the_kernels(engine, tmp_path, clean):
+def test_no_name_of_a_model_meets_one_of_the_kernels(engine, tmp_path):
     """As parameters, derived constants, states, receptors and local variables."""
     names = NAMES[engine]
     plain = network(tmp_path, [f"zzb{k}" for k in range(len(names))])
@@ -257,7 +250,7 @@ def assert_apart(text):
     return prefixes
 
 
-def test_prefixes(tmp_path, clean):
+def test_prefixes(tmp_path):
     """So no name, whatever it is, can meet another; in every engine's text."""
     modulated, watching, short = marked_rules()
     specs = [model(tmp_path, kind, ["zza0", "zza1"])[0].spec for kind in KINDS]

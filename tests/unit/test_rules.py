@@ -87,8 +87,7 @@ def _either_way(w, step):
     return w + step
 
 
-def test_weights_of_both_signs_need_one_receptor(monkeypatch):
-    monkeypatch.setattr("plasticity.base.RULES", dict(RULES))  # no other test shall find the rule there
+def test_weights_of_both_signs_need_one_receptor():
     rule = plasticity.define(
         RuleSpec(
             name="EitherWay", doc="w += step.", params=(Param("step", "weight", 0.1, "step"),), derived=(), traces=(),

@@ -195,24 +195,21 @@ def test_allowed_syntax():
 
 def test_parameters_of_an_instance():
     model = snn.define(spec(checks=(Check(("tau", "v_th"), lambda p: p.tau > p.v_th, "must be above v_th"),)))
-    try:
-        assert MODELS["Tried"] is model and model().params == {"tau": 10.0, "v_th": 5.0}
-        assert repr(model(tau=20)) == "Tried(tau=20.0)"
-        for text in ("A model.", "tau : float or array or distribution, [ms], default 10, > 0", "Nobody 2024"):
-            assert text in model.__doc__
-        for params, text in (
-            ({"taw": 1.0}, "Tried.taw: no such parameter. Did you mean 'tau'"),
-            ({"tau": -1.0}, "Tried.tau: must be > 0 ms; got -1.0"),
-            ({"tau": [20.0, 0.0, 5.0]}, "Tried.tau: must be > 0 ms; got 0.0 at index 1"),
-            ({"tau": math.inf}, "Tried.tau: must be finite"),
-            ({"tau": "fast"}, "Tried.tau: must be a number"),
-            ({"tau": True}, "Tried.tau: must be a number"),
-            ({"tau": 4.0}, "Tried.tau: must be above v_th; got tau=4.0, v_th=5.0"),
-        ):
-            with pytest.raises(snn.ModelError, match=text):
-                model(**params)
-    finally:
-        del MODELS["Tried"]
+    assert MODELS["Tried"] is model and model().params == {"tau": 10.0, "v_th": 5.0}
+    assert repr(model(tau=20)) == "Tried(tau=20.0)"
+    for text in ("A model.", "tau : float or array or distribution, [ms], default 10, > 0", "Nobody 2024"):
+        assert text in model.__doc__
+    for params, text in (
+        ({"taw": 1.0}, "Tried.taw: no such parameter. Did you mean 'tau'"),
+        ({"tau": -1.0}, "Tried.tau: must be > 0 ms; got -1.0"),
+        ({"tau": [20.0, 0.0, 5.0]}, "Tried.tau: must be > 0 ms; got 0.0 at index 1"),
+        ({"tau": math.inf}, "Tried.tau: must be finite"),
+        ({"tau": "fast"}, "Tried.tau: must be a number"),
+        ({"tau": True}, "Tried.tau: must be a number"),
+        ({"tau": 4.0}, "Tried.tau: must be above v_th; got tau=4.0, v_th=5.0"),
+    ):
+        with pytest.raises(snn.ModelError, match=text):
+            model(**params)
 
 
 # models of users ----------------------------------------------------------------------------------------------------
@@ -304,14 +301,6 @@ def load(path, name, gain="1.0"):
     return module.Mine
 
 
-@pytest.fixture
-def clean():
-    before = dict(MODELS)
-    yield
-    MODELS.clear()
-    MODELS.update(before)
-
-
 def run_mine(models, **options):
     """Times, ids and v of populations, one of each of ``models``, driven alike (by one and the same name)."""
     out = []
@@ -331,7 +320,7 @@ def run_mine(models, **options):
     return out
 
 
-def test_user_model_on_both_backends(tmp_path, clean):
+def test_user_model_on_both_backends(tmp_path):
     model = load(tmp_path / "mine.py", "Mine")
     assert snn.neurons.base.MODELS["Mine"] is model
     reference = run_mine([model(tau=np.linspace(5, 9, 6))], backend="reference")
@@ -341,7 +330,7 @@ def test_user_model_on_both_backends(tmp_path, clean):
             np.testing.assert_array_equal(x, y)
 
 
-def test_redefinition(tmp_path, clean):
+def test_redefinition(tmp_path):
     """The file is written again under the same name: the new class has the new law, the old one keeps its own, and
     both may be in one network."""
     path = tmp_path / "again.py"
@@ -388,7 +377,7 @@ def fires_never(v, i_stim):
 @pytest.mark.parametrize(
     ("step", "first"), [(fires_float, 1), (fires_far, 1), (fires_many, 4), (fires_half, 4), (fires_never, 21)]
 )
-def test_any_number_but_zero_is_a_spike(clean, step, first, precision):
+def test_any_number_but_zero_is_a_spike(step, first, precision):
     """One spike a neuron and step, however large: a byte of it was added to the number of spikes."""
     model = snn.define(spec(step, name="Numbers", params=(), derived=(), receptors=()))
     out = []
@@ -444,7 +433,7 @@ def wraps(k, n_ref):
     return k, k % 2 == 0
 
 
-def test_int_states_wrap_alike(clean):
+def test_int_states_wrap_alike():
     """As int32 on both backends; the reference one ended with an OverflowError."""
     steps = (Derived("n_ref", "step", lambda p, dt: np.rint(p.tau / dt), dtype="int"),)
     model = snn.define(spec(wraps, name="Wraps", state=COUNTER, derived=steps, receptors=()))
@@ -486,7 +475,7 @@ def test_references_may_be_left_out():
     assert NeuronSpec(**fields).references == ("own model",)
 
 
-def test_names_of_the_package_are_taken(clean):
+def test_names_of_the_package_are_taken():
     for name in ("LIFExp", "Poisson"):
         with pytest.raises(snn.ModelError, match=f"define: '{name}' is a model of the package. Give yours another"):
             snn.define(spec(name=name))
@@ -504,7 +493,7 @@ def noisy(x, u, decay, kick):
     return x * decay + kick * scalar.normal(u), False
 
 
-def test_normal_numbers(clean):
+def test_normal_numbers():
     """An Ornstein-Uhlenbeck process: reference and cpu bit for bit; mean, variance, law and memory of the stationary
     state within 4 standard errors; the quantile is SciPy's."""
     u = np.concatenate([(np.array([0, 1, 2, 2**32 - 1]) + 0.5) * 2.0**-32, np.linspace(1e-9, 1.0 - 1e-9, 4001)])
