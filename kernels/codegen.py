@@ -138,12 +138,14 @@ def update_source(variant: Variant, precision: str) -> str:
     step = [f"{results}, fired = step_function({arguments})", *store]
     step += [f"ring[at_arrive_{own(r.name)} + i] = F(0.0)" for r in spec.receptors]
     step.append("flags[i] = fired != 0")  # flags are added up
-    tree = definition(spec.step, "step_function")
-    shared = [own(name) for name in variant.constants()["par_i"]]
-    apart = rounds.split(tree, {own(v.name): v.dtype for v in spec.state}, shared)
+    functions, times = _step(
+        spec.step,
+        tuple((own(v.name), v.dtype) for v in spec.state),
+        tuple(map(own, variant.constants()["par_i"])),
+        single,
+    )
     body = ["for i in range(np.uint64(m)):", *_in(step)]
-    if apart:
-        once, tree, times = apart
+    if times:
         together = ["for i in range(begin, end):", *_in([f"{results}, = round_function({arguments})", *store])]
         body = [
             f"for begin in range(np.uint64(0), np.uint64(m), np.uint64({TOGETHER})):",
@@ -159,9 +161,19 @@ def update_source(variant: Variant, precision: str) -> str:
     start = "at_current, at_words = np.uint64(at_current), np.uint64(at_words)"
     update = "\n".join([f"@inner\ndef update({_UPDATE}):", *_in([start, *load, *body])]) + "\n"
     header = HEADER.format(title=f"One step of {spec.name}.", imports="") + f"\nF = np.{precision}\n"
-    functions = [_text(part, single) for part in ((once, tree) if apart else (tree,))]
     parts = (header, _scalars((spec.step,), single), *functions, update)
     return "\n\n".join(part for part in parts if part)
+
+
+@cache
+def _step(
+    function: Callable[..., object], state: tuple[tuple[str, str], ...], shared: tuple[str, ...], single: bool
+) -> tuple[list[str], str]:
+    """Sources of the step function, taken apart where it loops and can be, and the name of its number of rounds."""
+    tree = definition(function, "step_function")
+    apart = rounds.split(tree, dict(state), shared)
+    *parts, times = apart or (tree, "")
+    return [_text(part, single) for part in parts], times
 
 
 def _in(lines: list[str]) -> list[str]:

@@ -2,6 +2,7 @@
 ``HodgkinHuxley`` beside NEST's ``hh_cond_exp_traub``; one thread, best of the rounds.
 
     python scripts/bench/equations.py [--neurons 4000] [--rounds 3]
+    python scripts/bench/equations.py --models    # each model of the package by itself, as it is by default
 
 The neuron of the COBAHH benchmark (Brette et al. 2007, doi:10.1007/s10827-007-0038-6), without synapses, with random
 conductances at the begin; Brian2 takes the same text.
@@ -28,7 +29,7 @@ EQUATIONS = {
 }
 SPANS = {"v": (-65.0, -55.0), "g_ex": (0.0, 80.0), "g_in": (0.0, 300.0)}
 # largest round steps that are stable; the package's model takes substeps of 0.025 ms, of order 2
-METHODS = {"exponential_euler": 0.1, "rk4": 0.02, "HodgkinHuxley": 0.1}
+CASES = {"exponential_euler": 0.1, "rk4": 0.02, "HodgkinHuxley": 0.1}
 
 
 def ours(method: str, dt: float, n: int, duration: float, rounds: int) -> tuple[float, float]:
@@ -48,16 +49,40 @@ def measured(model: Any, dt: float, n: int, duration: float, rounds: int) -> tup
     """The same of this model."""
     import snn
 
-    rng, best, mean = np.random.default_rng(1), np.inf, 0.0
+    rng = np.random.default_rng(1)
     net = snn.Network()
     net.population("a", n, model, init={x: rng.uniform(*SPANS[x], n) for x in SPANS})
     sim = snn.Simulation(net, dt=dt, threads=1, quiet=True)
+    sim.run(duration)
+    mean = float(sim.state("a", "v").mean())
+    return seconds_a_run(sim, duration, rounds) / (n * duration / dt) * 1e9, mean
+
+
+def models(n: int, rounds: int) -> None:
+    """Print nanoseconds a neuron and step of each model of the package, nothing arriving, in both precisions."""
+    import snn
+    from snn.neurons.base import MODELS
+
+    print("| model | float64, ns | float32, ns |\n|---|--:|--:|")
+    for name, model in sorted(MODELS.items()):
+        dt, found = 0.1, []
+        for precision in ("float64", "float32"):
+            net = snn.Network()
+            net.population("a", n, model())
+            sim = snn.Simulation(net, dt=dt, threads=1, precision=precision, quiet=True)
+            found.append(seconds_a_run(sim, 500 * dt, rounds) / (n * 500) * 1e9)
+        print(f"| {name} | {found[0]:.1f} | {found[1]:.1f} |")
+
+
+def seconds_a_run(sim: Any, duration: float, rounds: int) -> float:
+    """Of the fastest run; one before is not counted."""
+    sim.run(duration)
+    best = np.inf
     for _ in range(rounds):
         begin = time.perf_counter()
         sim.run(duration)
         best = min(best, time.perf_counter() - begin)
-        mean = mean or float(sim.state("a", "v").mean())
-    return best / (n * duration / dt) * 1e9, mean
+    return best
 
 
 def nest(dt: float, n: int, duration: float) -> tuple[float, float]:
@@ -107,15 +132,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--neurons", type=int, default=4000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--peer", choices=METHODS, help=argparse.SUPPRESS)
+    parser.add_argument("--models", action="store_true", help="time each model of the package, without peers")
+    parser.add_argument("--peer", choices=CASES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     n, duration = options.neurons, 100.0
+    if options.models:
+        models(n, options.rounds)
+        return
     if options.peer:  # in a process of its own
-        dt = METHODS[options.peer]
+        dt = CASES[options.peer]
         print(*(nest(dt, n, duration) if options.peer == "HodgkinHuxley" else brian2(options.peer, dt, n, duration)))
         return
     print("| method, dt | Brian2 or NEST, ns | here, ns | ratio | mean of v after 100 ms |\n|---|--:|--:|--:|---|")
-    for method, dt in METHODS.items():
+    for method, dt in CASES.items():
         here, mean = ours(method, dt, n, duration, options.rounds)
         theirs = []
         for _ in range(options.rounds):
