@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from kernels import scalar
+from kernels import elementary, scalar
 from kernels.errors import ModelError, nearest
 
 
@@ -72,5 +72,6 @@ def check_body(function: Callable[..., Any], owner: str) -> None:
 
 
 def scalar_functions() -> dict[str, Callable[..., Any]]:
-    """The functions of ``kernels.scalar`` by name."""
-    return {k: f for k, f in vars(scalar).items() if inspect.isfunction(f) and f.__module__ == scalar.__name__}
+    """The functions of ``kernels.scalar`` by name, those that they call included."""
+    both = vars(elementary) | vars(scalar)
+    return {k: f for k, f in both.items() if inspect.isfunction(f)}

@@ -61,15 +61,25 @@ class _Literals(ast.NodeTransformer):
         return node
 
 
+class _Frexp(ast.NodeTransformer):
+    """``math.frexp`` -> ``frexp``, of kernels.jit on the cpu."""
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        return ast.Name("frexp", ast.Load()) if ast.unparse(node) == "math.frexp" else node
+
+
 @cache  # a network that is built again writes nothing anew
-def _function(function: object, name: str, single: bool, exponents: tuple[tuple[str, float], ...] = ()) -> str:
-    return _text(definition(function, name), single, exponents)  # type: ignore[arg-type]
+def _function(
+    function: object, name: str, single: bool, exponents: tuple[tuple[str, float], ...] = (), library: bool = False
+) -> str:
+    return _text(definition(function, name, library), single, exponents)  # type: ignore[arg-type]
 
 
 def _text(tree: ast.FunctionDef, single: bool, exponents: tuple[tuple[str, float], ...] = ()) -> str:
     changed = assigned(tree)
     constants = {own(argument): value for argument, value in exponents if own(argument) not in changed}
     tree = _Exponents(constants).visit(tree) if constants else tree
+    tree = _Frexp().visit(tree)
     if single:
         tree = _Literals().visit(tree)
     loops = any(isinstance(node, ast.For) for node in ast.walk(tree))  # nothing around them vectorises
@@ -190,7 +200,7 @@ import math
 
 import numpy as np
 
-{imports}from kernels.jit import inlined, inner, kernel
+{imports}from kernels.jit import frexp, inlined, inner, kernel
 '''
 
 
@@ -207,19 +217,23 @@ def with_edges(source: str, edges: Edges | Convolutions) -> str:
 
 
 class _Exponents(ast.NodeTransformer):
-    """``x**mu`` where mu is 0 or 1 -> ``x**0.0`` or ``x**1.0``, which the compiler makes 1.0 or x; pow takes 10 ns, and
-    the compiler hoists it out of conditional expressions."""
+    """``x**mu`` and ``power(x, mu)`` where mu is 0 or 1 -> 1.0 or x."""
 
     def __init__(self, constants: dict[str, float]) -> None:
         self.constants = constants
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
         self.generic_visit(node)
-        if isinstance(node.op, ast.Pow) and isinstance(node.right, ast.Name):
-            value = self.constants.get(node.right.id)
-            if value is not None:
-                node.right = ast.Constant(value)
-        return node
+        return self._power(node, node.left, node.right) if isinstance(node.op, ast.Pow) else node
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        power = ast.unparse(node.func) == f"{SCALAR}power" and len(node.args) == 2
+        return self._power(node, *node.args) if power else node
+
+    def _power(self, node: ast.expr, base: ast.expr, exponent: ast.expr) -> ast.expr:
+        value = self.constants.get(exponent.id) if isinstance(exponent, ast.Name) else None
+        return {None: node, 0.0: ast.Constant(1.0), 1.0: base}[value]
 
 
 def fixed_exponents(spec: RuleSpec, constants: np.ndarray) -> tuple[tuple[str, float], ...]:
@@ -242,11 +256,12 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
     )
     imports += "from kernels.philox import fill_uniforms\n" if short_term and short_term.draws else ""
     header = HEADER.format(title=f"Plasticity rule {spec.name}.", imports=imports)
-    functions = spec.functions() | (short_term.functions() if short_term else {})
-    if spec.observer:
-        functions["observer_step"] = spec.observer.step
+    functions = spec.functions() | ({"observer_step": spec.observer.step} if spec.observer else {})
+    short = short_term.functions() if short_term else {}
     written = [_function(f, name, False, exponents) for name, f in functions.items()]
-    parts = [header, _scalars(tuple(functions.values()), False), *written, learn.source(spec, short_term, drawn)]
+    written += [_function(f, name, False) for name, f in short.items()]
+    scalars = _scalars((*functions.values(), *short.values()), False)
+    parts = [header, scalars, *written, learn.source(spec, short_term, drawn)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -112,6 +112,33 @@ def distinct(typing):  # type: ignore[no-untyped-def]
     return numba.types.void(), generate
 
 
+@intrinsic
+def frexp(typing, x):  # type: ignore[no-untyped-def]
+    """``math.frexp``, by the bits of x in place of a call of the C library: loops with it vectorise."""
+    wide, low, bias = (64, 52, 1022) if x == numba.float64 else (32, 23, 126)
+    word, short, field = llvmlite.ir.IntType(wide), llvmlite.ir.IntType(32), (1 << (wide - 1 - low)) - 1
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        (value,) = args
+        number = value.type
+        size = builder.call(builder.module.declare_intrinsic("llvm.fabs", [number]), [value])
+        subnormal = builder.fcmp_ordered("<", size, number(2.0 ** (1 - bias)))
+        bits = builder.bitcast(builder.select(subnormal, builder.fmul(value, number(2.0**64)), value), word)
+        power = builder.and_(builder.lshr(bits, word(low)), word(field))
+        mantissa = builder.or_(builder.and_(bits, word((1 << wide) - 1 - (field << low))), word(bias << low))
+        counted = power if wide == 32 else builder.trunc(power, short)
+        exponent = builder.sub(counted, builder.select(subnormal, short(bias + 64), short(bias)))
+        zero = builder.fcmp_ordered("==", value, number(0.0))
+        kept = builder.or_(zero, builder.icmp_unsigned("==", power, word(field)))  # inf and NaN
+        found = (
+            builder.select(kept, value, builder.bitcast(mantissa, number)),
+            builder.select(kept, short(0), exponent),
+        )
+        return context.make_tuple(builder, signature.return_type, found)
+
+    return numba.types.Tuple((x, numba.int32))(x), generate
+
+
 class _Cache(FunctionCache):  # type: ignore[misc]
     """Numba's, but what cannot be read, as a full disk or a power cut leaves it, is compiled anew."""
 

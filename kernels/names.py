@@ -15,12 +15,14 @@ def own(name: str) -> str:
     return f"q_{name}"
 
 
-def definition(function: Callable[..., Any], name: str) -> ast.FunctionDef:
+def definition(function: Callable[..., Any], name: str, library: bool = False) -> ast.FunctionDef:
     """The definition of a scalar function as ``name``; arguments and local variables have the prefix of :func:`own`,
-    functions of kernels.scalar that it calls have :data:`SCALAR`."""
+    functions of kernels.scalar that it calls have :data:`SCALAR`. ``library``: the C library's instead where it can."""
     tree: ast.FunctionDef = Powers().visit(source_tree(function))
     bound = {a.arg for a in tree.args.args} | assigned(tree)
     _Apart(bound).visit(tree)
+    if library:
+        _Library().visit(tree)
     tree.name, tree.returns, tree.decorator_list = name, None, []
     return ast.fix_missing_locations(tree)
 
@@ -59,6 +61,19 @@ class Powers(ast.NodeTransformer):
             return deepcopy(base)
         square = ast.BinOp(self.product(base, power // 2), ast.Mult(), self.product(base, power // 2))
         return ast.BinOp(square, ast.Mult(), deepcopy(base)) if power % 2 else square
+
+
+class _Library(ast.NodeTransformer):
+    """Calls of the C library for those of kernels.elementary, which are faster in loops that vectorise alone."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        self.generic_visit(node)
+        name = ast.unparse(node.func).removeprefix(SCALAR)
+        if name == "power" and len(node.args) == 2:
+            return ast.BinOp(node.args[0], ast.Pow(), node.args[1])
+        if name in ("cos", "cosh", "exp", "expm1", "log", "sin", "sinh", "tanh"):
+            node.func = ast.Attribute(ast.Name("math", ast.Load()), name, ast.Load())
+        return node
 
 
 class _Apart(ast.NodeTransformer):

@@ -1,48 +1,18 @@
 """Pure scalar functions that step functions may call: compiled unchanged by every backend, run as they are by the
-reference engine. Only arithmetic and ``math``."""
+reference engine. Only arithmetic and ``math``. Elementary functions, ``exp`` and others, are in another file."""
 
 import math
 
-
-def exp(x):  # type: ignore[no-untyped-def]
-    """exp(x) with a relative error below 3e-16 where it is a normal number; inf beyond 709.78, 0 below -745.2.
-
-    As ``decay`` made of arithmetic alone, so that loops with it vectorise; 2^k as (2^(k // 64))^64 and the rest.
-    """
-    y = 710.0 if x > 710.0 else x
-    y = -746.0 if y < -746.0 else y
-    k = int(y * 1.4426950408889634 + (0.5 if y >= 0.0 else -0.5) if y == y else 0.0)  # y is NaN where x is
-    n = float(k)
-    r = ((y - n * 0.693359375) + n * 0.0002121944401096698) - n * 5.497923018708371e-14
-    r2 = r * r
-    r4 = r2 * r2
-    low = (0.5 + r * 0.1666666666666667) + r2 * (0.04166666666666667 + r * 0.008333333333326136)
-    mid = (0.0013888888888883748 + r * 0.00019841269874820627) + r2 * (
-        2.4801587325547743e-05 + r * 2.7557255400206422e-06
-    )
-    top = (2.75572736431103e-07 + r * 2.5105217004720745e-08) + r2 * 2.0914686968086876e-09
-    p = 1.0 + (r + r2 * (low + r4 * (mid + r4 * top)))
-    power = float(1 << ((k >> 6) + 17)) * 7.62939453125e-06  # 2^-17
-    power = power * power
-    power = power * power
-    power = power * power
-    power = power * power
-    power = power * power
-    half = (k & 63) >> 1
-    return (p * float(1 << half) * float(1 << ((k & 63) - half))) * power * power
-
-
-def exprel(x):  # type: ignore[no-untyped-def]
-    """(exp(x) - 1) / x, and 1 at x = 0; a relative error below 1e-15. Its series where exp(x) is near 1."""
-    y = x if abs(x) < 0.5 else 0.0
-    z = x if abs(x) >= 0.5 else 1.0
-    y2 = y * y
-    y4 = y2 * y2
-    low = (1.0 + y * 0.5) + y2 * (0.16666666666666666 + y * 0.041666666666666664)
-    mid = (0.008333333333333333 + y * 0.001388888888888889) + y2 * (0.0001984126984126984 + y * 2.48015873015873e-05)
-    top = (2.7557319223985893e-06 + y * 2.755731922398589e-07) + y2 * (2.505210838544172e-08 + y * 2.08767569878681e-09)
-    last = 1.6059043836821613e-10 + y * 1.1470745597729725e-11
-    return low + y4 * (mid + y4 * (top + y4 * last)) if abs(x) < 0.5 else (exp(z) - 1.0) / z
+from kernels.elementary import cos as cos
+from kernels.elementary import cosh as cosh
+from kernels.elementary import exp as exp
+from kernels.elementary import expm1 as expm1
+from kernels.elementary import exprel as exprel
+from kernels.elementary import log as log
+from kernels.elementary import power as power
+from kernels.elementary import sin as sin
+from kernels.elementary import sinh as sinh
+from kernels.elementary import tanh as tanh
 
 
 def linoid(x, scale):  # type: ignore[no-untyped-def]

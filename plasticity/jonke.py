@@ -1,18 +1,17 @@
 """STDP with an exponential weight dependence and a constant decrease at each spike."""
 
-import math
-
+from kernels.scalar import exp
 from kernels.spec import Param, RuleSpec, Trace
 from plasticity.base import define
 
 
 def _on_pre(w, post, lambda_, alpha, mu_minus, beta):  # type: ignore[no-untyped-def]
-    w = w - lambda_ * (alpha * math.exp(mu_minus * w) * post + beta)
+    w = w - lambda_ * (alpha * exp(mu_minus * w) * post + beta)
     return w if w > 0.0 else 0.0
 
 
 def _on_post(w, pre, lambda_, mu_plus, beta, w_max):  # type: ignore[no-untyped-def]
-    w = w + lambda_ * (math.exp(mu_plus * w) * pre - beta)
+    w = w + lambda_ * (exp(mu_plus * w) * pre - beta)
     w = w if w > 0.0 else 0.0
     return w if w < w_max else w_max
 

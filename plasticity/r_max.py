@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
+from kernels.scalar import exp, exprel
 from kernels.spec import Check, Derived, Integral, Modulator, Observer, Param, RuleSpec, StateVar, Trace
 from plasticity.base import define
 
 
 def _observe(hazard, fired, held, n_ref, dt):  # type: ignore[no-untyped-def]
     # of log p = log(1 - exp(-hazard)) or -hazard, times hazard: the derivative by log hazard
-    x = min(hazard, 700.0)
-    score = x / math.expm1(x) if fired > 0.0 else -hazard
+    score = 1.0 / exprel(min(hazard, 700.0)) if fired > 0.0 else -hazard
     held = n_ref if fired > 0.0 else max(held - 1.0, 0.0)
     return held, score / dt, held
 
@@ -19,7 +19,7 @@ def _observe(hazard, fired, held, n_ref, dt):  # type: ignore[no-untyped-def]
 def _on_pre(w, e, a, b, hold, gain_m, gain_s, log_ratio):  # type: ignore[no-untyped-def]
     # the current begins a step later; it moves the potential from then on, or from the end of the refractory period
     later = max(hold - 1.0, 0.0)
-    return w, e, a + gain_m * math.exp(later * log_ratio), b - gain_s
+    return w, e, a + gain_m * exp(later * log_ratio), b - gain_s
 
 
 def _on_post(w, e, a, b, reset):  # type: ignore[no-untyped-def]

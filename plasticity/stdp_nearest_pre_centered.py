@@ -2,18 +2,19 @@
 
 from dataclasses import replace
 
+from kernels.scalar import power
 from kernels.spec import StateVar, Trace
 from plasticity.base import define
 from plasticity.stdp_pair import STDPPair
 
 
 def _depress(w, k, post, a_minus, mu_minus):  # type: ignore[no-untyped-def]
-    w = w - a_minus * w**mu_minus * post
+    w = w - a_minus * power(w, mu_minus) * post
     return w if w > 0.0 else 0.0, k + 1.0
 
 
 def _potentiate(w, k, a_plus, mu_plus, w_max):  # type: ignore[no-untyped-def]
-    w = w + a_plus * (w_max - w) ** mu_plus * k
+    w = w + a_plus * power(w_max - w, mu_plus) * k
     return w if w < w_max else w_max, 0.0
 
 

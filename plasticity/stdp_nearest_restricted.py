@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from kernels.scalar import power
 from kernels.spec import StateVar, Trace
 from plasticity.base import define
 from plasticity.stdp_pair import STDPPair
@@ -9,12 +10,12 @@ from plasticity.stdp_pair import STDPPair
 
 def _depress(w, turn, post, a_minus, mu_minus):  # type: ignore[no-untyped-def]
     # turn is -1 just after a postsynaptic spike
-    w = w - a_minus * w**mu_minus * (post if turn < 0.0 else 0.0)
+    w = w - a_minus * power(w, mu_minus) * (post if turn < 0.0 else 0.0)
     return w if w > 0.0 else 0.0, 1.0
 
 
 def _potentiate(w, turn, pre, a_plus, mu_plus, w_max):  # type: ignore[no-untyped-def]
-    w = w + a_plus * (w_max - w) ** mu_plus * (pre if turn > 0.0 else 0.0)
+    w = w + a_plus * power(w_max - w, mu_plus) * (pre if turn > 0.0 else 0.0)
     return w if w < w_max else w_max, -1.0
 
 

@@ -1,16 +1,17 @@
 """Pair-based spike-timing dependent plasticity, all-to-all pairing."""
 
+from kernels.scalar import power
 from kernels.spec import Derived, Param, RuleSpec, Trace
 from plasticity.base import define
 
 
 def _depress(w, post, a_minus, mu_minus):  # type: ignore[no-untyped-def]
-    w = w - a_minus * w**mu_minus * post
+    w = w - a_minus * power(w, mu_minus) * post
     return w if w > 0.0 else 0.0
 
 
 def _potentiate(w, pre, a_plus, mu_plus, w_max):  # type: ignore[no-untyped-def]
-    w = w + a_plus * (w_max - w) ** mu_plus * pre
+    w = w + a_plus * power(w_max - w, mu_plus) * pre
     return w if w < w_max else w_max
 
 

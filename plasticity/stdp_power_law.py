@@ -2,6 +2,7 @@
 
 import math
 
+from kernels.scalar import power
 from kernels.spec import Param, RuleSpec, Trace
 from plasticity.base import define
 
@@ -12,7 +13,7 @@ def _depress(w, post, lambda_, alpha):  # type: ignore[no-untyped-def]
 
 
 def _potentiate(w, pre, lambda_, mu):  # type: ignore[no-untyped-def]
-    return w + lambda_ * w**mu * pre
+    return w + lambda_ * power(w, mu) * pre
 
 
 STDPPowerLaw = define(

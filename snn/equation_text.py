@@ -4,7 +4,8 @@ import ast
 import math
 from collections.abc import Container, Iterable, Mapping
 
-from kernels import scalar
+from kernels.body import scalar_functions
+from kernels.names import Powers
 
 
 class _Renamed(ast.NodeTransformer):
@@ -16,7 +17,10 @@ class _Renamed(ast.NodeTransformer):
     def visit_BinOp(self, node: ast.BinOp) -> ast.AST:
         if isinstance(node.op, ast.Div) and isinstance(node.right, ast.Name) and node.right.id in self.divisors:
             return ast.BinOp(self.visit(node.left), ast.Mult(), ast.Name(f"{node.right.id}__inverse", ast.Load()))
-        return self.generic_visit(node)
+        left, right = self.visit(node.left), self.visit(node.right)
+        if isinstance(node.op, ast.Pow) and not _is_product(right):
+            return ast.Call(ast.parse("scalar.power", mode="eval").body, [left, right], [])
+        return ast.BinOp(left, node.op, right)
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         args = [self.visit(x) for x in node.args]
@@ -26,11 +30,18 @@ class _Renamed(ast.NodeTransformer):
                 f"min(max({ast.unparse(args[0])}, {ast.unparse(args[1])}), {ast.unparse(args[2])})", mode="eval"
             ).body
         if called not in ("abs", "min", "max"):
-            called = f"scalar.{called}" if hasattr(scalar, called) else f"math.{called}"
+            called = f"scalar.{called}" if called in scalar_functions() else f"math.{called}"
         return ast.Call(ast.parse(called, mode="eval").body, args, [])
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
         return ast.Constant(math.pi) if node.id == "pi" else ast.Name(self.other.get(node.id, node.id), node.ctx)
+
+
+def _is_product(exponent: ast.expr) -> bool:
+    """Whether a power with this exponent becomes products or a root."""
+    powers = Powers()
+    powers.visit(ast.BinOp(ast.Name("x", ast.Load()), ast.Pow(), exponent))
+    return powers.changed
 
 
 def is_condition(node: ast.expr) -> bool:

@@ -203,14 +203,16 @@ def replays(spec: RuleSpec) -> bool:
 def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic, layouts: dict[str, str]) -> str:
     """Source of a module with ``learn``, ``full`` and ``sweep`` for a rule with these constants; ``layouts``: forms of
     the tuples in ``words``."""
-    functions = spec.functions() | (short_term.functions() if short_term else {})
+    short = short_term.functions() if short_term else {}
     exponents = fixed_exponents(spec, plastic.constants)
-    written = [_function(f, name, False, exponents) for name, f in functions.items()]
+    written = [_function(f, name, False, exponents, library=True) for name, f in spec.functions().items()]
+    written += [_function(f, name, False) for name, f in short.items()]
     imports = _IMPORTS + ("from kernels.philox import uniforms\n" if short_term and short_term.draws else "")
     header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=imports)
     read = f"plastic_of = reader(Plastic, {packed.form(plastic)!r}, 1)\n"
     read += readers(layouts, ("net", "block", "sync", "queue", "edges"))
-    parts = [header, read, _scalars(tuple(functions.values()), False), *written, _text(spec, short_term)]
+    scalars = _scalars((*spec.functions().values(), *short.values()), False)
+    parts = [header, read, scalars, *written, _text(spec, short_term)]
     return "\n\n".join(part for part in parts if part)
 
 

@@ -16,16 +16,16 @@ from kernels.body import scalar_functions, source_tree
 from kernels.names import SCALAR, Powers, definition
 
 
-def call(function: Callable[..., Any], arguments: Sequence[Any]) -> Any:
-    """What machine code of ``function`` gives."""
+def call(function: Callable[..., Any], arguments: Sequence[Any], library: bool = False) -> Any:
+    """What machine code of ``function`` gives; ``library``: as for :func:`definition`."""
     try:
-        result = _plain(function)(*arguments)
+        result = _plain(function, library)(*arguments)
         if not any(isinstance(x, complex) for x in _listed(result)):
             return result
     except (ArithmeticError, ValueError, TypeError):  # TypeError: complex numbers are not ordered
         pass
     with np.errstate(all="ignore"):
-        result = _ieee(function)(*map(_number, arguments))
+        result = _ieee(function, library)(*map(_number, arguments))
     plain = tuple(x.item() if isinstance(x, np.generic) else x for x in _listed(result))
     return plain if isinstance(result, tuple) else plain[0]
 
@@ -71,23 +71,23 @@ def _called(name: str, argument: ast.expr) -> ast.Call:
 
 
 @cache
-def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+def _plain(function: Callable[..., Any], library: bool) -> Callable[..., Any]:
     """The function, its powers as compilers write them."""
     powers = Powers()
     powers.visit(source_tree(function))
-    if not powers.changed:
+    if not (powers.changed or library):
         return function
     names: dict[str, Any] = {"math": math, **{SCALAR + k: f for k, f in scalar_functions().items()}}
-    exec(compile(ast.Module([definition(function, "function")], []), f"<{function.__name__}>", "exec"), names)
+    exec(compile(ast.Module([definition(function, "function", library)], []), f"<{function.__name__}>", "exec"), names)
     return names["function"]  # type: ignore[no-any-return]
 
 
 @cache
-def _ieee(function: Callable[..., Any]) -> Callable[..., Any]:
+def _ieee(function: Callable[..., Any], library: bool) -> Callable[..., Any]:
     names: dict[str, Any] = {
         "math": _Math(), "_number": _number, "int": lambda x: np.asarray(x).astype(np.int64)[()], "float": np.float64,
     }  # fmt: skip
     for name, f in {"function": function, **{SCALAR + k: f for k, f in scalar_functions().items()}}.items():
-        module = ast.Module([_Numbers().visit(definition(f, name))], [])
+        module = ast.Module([_Numbers().visit(definition(f, name, library and f is function))], [])
         exec(compile(ast.fix_missing_locations(module), f"<{f.__name__}>", "exec"), names)
     return names["function"]  # type: ignore[no-any-return]

@@ -126,7 +126,7 @@ class Learner:
         given |= dict(zip(["w", *self.rows], before[: 1 + len(self.rows)], strict=True))
         if self.rule.modulator:
             given.setdefault(self.rule.modulator.name, self.signal_at(self.until(t) - 1, t))
-        values = called(function, given)
+        values = called(function, given, library=True)
         values += before[len(values) :]
         return values if self.plastic.learning[0] else [before[0], *values[1:]]
 

@@ -15,9 +15,9 @@ from kernels.spec import NUMBER, UNIFORM, RuleSpec, ShortTermSpec, synapse_rows
 Spike = tuple[int, int, int]  # step, population, neuron
 
 
-def called(function: Callable[..., Any], given: dict[str, float]) -> list[float]:
-    """The values that a rule's function gives."""
-    result = call(function, [given[a] for a in inspect.signature(function).parameters])
+def called(function: Callable[..., Any], given: dict[str, float], library: bool = False) -> list[float]:
+    """The values that a rule's function gives; ``library``: as for :func:`call`."""
+    result = call(function, [given[a] for a in inspect.signature(function).parameters], library)
     return list(result) if isinstance(result, tuple) else [result]
 
 

@@ -63,14 +63,15 @@ def tensor_function(function: Callable[..., Any], surrogate: Callable[[Any], Any
         spike = surrogate(x).to(x.dtype)  # snnTorch's give float32
         return spike + (fired - spike).detach()
 
-    names = {
+    names: dict[str, Any] = {
         "_compare": compare, "_where": _where, "_or": _or, "_and": lambda a, b: a * b, "_not": lambda a: 1 - a,
         "math": _Math(), "min": _least, "max": _most,
-        f"{SCALAR}exp": lambda x: _Exp.apply(x) if torch.is_tensor(x) else math.exp(x),
+        **{SCALAR + k: getattr(_Math(), k) for k in ("cos", "cosh", "exp", "expm1", "log", "sin", "sinh", "tanh")},
+        f"{SCALAR}power": operator.pow,
         f"{SCALAR}decay": lambda x: torch.exp(-x) if torch.is_tensor(x) else math.exp(-x),
     }  # fmt: skip
     _define(function, "step_function", names)
-    return names["step_function"]  # type: ignore[return-value]
+    return names["step_function"]  # type: ignore[no-any-return]
 
 
 def _define(function: Callable[..., Any], name: str, names: dict[str, Any]) -> None:

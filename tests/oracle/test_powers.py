@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+import plasticity
 import snn
 from kernels.reference.call import call
+from kernels.spec import Param, RuleSpec, ShortTermSpec, StateVar
 
 EXPONENTS = [
     "2",
@@ -65,3 +67,37 @@ def test_values(x):
             np.sqrt(y),
         )
     np.testing.assert_array_equal(call(powers, [x]), expected)
+
+
+def _grown(w, mu):
+    return w * 2.0**mu
+
+
+def _weakened(r, h, mu):
+    return r * 0.25**mu, (0.5 * r) ** mu
+
+
+@pytest.mark.parametrize("options", [{}, {"engine": "event"}, {"backend": "reference"}], ids=str)
+def test_exponents_of_one_name(options):
+    """A rule and a short-term rule each have their own; that of the rule is 1."""
+    shared = {"derived": (), "references": ("test",)}
+    rule = plasticity.define(
+        RuleSpec(
+            name="Doubled", doc="w doubles.", params=(Param("mu", "1", 1.0, "exponent"),), traces=(), on_pre=_grown,
+            on_post=None, bounds=lambda p: (0.0, 100.0), **shared,
+        )
+    )  # fmt: skip
+    short = plasticity.define(
+        ShortTermSpec(
+            name="Weakened", doc="Weaker by each spike.", params=(Param("mu", "1", 0.5, "exponent"),),
+            state=(StateVar("r", "1", "left", 1.0),), on_spike=_weakened, **shared,
+        )
+    )  # fmt: skip
+    net = snn.Network(seed=1)
+    one = net.population("one", 1, snn.SpikeArray([1.0, 11.0, 21.0], np.zeros(3, int)))
+    cell = net.population("cell", 1, snn.LIFDelta(tau_m=1e9, v_th=1e3, e_l=0.0, v_reset=0.0), init={"v": 0.0})
+    net.connect(one, cell, snn.one_to_one(), 1.0, 1.0, plasticity=rule(), short_term=short())
+    sim = snn.Simulation(net, quiet=True, **options)
+    sim.run(30.0)
+    expected = sum(2.0**k * np.sqrt(0.5 * r) for k, r in ((1, 1.0), (2, 0.5), (3, 0.25)))
+    np.testing.assert_allclose(sim.state("cell", "v"), expected, rtol=1e-6)

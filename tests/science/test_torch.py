@@ -478,3 +478,28 @@ def test_gradients_below_threshold_are_differences():
     with torch.no_grad():
         difference = (potential(current + 1e-4) - potential(current - 1e-4)) / 2e-4
     assert float(gradient) == pytest.approx(float(difference), rel=1e-6)
+
+
+def test_gradients_of_elementary_functions():
+    """torch's own functions in place of those of arithmetic, whose parts have no gradients; powers too."""
+    functions = ("tanh(v)", "sinh(v)", "cosh(v)", "sin(v)", "cos(v)", "expm1(v)", "log(2 + v)", "(v + 2)**k", "2**v")
+    text = "\n".join(f"dx{i}/dt = {f} : 1" for i, f in enumerate(functions)) + "\ndv/dt = i_stim : 1\nk = 1.3 : 1"
+    model = snn.from_equations("OfAll", text, threshold="v > 9", current_unit="1")()
+
+    def states(amount):
+        neurons = snn.torch.Neurons(model, dt=0.1)
+        for _ in range(5):
+            neurons({}, amount.reshape(1, 1))
+        return torch.stack([neurons.state[f"x{i}"].sum() for i in range(len(functions))])
+
+    current = torch.tensor(0.7, dtype=torch.float64)
+    gradient = torch.autograd.functional.jacobian(states, current)
+    difference = (states(current + 1e-6) - states(current - 1e-6)) / 2e-6
+    np.testing.assert_allclose(gradient.numpy(), difference.numpy(), rtol=1e-7)
+    net = snn.Network()
+    cell = net.population("cell", 1, model)
+    net.input("drive", cell, snn.StepCurrent(0.7))
+    sim = snn.Simulation(net, dt=0.1, quiet=True)
+    sim.run(0.5)
+    found = [sim.state("cell", f"x{i}")[0] for i in range(len(functions))]
+    np.testing.assert_allclose(states(current).detach().numpy(), found, rtol=1e-13)
