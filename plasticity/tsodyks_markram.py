@@ -1,14 +1,13 @@
 """Short-term depression and facilitation."""
 
-import math
-
+from kernels.scalar import exp
 from kernels.spec import Derived, Param, ShortTermSpec, StateVar
 from plasticity.base import define, rate
 
 
 def _on_spike(u, x, h, u_se, rate_fac, rate_rec):  # type: ignore[no-untyped-def]
-    x = 1.0 + (x - x * u - 1.0) * math.exp(-h * rate_rec)
-    left = math.exp(-h * rate_fac) if rate_fac < 1e300 else 0.0  # no facilitation, also in one and the same step
+    x = 1.0 + (x - x * u - 1.0) * exp(-h * rate_rec)
+    left = exp(-h * rate_fac) if rate_fac < 1e300 else 0.0  # no facilitation, also in one and the same step
     u = u_se + u * (1.0 - u_se) * left
     return u, x, u * x
 

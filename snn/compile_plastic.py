@@ -57,7 +57,7 @@ def plastic(
     longest, lag = delays[1], delays[0] - axonal
     fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
     receptor = projection.receptors[0]
-    numbers = len(gathered(rule)) + (len(UNIFORM) if short and short.draws else 0)
+    numbers = len(gathered(rule)) + (1 + len(UNIFORM) * short.draws if short and short.own else 0)
     places: Any = slice(None)
     if has_own(projection):  # of ranks, ``drawn`` may reach beyond the own targets
         here = slice(*drawn.indptr[[first, first + n]].tolist())

@@ -255,10 +255,9 @@ def visit(tables, learned, projection, ring, block, first, end, step, fire, sett
             if {applied}:
                 bring_up(plastic, edges, row, own, lo, size, step, fire, settle)
             if fire > 0:
-{draw}
+{short_each}
                 for k in range(lo, lo + size):
                     d = {delay}
-{short_each}
                     ring[np.uint64(base + ((step + d) & slots) * stride) + np.uint64(targets[k])] += {delivered}
             lo += size
         plastic.done[row] = step
@@ -390,20 +389,25 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     first += ["now = max(before, h + d)", *note("settle")] if spec.flow else []
     short: list[str] = []
     short_each: list[str] = []
-    draw: list[str] = []
     if short_term:
         short = [f"rule_{c} = plastic.short_constants[{k}]" for k, c in enumerate(short_term.shared)]
         short.append("rule_h = since * plastic.dt")
         short += draw_keys(short_term, "plastic.short[row, 0]")
         short += ["plastic.short[row, 0] = sent + 1.0"] if short_term.draws else []
-        if short_term.draws:  # many at a time
-            number, m = synapse_rows(spec, short_term)[1][NUMBER], len(rows)
-            places = ", ".join(f"plastic.work[own, {m + x}]" for x in range(len(UNIFORM)))
-            draw = [f"fill_uniforms(variables[{number}], lo, size, sent, key_0, key_1, {places})"]
-            short_each = [f"rule_{u} = plastic.work[own, {m + x}, k - lo]" for x, u in enumerate(UNIFORM)]
         held = [f"plastic.short[row, {m}]" for m in range(len(short_term.state))]
-        (short_each if short_term.own else short).extend(spike_factor(spec, short_term, "on_spike", held, "rule_"))
-        short = ["if fire > 0:", *(f"    {line}" for line in short)]
+        moved = spike_factor(spec, short_term, "on_spike", held, "rule_")
+        short = ["if fire > 0:", *(f"    {line}" for line in (short if short_term.own else short + moved))]
+        if short_term.own:  # many at a time, in a loop that vectorises
+            m = len(rows)
+            short_each = [f"factors = plastic.work[own, {m}]"]
+            if short_term.draws:
+                number = synapse_rows(spec, short_term)[1][NUMBER]
+                places = [f"plastic.work[own, {m + x}]" for x in range(1, 1 + len(UNIFORM))]
+                fill = f"fill_uniforms(variables[{number}], lo, size, sent, key_0, key_1, {', '.join(places)})"
+                drawn_there = [f"rule_{u} = {place}[x]" for u, place in zip(UNIFORM, places, strict=True)]
+                short_each, moved = [*short_each, fill], drawn_there + moved
+            each = ["k = lo + x", *moved, "factors[x] = scale"]
+            short_each += ["for x in range(size):", *(f"    {line}" for line in each)]
     texts = {
         "delay": "(np.int64(delays[k]) - axonal)" if drawn else "delay",
         "values": ", ".join(values),
@@ -446,8 +450,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         bad_there=" or ".join(f"not abs({value}) < np.inf" for value in values),
         applied=applied(spec),
         short=lines(8, short),
-        draw=lines(16, draw),
-        short_each=lines(20, short_each),
+        short_each=lines(16, short_each),
         prefetch_delays=" " * 12 + "prefetch_row(delays, lo, hi, np.uint64(64 // delays.itemsize))" if drawn else "",
-        delivered="weights[k] * scale" if short_term else "weights[k]",
+        delivered=f"weights[k] * {'factors[k - lo]' if short_term.own else 'scale'}" if short_term else "weights[k]",
     )

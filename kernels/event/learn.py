@@ -206,7 +206,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic, l
     short = short_term.functions() if short_term else {}
     exponents = fixed_exponents(spec, plastic.constants)
     written = [_function(f, name, False, exponents, library=True) for name, f in spec.functions().items()]
-    written += [_function(f, name, False) for name, f in short.items()]
+    written += [_function(f, name, False, library=True) for name, f in short.items()]
     imports = _IMPORTS + ("from kernels.philox import uniforms\n" if short_term and short_term.draws else "")
     header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=imports)
     read = f"plastic_of = reader(Plastic, {packed.form(plastic)!r}, 1)\n"

@@ -47,7 +47,7 @@ class Learner:
                     values = self.call(self.rule.on_pre, values, self.pre_at(i, t) | self.post_at(j, d, t), t)
                 self.write(k, t, values)
             if self.short_term and self.short_rows:
-                factor = move_short(x, self.short_term, self.short_rows, i, k, t - float(x.last[i]))
+                factor = move_short(x, self.short_term, self.short_rows, i, k, t - float(x.last[i]), library=True)
                 if self.short_term.draws and factor == 0.0:
                     continue  # nothing is released, and the target has no event
             weight = float(x.weights[k])
@@ -73,7 +73,7 @@ class Learner:
         x, spec = self.plastic, self.short_term
         assert spec is not None
         given = dict(zip((v.name for v in spec.state), x.short[i].tolist(), strict=True))
-        *state, factor = short_called(spec, x.short_constants, given, t - float(x.last[i]))
+        *state, factor = short_called(spec, x.short_constants, given, t - float(x.last[i]), library=True)
         x.short[i] = state
         return float(factor)
 

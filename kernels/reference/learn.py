@@ -21,13 +21,17 @@ def called(function: Callable[..., Any], given: dict[str, float], library: bool 
     return list(result) if isinstance(result, tuple) else [result]
 
 
-def short_called(spec: ShortTermSpec, constants: np.ndarray, given: dict[str, float], h: float) -> list[float]:
+def short_called(
+    spec: ShortTermSpec, constants: np.ndarray, given: dict[str, float], h: float, library: bool = False
+) -> list[float]:
     """New state and factor that a short-term rule gives; ``given``: state and constants of a synapse."""
     shared = dict(zip(spec.shared, constants[: len(spec.shared)].tolist(), strict=True))
-    return called(spec.on_spike, shared | given | {"h": h})
+    return called(spec.on_spike, shared | given | {"h": h}, library)
 
 
-def move_short(x: Any, spec: ShortTermSpec, rows: dict[str, int], i: int, k: int, h: float) -> float:
+def move_short(
+    x: Any, spec: ShortTermSpec, rows: dict[str, int], i: int, k: int, h: float, library: bool = False
+) -> float:
     """Move the short-term state of synapse ``k``, of source ``i``, of ``x``, a Plastic, that is its own.
 
     Returns its weight's factor. Random numbers are keyed by the synapse's number and that of the spike.
@@ -36,7 +40,7 @@ def move_short(x: Any, spec: ShortTermSpec, rows: dict[str, int], i: int, k: int
     if spec.draws:
         drawn = uniforms.py_func(given[NUMBER], x.short[i, 0], *x.short_constants[-2:].astype(np.uint64))
         given |= dict(zip(UNIFORM, map(float, drawn), strict=True))
-    *state, factor = short_called(spec, x.short_constants, given, h)
+    *state, factor = short_called(spec, x.short_constants, given, h, library)
     for v, value in zip(spec.state, state, strict=True):
         x.variables[rows[v.name], k] = value
     return float(factor)
