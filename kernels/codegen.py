@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -61,13 +62,6 @@ class _Literals(ast.NodeTransformer):
         return node
 
 
-class _Frexp(ast.NodeTransformer):
-    """``math.frexp`` -> ``frexp``, of kernels.jit on the cpu."""
-
-    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        return ast.Name("frexp", ast.Load()) if ast.unparse(node) == "math.frexp" else node
-
-
 @cache  # a network that is built again writes nothing anew
 def _function(
     function: object, name: str, single: bool, exponents: tuple[tuple[str, float], ...] = (), library: bool = False
@@ -79,7 +73,6 @@ def _text(tree: ast.FunctionDef, single: bool, exponents: tuple[tuple[str, float
     changed = assigned(tree)
     constants = {own(argument): value for argument, value in exponents if own(argument) not in changed}
     tree = _Exponents(constants).visit(tree) if constants else tree
-    tree = _Frexp().visit(tree)
     if single:
         tree = _Literals().visit(tree)
     loops = any(isinstance(node, ast.For) for node in ast.walk(tree))  # nothing around them vectorises
@@ -87,8 +80,11 @@ def _text(tree: ast.FunctionDef, single: bool, exponents: tuple[tuple[str, float
     return decorator + ast.unparse(ast.fix_missing_locations(tree)) + "\n"
 
 
+BY_BITS = {"_frexp": "frexp", "_two_to": "two_to", "_whole": "whole"}  # functions of kernels.jit in their place
+
+
 @cache
-def _scalars(functions: tuple[object, ...], single: bool) -> str:
+def _scalars(functions: tuple[object, ...], single: bool, by_bits: bool = True) -> str:
     """Sources of the functions of kernels.scalar that ``functions`` call, directly or not."""
     known, needed, queue = scalar_functions(), list[str](), list(functions)
     while queue:
@@ -97,7 +93,12 @@ def _scalars(functions: tuple[object, ...], single: bool) -> str:
             if name in known and name not in needed:
                 needed.append(name)
                 queue.append(known[name])
-    return "\n".join(_function(known[name], SCALAR + name, single) for name in reversed(needed))
+    return "\n".join(
+        f"{SCALAR}{name} = {BY_BITS[name]}\n"
+        if by_bits and name in BY_BITS
+        else _function(known[name], SCALAR + name, single)
+        for name in reversed(needed)
+    )
 
 
 def places(variant: Variant) -> tuple[list[str], dict[str, str]]:
@@ -130,9 +131,16 @@ def places(variant: Variant) -> tuple[list[str], dict[str, str]]:
     return load, call
 
 
-def sources(functions: dict[str, Callable[..., object]], single: bool) -> list[str]:
+def sources(functions: dict[str, Callable[..., object]], single: bool, by_bits: bool = False) -> list[str]:
     """Sources of scalar functions under these names, after those of kernels.scalar that they call."""
-    return [_scalars(tuple(functions.values()), single), *(_function(f, name, single) for name, f in functions.items())]
+    written = [_function(f, name, single) for name, f in functions.items()]
+    return [_scalars(tuple(functions.values()), single, by_bits), *written]
+
+
+def inlined_scalar(name: str) -> Any:
+    """A function of kernels.scalar for code that is not generated, inlined where it is called."""
+    parts = sources({name: scalar_functions()[name]}, False, by_bits=True)
+    return getattr(load("\n\n".join([HEADER.format(title=f"scalar.{name}", imports=""), *parts])), name)
 
 
 TOGETHER = 256  # neurons that take rounds together: what they hold stays in L1
@@ -200,7 +208,7 @@ import math
 
 import numpy as np
 
-{imports}from kernels.jit import frexp, inlined, inner, kernel
+{imports}from kernels.jit import frexp, inlined, inner, kernel, two_to, whole
 '''
 
 

@@ -139,6 +139,32 @@ def frexp(typing, x):  # type: ignore[no-untyped-def]
     return numba.types.Tuple((x, numba.int32))(x), generate
 
 
+@intrinsic
+def whole(typing, x):  # type: ignore[no-untyped-def]
+    """``float(int(x))``; not every processor has vectors of floats that become integers of 64 bits."""
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.call(builder.module.declare_intrinsic("llvm.trunc", [args[0].type]), args)
+
+    return x(x), generate
+
+
+@intrinsic
+def two_to(typing, n):  # type: ignore[no-untyped-def]
+    """2.0**n of a float that is whole; 0 where that is no normal number, inf beyond the largest."""
+    wide, low, bias = (64, 52, 1023) if n == numba.float64 else (32, 23, 127)
+
+    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        (value,) = args
+        number, word = value.type, llvmlite.ir.IntType(wide)
+        for test, end in (("<", -bias), (">", bias + 1)):
+            value = builder.select(builder.fcmp_ordered(test, value, number(end)), number(end), value)
+        bits = builder.bitcast(builder.fadd(value, number(1.5 * 2.0**low)), word)  # its last are n's
+        return builder.bitcast(builder.shl(builder.add(bits, word(bias)), word(low)), number)
+
+    return n(n), generate
+
+
 class _Cache(FunctionCache):  # type: ignore[misc]
     """Numba's, but what cannot be read, as a full disk or a power cut leaves it, is compiled anew."""
 

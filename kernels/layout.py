@@ -246,10 +246,8 @@ class Plastic(NamedTuple):
     trace: Array  # (postsynaptic traces * S * n,) at a step, without a spike of that very step
     lists: Array  # (B, RECENT, PIECE) uint16, of the piece at work: 1 where the newest spike is to be replayed; k > 0:
     #               those with k + 1 spikes to replay
-    work: (
-        Array  # (B, numbers of a synapse, PIECE) what the passes note of the piece at work; then the factors and random
-    )
-    #              numbers of a short-term rule
+    work: Array  # (B, numbers of a synapse, PIECE) what the passes note of the piece at work; then, of a short-term
+    #              rule, the factors and random numbers
     ends: Array  # (B, RECENT) uint64, their numbers
     signal: int  # population that carries the modulator, -1 if none does
     signal_delay: int  # steps

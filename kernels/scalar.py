@@ -5,6 +5,7 @@ import math
 
 from kernels.elementary import cos as cos
 from kernels.elementary import cosh as cosh
+from kernels.elementary import decay as decay
 from kernels.elementary import exp as exp
 from kernels.elementary import expm1 as expm1
 from kernels.elementary import exprel as exprel
@@ -94,29 +95,6 @@ def _tail(p):  # type: ignore[no-untyped-def]
 
 
 # --- closed forms: exponential decays and what a leaky membrane makes of them; rates in 1/ms, times in ms ---
-
-
-def decay(x):  # type: ignore[no-untyped-def]
-    """exp(-x) for x >= 0 with a relative error below 1.5e-16; exp(-86) = 4.5e-38 beyond x = 86.
-
-    Arithmetic alone, so that loops with it vectorise and every machine gets the same bits: x less a multiple n of
-    log(2) (Cody & Waite 1980), an interpolating polynomial on what is left, and the power of two as two shifted ones.
-    """
-    # calls nothing, not even for exp's polynomial: reservoir/esn.py compiles it as it stands
-    x = min(x, 86.0)
-    n = (x * 1.4426950408889634 + 6755399441055744.0) - 6755399441055744.0  # rounds to an integer
-    r = ((n * 0.693359375 - x) - n * 0.0002121944401096698) + n * 5.497923018708371e-14
-    r2 = r * r
-    r4 = r2 * r2
-    low = (0.5 + r * 0.1666666666666667) + r2 * (0.04166666666666667 + r * 0.008333333333326136)
-    mid = (0.0013888888888883748 + r * 0.00019841269874820627) + r2 * (
-        2.4801587325547743e-05 + r * 2.7557255400206422e-06
-    )
-    top = (2.75572736431103e-07 + r * 2.5105217004720745e-08) + r2 * 2.0914686968086876e-09
-    p = 1.0 + (r + r2 * (low + r4 * (mid + r4 * top)))
-    k = 124 - int(n)
-    half = k >> 1
-    return p * float(1 << half) * float(1 << (k - half)) * 4.70197740328915e-38  # times 2^k 2^-124
 
 
 def chi(y):  # type: ignore[no-untyped-def]

@@ -8,7 +8,7 @@ import scipy.sparse
 import scipy.sparse.csgraph
 import scipy.sparse.linalg
 
-from kernels import scalar
+from kernels.codegen import inlined_scalar
 from kernels.cpu.lanes import LANES, add_rows
 from kernels.cpu.sync import wait
 from kernels.errors import ModelError, ShapeError
@@ -25,7 +25,7 @@ DENSE = 1000  # rows up to which all eigenvalues are computed: about a second
 DENSE_AT_LAST = 5000  # .. where ARPACK fails: some minutes
 RESTARTS = 100  # of ARPACK; of random matrices it takes a few
 
-_decay = inlined(scalar.decay)
+_decay = inlined_scalar("decay")
 
 
 @inlined

@@ -10,6 +10,7 @@ import pytest
 import snn
 from kernels import scalar
 from kernels.jit import frexp
+from kernels.spec import NeuronSpec, Receptor, StateVar
 
 RNG = np.random.default_rng(3)
 NEAR = np.concatenate([RNG.uniform(-3.0, 3.0, 1000), *(s * 10.0 ** RNG.uniform(-300, 2.8, 300) for s in (-1, 1))])
@@ -137,3 +138,26 @@ def test_compiled_exp(kind, least, most, rtol):
     np.testing.assert_allclose(sim.state("a", "z"), exact, rtol=rtol, atol=smallest)
     np.testing.assert_allclose(sim.state("a", "y"), exact, rtol=2 * rtol, atol=smallest if kind == "float64" else 1e-38)
     assert sim.state("a", "z")[-1] == sim.state("a", "y")[-1] == 0.0
+
+
+def _decayed(v, y, arrive_syn):
+    return v, scalar.decay(v), v > 1e9
+
+
+@pytest.mark.parametrize("kind, rtol", [("float64", 3e-16), ("float32", 1e-6)])
+def test_compiled_decay(kind, rtol):
+    """In both precisions: its rounding was that of double precision."""
+    model = snn.define(
+        NeuronSpec(
+            name="Decayed", doc="y is exp(-v).", step=_decayed, params=(), derived=(),
+            state=(StateVar("v", "1", "", 0.0), StateVar("y", "1", "", 0.0)), receptors=(Receptor("syn", "1", ""),),
+            current_unit="1", references=("test",),
+        )
+    )  # fmt: skip
+    v = np.append(np.linspace(0.0, 86.0, 500), 100.0).astype(kind)
+    net = snn.Network()
+    net.population("a", v.size, model(), init={"v": v.astype(float)})
+    sim = snn.Simulation(net, dt=0.1, precision=kind, quiet=True)
+    sim.run(0.1)
+    exact = np.exp(-np.minimum(v, 86.0).astype(np.longdouble)).astype(float)
+    np.testing.assert_allclose(sim.state("a", "y"), exact, rtol=rtol)
