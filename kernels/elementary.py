@@ -6,6 +6,8 @@ three functions here are so, too; the cpu's kernels have them from the bits of n
 
 import math
 
+IN_MATH = ("cos", "cosh", "exp", "expm1", "log", "sin", "sinh", "tanh")  # those that math and torch have by these names
+
 
 def _frexp(x):  # type: ignore[no-untyped-def]
     return math.frexp(x)

@@ -6,6 +6,7 @@ from copy import deepcopy
 from typing import Any
 
 from kernels.body import scalar_functions, source_tree
+from kernels.elementary import IN_MATH
 
 SCALAR = "scalar_"  # before the names of functions of kernels.scalar
 
@@ -71,7 +72,7 @@ class _Library(ast.NodeTransformer):
         name = ast.unparse(node.func).removeprefix(SCALAR)
         if name == "power" and len(node.args) == 2:
             return ast.BinOp(node.args[0], ast.Pow(), node.args[1])
-        if name in ("cos", "cosh", "exp", "expm1", "log", "sin", "sinh", "tanh"):
+        if name in IN_MATH:
             node.func = ast.Attribute(ast.Name("math", ast.Load()), name, ast.Load())
         return node
 

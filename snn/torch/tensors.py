@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from kernels.body import scalar_functions
+from kernels.elementary import IN_MATH
 from kernels.errors import ModelError
 from kernels.names import SCALAR, definition
 
@@ -66,7 +67,7 @@ def tensor_function(function: Callable[..., Any], surrogate: Callable[[Any], Any
     names: dict[str, Any] = {
         "_compare": compare, "_where": _where, "_or": _or, "_and": lambda a, b: a * b, "_not": lambda a: 1 - a,
         "math": _Math(), "min": _least, "max": _most,
-        **{SCALAR + k: getattr(_Math(), k) for k in ("cos", "cosh", "exp", "expm1", "log", "sin", "sinh", "tanh")},
+        **{SCALAR + k: getattr(_Math(), k) for k in IN_MATH},
         f"{SCALAR}power": operator.pow,
         f"{SCALAR}decay": lambda x: torch.exp(-x) if torch.is_tensor(x) else math.exp(-x),
     }  # fmt: skip
