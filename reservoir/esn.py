@@ -30,7 +30,7 @@ _decay = inlined_scalar("decay")
 
 @inlined
 def _tanh(x):  # type: ignore[no-untyped-def]
-    """Absolute error below 3e-16; without branches, so that a loop over units vectorises."""
+    """Absolute error below 3e-16. That of kernels.scalar has a relative one; a step takes an eighth longer."""
     e = _decay(2.0 * abs(x))
     t = (1.0 - e) / (1.0 + e)
     return t if x >= 0.0 else -t
