@@ -274,7 +274,9 @@ _TIMED = '''
 def timed(start, windows, clock, plan, tables, constants, state, inputs, probes, out{edges}):
     """So many windows."""
     thread, threads, grid = cuda.grid(1), cuda.gridsize(1), cuda.cg.this_grid()
-    begin, half = start, 0
+    begin, half, stop = start, 0, start + windows * plan.window
+    give(thread, threads, start, min(start + plan.window, stop), plan, tables, inputs, state.ring)
+    grid.sync()
     for w in range(windows):
         end = begin + plan.window
         if thread == 0:
@@ -285,7 +287,7 @@ def timed(start, windows, clock, plan, tables, constants, state, inputs, probes,
         grid.sync()
         if thread == 0:
             clock[w, 2] = cycles()
-        deliver(thread, threads, begin, end, half, plan, tables, inputs, state.ring, out{edges})
+        deliver(thread, threads, begin, end, stop, half, plan, tables, inputs, state.ring, out{edges})
         if thread == 0:
             clock[w, 3] = cycles()
         grid.sync()
@@ -308,7 +310,7 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
     read = "from time import perf_counter_ns as cycles" if SIMULATED else "from kernels.cuda.jit import cycles"
     text = _TIMED.format(edges="".join(f", edges_{k}" for k in range(len(engine.arrays.edges))))
     timed = module(engine.net, sim.deterministic, f"\n\n{read}{text}").timed
-    clock, given = send(np.zeros((windows, 5), np.int64)), engine.arguments(start, start)["advance"][3:]
+    clock, given = send(np.zeros((windows, 5), np.int64)), engine.arguments(start, start)["advance"][2:]
     engine.put(engine.arrays.out.counts, np.zeros(engine.arrays.out.counts.size, np.int64))
     timed[1, engine.threads](start, 0, clock, *given)  # compiles
     blocks = engine.blocks
@@ -318,7 +320,6 @@ def phases(sim: Any, windows: int = 200) -> dict[str, float]:
     timed[blocks, engine.threads](start, windows, clock, *given)
     per_us = 1e3 if SIMULATED else cuda.get_current_device().CLOCK_RATE / 1e3
     sim._drive.at = start + windows * engine.window
-    engine.given = sim._drive.at + engine.window
     times = fetch(clock)[min(5, windows - 1) :] / per_us
     engine.net.state.f[:] = fetch(engine.arrays.state.f)
     engine.net.state.i[:] = fetch(engine.arrays.state.i)

@@ -1,6 +1,7 @@
 """What changes between the runs of a simulation besides its state: parameters of neurons, sources, currents."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -91,6 +92,20 @@ def check_source(what: Input | Population, before: Source, source: Any) -> None:
     signs = {bool(np.any(w < 0)) for w in map(np.asarray, (source.weights, what.weight)) if w.size}
     if len(signs) > 1:
         raise ModelError(f"{owner}.weights: must keep their sign, which chose the receptor; got {source!r}.")
+
+
+def changed_source(net: Network, name: str, source: Any, own: bool) -> Network:
+    """``net`` with another source of input ``name``, or (``own``) of the population ``name``."""
+    net = net.copied()
+    if own:
+        net.populations[name] = replace(net.populations[name], model=source)
+        return net
+    entry, weights = net.inputs[name], getattr(source, "weights", None)
+    weight = entry.weight
+    if weights is not None:  # without spikes a number of the sign that chose the receptor
+        weight = weights if len(weights) else float(np.min(weight))
+    net.inputs[name] = replace(entry, source=source, weight=weight)
+    return net
 
 
 def check_current(net: Network, name: str, values: Any, latest: float) -> np.ndarray:

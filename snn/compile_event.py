@@ -1,7 +1,7 @@
 """Network -> flat arrays of the event engine: closed forms, edges with real delays, streams of input."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,17 @@ from snn.fingerprint import network_parts
 from snn.inputs import Continuous
 from snn.network import Network
 from snn.neurons.base import MODELS, NeuronModel
+
+
+class Made(NamedTuple):
+    """An input, and what it drives."""
+
+    number: int
+    population: int
+    code: Continuous
+    source: bool  # whether that is a population of sources
+    name: str  # of the input, or of the population: of sources, or of which it is the sum of all currents
+
 
 NO_PROJECTION = 1.0  # ms, width of a window where there is no delay to choose it by
 MARGIN = 1.0 - 2.0**-20  # a window is this much shorter than the smallest delay, so that rounding cannot matter
@@ -111,6 +122,46 @@ def set_parameters(compiled: EventNetwork, net: Network) -> None:
     for b, block in enumerate(compiled.blocks):
         het, het_at = _varying(pops, forms, kind, values, block.lo, block.hi)
         compiled.blocks[b] = block._replace(het=het, het_at=het_at)
+
+
+def set_sources(compiled: EventNetwork, net: Network, name: str, own: bool, reached: float) -> tuple[np.ndarray, Any]:
+    """Take the source of input ``name``, or (``own``) of the population ``name``, from ``net``; other inputs go on.
+
+    Everything before ``reached`` has happened. Returns flags of the inputs that are not as before, and None or (number
+    of a population, the current that it gets now). Streams stay; Poisson ones are left for the engine to draw.
+    """
+    pops, _, axons = with_relays(net)
+    inputs, made = _inputs(net, pops)
+    values = {p.name: _constants(net, p) for p in pops if p.spec}
+    width, old = compiled.net.width, compiled.inputs
+    compiled.capacity = max(
+        [compiled.capacity] + [_capacity(pops, values, width, axons, made, b.lo, b.hi) for b in compiled.blocks]
+    )
+    target = name if own else net.inputs[name].target.name
+    current = not own and net.inputs[name].receptor < 0  # all of a population are one stream
+    changed, now = np.zeros(len(made), np.bool_), None
+    for x in made:
+        steps = x.code.values
+        mine = steps is not None if current else x.name == name and x.source == own
+        if mine and pops[x.population].name == target:
+            changed[x.number] = True
+            if steps is not None:
+                row = int(np.searchsorted(x.code.times, reached)) - 1
+                now = x.population, steps[row] if row >= 0 else 0.0
+    for streams in compiled.streams:
+        for s, (kind, k) in enumerate(zip(streams.kind.tolist(), streams.input.tolist(), strict=True)):
+            spikes = kind in (layout.EVENTS, layout.SOURCE_EVENTS)
+            first, times = (inputs.event, inputs.event_time) if spikes else (inputs.segment, inputs.start)
+            if not changed[k]:
+                streams.cursor[s] += first[k] - (old.event if spikes else old.segment)[k]
+                continue
+            at = first[k] + int(np.searchsorted(times[first[k] : first[k + 1]], reached))
+            if spikes or kind == layout.CURRENT:
+                streams.cursor[s], streams.next[s] = at, times[at] if at < first[k + 1] else math.inf
+            else:
+                streams.cursor[s] = max(at - 1, first[k])
+    compiled.inputs = inputs
+    return changed, now
 
 
 def _parameters(
@@ -291,9 +342,9 @@ def _edges(
     return edges, learned
 
 
-def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[int, int, Continuous, bool]]]:
-    """All inputs, and (number, population, input, whether it drives a population of sources) of each."""
-    made: list[tuple[int, int, Continuous, bool]] = []
+def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[Made]]:
+    """All inputs."""
+    made: list[Made] = []
     out: dict[str, list[Any]] = {n: [] for n in ("receptor", "key", "weight", "weights", "own_rates")}
     start: list[float] = []
     rate: list[float] = []
@@ -302,11 +353,11 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
     values = [np.empty(0)]
     segment, event, times, ids, event_weights = [0], [0], [np.empty(0)], [np.empty(0, np.int64)], [np.empty(0)]
 
-    def add(code: Continuous, key: Any, receptor: int, weight: Any, k: int, source: bool) -> None:
+    def add(code: Continuous, stream: str, name: str, receptor: int, weight: Any, k: int) -> None:
         n = pops[k].n
-        made.append((len(out["key"]), k, code, source))
+        made.append(Made(len(out["key"]), k, code, stream == "source", name))
         placed = sum(v.size for v in values)
-        out["key"].append(key)
+        out["key"].append(net.stream(stream, name))
         out["receptor"].append(receptor)
         spikes = code.ids is not None
         each = np.ndim(weight) > 0 and not spikes
@@ -336,26 +387,19 @@ def _inputs(net: Network, pops: list[Population]) -> tuple[Inputs, list[tuple[in
 
     for k, p in enumerate(pops):
         if not isinstance(p.model, NeuronModel):
-            add(
-                p.model.continuous(p.n, f"Population {p.name!r}"),
-                net.stream("source", p.name),
-                0,
-                0.0,
-                k,
-                True,
-            )
+            add(p.model.continuous(p.n, f"Population {p.name!r}"), "source", p.name, 0, 0.0, k)
             continue
-        mine = [i for i in net.inputs.values() if i.target is p]
+        mine = [i for i in net.inputs.values() if i.target.name == p.name]
         currents = [i.source.continuous(p.n, f"Input {i.name!r}") for i in mine if i.receptor < 0]
         if currents:
-            add(_sum(currents), net.stream("current", p.name), -1, 0.0, k, False)
+            add(_sum(currents), "current", p.name, -1, 0.0, k)
         for i in mine:
             if i.receptor >= 0:
                 code = i.source.continuous(p.n, f"Input {i.name!r}")
                 weight = i.weight
                 if isinstance(weight, Distribution):
                     weight = weight.draw(p.n, net.stream("input weight", i.name))
-                add(code, net.stream("input", i.name), i.receptor, 0.0 if weight is None else weight, k, False)
+                add(code, "input", i.name, i.receptor, 0.0 if weight is None else weight, k)
     inputs = Inputs(
         receptor=np.array(out["receptor"], np.int64), key=np.array(out["key"], np.uint64).reshape(-1, 2),
         weight=np.array(out["weight"], float), weights=np.array(out["weights"], np.int64),
@@ -383,12 +427,10 @@ def _sum(currents: list[Continuous]) -> Continuous:
     return Continuous(times, values=total)
 
 
-def _streams(
-    made: list[tuple[int, int, Continuous, bool]], inputs: Inputs, sizes: np.ndarray, lo: np.ndarray, hi: np.ndarray
-) -> Streams:
+def _streams(made: list[Made], inputs: Inputs, sizes: np.ndarray, lo: np.ndarray, hi: np.ndarray) -> Streams:
     """The streams of a block. A group of a Poisson input that two blocks share is drawn by both."""
     rows: list[tuple[int, int, int, int, int, float, int]] = []
-    for k, p, code, source in made:
+    for k, p, code, source, _ in made:
         base = layout.SOURCE_EVENTS - layout.EVENTS if source else 0
         segment = int(inputs.segment[k])
         if lo[p] == hi[p]:
@@ -411,7 +453,7 @@ def _streams(
 
 def _capacity(
     pops: list[Population], values: dict[str, dict[str, Any]], width: float, axons: list[Projection],
-    made: list[tuple[int, int, Continuous, bool]], lo: np.ndarray, hi: np.ndarray,
+    made: list[Made], lo: np.ndarray, hi: np.ndarray,
 ) -> int:  # fmt: skip
     """Most spikes of a block in a window that there is room for."""
     most = {p.name: 0 for p in pops}
@@ -421,7 +463,7 @@ def _capacity(
             name = p.spec.closed_form.t_ref
             t_ref = float(np.min(values[p.name][name])) if name else 0.0
             most[p.name] = n * (min(MOST_SPIKES, int(width / t_ref) + 2) if t_ref > 0 else MOST_SPIKES)
-    for _, k, code, source in made:
+    for _, k, code, source, _ in made:
         if source and code.ids is not None:
             at = np.searchsorted(code.times, code.times + width * (1 + 1e-9), side="right")
             most[pops[k].name] += int((at - np.arange(at.size)).max(initial=0)) + 1

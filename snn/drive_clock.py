@@ -12,6 +12,7 @@ from kernels.errors import BackendUnavailable, SimError
 from kernels.layout import Edges
 from kernels.spec import NUMBER, synapse_rows
 from snn import state_clock, state_ranks
+from snn.changes import changed_source
 from snn.compile import check_whole, compile_network, set_parameters, set_sources
 from snn.compile_edges import draw_edges, edge_places, edge_values
 from snn.compile_inputs import Codes, encoded
@@ -23,7 +24,6 @@ from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.ranks import Ranks
 from snn.recorders import Recorder
-from snn.units import brief
 
 if TYPE_CHECKING:
     from snn.io.checkpoint import Saved
@@ -298,11 +298,6 @@ class Clock:
         """Set the amplitude of an input that is a current of one segment."""
         source: Any = self.net.inputs[name].source
         if np.ndim(values) and source.amplitudes.ndim == 1:  # a number becomes an array: there is no room for it
-            if self.backend == "cuda":
-                raise BackendUnavailable(
-                    f'Input {name!r}: backend="cuda" has room for one number; got {brief(values)}. Give its '
-                    "StepCurrent an amplitude for each neuron, of shape (1, n)."
-                )
             self.set_source(name, StepCurrent(values[None], source.times), own=False)
             return
         inputs, codes = self.compiled.inputs, self._encoded()
@@ -334,23 +329,15 @@ class Clock:
 
     def set_source(self, name: str, source: Any, own: bool) -> None:
         """Let another source drive a population: that of input ``name``, or (``own``) of the population ``name``."""
-        if self.backend == "cuda":
-            raise BackendUnavailable(
-                'Simulation.set_source: backend="cuda" takes none. Use Simulation.set_current, or backend="cpu".'
-            )
-        codes, net = self._encoded(), self.net.copied()
-        if own:
-            net.populations[name] = replace(net.populations[name], model=source)
-        else:
-            entry, weights = net.inputs[name], getattr(source, "weights", None)
-            weight = entry.weight
-            if weights is not None:  # without spikes a number of the sign that chose the receptor
-                weight = weights if len(weights) else float(np.min(weight))
-            net.inputs[name] = replace(entry, source=source, weight=weight)
-        codes = encoded(net, self.dt, codes)
+        net, before = changed_source(self.net, name, source, own), self.compiled.inputs
+        codes = encoded(net, self.dt, self._encoded())
         set_sources(self.compiled, net, codes)
+        try:
+            self.engine.renew(False)
+        except BaseException:
+            self.compiled.inputs = before
+            raise
         self.net, self.codes = net, codes
-        self.engine.renew(False)
 
     def _check_weights(self) -> None:
         for number, p in enumerate(p for p in self.net.projections.values() if p.plastic):

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kernels.errors import BackendUnavailable, ModelError
+from kernels.errors import ModelError
 from kernels.event.layout import LONG_AGO
 from snn import compile_event, state_event
+from snn.changes import changed_source
 from snn.compile_edges import draw_edges, edge_values
 from snn.compile_event_plastic import one_modulator, places_of
 from snn.elements import SPIKES, Projection, unknown_variable
 from snn.fingerprint import digest
+from snn.inputs import StepCurrent
 from snn.network import Network
 from snn.neurons.base import NeuronModel
 from snn.recorders import Recorder
@@ -123,12 +125,22 @@ class Event:
         self.net = net
         self.engine.set_state(k, self.at, state)
 
+    def set_current(self, name: str, values: np.ndarray) -> None:
+        """Set the amplitude of an input that is a current of one segment."""
+        source: Any = self.net.inputs[name].source
+        self.set_source(name, StepCurrent(values[None], source.times), own=False)
+
     def set_source(self, name: str, source: Any, own: bool) -> None:
-        """Refused: what a source brings in a window may be drawn already."""
-        raise BackendUnavailable(
-            'Simulation.set_source: engine="event" takes none. Give segments, such as snn.Poisson(rate, times), or use '
-            'engine="clock".'
-        )
+        """As :mod:`snn.drive_clock`, from just after now."""
+        net, engine = changed_source(self.net, name, source, own), self.engine
+        changed, now = compile_event.set_sources(self.compiled, net, name, own, engine.reached)
+        if now is not None:
+            k, current = now
+            state = engine.state(k, self.at, np.arange(self.compiled.net.n[k]))
+            engine.set_current(k, current)
+            engine.set_state(k, self.at, state)
+        engine.renew_inputs(changed, self.at)
+        self.net = net
 
     def connections(self, p: Projection) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """(sources, targets, weights, delays)."""

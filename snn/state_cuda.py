@@ -1,8 +1,4 @@
-"""What changes in a simulation on a GPU, as arrays that depend on neither its blocks nor the launch; see state_clock.
-
-Given spikes lie in the ring buffer up to a window after the step reached, so a checkpoint of the cpu is none of the
-GPU.
-"""
+"""What changes in a simulation on a GPU, as arrays that depend on neither blocks nor launches; see state_clock."""
 
 from typing import TYPE_CHECKING
 
@@ -84,4 +80,3 @@ def load(engine: "Engine", at: int, given: dict[str, np.ndarray]) -> None:
             getattr(plastic, name)[...] = part[name]
         load_synapses(net, k, part)
         engine.stale.add(k)  # taken over with the next step
-    engine.given = at + engine.window

@@ -22,7 +22,7 @@ SOURCES, TARGETS = ("pre", "last", "short"), ("seen", "oldest", "history", "post
 SIGNAL = ("signal_seen", "signal_oldest", "signal_time", "signal_value")
 STREAM = ("next", "cursor", "draws", "word")
 COLUMNS = {
-    "inbox": ("time", "neuron", "receptor", "weight"),
+    "inbox": ("time", "neuron", "receptor", "weight", "input"),
     "rows": ("slot", "time", "row", "group"),
     "events": ("slot", "time", "neuron", "receptor", "weight"),
 }
@@ -89,13 +89,14 @@ def load(engine: "Engine", given: dict[str, np.ndarray], at: float) -> None:
     for part in ("inbox", "events"):
         within(f"{part}/neuron", given[f"{part}/neuron"], 0, neurons.n - 1)
         within(f"{part}/receptor", given[f"{part}/receptor"], CURRENT if part == "inbox" else 0, 255)
+    within("inbox/input", given["inbox/input"], 0, engine.inputs.receptor.size - 1)
     for part in ("rows", "events"):
         within(f"{part}/slot", given[f"{part}/slot"], 0, net.slots - 1)
     groups, rows = engine.edges[0], given["rows/row"]
     within("rows/group", given["rows/group"], 0, len(groups.at) - 1)
     within("rows/row", rows, 0, groups.rows.size - 2)
     engine.reached, window = float(given["reached"]), int(given["window"])
-    if not 0 <= window < layout.NEVER:
+    if not 0 <= window <= layout.NEVER:
         raise FormatError(f"window: must be >= 0; got {window}.")
     if not at <= engine.reached <= math.nextafter(at, math.inf):  # the rest of the way would be simulated
         raise FormatError(f"reached: must be {at} ms, or the next number; got {engine.reached}.")
@@ -192,7 +193,8 @@ def _load_inbox(engine: "Engine", neurons: _Neurons, b: int, given: dict[str, np
     old, size = engine.scratch[b], max(engine.scratch[b].inbox_time.size, 2 * mine.size)
     fresh = engine.new_scratch(0, size)
     receptor = given["inbox/receptor"][mine]
-    code = neurons.own[neuron[mine]] | np.where(receptor == CURRENT, -1 << 48, receptor << neurons.bits)
+    code = neurons.own[neuron[mine]] | given["inbox/input"][mine] << (neurons.bits + 8)
+    code |= np.where(receptor == CURRENT, layout.INBOX_CURRENT, receptor << neurons.bits)
     fresh.inbox_time[: mine.size], fresh.inbox_target[: mine.size] = given["inbox/time"][mine], code
     fresh.inbox_weight[: mine.size] = given["inbox/weight"][mine]
     names = ("inbox_time", "inbox_target", "inbox_weight", "inbox_order")
@@ -210,12 +212,17 @@ def _calendar(engine: "Engine", neurons: _Neurons, b: int) -> dict[str, list[np.
 
     def targets(code: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         code = code.astype(np.int64)
-        return numbers[code & mask], np.where(code < 0, CURRENT, code >> neurons.bits)
+        return numbers[code & mask], np.where(code < 0, CURRENT, code >> neurons.bits & 255)
 
     row_slot, rows = _entries(queue.row_head, queue.row_end, queue.row_next, layout.ROW_BITS)
     slot, events = _entries(queue.head, queue.end, queue.next, layout.EVENT_BITS)
     return {
-        "inbox": [scratch.inbox_time[:n].copy(), *targets(scratch.inbox_target[:n]), scratch.inbox_weight[:n].copy()],
+        "inbox": [
+            scratch.inbox_time[:n].copy(),
+            *targets(scratch.inbox_target[:n]),
+            scratch.inbox_weight[:n].copy(),
+            layout.inbox_input(scratch.inbox_target[:n], neurons.bits),
+        ],
         "rows": [row_slot, queue.row_time[rows], queue.row[rows], queue.row_group[rows]],
         "events": [slot, queue.time[events], *targets(queue.target[events]), queue.weight[events]],
     }

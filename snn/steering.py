@@ -309,7 +309,7 @@ class Steering:
         ``values``: numbers, arrays of shape (n,) or distributions. Other parameters, state variables and spikes under
         way stay; a neuron that is refractory is so for as long as it was to be. The network's description stays as it
         is: another simulation of it begins with its parameters. Checkpoints hold the change. Where a number becomes an
-        array for the first time, the model is compiled once more (with backend="cuda" that is refused).
+        array for the first time, the model is compiled once more (with backend="cuda" all kernels are).
 
         Raises
         ------
@@ -338,7 +338,7 @@ class Steering:
         source : of the same class: ``snn.Poisson(rate=50.0)`` for a :class:`snn.Poisson`. Times in it are times of the
             simulation; what lies before now is past. Random numbers go on: no train is repeated
 
-        The network's description stays as it is. Checkpoints hold the change. Clock engine; not with backend="cuda".
+        The network's description stays as it is. Checkpoints hold the change.
 
         Raises
         ------
@@ -364,14 +364,11 @@ class Steering:
         """Set what the input ``name``, a :class:`snn.StepCurrent` of one amplitude, injects from now on.
 
         ``values``: a number, or an array of one a neuron, [pA]; of an input to a part of a population, one a neuron of
-        the part, in its order. For closed loops: quicker than :meth:`set_source`, which see. Clock engine, any backend;
-        with backend="cuda" a number does not become an array.
+        the part, in its order. For closed loops: on the clock engine quicker than :meth:`set_source`, which see.
         """
         self._set_current(name, values, self.t + 0.5 * self.dt)
 
     def _set_current(self, name: str, values: Any, latest: float) -> None:
-        if self.engine != "clock":
-            raise BackendUnavailable('Simulation.set_current: engine="event" takes none. Use engine="clock".')
         amplitude = changes.check_current(self._drive.net, name, values, latest)
         self._ranks.agree("set_current", name, amplitude)
         entry = self.net.inputs[name]

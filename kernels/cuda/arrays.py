@@ -51,16 +51,15 @@ class Arrays(NamedTuple):
         """Bytes of all arrays."""
         return _nbytes(self)
 
-    def arguments(self, net: CompiledNetwork, given: int, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
-        """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``; given spikes are in their
-        slots up to step ``given``."""
+    def arguments(self, net: CompiledNetwork, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
+        """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
         x, end = self, min(start + self.plan.window, stop)
         neurons = (x.plan, x.tables, x.constants, x.state, x.inputs, x.probes, x.out)
         found = {
-            "advance": (start, stop, given, *neurons, *x.edges),
-            "begin_launch": (given, start + x.plan.window, x.plan, x.tables, x.inputs, x.state),
+            "advance": (start, stop, *neurons, *x.edges),
+            "begin_launch": (start, end, x.plan, x.tables, x.inputs, x.state),
             "neurons_launch": (start, start, end, 0, *neurons),
-            "deliver_launch": (start, end, 0, x.plan, x.tables, x.state, x.inputs, x.out, *x.edges),
+            "deliver_launch": (start, end, stop, 0, x.plan, x.tables, x.state, x.inputs, x.out, *x.edges),
         }
         if x.learned:
             found["sweep_launch"] = (x.plan, x.tables, 0, start, 0, 0)

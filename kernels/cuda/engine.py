@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from types import ModuleType
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,10 +10,10 @@ from numba import cuda
 
 from kernels.compiled import CompiledNetwork
 from kernels.cuda import learn
-from kernels.cuda.arrays import ROOM, Arrays, arrays, chunk_steps, memory_plan, module
+from kernels.cuda.arrays import DIGITS, ROOM, Arrays, arrays, chunk_steps, memory_plan, module
 from kernels.cuda.connect import Draw
 from kernels.cuda.jit import SIMULATED, address, fetch, free_bytes, named_errors, on, release, select, send, stream
-from kernels.cuda.layout import N_RECORDED, REACHED
+from kernels.cuda.layout import N_RECORDED, REACHED, merged
 from kernels.errors import BackendUnavailable
 from kernels.layout import NEVER
 
@@ -54,11 +55,10 @@ class Engine:
     ) -> None:  # fmt: skip
         select(number)
         self.number = number
-        self.module = module(net, deterministic)
-        self.modules = [self.module]
+        self.module, self.deterministic = module(net, deterministic), deterministic
         self.code = self.module.__name__
         self.cached = True  # numba-cuda keeps no kernel on disk that links the runtime; nothing to announce
-        self.net, self.tables, self.chunk, self.given = net, net.tables, chunk_steps(net), 0
+        self.net, self.tables, self.inputs, self.chunk = net, net.tables, net.inputs, chunk_steps(net)
         host = arrays(net, launch[2] if launch else 4 if SIMULATED else 32, deterministic)
         self.window, self.memory = host.plan.window, memory_plan(net, host)
         _check_memory(self.memory, say)
@@ -66,24 +66,53 @@ class Engine:
             self.arrays: Arrays = self._sent(host)
         self.samples_at = host.probes.at.tolist()
         self.stream, self.aside = stream(), stream()  # of launches; of what is fetched while they run
+        self.last: tuple[Arrays, int, int, int] = self.arrays, 0, 0, 0  # as of :meth:`drain`
         self.stale: set[int] = set()  # plastic projections that may have been changed on the host
         self.cooperative = _cooperative() if cooperative is None else cooperative
-        self.blocks, self.threads = 1, launch[1] if launch else 4 if SIMULATED else BLOCK
+        self.threads, self.wanted = launch[1] if launch else 4 if SIMULATED else BLOCK, launch and launch[0]
+        self._compile()
+
+    @property
+    def modules(self) -> list[ModuleType]:
+        """As kernels.cpu.engine."""
+        return [self.module]
+
+    def _compile(self) -> None:
         with named_errors():
-            self.advance(0, 0)  # compiles
-        self.blocks = launch[0] if launch else self._blocks()
+            self.blocks = 1
+            self.advance(0, 0)
+        self.blocks = self.wanted or self._blocks()
 
     @there
     def renew(self, models: bool) -> None:
-        """As kernels.cpu.engine, of constants alone."""
-        if models:
+        """As kernels.cpu.engine; where it raises, nothing has changed."""
+        net, x, last = self.net, self.arrays, self.last
+        before = self.module, self.arrays, self.tables, self.blocks, self.inputs
+        largest = x.plan.unit * 2.0**DIGITS
+        if self.deterministic and np.any(np.abs(net.inputs.event_weight) > largest):
             raise BackendUnavailable(
-                'backend="cuda": a parameter that is one number for a population cannot become an array. Make it an '
-                'array when the network is described, or use backend="cpu".'
+                f'backend="cuda": with deterministic=True this simulation has room for weights up to {largest:g}, by '
+                f"the largest that it was compiled with; got {np.abs(net.inputs.event_weight).max():g}. Describe the "
+                "network with the largest, or use deterministic=False."
             )
-        self.tables = self.net.tables
-        for to, array in zip(self.arrays.constants, self.net.constants, strict=True):
-            self.put(to, array)
+        try:
+            with named_errors():
+                if net.inputs is not self.inputs:
+                    x = x._replace(inputs=send(merged(net.inputs, fetch(x.plan.sources))))
+                if models:
+                    x = x._replace(tables=send(net.tables), constants=send(net.constants))
+                    self.module = module(net, self.deterministic)
+            self.arrays, self.tables, self.inputs = x, net.tables, net.inputs
+            if models:
+                self._compile()
+        except BaseException:
+            self.module, self.arrays, self.tables, self.blocks, self.inputs = before
+            raise
+        finally:
+            self.last = last  # what was recorded can still be looked at
+        if not models:
+            for to, array in zip(x.constants, net.constants, strict=True):
+                self.put(to, array)
 
     def _sent(self, host: Arrays) -> Arrays:
         """The arrays on the device, and what is drawn there."""
@@ -110,7 +139,7 @@ class Engine:
 
     def arguments(self, start: int, stop: int) -> dict[str, tuple[Any, ...]]:
         """Arguments of the kernels, by name, for a launch from step ``start`` to ``stop``."""
-        return self.arrays.arguments(self.net, self.given, start, stop)
+        return self.arrays.arguments(self.net, start, stop)
 
     @there
     def advance(self, start: int, stop: int) -> tuple[int, list[tuple[np.ndarray, np.ndarray]], list[np.ndarray]]:
@@ -137,7 +166,6 @@ class Engine:
             counts = fetch(self.arrays.out.counts)  # waits for the launch
             before = self.arrays, at, int(counts[REACHED]), int(counts[N_RECORDED])
             at, self.arrays = before[2], self.arrays.turned()
-            self.given = at + self.window
             if at >= stop:
                 break
         found.append(self.drain(*before))
@@ -182,7 +210,7 @@ class Engine:
                 x = self.net.plastic[n]
                 if learn.moves(rule) and (begin % x.epoch == 0 or begin == x.signal_set[0]):
                     self._sweep(n, begin, 1, 1)
-            kernels.deliver_launch[config](begin, end, half, *given["deliver_launch"][3:])
+            kernels.deliver_launch[config](begin, end, stop, half, *given["deliver_launch"][4:])
             begin, half = end, 1 - half
             counts = fetch(self.arrays.out.counts)
             for n in range(len(self.net.rules)):

@@ -204,23 +204,21 @@ for j in range(first, edges.span[g, b], width):
 
 _LOOP = '''
 @inner
-def deliver(thread, threads, begin, end, half, plan, tables, inputs, ring, out{edges}):
-    """Phase 4 of steps begin .. end-1, and the given spikes of the window after them."""
+def deliver(thread, threads, begin, end, stop, half, plan, tables, inputs, ring, out{edges}):
+    """Phase 4 of steps begin .. end-1, and the given spikes of the window after them, where the launch goes on."""
     if thread == 0:
         out.counts[1 - half] = 0
 {at_end}
 {calls}
-    give(thread, threads, begin + plan.window, end + plan.window, plan, tables, inputs, ring)
+    if out.counts[2] <= plan.room:
+        give(thread, threads, end, min(end + plan.window, stop), plan, tables, inputs, ring)
 
 
 @kernel
-def advance(start, stop, given, plan, tables, constants, state, inputs, probes, out{edges}):
-    """All steps start .. stop-1 in one launch of a cooperative grid, or as many as the record holds.
-
-    ``given``: given spikes are in their slots up to this step.
-    """
+def advance(start, stop, plan, tables, constants, state, inputs, probes, out{edges}):
+    """All steps start .. stop-1 in one launch of a cooperative grid, or as many as the record holds."""
     thread, threads, grid = cuda.grid(1), cuda.gridsize(1), cuda.cg.this_grid()
-    give(thread, threads, given, start + plan.window, plan, tables, inputs, state.ring)
+    give(thread, threads, start, min(start + plan.window, stop), plan, tables, inputs, state.ring)
     grid.sync()
     begin, half = start, 0
     while begin < stop:
@@ -229,7 +227,7 @@ def advance(start, stop, given, plan, tables, constants, state, inputs, probes, 
         grid.sync()
 {settle}
         full = out.counts[2] > plan.room
-        deliver(thread, threads, begin, end, half, plan, tables, inputs, state.ring, out{edges})
+        deliver(thread, threads, begin, end, stop, half, plan, tables, inputs, state.ring, out{edges})
         grid.sync()
 {sweep}
         begin, half = end, 1 - half
@@ -242,9 +240,9 @@ def advance(start, stop, given, plan, tables, constants, state, inputs, probes, 
 
 # the same in launches of their own, where a cooperative grid is refused
 @kernel
-def begin_launch(given, until, plan, tables, inputs, state):
-    """The given spikes of steps given .. until-1."""
-    give(cuda.grid(1), cuda.gridsize(1), given, until, plan, tables, inputs, state.ring)
+def begin_launch(begin, end, plan, tables, inputs, state):
+    """The given spikes of the first window."""
+    give(cuda.grid(1), cuda.gridsize(1), begin, end, plan, tables, inputs, state.ring)
 
 
 @kernel
@@ -256,9 +254,9 @@ def neurons_launch(start, begin, end, half, plan, tables, constants, state, inpu
 
 
 @kernel
-def deliver_launch(begin, end, half, plan, tables, state, inputs, out{edges}):
+def deliver_launch(begin, end, stop, half, plan, tables, state, inputs, out{edges}):
     """Phase 4."""
-    deliver(cuda.grid(1), cuda.gridsize(1), begin, end, half, plan, tables, inputs, state.ring, out{edges})
+    deliver(cuda.grid(1), cuda.gridsize(1), begin, end, stop, half, plan, tables, inputs, state.ring, out{edges})
 '''
 
 _SWEEPS = '''

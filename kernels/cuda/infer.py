@@ -121,7 +121,8 @@ def infer(samples, batch, layout, rule, found, work, plan, tables, constants, st
                     probes, own_out)
             cuda.syncthreads()
             add_up(thread, threads, half, step, layout, tables, own_out, row, tally)
-            deliver(thread, threads, step, step + 1, half, plan, tables, own_inputs, own_state.ring, own_out{edges})
+            deliver(thread, threads, step, step + 1, step + 1, half, plan, tables, own_inputs, own_state.ring,
+                    own_out{edges})
             cuda.syncthreads()
             if thread == 0 and step >= layout.skip:
                 judge(s, step - layout.skip, layout, rule, found, row, memory, tally, own_state.f, work.ended, slot)

@@ -93,7 +93,7 @@ def kernels(net: CompiledNetwork, deterministic: bool) -> dict[str, tuple[Any, t
     """The kernels of a network and their arguments, by name."""
     generated = module(net, deterministic)
     found = {name: (getattr(generated, name), given)
-             for name, given in arrays(net, 32, deterministic).arguments(net, 0, 0, 1).items()}  # fmt: skip
+             for name, given in arrays(net, 32, deterministic).arguments(net, 0, 1).items()}  # fmt: skip
     found |= drawing(net)
     if not net.rules and deterministic:
         found["infer"] = inferring(net)

@@ -65,8 +65,7 @@ class Engine:
         say(all(compiled_before(m, name) for modules, name in parts for m in modules), [f.spec.name for f in forms])
         self.reached = -math.inf
         self.pool = Threads(n - 1) if n > 1 else None
-        for block, scratch, stream in zip(blocks, self.scratch, streams, strict=True):
-            start_streams(net, block, scratch, inputs, stream)
+        self._start_streams(np.ones(inputs.receptor.size, np.bool_), 0.0)
         for p in range(len(names)):
             self.restart(p, 0.0)
 
@@ -90,6 +89,40 @@ class Engine:
         """
         if models:  # first what may fail
             loaded = [load(model_source(form, self.layouts)) for form in self.compiled.forms]
+        self._make_room()
+        self.net, self.forms = self.compiled.net, self.compiled.forms
+        if models:
+            self.models, self.lanes = loaded, self._new_lanes()
+            self.__dict__.pop("entries", None)  # not there where nothing ran since the last change
+
+    def renew_inputs(self, which: np.ndarray, t: float) -> None:
+        """Take the inputs of the network, which were replaced. What those of ``which`` (flags) have brought for after
+        ``t``, where the engine stands, is forgotten, and Poisson ones begin anew."""
+        self._make_room()
+        self.inputs = self.compiled.inputs
+        for block, scratch in zip(self.blocks, self.scratch, strict=True):
+            n, target = int(block.counts[layout.INBOX]), scratch.inbox_target
+            gone = which[layout.inbox_input(target[:n], self.net.bits)] & (scratch.inbox_time[:n] >= self.reached)
+            kept = np.flatnonzero(~gone)
+            for column in (scratch.inbox_time, target, scratch.inbox_weight):
+                column[: kept.size] = column[kept]
+            block.counts[layout.INBOX] = kept.size
+        self._start_streams(which, t)
+        self._stand_at(t)
+
+    def set_current(self, p: int, values: np.ndarray) -> None:
+        """Set the injected current of population ``p``, a number or one a neuron; then its state has to be set."""
+        values = np.broadcast_to(values, (int(self.net.n[p]),))
+        for block in self.blocks:
+            records = block.f.reshape(-1, self.net.record)[block.first[p] : block.first[p + 1]]
+            records[:, layout.STIM] = values[block.lo[p] : block.hi[p]]
+
+    def _start_streams(self, which: np.ndarray, t: float) -> None:
+        for block, scratch, stream in zip(self.blocks, self.scratch, self.streams, strict=True):
+            start_streams(self.net, block, scratch, self.inputs, stream, which, t)
+
+    def _make_room(self) -> None:
+        """For as many spikes of a window as there may be now."""
         if self.compiled.capacity > self.sync.spare_time.shape[1]:
             longer = {}
             for name in ("spike_time", "spike_id", "spare_time", "spare_id"):
@@ -98,10 +131,6 @@ class Engine:
                 longer[name][..., : old.shape[-1]] = old
             room = 2 * len(self.blocks) * self.compiled.capacity + SPACE
             self.sync = self.sync._replace(**longer, record_time=np.zeros(room), record_id=np.zeros(room, np.int64))
-        self.net, self.forms = self.compiled.net, self.compiled.forms
-        if models:
-            self.models, self.lanes = loaded, self._new_lanes()
-            self.__dict__.pop("entries", None)  # not there where nothing ran since the last change
 
     @staticmethod
     def new_scratch(events: int, inbox: int) -> Scratch:
@@ -253,9 +282,14 @@ class Engine:
         """Look anew at when the neurons of population ``p`` will cross the threshold, after their state was set."""
         if self.net.kind[p] < 0:
             return
+        for block in self.blocks:
+            self.models[self.net.kind[p]].restart(self.net, block, p, int(np.floor(t / self.net.width)))
+        self._stand_at(t)
+
+    def _stand_at(self, t: float) -> None:
+        """Let the window of ``t`` be looked at again: something may happen sooner than was known."""
         k = int(np.floor(t / self.net.width))
         for block in self.blocks:
-            self.models[self.net.kind[p]].restart(self.net, block, p, k)
             if block.counts[layout.WINDOW] > k:
                 block.since[0] = t
             block.counts[layout.WINDOW] = min(int(block.counts[layout.WINDOW]), k)

@@ -17,6 +17,7 @@ from kernels.event.layout import (
     GROW_INBOX,
     HEAP,
     INBOX,
+    INBOX_CURRENT,
     NEVER,
     NOT_LISTED,
     POISSON,
@@ -90,13 +91,20 @@ def picked(inputs, streams, s, row, word, total):  # type: ignore[no-untyped-def
 
 
 @kernel
+def inbox_code(net, inputs, k):  # type: ignore[no-untyped-def]
+    """What an entry of input ``k`` has in Scratch.inbox_target beside its neuron; a current is negative."""
+    receptor = inputs.receptor[k]
+    return k << (net.bits + 8) | (receptor << net.bits if receptor >= 0 else INBOX_CURRENT)
+
+
+@kernel
 def to_inbox(net, block, scratch, inputs, p, k, i, t, weight):  # type: ignore[no-untyped-def]
     """Neuron ``i`` of population ``p`` gets an event of input ``k``."""
     at = block.counts[INBOX]
     neuron = block.first[p] + i - block.lo[p]
     scratch.inbox_time[at] = t
     scratch.inbox_weight[at] = weight
-    scratch.inbox_target[at] = neuron | (inputs.receptor[k] << net.bits if inputs.receptor[k] >= 0 else -1 << 48)
+    scratch.inbox_target[at] = inbox_code(net, inputs, k) | neuron
     block.counts[INBOX] = at + 1
 
 
@@ -113,7 +121,7 @@ def run_poisson(net, block, scratch, inputs, streams, sync, thread, half, s, k, 
     lo, hi = block.lo[p], block.hi[p]
     key, group, last = inputs.key[number], np.uint64(streams.first[s]), inputs.segment[number + 1] - 1
     own, wend = block.first[p] - lo, (k + 1) * net.width
-    code = max(inputs.receptor[number], 0) << net.bits
+    code = inbox_code(net, inputs, number)
     inbox_time, inbox_target, inbox_weight = scratch.inbox_time, scratch.inbox_target, scratch.inbox_weight
     t, word, draws, at_inbox = streams.next[s], streams.word[s], streams.draws[s], block.counts[INBOX]
     row = streams.cursor[s]
@@ -266,11 +274,13 @@ def collect(net, block, scratch, inputs, streams, sync, thread, half, k, stop): 
 
 
 @kernel
-def start_streams(net, block, scratch, inputs, streams):  # type: ignore[no-untyped-def]
-    """Draw the first event of every Poisson stream, and put all streams into the heap."""
+def start_streams(net, block, scratch, inputs, streams, which, t):  # type: ignore[no-untyped-def]
+    """Draw the first event after ``t`` of the Poisson streams of inputs ``which`` (flags), and put all streams into the
+    heap."""
     for s in range(streams.kind.size):
         kind = streams.kind[s]
-        if kind == POISSON or kind == SHARED or kind == SOURCE_POISSON or kind == SOURCE_SHARED:
-            draw_next(scratch, inputs, streams, s, 0.0)
+        poisson = kind == POISSON or kind == SHARED or kind == SOURCE_POISSON or kind == SOURCE_SHARED
+        if poisson and which[streams.input[s]]:
+            draw_next(scratch, inputs, streams, s, t)
         if streams.next[s] < math.inf:
             put(block, block.counted.size + s, window_of(net, streams.next[s]))

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 Array = np.ndarray
+INBOX_CURRENT = -1 << 62  # in Scratch.inbox_target
 LANES = 64  # neurons of one population that are advanced together
 LANE_ROW = LANES + 8  # a row in Lanes: lanes are filled up to whole vectors, and rows do not begin 4096 bytes apart
 ROW_BITS, EVENT_BITS = 6, 8  # a chunk of the calendar holds 64 rows, or 256 events
@@ -116,7 +117,7 @@ class Scratch(NamedTuple):
     weight: Array
     receptor: Array  # uint8; CURRENT_CODE: the weight is the new injected current
     inbox_time: Array
-    inbox_target: Array  # int64 code
+    inbox_target: Array  # int64: neuron, from bit ``Net.bits`` on 8 bits of the receptor, then the input; currents < 0
     inbox_weight: Array
     inbox_order: Array  # int32, the inbox by part of the window
     gaps: Array  # (GAPS,) scratch of kernels.event.exponential
@@ -230,6 +231,11 @@ class Inputs(NamedTuple):
     event_id: Array
     event_weight: Array
     values: Array
+
+
+def inbox_input(target: Array, bits: int) -> Array:
+    """Numbers of the inputs of entries of Scratch.inbox_target."""
+    return (target & ~INBOX_CURRENT) >> (bits + 8)
 
 
 class Streams(NamedTuple):

@@ -59,7 +59,7 @@ class Engine:
             Learner(self.net, self.block, self.edges, x, rule)
             for x, rule in zip(compiled.plastic[0], compiled.rules, strict=True)
         ]
-        self.now = -math.inf
+        self.reached = -math.inf
         self.arrivals: dict[int, list[tuple[Any, ...]]] = {}  # by window: (neuron, time, order.., receptor, weight)
         self.neurons: list[Neuron] = []
         for p in range(len(compiled.names)):
@@ -67,11 +67,7 @@ class Engine:
                 self.neurons.append(self._neuron(p, i))
         for neuron in self.neurons:
             self._look(neuron)
-        for s in range(len(self.streams.kind)):
-            if self.streams.kind[s] in (
-                layout.POISSON, layout.SHARED, layout.SOURCE_POISSON, layout.SOURCE_SHARED,
-            ):  # fmt: skip
-                self._draw(s, 0.0)
+        self.renew_inputs(np.ones(len(self.inputs.receptor), bool), 0.0)
 
     def _neuron(self, p: int, i: int) -> Neuron:
         form, block = self.compiled.forms[self.net.kind[p]], self.block
@@ -91,6 +87,27 @@ class Engine:
         self.net, self.block = self.compiled.net, self.compiled.blocks[0]
         for neuron in self.neurons:
             neuron.values = self._values(neuron.population, neuron.number) | {"i_stim": neuron.values["i_stim"]}
+
+    def renew_inputs(self, which: np.ndarray, t: float) -> None:
+        """As kernels.event.engine."""
+        self.inputs = self.compiled.inputs
+
+        def stays(t: float, kind: int, s: int) -> bool:
+            return kind > 0 or t < self.reached or not which[self.streams.input[s]]
+
+        for k, arrivals in self.arrivals.items():
+            self.arrivals[k] = [x for x in arrivals if stays(*x[1:4])]
+        for neuron in self.neurons:
+            neuron.events = [x for x in neuron.events if stays(*x[:3])]
+        poisson = (layout.POISSON, layout.SHARED, layout.SOURCE_POISSON, layout.SOURCE_SHARED)
+        for s, kind in enumerate(self.streams.kind):
+            if kind in poisson and which[self.streams.input[s]]:
+                self._draw(s, t)
+
+    def set_current(self, p: int, values: np.ndarray) -> None:
+        """As kernels.event.engine."""
+        for i, value in enumerate(np.broadcast_to(values, (int(self.net.n[p]),)).tolist()):
+            self.neurons[int(self.block.first[p]) + i].values["i_stim"] = value
 
     def _window(self, t: float) -> int:
         k = np.floor(np.float64(t) / self.net.width)
@@ -304,11 +321,11 @@ class Engine:
     def advance(self, stop: float) -> tuple[bool, np.ndarray, np.ndarray]:
         """Run to ``stop`` ms: do everything before it. Returns True, and times and global ids of recorded spikes."""
         out: list[tuple[float, int]] = []
-        while stop > self.now:
+        while stop > self.reached:
             windows = [*self.arrivals, *(self._window(t) for t in self.streams.next)]
             windows += [self._window(n.check) for n in self.neurons] + [self._window(stop)]
-            windows += [self._window(max(self.now, 0.0)) for n in self.neurons if n.events]
-            k = max(min(windows), self._window(max(self.now, 0.0)))
+            windows += [self._window(max(self.reached, 0.0)) for n in self.neurons if n.events]
+            k = max(min(windows), self._window(max(self.reached, 0.0)))
             spikes: list[tuple[float, int]] = []
             for s in range(len(self.streams.kind)):
                 self._run_stream(s, k, stop, spikes)
@@ -323,9 +340,9 @@ class Engine:
             self.compiled.check_weights()
             out += spikes
             if k >= self._window(stop):
-                self.now = stop
+                self.reached = stop
             else:
-                self.now = max(self.now, self._after(k))
+                self.reached = max(self.reached, self._after(k))
         kept = [(t, i) for t, i in out if self.net.recorded[np.searchsorted(self.net.gid, i, side="right") - 1]]
         return True, np.array([t for t, _ in kept]), np.array([i for _, i in kept], np.int64)
 

@@ -67,8 +67,8 @@ def recurrent(seed, n=200, steps=500, delays=0):
 
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
 @pytest.mark.parametrize(("seed", "delays"), [*((k, 0) for k in range(6)), *((k, 5) for k in range(6, 10))])
-def test_a_recurrent_network_runs_equally_in_lavas_runtime(python, tmp_path, seed, delays, dense):
-    run = run_lava(export_lava(recurrent(seed, delays=delays), tmp_path / "b", 500), python, dense, timeout=240)
+def test_a_recurrent_network_runs_equally_in_lavas_runtime(lava, tmp_path, seed, delays, dense):
+    run = lava(export_lava(recurrent(seed, delays=delays), tmp_path / "b", 500), dense)
     assert 1000 < np.count_nonzero(run.spikes["pop"]) < 90_000
     assert np.any(run.spikes["pop"] < 0) == (seed in (4, 8))
     assert run.spikes["pop"].shape == run.u["pop"].shape == run.v["pop"].shape == (500, 200)
@@ -76,14 +76,14 @@ def test_a_recurrent_network_runs_equally_in_lavas_runtime(python, tmp_path, see
 
 
 @pytest.mark.parametrize(("dense", "delays"), [(False, 5), (True, 0)], ids=["sparse", "dense"])
-def test_a_network_split_over_cores_runs_in_lava_as_the_whole_does(python, tmp_path, dense, delays):
+def test_a_network_split_over_cores_runs_in_lava_as_the_whole_does(lava, tmp_path, dense, delays):
     """Four parts, whose sums are shifted down together: Lava's spikes are those of the network in one piece."""
     net = recurrent(9, delays=delays)
     net.projections["rec"].exponent = -1
     core = {"pop": np.searchsorted([30, 31, 150], np.arange(200), side="right")}
     mapping = dataclasses.replace(map_network(net), core=core)
     parts = split(net, mapping)
-    run = run_lava(export_lava(parts, tmp_path / "b", 500), python, dense, timeout=240)
+    run = lava(export_lava(parts, tmp_path / "b", 500), dense)
     whole = net.run(500, ["pop"])
     spikes = np.concatenate([run.spikes[name] for name in parts.populations], axis=1)
     assert spikes.sum() > 1000
@@ -93,7 +93,7 @@ def test_a_network_split_over_cores_runs_in_lava_as_the_whole_does(python, tmp_p
 
 
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
-def test_parts_that_nothing_joins_run_too(python, tmp_path, dense):
+def test_parts_that_nothing_joins_run_too(lava, tmp_path, dense):
     """A population without input, two without a path between them, a projection without synapses, weights of 0."""
     nothing = np.empty(0, np.int64)
     net = IntegerNetwork(
@@ -103,12 +103,12 @@ def test_parts_that_nothing_joins_run_too(python, tmp_path, dense):
          "some": IntegerProjection("in", "b", [0, 1], [0, 2], [0, 9]),
          "zero": IntegerProjection("idle", "c", [0], [1], [0], 3)},
     )  # fmt: skip
-    run = run_lava(export_lava(net, tmp_path / "b", 40), python, dense, timeout=240)
+    run = lava(export_lava(net, tmp_path / "b", 40), dense)
     assert run.spikes["alone"].sum() == 20 and run.spikes["b"].sum() == 1 and run.spikes["c"].sum() == 0
     assert run.equal, run.differ
 
 
-def test_clearing_ends_refractory_periods(python, tmp_path):
+def test_clearing_ends_refractory_periods(lava, tmp_path):
     """Samples of refractory and ternary neurons, each stopped as soon as one class leads: as here in every step."""
     rng, hidden, out = np.random.default_rng(4), np.arange(12), np.arange(3)
     pairs = np.repeat(np.arange(5), 12), np.tile(hidden, 5)
@@ -123,17 +123,17 @@ def test_clearing_ends_refractory_periods(python, tmp_path):
     ]
     run = classify(net, snn.encode.Events("in"), samples, IntegerReadout("o", 15, bar=12_000))
     assert 3 < run.steps.min() < run.steps.max() and set(run.result.values["h"]) == {1, -1}
-    found = run_lava(export_classifier(run, tmp_path / "b"), python, timeout=240)
+    found = lava(export_classifier(run, tmp_path / "b"))
     assert found.equal, (found.differ, found.decisions_differ)
 
 
-def test_a_graph_in_which_lava_deadlocks_is_killed(python, tmp_path):
+def test_a_graph_in_which_lava_deadlocks_is_killed(lava, python, tmp_path):
     """A neuron that hears itself through no synapse: each of two processes waits for what the other has to send."""
     loop = IntegerProjection("a", "a", [0], [0], [5])
     path = export_lava(
         IntegerNetwork({"a": IntegerLIF(1, bias_mant=100, vth=3)}, {}, {"loop": loop}), tmp_path / "b", 9
     )
-    assert run_lava(path, python, timeout=240).equal
+    assert lava(path).equal
     code, graph = (path / "run_lava.py").read_text(), json.loads((path / "network.json").read_text())
     joined = 'nodes[p["sources"][0]].s_out.connect(connection.s_in)'
     assert code.count(joined) == 1
@@ -148,7 +148,7 @@ def test_a_graph_in_which_lava_deadlocks_is_killed(python, tmp_path):
 
 
 @pytest.mark.parametrize("dense", [False, True], ids=["sparse", "dense"])
-def test_a_float_network_runs_equally_in_lava_once_quantised(python, tmp_path, dense):
+def test_a_float_network_runs_equally_in_lava_once_quantised(lava, tmp_path, dense):
     """Balanced network of 200 LIFExp neurons with drawn delays: described, quantised, exported, run by Lava."""
     rng = np.random.default_rng(3)
     when, which = np.nonzero(rng.random((500, 40)) < 0.1)
@@ -160,13 +160,13 @@ def test_a_float_network_runs_equally_in_lava_once_quantised(python, tmp_path, d
         net.connect(src, target, snn.fixed_indegree(10), weight=snn.normal(300.0, 30.0, low=0.0), delay=1.0)
         net.connect(exc, target, snn.pairwise_bernoulli(0.1), weight=60.0, delay=snn.uniform(1.0, 5.0))
         net.connect(inh, target, snn.pairwise_bernoulli(0.1), weight=-300.0, delay=snn.uniform(1.0, 5.0))
-    run = run_lava(export_lava(quantize(net, 1.0).network, tmp_path / "b", 500), python, dense, timeout=240)
+    run = lava(export_lava(quantize(net, 1.0).network, tmp_path / "b", 500), dense)
     rate = sum(s.sum() for s in run.spikes.values()) / 200 / 0.5
     assert 2 < rate < 300
     assert run.equal, run.differ
 
 
-def test_a_converted_digits_classifier_stops_in_lava_where_it_stops_here(python, tmp_path):
+def test_a_converted_digits_classifier_stops_in_lava_where_it_stops_here(lava, tmp_path):
     """QCFS trained on digits, converted, quantised, with an agent's integer bar: stop steps, answers, spikes."""
     torch, sets = pytest.importorskip("torch"), pytest.importorskip("sklearn.datasets")
     from snn.torch import QCFS, from_torch, train
@@ -184,7 +184,7 @@ def test_a_converted_digits_classifier_stops_in_lava_where_it_stops_here(python,
     agent.fit(fit).certify(calibrate, risk="disagreement", eps=0.05, delta=0.2)
     run = classify(network, encoder, x[800:840], IntegerReadout.of(agent, "output", trace))
     assert len(np.unique(run.steps)) > 3 and np.mean(run.labels == y[800:840]) > 0.85
-    found = run_lava(export_classifier(run, tmp_path / "b"), python, timeout=240)
+    found = lava(export_classifier(run, tmp_path / "b"))
     assert found.equal, (found.differ, found.decisions_differ)
     assert np.array_equal(found.decisions, np.stack((run.steps, run.labels), axis=1))
     assert sum(s.sum() for s in found.spikes.values()) == sum(len(s) for s in run.result.steps.values()) > 1000

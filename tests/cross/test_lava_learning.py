@@ -9,7 +9,7 @@ import pytest
 
 from kernels import onchip
 from neuromorphic import learning
-from neuromorphic.lava import export_lava, run_lava
+from neuromorphic.lava import export_lava
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 pytestmark = pytest.mark.cross
@@ -85,10 +85,10 @@ def test_a_mistake_in_the_engine_is_seen(cases, verify, monkeypatch, mistake):
 
 
 @pytest.mark.parametrize("make", ["stdp_network", "reward_network"])
-def test_a_network_learns_in_lavas_runtime_what_it_learns_here(python, verify, tmp_path, make):
+def test_a_network_learns_in_lavas_runtime_what_it_learns_here(lava, verify, tmp_path, make):
     """Spikes, u, v, w, d, t; ``learning_networks`` of scripts/verify.py does so with ten seeds of each."""
     net = getattr(verify, make)(11)
-    run = run_lava(export_lava(net, tmp_path / "b", 300), python, timeout=240)
+    run = lava(export_lava(net, tmp_path / "b", 300))
     assert run.equal, (run.differ, run.learned_differ)
     assert sum(s.sum() for s in run.spikes.values()) > 1000
     for name, (w, _, t) in run.learned.items():

@@ -549,7 +549,6 @@ def test_set_state_and_current_between_runs():
         a = net.population("a", 4, snn.LIFExp(i_e=300.0))
         net.input("other", a, snn.StepCurrent([50.0, 20.0], [0.0, 7.0]))
         net.input("given", a, snn.StepCurrent(np.zeros((1, 4))))
-        net.input("none", a, snn.StepCurrent(0.0))
         net.record(a, "v")
         return net
 
@@ -566,19 +565,84 @@ def test_set_state_and_current_between_runs():
         return np.concatenate(steered)
 
     found = go("cuda")
-    sim = snn.Simulation(network(), dt=DT, backend="cuda", quiet=True)
-    with pytest.raises(snn.BackendUnavailable, match="one number for a population cannot become an array"):
-        sim.set_parameters("a", tau_m=[1.0, 2.0, 3.0, 4.0])
-    with pytest.raises(snn.BackendUnavailable, match='set_source: backend="cuda" takes none'):
-        sim.set_source("other", snn.StepCurrent([1.0]))
-    with pytest.raises(
-        snn.BackendUnavailable, match="'none': backend=\"cuda\" has room for one number; got array of shape"
-    ):
-        sim.set_current("none", [1.0, 2.0, 3.0, 4.0])
-    start = sim.run(1.0).states["a"]["v"]
-    np.testing.assert_allclose(start, snn.Simulation(network(), dt=DT, quiet=True).run(1.0).states["a"]["v"], rtol=RTOL)
     np.testing.assert_allclose(found, go("reference"), rtol=RTOL)
     assert found[-1, 0] > found[9, 0] + 0.5, "the current must have told"
+
+
+def steered(sim):
+    """Runs that end within windows, with another source for every input and more numbers that become arrays."""
+    rng = np.random.default_rng(8)
+    yield sim.run(3.3)
+    sim.set_source("src", snn.Poisson(rate=np.linspace(1500.0, 0.0, 5)))
+    sim.set_source("given", snn.SpikeArray([3.35, 3.45, 3.45, 7.0, 9.0], [3, 1, 1, 0, 2]))
+    sim.set_source("each", snn.Poisson(rate=3000.0))
+    sim.set_source("each changes", snn.Poisson(rate=np.linspace(900.0, 0.0, 9)))
+    sim.set_source("shared", snn.Poisson([3000.0, 0.0], times=[0.0, 5.0], shared=True))
+    sim.set_source("segments", snn.Poisson([500.0, 4000.0, 0.0, 900.0], times=[0.0, 4.0, 6.0, 7.0]))
+    sim.set_source("spikes", snn.SpikeArray([0.2, 3.4, 3.75, 3.75, 6.5, 9.0], [7, 1, 2, 2, 4, 12]))
+    sim.set_source("weights", snn.SpikeArray([3.4, 3.5, 8.0], [4, 5, 6], [450.0, 30.0, 499.0]))
+    sim.set_source("ac", snn.ACCurrent(amplitude=90.0 * rng.random(13), frequency=70.0))
+    sim.set_source("ou", snn.OrnsteinUhlenbeck(mean=-10.0, std=50.0, tau=2.0))
+    sim.set_source("noise", snn.NoiseCurrent(mean=15.0, std=40.0 * rng.random(9), dt=0.3))
+    sim.set_source("step", snn.StepCurrent(90.0, times=[4.0]))
+    sim.set_current("number", np.linspace(0.0, 200.0, 9))
+    sim.set_parameters("b", tau_m=np.linspace(7.0, 20.0, 9), v_th=-53.0)
+    sim.set_parameters("a", t_ref=rng.uniform(0.5, 2.0, 13))
+    yield sim.run(2.9)
+    sim.set_source("given", snn.SpikeArray([]))
+    sim.set_source("spikes", snn.SpikeArray([6.3, 6.4, 9.0], [0, 12, 12]))
+    sim.set_source("weights", snn.SpikeArray([], [], []))
+    sim.set_current("number", 150.0)
+    sim.set_parameters("b", v_th=-54.0)
+
+
+def steered_network():
+    """Spikes are given just after the first change, which takes them back."""
+    net = mixed_network()
+    net.input("weights", "a", snn.SpikeArray([1.0, 3.4, 3.5], [0, 4, 5], [500.0, 500.0, 500.0]))
+    net.input("number", "b", snn.StepCurrent(20.0))
+    return net
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("shape", [(1, 4, 4, True), (2, 4, 2, False)])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_changes_between_runs(monkeypatch, tmp_path, shape, deterministic):
+    """As the reference engine, and resumed from a checkpoint after the changes."""
+
+    def go(resume=False, **options):
+        sim = snn.Simulation(steered_network(), dt=DT, quiet=True, **options)
+        results = list(steered(sim))
+        if resume:
+            sim.checkpoint(tmp_path / "state.h5")
+            sim = snn.Simulation.resume(tmp_path / "state.h5", steered_network(), quiet=True)
+        return snn.Result.concatenate([*results, sim.run(4.1)])
+
+    expected = go(backend="reference")
+    launch(monkeypatch, *shape)
+    found = go(resume=deterministic, backend="cuda", deterministic=deterministic)
+    for name, n in (("a", 20), ("b", 10), ("src", 40), ("given", 3)):
+        np.testing.assert_array_equal(found.spikes[name].times, expected.spikes[name].times)
+        np.testing.assert_array_equal(found.spikes[name].ids, expected.spikes[name].ids)
+        assert len(expected.spikes[name]) > n, name
+    for name in "ab":
+        rtol = 1e-6 if deterministic else RTOL
+        np.testing.assert_allclose(found.states[name]["v"], expected.states[name]["v"], rtol=rtol)
+
+
+@pytest.mark.gpu
+def test_what_cannot_be_changed():
+    """Refused, and the simulation goes on as if nothing had been asked."""
+    plain, sim = (
+        snn.Simulation(steered_network(), dt=DT, backend="cuda", deterministic=True, quiet=True) for _ in "ab"
+    )
+    sim.run(2.0)
+    with pytest.raises(snn.BackendUnavailable, match=r"room for weights up to 512, .* got 513. Describe the network"):
+        sim.set_source("weights", snn.SpikeArray([5.0], [0], [513.0]))
+    with pytest.raises(snn.ModelError, match="tau_m: must be > 0"):
+        sim.set_parameters("b", tau_m=np.linspace(-1.0, 7.0, 9))
+    found, expected = snn.Result.concatenate([plain.run(2.0), plain.run(3.0)]), sim.run(3.0)
+    np.testing.assert_array_equal(found.states["a"]["v"][-len(expected.states["a"]["v"]) :], expected.states["a"]["v"])
 
 
 @pytest.mark.gpu
