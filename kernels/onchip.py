@@ -6,7 +6,8 @@ spike of an epoch adds to its traces at once. Where the epoch ends, traces are r
     h_k = decay(h_(k-1)), and add_impulse where the neuron's (last) spike was in step k
 
 and each synapse's w, d and t change, all three from the old values, by sums of products (:func:`changed`).
-Random numbers are shared by all neurons and synapses of a projection, and are given.
+Random numbers are shared by all neurons and synapses of a projection, and are given. Functions that go through neurons
+or synapses take every ``threads``-th from number ``thread`` on: a device has many at work, a processor one.
 
 Sources: Davies et al. 2018, doi:10.1109/MM.2018.112130359; Lava 0.10.0 (``LearningConnectionModelBitApproximate``).
 """
@@ -95,7 +96,7 @@ def changed(old, seen, products, factors, first, last, r):  # type: ignore[no-un
 
 
 @jit
-def note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws):  # type: ignore[no-untyped-def]
+def note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws, thread, threads):  # type: ignore[no-untyped-def]
     """Spikes of step t of projection ``me``; ``spiked[pre + i]``, ``spiked[post + j]`` tell who did.
 
     ``given`` (3, n_post) are the traces that three-factor rules receive.
@@ -103,13 +104,13 @@ def note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws)
     place = (t - 1) % learners.epoch[me] + 1
     at, to = learners.pre_at[me], learners.post_at[me]
     whole, fraction = learners.whole[me], learners.fraction[me]
-    for i in range(n_pre):
+    for i in range(thread, n_pre, threads):
         if spiked[pre + i]:
             if learners.tx[at + i] > 0:
                 for k in range(2):
                     learners.x[k, at + i] = add_impulse(learners.x[k, at + i], whole[k], fraction[k], 0)
             learners.tx[at + i] = place
-    for j in range(n_post):
+    for j in range(thread, n_post, threads):
         if spiked[post + j]:
             if learners.ty[to + j] > 0:
                 for k in range(3):
@@ -124,11 +125,11 @@ def note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws)
 
 
 @jit
-def post_traces(me, learners, n_post, third, first, given):  # type: ignore[no-untyped-def]
+def post_traces(me, learners, n_post, third, first, given, thread, threads):  # type: ignore[no-untyped-def]
     """Traces that the postsynaptic neurons of three-factor rule ``me`` send in a step; third[first + j] arrived."""
     to, bits, fine = learners.post_at[me], learners.bits[me], learners.fine
     one = 1 << bits
-    for j in range(n_post):
+    for j in range(thread, n_post, threads):
         fresh = learners.own[me, 2] * one if learners.before[to + j] else 0.0
         fine[0, to + j] = math.floor(fine[0, to + j] * learners.own[me, 0] + fresh)
         fine[1, to + j] = math.floor(fine[1, to + j] * learners.own[me, 1] + float(third[first + j] * one))
@@ -139,18 +140,30 @@ def post_traces(me, learners, n_post, third, first, given):  # type: ignore[no-u
 @jit
 def learn(t, me, learners, n_pre, n_post, row_at, rows, targets, weights, draws):  # type: ignore[no-untyped-def]
     """End of an epoch at step t: traces, then the synapses of projection ``me``, whose rows begin at ``row_at``."""
+    steps = learners.epoch[me]
+    hx, hy = np.empty((2, n_pre, steps + 1), np.int64), np.empty((3, n_post, steps + 1), np.int64)
+    seen = np.empty((3, 11), np.int64)
+    move_traces(me, learners, n_pre, n_post, hx, hy, draws, 0, 1)
+    learners.updates[me] += change_synapses(
+        t, me, learners, n_pre, row_at, rows, targets, weights, hx, hy, seen, draws, 0, 1
+    )
+    forget_spikes(me, learners, n_pre, n_post, 0, 1)
+
+
+@jit
+def move_traces(me, learners, n_pre, n_post, hx, hy, draws, thread, threads):  # type: ignore[no-untyped-def]
+    """Traces at the end of an epoch; ``hx`` and ``hy``, (2 or 3, neurons, steps + 1), get those of its steps."""
     steps, at, to = learners.epoch[me], learners.pre_at[me], learners.post_at[me]
     keep, whole, fraction = learners.decay[me], learners.whole[me], learners.fraction[me]
-    hx, hy = np.empty((2, n_pre, steps + 1), np.int64), np.empty((3, n_post, steps + 1), np.int64)
     for k in range(2):
-        for i in range(n_pre):
+        for i in range(thread, n_pre, threads):
             hx[k, i, 0] = learners.x[k, at + i]
             replay(
                 hx[k, i], steps, keep[k], whole[k], fraction[k], learners.tx[at + i], draws[X_DECAY], draws[X_IMPULSE]
             )
             learners.x[k, at + i] = hx[k, i, steps]
     for k in range(3):
-        for j in range(n_post):
+        for j in range(thread, n_post, threads):
             hy[k, j, 0] = learners.y[k, to + j]
             replay(
                 hy[k, j], steps, keep[2 + k], whole[2 + k], fraction[2 + k], learners.ty[to + j],
@@ -159,19 +172,25 @@ def learn(t, me, learners, n_pre, n_post, row_at, rows, targets, weights, draws)
             if not learners.third[me]:
                 learners.y[k, to + j] = hy[k, j, steps]
 
+
+@jit
+def change_synapses(  # type: ignore[no-untyped-def]
+    t, me, learners, n_pre, row_at, rows, targets, weights, hx, hy, seen, draws, thread, threads
+):  # fmt: skip
+    """Synapses at the end of an epoch; ``seen``, of shape (3, 11), is scratch. Returns how many were computed anew."""
+    steps, at, to, updates = learners.epoch[me], learners.pre_at[me], learners.post_at[me], 0
     period, mode, series = learners.period[me], learners.sign_mode[me], learners.series[me]
     u = int(period > 0 and t // steps % max(period, 1) == 0)
     bottom, top = (-256, 255) if mode == 1 else (0, 255) if mode == 2 else (-255, 0)
-    seen = np.zeros((3, 11), np.int64)  # by dependency and variable
-    for i in range(n_pre):
+    for i in range(thread, n_pre, threads):
         tx = learners.tx[at + i]
         for e in range(rows[row_at + i], rows[row_at + i + 1]):
             j = targets[e]
             ty = learners.ty[to + j]
             if tx == 0 and ty == 0 and u == 0 and learners.t[e] > -257:
                 continue  # all products are 0
-            learners.updates[me] += 1
-            for dependency in range(3):
+            updates += 1
+            for dependency in range(3):  # of seen; its columns are variables
                 when = tx if dependency == X0 else ty if dependency == Y0 else steps
                 row = seen[dependency]
                 row[X0], row[Y0], row[U] = tx > 0, ty > 0, u
@@ -188,7 +207,14 @@ def learn(t, me, learners, n_pre, n_post, row_at, rows, targets, weights, draws)
                 learners.d[e] = min(max(changed(d, seen, p, f, series[1], series[2], r), 0), 255)
             if series[3] > series[2]:
                 learners.t[e] = min(max(changed(tag, seen, p, f, series[2], series[3], r), -257), 255)
-    for i in range(n_pre):
+    return updates
+
+
+@jit
+def forget_spikes(me, learners, n_pre, n_post, thread, threads):  # type: ignore[no-untyped-def]
+    """What :func:`note_spikes` noted of an epoch that has ended."""
+    at, to = learners.pre_at[me], learners.post_at[me]
+    for i in range(thread, n_pre, threads):
         learners.tx[at + i] = 0
-    for j in range(n_post):
+    for j in range(thread, n_post, threads):
         learners.ty[to + j] = 0

@@ -300,12 +300,12 @@ class IntegerNetwork:
         ----------
         steps : >= 1
         record : populations whose u and v are kept
-        backend : "cpu", or "cuda": the same integers on an NVIDIA GPU (extra ``cuda``); nothing learns there
+        backend : "cpu", or "cuda": the same integers on an NVIDIA GPU (extra ``cuda``)
 
         Raises
         ------
         ModelError
-            For wrong arguments, and with "cuda" where projections learn.
+            For wrong arguments.
         """
         steps = whole("IntegerNetwork.run.steps", steps)
         record = list(record)
@@ -313,8 +313,6 @@ class IntegerNetwork:
             raise ModelError(f"IntegerNetwork.run.record: must name populations; got {min(unknown)!r}.")
         if backend not in ("cpu", "cuda"):
             raise ModelError(f'IntegerNetwork.run.backend: must be "cpu" or "cuda"; got {backend!r}.')
-        if backend == "cuda" and any(p.learning is not None for p in self.projections.values()):
-            raise ModelError('IntegerNetwork.run.backend: learning runs on "cpu" only; got "cuda".')
         step: Callable[..., Any] = advance
         if backend == "cuda":
             from neuromorphic.fixed_point_cuda import advance as step

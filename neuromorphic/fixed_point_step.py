@@ -223,8 +223,8 @@ def _learn(t, links, learners, third, active, spiked, given, draws):  # type: ig
         k = learners.link[me]
         n_pre, pre, n_post, post = links.n_source[k], links.first_source[k], links.n_target[k], links.first_target[k]
         if learners.third[me]:
-            onchip.post_traces(me, learners, n_post, third, post, given)
-        onchip.note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws[me])
+            onchip.post_traces(me, learners, n_post, third, post, given, 0, 1)
+        onchip.note_spikes(t, me, learners, n_pre, n_post, spiked, pre, post, given, draws[me], 0, 1)
         if t % learners.epoch[me] == 0:
             onchip.learn(
                 t, me, learners, n_pre, n_post, links.row_at[k], links.rows, links.targets, links.weights, draws[me]

@@ -428,7 +428,7 @@ def learn(
 def _drive(learners, spiked, given, draws, rows, targets, weights, out):  # type: ignore[no-untyped-def]
     n_pre, n_post = len(learners.tx), len(learners.ty)
     for k in range(len(spiked)):
-        onchip.note_spikes(k + 1, 0, learners, n_pre, n_post, spiked[k], 0, n_pre, given[k], draws[k])
+        onchip.note_spikes(k + 1, 0, learners, n_pre, n_post, spiked[k], 0, n_pre, given[k], draws[k], 0, 1)
         if (k + 1) % learners.epoch[0] == 0:
             onchip.learn(k + 1, 0, learners, n_pre, n_post, 0, rows, targets, weights, draws[k])
         out.w[k] = weights.reshape((n_pre, n_post))

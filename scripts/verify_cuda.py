@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+import numpy as np
 from verify_common import ROOT, Line, Options, module
 
 import plasticity
@@ -80,7 +81,7 @@ def every_network() -> snn.Network:
 def short(part: str) -> dict[str, Any]:
     """What CI compiles. "launches": the kernels of phases and sweeps with every model, storage kind, input and rule;
     they share what they call, so that this is much less work than a kernel a model. "windows": the loop over windows
-    with all storage kinds and inputs, drawing, and inference."""
+    with all storage kinds and inputs, drawing, inference, and integer networks that learn."""
     from kernels.cuda import machine_code
 
     tests, found = module(TESTS / "test_cuda.py"), {}
@@ -100,8 +101,22 @@ def short(part: str) -> dict[str, Any]:
         found |= machine_code.reports(compiled, only=["place", "count_sources"])
         compiled = compile_network(inference.classifying(True, "spikes")[0], 1.0, "float32", 1, on_device=True)
         found |= machine_code.reports(compiled, True, only=["infer"])
+        found["integers"] = machine_code.assemble(machine_code.to_ptx(*integers(), (9, 0)), (9, 0))
     seconds = sum(os.times()[:4]) - begin
     return about | {"seconds": seconds, "kernels": {name: report._asdict() for name, report in found.items()}}
+
+
+def integers() -> tuple[Any, tuple[Any, ...]]:
+    """The kernel of integer networks, and its arguments."""
+    import verify_learning
+
+    from neuromorphic import fixed_point_cuda, fixed_point_step
+
+    p = fixed_point_step.pack(verify_learning.reward_network(1))
+    kept = np.zeros((1, len(p.neurons.u)), np.int64), np.zeros((1, len(p.neurons.u)), np.int32)
+    events, draws = (np.zeros(2, np.int64), p.event_id, p.event_value), np.zeros((1, 1, 6))
+    given = fixed_point_cuda.arguments(1, p.neurons, p.links, p.learners, p.buffer, p.spiked, *events, draws, *kept)
+    return fixed_point_cuda.steps, (1, *given)
 
 
 def lacking_step(v, arrive_syn):  # type: ignore[no-untyped-def]

@@ -66,6 +66,9 @@ def test_the_loop_drawing_and_inference():
     found = said["kernels"]
     assert said["refused"].startswith('backend="cuda": the kernels of this network do not compile')
     assert "gcd" in said["refused"] and 'use backend="cpu"' in said["refused"]
+    integers = found.pop("integers")  # one block of 512 threads, with a table of synaptic variables in each
+    assert 0 < integers["registers"] <= 128 and integers["spills"] == 0 and integers["stack"] <= 512
+    assert integers["fusible"] == 0
     assert set(found) == {"advance", "count_sources", "place uint16 uint8", "place uint16 uint16", "infer"}
     assert_bounded(found)
     assert_adds_without_waiting(found["advance"])
