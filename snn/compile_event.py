@@ -25,6 +25,12 @@ from snn.inputs import Continuous
 from snn.network import Network
 from snn.neurons.base import MODELS, NeuronModel
 
+NO_PROJECTION = 1.0  # ms, width of a window where there is no delay to choose it by
+MARGIN = 1.0 - 2.0**-20  # a window is this much shorter than the smallest delay, so that rounding cannot matter
+MAX_SLOTS = 2**22
+LEAST_DELAY = 1e-9  # ms; numbers of windows stay far below 2**53
+MOST_SPIKES = 64  # of a neuron with little or no refractory period in a window, on average
+
 
 class Made(NamedTuple):
     """An input, and what it drives."""
@@ -34,13 +40,6 @@ class Made(NamedTuple):
     code: Continuous
     source: bool  # whether that is a population of sources
     name: str  # of the input, or of the population: of sources, or of which it is the sum of all currents
-
-
-NO_PROJECTION = 1.0  # ms, width of a window where there is no delay to choose it by
-MARGIN = 1.0 - 2.0**-20  # a window is this much shorter than the smallest delay, so that rounding cannot matter
-MAX_SLOTS = 2**22
-LEAST_DELAY = 1e-9  # ms; numbers of windows stay far below 2**53
-MOST_SPIKES = 64  # of a neuron with little or no refractory period in a window, on average
 
 
 def compile_event(net: Network, threads: int) -> EventNetwork:
