@@ -9,6 +9,7 @@ import scipy.sparse.csgraph
 import scipy.sparse.linalg
 
 from kernels.codegen import inlined_scalar
+from kernels.cpu.deliver import prefetch_to_write
 from kernels.cpu.lanes import LANES, add_rows
 from kernels.cpu.sync import wait
 from kernels.errors import ModelError, ShapeError
@@ -44,6 +45,9 @@ def _advance(u, states, z, sums, weights, columns, begin, rows, keep, leak, firs
     n, at = np.uint64(states.shape[1]), np.uint64(len(leak))
     for t in range(np.uint64(len(u))):
         old, new = z[t & np.uint64(1)], z[(t + np.uint64(1)) & np.uint64(1)]
+        if parts > 1:  # others have read these cache lines, for which each store would wait
+            for i in range(low, high, np.uint64(LANES)):
+                prefetch_to_write(new, i)
         for g in range(np.uint64(first), np.uint64(last)):
             add_rows(weights, columns, old, begin[g], begin[g + np.uint64(1)], sums, np.uint64(LANES) * g)
         for i in range(low, high):

@@ -27,19 +27,24 @@ BITS = np.uint64(CHUNK_BITS)
 LAST = np.uint64((1 << CHUNK_BITS) - 1)
 
 
-@intrinsic
-def prefetch(typing, array, index):  # type: ignore[no-untyped-def]
-    """Ask for the cache line of array[index]."""
+def _asking(write):  # type: ignore[no-untyped-def]
+    def ask(typing, array, index):  # type: ignore[no-untyped-def]
+        """Ask for the cache line of array[index]."""
 
-    def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
-        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [builder.bitcast(pointer, byte), i32(0), i32(3), i32(1)])
-        return context.get_dummy_value()
+        def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            pointer = element_pointer(context, builder, signature.args[0], args[0], args[1])
+            byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [builder.bitcast(pointer, byte), i32(write), i32(3), i32(1)])
+            return context.get_dummy_value()
 
-    return numba.types.void(array, index), generate
+        return numba.types.void(array, index), generate
+
+    return intrinsic(ask)
+
+
+prefetch, prefetch_to_write = _asking(0), _asking(1)  # a line to write is taken from other cores that have read it
 
 
 @inlined
