@@ -127,7 +127,9 @@ def places(variant: Variant) -> tuple[list[str], dict[str, str]]:
         call[f"arrive_{receptor.name}"] = f"ring[at_arrive_{own(receptor.name)} + i]"
     if "i_stim" in spec.arguments:
         call["i_stim"] = "current[at_current + i]" if variant.current else "F(0.0)"
-    call["u"] = "F((np.float64(words[at_words + i]) + 0.5) * 2.3283064365386963e-10)"
+    for j, name in enumerate(spec.uniforms):
+        at = f"at_words + np.uint64({4 * j}) * pad + i" if j else "at_words + i"
+        call[name] = f"F((np.float64(words[{at}]) + 0.5) * 2.3283064365386963e-10)"
     return load, call
 
 

@@ -57,7 +57,8 @@ class Tables(NamedTuple):
     het_i: Array
     receptors: Array  # (P,)
     current: Array  # (P,) 1 where a current input exists
-    uniform: Array  # (P,) offset of the population's random words (4 * n), -1 if the model draws none
+    draws: Array  # (P,) how many uniform random numbers a neuron takes in a step
+    uniform: Array  # (P,) offset of the words that they are made of, draw k at + k * 4 * pad
     key: Array  # (P, 2) uint64, key of those words
     lo: Array  # (B, P) slice of a block
     hi: Array

@@ -5,9 +5,9 @@ A :class:`NeuronSpec` is one definition for every backend. The step function's a
 - state variables, parameters, derived constants;
 - ``arrive_<receptor>``: the sum of the weights that arrive at the end of this step;
 - ``i_stim``: injected current during this step, in the unit of ``NeuronSpec.current_unit``;
-- ``u``: a uniform random number in (0, 1), a new one for each neuron and step.
+- ``u``, ``u_2``, ``u_3``, ``u_4``: uniform random numbers in (0, 1), new ones for each neuron and step.
 
-The last three are taken: nothing else may be called so.
+The last of these are taken: nothing else may be called so.
 
 It returns the new state variables in their declared order, then whether the neuron fired (any number but 0 is yes).
 Integer state variables are int32 and wrap around; they take whole numbers alone. The function may use arithmetic,
@@ -28,6 +28,8 @@ import numpy as np
 from kernels import dtypes
 from kernels.body import check_body, raised, source_tree
 from kernels.errors import ModelError, nearest
+
+UNIFORMS = ("u", "u_2", "u_3", "u_4")
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ class NeuronSpec:
             hint = nearest(unknown[0], self.known_arguments)
             raise ModelError(
                 f"{self.name}.step: argument {unknown[0]!r} is no state variable, parameter, derived constant, "
-                f"arrive_<receptor>, i_stim or u.{hint}"
+                f"arrive_<receptor>, i_stim or {', '.join(UNIFORMS)}.{hint}"
             )
         check_body(self.step, self.name)
         for node in ast.walk(source_tree(self.step)):
@@ -258,7 +260,7 @@ class NeuronSpec:
 
     def _check_taken_names(self) -> None:
         """Raise ModelError where a function would get something else under the name of a variable or constant."""
-        taken = {"u": "a uniform random number", "i_stim": "the injected current"}
+        taken = dict.fromkeys(UNIFORMS, "a uniform random number") | {"i_stim": "the injected current"}
         taken |= {f"arrive_{r.name}": f"what arrives at receptor {r.name!r}" for r in self.receptors}
         if self.closed_form is not None:
             taken |= {"h": "the time that passes in its closed form", "held": "whether it is refractory"}
@@ -281,10 +283,15 @@ class NeuronSpec:
         return tuple(inspect.signature(self.step).parameters)
 
     @cached_property
+    def uniforms(self) -> tuple[str, ...]:
+        """The random numbers, uniform in (0, 1) and independent, that the step function takes."""
+        return tuple(name for name in UNIFORMS if name in self.arguments)
+
+    @cached_property
     def known_arguments(self) -> tuple[str, ...]:
         """Every name that a step function of this model may take."""
         groups: Iterable[Any] = (*self.state, *self.params, *self.derived)
-        return (*(x.name for x in groups), *(f"arrive_{r.name}" for r in self.receptors), "i_stim", "u")
+        return (*(x.name for x in groups), *(f"arrive_{r.name}" for r in self.receptors), "i_stim", *UNIFORMS)
 
     @cached_property
     def argument_dtypes(self) -> dict[str, str]:

@@ -98,7 +98,7 @@ class FORCE:
         if not isinstance(model, NeuronModel):
             raise ModelError(f"FORCE.model: must be a neuron model; got {model!r}. Give snn.LIFDelta() or another.")
         spec = model.spec
-        if "i_stim" not in spec.arguments or "u" in spec.arguments:
+        if "i_stim" not in spec.arguments or spec.uniforms:
             raise ModelError(f"FORCE.model: must take a current and draw no random numbers; got {spec.name}.")
         for name, count, least in (("n", n, 2), ("n_outputs", n_outputs, 1), ("n_inputs", n_inputs, 0)):
             whole(f"FORCE.{name}", count, least)

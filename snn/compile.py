@@ -104,12 +104,12 @@ def compile_network(
     constants, offsets = _constants(pops, values, variants, kind, float_type)
     state_f, state_i, at_f, at_i = _initial_state(net, pops, values, float_type)
     words = 0
-    uniform = np.full(len(pops), -1, np.int64)
+    draws = np.array([len(p.spec.uniforms) if p.spec else 0 for p in pops], np.int64)
+    uniform = np.zeros(len(pops), np.int64)
     keys = np.zeros((len(pops), 2), np.uint64)
     for k, p in enumerate(pops):
         keys[k] = net.stream("escape", p.name)
-        if p.spec and "u" in p.spec.arguments:
-            uniform[k], words = words, words + 4 * padded(p.n)
+        uniform[k], words = words, words + int(draws[k]) * 4 * padded(p.n)
     inputs, words, noise, most = lay_out_inputs(net, encoded(net, dt), float_type, words)
 
     capacity = (hi - lo) * window * most[None, :]
@@ -124,9 +124,9 @@ def compile_network(
         pad=padded(sizes),
         at=np.concatenate(([0], np.cumsum(padded(sizes))[:-1])).astype(np.int64), state_f=at_f, state_i=at_i,
         par_f=offsets["par_f"], par_i=offsets["par_i"], het_f=offsets["het_f"], het_i=offsets["het_i"],
-        receptors=receptors, current=np.array([int(p.name in currents) for p in pops], np.int64), uniform=uniform,
-        key=keys, v=gap.potentials(joined, pops, at_f), lo=lo, hi=hi, acc=acc, stride=stride, ring=ring, spikes=spikes,
-        spike_capacity=int(capacity.sum()), recorded=recorded,
+        receptors=receptors, current=np.array([int(p.name in currents) for p in pops], np.int64), draws=draws,
+        uniform=uniform, key=keys, v=gap.potentials(joined, pops, at_f), lo=lo, hi=hi, acc=acc, stride=stride,
+        ring=ring, spikes=spikes, spike_capacity=int(capacity.sum()), recorded=recorded,
         first_block=np.array([blocks * (ranks.rank * threads + t) // workers for t in range(threads + 1)], np.int64),
         shared=int(ranks.size > 1),
     )  # fmt: skip

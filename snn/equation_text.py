@@ -2,10 +2,35 @@
 
 import ast
 import math
+import re
 from collections.abc import Container, Iterable, Mapping
 
 from kernels.body import scalar_functions
+from kernels.errors import ModelError
 from kernels.names import Powers
+from kernels.spec import UNIFORMS
+
+FORM = "write 'dx/dt = ... : unit', 'name = ... : unit' or, for a parameter, 'name = number : unit'"
+NOISE = re.compile("xi(_[A-Za-z0-9_]+)?")
+DRAWS = ("rand", "randn")  # functions without arguments
+
+
+def joined(owner: str, equations: str) -> list[str]:
+    """Lines with content; a line goes on in the next until it has its unit."""
+    if not isinstance(equations, str):
+        raise ModelError(f"{owner}: must be a text; got {equations!r}.")
+    found, open_ = [], ""
+    for line in equations.splitlines():
+        code, mark, doc = line.partition("#")
+        if not code.strip():
+            continue
+        open_ = f"{open_} {code.strip()}".strip()
+        if ":" in open_:
+            found.append(open_ + mark + doc)
+            open_ = ""
+    if open_:
+        raise ModelError(f"{owner}: cannot read {open_!r}; {FORM}.")
+    return found
 
 
 class _Renamed(ast.NodeTransformer):
@@ -25,6 +50,10 @@ class _Renamed(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> ast.AST:
         args = [self.visit(x) for x in node.args]
         called = node.func.id if isinstance(node.func, ast.Name) else ""
+        if called == "rand":
+            return ast.Name(ast.unparse(args[0]), ast.Load())
+        if called == "randn":
+            called = "normal"
         if called == "clip":
             return ast.parse(
                 f"min(max({ast.unparse(args[0])}, {ast.unparse(args[1])}), {ast.unparse(args[2])})", mode="eval"
@@ -34,7 +63,9 @@ class _Renamed(ast.NodeTransformer):
         return ast.Call(ast.parse(called, mode="eval").body, args, [])
 
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        return ast.Constant(math.pi) if node.id == "pi" else ast.Name(self.other.get(node.id, node.id), node.ctx)
+        if node.id == "pi":
+            return ast.Constant(math.pi)
+        return ast.Name("whole__" if node.id == "dt" else self.other.get(node.id, node.id), node.ctx)
 
 
 def _is_product(exponent: ast.expr) -> bool:
@@ -114,6 +145,41 @@ def _factor(name: str, node: ast.expr) -> ast.expr | None:
             factor = _factor(name, node.right)
             return ast.BinOp(node.left, ast.Mult(), factor) if factor else None
     raise ValueError(ast.unparse(node))
+
+
+def noises(owner: str, slopes: Mapping[str, ast.expr], short: Iterable[tuple[str, ast.expr]]) -> list[str]:
+    """Names of the noises in ``slopes``, which must be linear in them. ``short`` as in :func:`factor_of`."""
+    names = sorted({n for right in slopes.values() for n in names_in(right) if NOISE.fullmatch(n)})
+    for variable, right in slopes.items():
+        for name in names:
+            try:
+                factor = factor_of(name, right, short)
+            except ValueError as error:
+                part = str(error)
+            else:
+                if factor is None or not names_in(factor) & set(names):
+                    continue
+                part = ast.unparse(right)
+            raise ModelError(f"{owner}, d{variable}/dt: must be linear in the noise {name}; got {part!r}.")
+    _check_number(owner, names)
+    return names
+
+
+def with_draws(owner: str, expression: ast.expr, drawn: list[str]) -> ast.expr:
+    """``expression`` with a number of its own for each ``rand()`` and ``randn()``, which are put to those ``drawn``."""
+    for node in ast.walk(expression):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in DRAWS:
+            drawn.append(ast.unparse(node))
+            _check_number(owner, drawn)
+            node.args = [ast.Name(UNIFORMS[len(drawn) - 1], ast.Load())]
+    return expression
+
+
+def _check_number(owner: str, drawn: list[str]) -> None:
+    if len(drawn) > len(UNIFORMS):
+        raise ModelError(
+            f"{owner}: draws more than {len(UNIFORMS)} random numbers a neuron and step: {', '.join(drawn)}. Use fewer."
+        )
 
 
 def is_linear(value: ast.expr) -> bool:

@@ -15,8 +15,20 @@ import numpy as np
 
 from kernels import scalar
 from kernels.errors import ModelError, nearest
-from kernels.spec import Check, Derived, NeuronSpec, Param, Receptor, StateVar
-from snn.equation_text import factor_of, is_condition, is_linear, names_in, renamed
+from kernels.spec import UNIFORMS, Check, Derived, NeuronSpec, Param, Receptor, StateVar
+from snn.equation_text import (
+    DRAWS,
+    FORM,
+    NOISE,
+    factor_of,
+    is_condition,
+    is_linear,
+    joined,
+    names_in,
+    noises,
+    renamed,
+    with_draws,
+)
 from snn.equation_units import known_unit
 from snn.neurons.base import NeuronModel, define
 
@@ -26,14 +38,13 @@ _FUNCTIONS = dict.fromkeys(
     ("abs fabs exp expm1 exprel log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
      "erf erfc floor ceil").split(), 1
 ) | {"atan2": 2, "copysign": 2, "linoid": 2, "clip": 3, "relax": 4, "min": 0, "max": 0}  # fmt: skip
-_TAKEN = {"i_stim", "w", "u", "xi", "dt", "fired", "free", "refractory", "pi", "abs", "min", "max", "math", "scalar"}
+_TAKEN = {"i_stim", "w", *UNIFORMS, "dt", "fired", "free", "refractory", "pi", "abs", "min", "max", "math", "scalar"}
 _PARTS = (
     ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.expr_context, ast.Add, ast.Sub, ast.Mult,
     ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr, ast.UAdd, ast.USub, ast.Not, ast.And, ast.Or,
     ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
 )  # fmt: skip
 METHODS = ("rk4", "exponential_euler")
-_FORM = "write 'dx/dt = ... : unit', 'name = ... : unit' or, for a parameter, 'name = number : unit'"
 
 
 @dataclass
@@ -73,14 +84,17 @@ def from_equations(
         ``dv/dt = expression : unit``, a state variable, with ``(unless refractory)`` held in the refractory period;
         ``x = expression : unit``, an abbreviation;
         ``tau = 20 : ms``, a parameter and its default.
-        Expressions hold the names of all these, ``i_stim`` (injected current), ``pi``, ``v if v > 0 else 0`` and the
-        functions abs, fabs, min, max, clip(x, low, high), exp, expm1, exprel (expm1(x) / x), log, log1p, log2, log10,
-        sqrt, floor, ceil, copysign, erf, erfc, trigonometric and hyperbolic ones (sin, asin, sinh, asinh, ...; atan2),
-        linoid and relax of ``kernels.scalar``.
+        Expressions hold the names of all these, ``i_stim`` (injected current), ``dt``, ``pi``, ``v if v > 0 else 0``
+        and the functions abs, fabs, min, max, clip(x, low, high), exp, expm1, exprel (expm1(x) / x), log, log1p, log2,
+        log10, sqrt, floor, ceil, copysign, erf, erfc, trigonometric and hyperbolic ones (sin, asin, sinh, asinh, ...;
+        atan2), linoid and relax of ``kernels.scalar``. Those of dx/dt may hold white noise of unit 1/sqrt(ms), ``xi``
+        and independent ``xi_a``, ``xi_b``, ... (four in all); one name in several equations is the same noise.
         Time is in ms and rates are in 1/ms: other units of time are refused. All other units are names; nothing is
         converted, so they must fit each other, as mV, ms, pF, nS, pA do. Known are V, A, S, F, ohm, C, m, g, M, mol, K,
         J, W with prefixes, rad, deg, and 1
-    threshold : condition of a spike, tested at the end of each step, not in the refractory period
+    threshold : condition of a spike, tested at the end of each step, not in the refractory period. Here and in
+        ``reset`` ``rand()`` is a uniform number between 0 and 1 (a multiple of 2**-32), ``randn()`` a standard normal
+        one; each is drawn anew for each neuron and step: ``"rand() < rate * exp(v / delta) * dt"``
     reset : statements at a spike, in turn: ``"v = v_reset; w += b"``
     refractory : parameter that holds the refractory period in ms, rounded to steps; or a condition, "v > -40": after a
         spike, the neuron is refractory for as long as it holds at the beginning of steps
@@ -99,9 +113,10 @@ def from_equations(
     Variables of dx/dt = -x / tau decay exactly. "exponential_euler": dx/dt = a + b x, a and b as at the step's begin:
     x + dt (a + b x) (exp(b dt) - 1) / (b dt). "rk4": Runge-Kutta of order 4. The upstroke of a spike may be too fast
     for that: where the condition holds at a stage and slopes do not converge, abs(k3 - k2) > abs(k2 - k1) + abs(k1),
-    the step is Euler's for all variables and the neuron fires; where the step overflows, it is Euler's. In a step:
-    integration, arriving weights, threshold, reset. A spike is at the end of its step. Noise, or the event engine, need
-    a step function of one's own (``docs/adding_a_model.md``).
+    the step is Euler's for all variables and the neuron fires; where the step overflows, it is Euler's. Noise is held
+    over a step, as a standard normal number over sqrt(dt): the variance of linear equations is right to second order in
+    dt, and noise times a variable is Stratonovich's. In a step: integration, arriving weights, threshold, reset. A
+    spike is at the end of its step. The event engine needs a step function of one's own (``docs/adding_a_model.md``).
 
     Raises
     ------
@@ -189,12 +204,12 @@ class _Text:
     def __init__(self, name: str, equations: str, refractory: str | None, receptors: dict[str, str]) -> None:
         self.name, self.refractory, self.receptors = name, refractory, receptors
         self.seen: list[ast.expr] = []
-        lines = [self._line(text) for text in _joined(f"{name}.equations", equations)]
+        lines = [self._line(text) for text in joined(f"{name}.equations", equations)]
         self.lines = {x.name: x for x in lines}
         for x in lines:
             if sum(other.name == x.name for other in lines) > 1:
                 raise ModelError(f"{name}.equations: {x.name!r} is given twice. Remove one.")
-            if "__" in x.name or x.name.startswith("arrive_") or x.name in _TAKEN:
+            if "__" in x.name or x.name.startswith("arrive_") or x.name in _TAKEN or NOISE.fullmatch(x.name):
                 raise ModelError(f"{name}.equations: the name {x.name!r} is taken. Rename it.")
         self.states = {x.name: x for x in lines if x.derivative}
         self.numbers = {x.name: x.number for x in lines if x.number is not None}
@@ -218,6 +233,9 @@ class _Text:
             decays = (t for t in self.numbers if right in (f"-{x.name} / {t}", f"-({x.name} / {t})"))
             x.decay = None if x.held else next(decays, None)
         self.short = self._ordered()
+        slopes = {x.name: x.right for x in self.states.values()}
+        self.noises = noises(name, slopes, [(x.name, x.right) for x in self.short])
+        self.drawn = list(self.noises)
         self.arrivals = {key: self._arrival(key, value) for key, value in receptors.items()}
 
     def _line(self, text: str) -> _Line:
@@ -230,12 +248,12 @@ class _Text:
                     f"{self.name}.equations: {line.strip()!r} has no value. A parameter needs a default, as in "
                     f"'{declared[1]} = 10 : ms'; another is given as {self.name}({declared[1]}=...)."
                 )
-            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {_FORM}.")
+            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {FORM}.")
         left = found["left"].strip()
         derivative = re.fullmatch(r"d(\w+)\s*/\s*dt", left)
         name = derivative[1] if derivative else left
         if not name.isidentifier():
-            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {_FORM}.")
+            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {FORM}.")
         if not _usable(name):
             raise ModelError(f"{self.name}.equations: {name!r} is a word of Python. Rename it.")
         right = self._parsed(left, found["right"])
@@ -262,18 +280,20 @@ class _Text:
         self.seen.append(expression)
         where = f"{self.name}, {what}"
         called = {id(n.func) for n in ast.walk(expression) if isinstance(n, ast.Call)}
+        more = (*more, "pi", "dt")
         for node in ast.walk(expression):
             if isinstance(node, ast.Call):
-                self._call(where, node)
+                self._call(where, node, what in ("threshold", "reset"))
             elif isinstance(node, ast.Constant):
                 if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or not _finite(node.value):
                     raise ModelError(f"{where}: must be made of finite real numbers; got {node.value!r}.")
             elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
                 raise ModelError(f"{where}: a power is written a**b; got {ast.unparse(node)!r}.")
-            elif isinstance(node, ast.Name) and node.id == "xi":
-                raise ModelError(f"{where}: noise needs a step function of one's own: docs/adding_a_model.md.")
+            elif isinstance(node, ast.Name) and NOISE.fullmatch(node.id):
+                if not what.endswith("/dt"):
+                    raise ModelError(f"{where}: the noise {node.id} is for dx/dt alone. Write it there.")
             elif isinstance(node, ast.Name) and id(node) not in called:
-                if node.id not in self.lines and node.id not in more and node.id != "pi":
+                if node.id not in self.lines and node.id not in more:
                     hint = nearest(node.id, [*self.lines, *more])
                     if node.id in ("ms", "second", "mV", "volt", "pA", "amp", "nS", "siemens", "pF", "farad"):
                         hint = " Numbers have no units: write 10 for 10 ms."
@@ -288,11 +308,18 @@ class _Text:
                     "not, 'a if condition else b' and functions such as exp(v)."
                 )
 
-    def _call(self, where: str, node: ast.Call) -> None:
+    def _call(self, where: str, node: ast.Call, draws: bool) -> None:
         """Raise ModelError unless ``node`` calls a function that there is, with as many arguments as it takes."""
         name = ast.unparse(node.func)
         if name in self.lines:
             raise ModelError(f"{where}: {name!r} is called, but is a variable or parameter here. Rename that.")
+        if name in DRAWS:
+            if draws and not node.args and not node.keywords:
+                return
+            raise ModelError(
+                f"{where}: {ast.unparse(node)!r} is not allowed. {name}() is for threshold and reset, and takes "
+                "nothing; noise of dx/dt is xi."
+            )
         if name not in _FUNCTIONS:
             raise ModelError(f"{where}: unknown function {name!r}.{nearest(name.rpartition('.')[2], _FUNCTIONS)}")
         count = _FUNCTIONS[name]
@@ -362,6 +389,7 @@ class _Text:
             Derived("half__", "ms", lambda p, dt: 0.5 * dt),
             Derived("whole__", "ms", lambda p, dt: dt),
             Derived("sixth__", "ms", lambda p, dt: dt / 6.0),
+            Derived("noise__", "1/sqrt(ms)", lambda p, dt: 1.0 / np.sqrt(dt)),
         ]
         for x in self.states.values():
             if x.decay:
@@ -399,7 +427,7 @@ class _Text:
         body: list[str] = []
         put = body.append
         slopes = [x for x in self.states.values() if not x.decay]
-        test = self._condition("threshold", threshold, "be a condition")
+        test = with_draws(self.name, self._condition("threshold", threshold, "be a condition"), self.drawn)
         tested = self._needed(names_in(test))
         watched = [x for x in slopes if x.name in tested and method == "rk4"]
         if self.lasts is not None:
@@ -408,6 +436,8 @@ class _Text:
             put(f"free = (refractory == 0) | (not ({renamed(self.lasts, names)}))")
         elif self.refractory:
             put("free = refractory == 0")
+        for name, uniform in zip(self.noises, UNIFORMS, strict=False):
+            put(f"{name} = noise__ * scalar.normal({uniform})")
         if method == "exponential_euler":
             self._exponential_euler(put, slopes)
         for stage, step in enumerate(("", "half__", "half__", "whole__"), 1):
@@ -455,8 +485,8 @@ class _Text:
         put(f"return {', '.join(results)}")
         text = "\n".join(f"    {line}" for line in body)
         taken = {n.id for n in ast.walk(ast.parse("\n".join(body).replace("return ", ""))) if isinstance(n, ast.Name)}
-        known = [*self.states, "refractory", *(f"arrive_{key}" for key in self.receptors), "i_stim", *self.numbers]
-        arguments = [x for x in (*known, *(d.name for d in self.derived())) if x in taken]
+        known = [*self.states, "refractory", *(f"arrive_{key}" for key in self.receptors), "i_stim", *UNIFORMS]
+        arguments = [x for x in (*known, *self.numbers, *(d.name for d in self.derived())) if x in taken]
         return f"def {self.name}_step({', '.join(arguments)}):\n{text}\n"
 
     def _exponential_euler(self, put: Callable[[str], None], slopes: list[_Line]) -> None:
@@ -535,26 +565,8 @@ class _Text:
                     f"{ast.unparse(node)!r}."
                 )
             self._known("reset", value)
-            found.append((target.id, value))
+            found.append((target.id, with_draws(self.name, value, self.drawn)))
         return found
-
-
-def _joined(owner: str, equations: str) -> list[str]:
-    """Lines with content; a line goes on in the next until it has its unit."""
-    if not isinstance(equations, str):
-        raise ModelError(f"{owner}: must be a text; got {equations!r}.")
-    found, open_ = [], ""
-    for line in equations.splitlines():
-        code, mark, doc = line.partition("#")
-        if not code.strip():
-            continue
-        open_ = f"{open_} {code.strip()}".strip()
-        if ":" in open_:
-            found.append(open_ + mark + doc)
-            open_ = ""
-    if open_:
-        raise ModelError(f"{owner}: cannot read {open_!r}; {_FORM}.")
-    return found
 
 
 def _factor(tau: str, share: float) -> Callable[[Any, float], Any]:

@@ -38,7 +38,7 @@ def refuse(network: Network) -> None:
         if not isinstance(entry.source, StepCurrent):
             raise ModelError(f"Input {entry.name!r}: must be a StepCurrent; got {entry.source!r}. Use an encoder.")
     for pop in network.populations.values():
-        if isinstance(pop.model, Poisson) or (pop.spec and "u" in pop.spec.arguments):
+        if isinstance(pop.model, Poisson) or (pop.spec and pop.spec.uniforms):
             raise ModelError(
                 f"Population {pop.name!r}: draws random numbers, the same for every sample. Use an encoder."
             )

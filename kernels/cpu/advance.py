@@ -89,9 +89,9 @@ def advance(  # type: ignore[no-untyped-def]
                                 inputs, state, p, lo, hi, slot, g, tables.current[p], step, start, scratch,
                                 normals[thread],
                             )  # fmt: skip
-                        if tables.uniform[p] >= 0:
-                            key = tables.key[p]
-                            words = words_of_step(state, tables.uniform[p], lo, hi, step, step == start, key)
+                        for j in range(tables.draws[p] - 1, -1, -1):
+                            own = tables.uniform[p] + j * 4 * tables.pad[p]
+                            words = words_of_step(state, own, j, lo, hi, step, step == start, tables.key[p])
                         call(
                             entries.update[kind],
                             hi - lo, tables.pad[p], slot, tables.state_f[p] + lo, tables.state_i[p] + lo,

@@ -39,13 +39,13 @@ def poisson_count(word, mean):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def words_of_step(state, at, lo, hi, step, fresh, key):  # type: ignore[no-untyped-def]
-    """Offset in state.words of this step's words of elements lo..hi-1; four steps are filled at a time, and when
-    ``fresh`` says that they were not."""
+def words_of_step(state, at, draw, lo, hi, step, fresh, key):  # type: ignore[no-untyped-def]
+    """Offset in state.words of this step's words of elements lo..hi-1 for number ``draw`` of an element; four steps are
+    filled at a time, and when ``fresh`` says that they were not."""
     m = np.uint64(hi - lo)
     base = np.uint64(at + 4 * lo)
     if step % 4 == 0 or fresh:
-        fill_words(lo, hi - lo, step, key[0], key[1], state.words, base)
+        fill_words(draw << 32 | lo, hi - lo, step, key[0], key[1], state.words, base)
     return base + np.uint64(step % 4) * m
 
 
@@ -83,7 +83,7 @@ def poisson_counts(inputs, state, k, lo, hi, step, start, out):  # type: ignore[
             out[i] = c
         return c > 0
     fresh = step == start or step == inputs.start[row]
-    at = words_of_step(state, inputs.words[k], lo, hi, step, fresh, key)
+    at = words_of_step(state, inputs.words[k], 0, lo, hi, step, fresh, key)
     if inputs.kind[k] == POISSON:
         first, size, low = inputs.at[row], inputs.size[row], inputs.low[row]
         count_thresholds(state.words, at, m, inputs.thresholds, first, size, low, out)
@@ -200,7 +200,7 @@ def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, n
                 x = np.uint64(inputs.noise[k] + lo)
                 if step % every == 0 or step == start or step == inputs.start[row]:
                     fresh = step == start or step == inputs.start[row]
-                    at = words_of_step(state, inputs.words[k], lo, hi, step // every, fresh, inputs.key[k])
+                    at = words_of_step(state, inputs.words[k], 0, lo, hi, step // every, fresh, inputs.key[k])
                     fill_normals(state.words, at, m, 0.0, 1.0, state.noise, x)
                     if width == 1:
                         mean, std = inputs.values[v + 1], inputs.values[v + 2]
@@ -216,7 +216,7 @@ def apply(inputs, state, p, lo, hi, slot, g, has_current, step, start, counts, n
             first, row = inputs.segment[k], segment(inputs, k, step)
             v, width, acts = inputs.at[first], inputs.size[first] // 2, row >= 0 and inputs.size[row] > 0
             keep, x = inputs.values[v], np.uint64(inputs.noise[k] + lo)
-            at = words_of_step(state, inputs.words[k], lo, hi, step, step == start, inputs.key[k])
+            at = words_of_step(state, inputs.words[k], 0, lo, hi, step, step == start, inputs.key[k])
             fill_normals(state.words, at, m, 0.0, 1.0, normals, np.uint64(0))
             if acts:
                 for i in range(np.uint64(m)):

@@ -68,14 +68,15 @@ def arrived(x, unit):
 _UPDATE = '''
 @inner
 def update_{k}(i, m, pad, slot, at_state_f, at_state_i, at_par_f, at_par_i, at_het_f, at_het_i, state_f, state_i, ring,
-               constants, i_stim, u, unit):
+               constants, i_stim, unit, element, step, k0, k1):
     """One step of {name} (phase 2); returns whether it fired."""
 {body}
 '''
 _CALL = """update_{k}(
                         np.uint64(i - lo), m, tables.pad[p], slot, tables.state_f[p] + lo, tables.state_i[p] + lo,
                         tables.par_f[p], tables.par_i[p], tables.het_f[p] + lo, tables.het_i[p] + lo,
-                        state.f, state.i, state.ring, constants, i_stim, u, plan.unit
+                        state.f, state.i, state.ring, constants, i_stim, plan.unit, i, step, tables.key[p, 0],
+                        tables.key[p, 1]
                     )"""
 
 _NEURONS = '''
@@ -130,11 +131,9 @@ def neurons(thread, threads, start, begin, end, half, plan, tables, constants, s
                         if is_poisson(inputs, k):
                             at = slot + inputs.receptor[k] * m + i - lo
                             add_own(state.ring, at, arrives(inputs, k, i, step), plan.unit)
-                    i_stim, u = F(0.0), F(0.0)
+                    i_stim = F(0.0)
                     if tables.current[p] > 0:
                         i_stim = F(current(inputs, state, p, i, tables.at[p] + i, step))
-                    if tables.uniform[p] >= 0:
-                        u = F(uniform(i, step, tables.key[p, 0], tables.key[p, 1]))
 {dispatch}
                     if tables.v[p] >= 0:
                         state.v[(step + 1) & 1, tables.at[p] + i] = state.f[tables.v[p] + i]
@@ -317,7 +316,9 @@ def _update(k: int, variant: Variant) -> str:
     for receptor in spec.receptors:
         name = f"arrive_{receptor.name}"
         call[name] = f"arrived({call[name]}, unit)"
-    call |= {"i_stim": "i_stim", "u": "u"}
+    call["i_stim"] = "i_stim"
+    for j, name in enumerate(spec.uniforms):
+        call[name] = f"F(uniform(np.int64({j}) << 32 | element, step, k0, k1))"
     results = ", ".join(f"new_{own(v.name)}" for v in spec.state)
     lines = [*load, f"{results}, fired = step_function_{k}({', '.join(call[a] for a in spec.arguments)})"]
     lines += [f"{call[v.name]} = new_{own(v.name)}" for v in spec.state]

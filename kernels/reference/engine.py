@@ -217,8 +217,8 @@ class Engine:
                 b, a = self.place(p, j, i)
                 given[f"arrive_{receptor.name}"] = self.ring[b][s % self.slots][a]
                 self.ring[b][s % self.slots][a] = 0.0
-            if "u" in spec.arguments:
-                given["u"] = (float(step_word_scalar(i, s, *t.key[p])) + 0.5) * 2.3283064365386963e-10
+            for j, name in enumerate(spec.uniforms):
+                given[name] = (float(step_word_scalar(j << 32 | i, s, *t.key[p])) + 0.5) * 2.3283064365386963e-10
             *new, spiked = call(spec.step, [given[a] for a in spec.arguments])
             for var, value in zip(spec.state, new, strict=True):
                 array, index = place[var.name]

@@ -66,7 +66,7 @@ class Neurons(torch.nn.Module):
         drawn = [name for name, value in model.params.items() if isinstance(value, Distribution)]
         if drawn:
             raise ModelError(f"{owner}.{drawn[0]}: must be a number or an array; got {model.params[drawn[0]]!r}.")
-        if "u" in self.spec.arguments:
+        if self.spec.uniforms:
             raise ModelError(f"{owner}: fires at random, which has no gradient here. Use a deterministic model.")
         self.values: dict[str, Any] = dict(model.params)
         needed = _Needed(self.values)

@@ -140,3 +140,38 @@ def test_refractory_while_a_condition_holds(case, method, dt):
     for name in states:
         there = np.asarray(getattr(record, name)).T
         np.testing.assert_allclose(result.states["cells"][name], there, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_noise_with_the_same_text():
+    """Rate and irregularity of noisy membranes, and escape by ``rand()``; Brian2's noise is of another order in dt."""
+    b2.prefs.codegen.target = "numpy"
+    b2.start_scope()
+    b2.seed(1)
+    n, duration, dt = 2000, 500.0, 0.1
+    found = {}
+    for case, slope, threshold in (
+        ("noise", "(mu - v) / tau + sigma * sqrt(2 / tau) * xi", "v > 10"),
+        ("escape", "(mu - v) / tau", "rand() < 0.05 * exp((v - 10) / 2) * dt"),
+    ):
+        own = f"dv/dt = {slope} : mV (unless refractory)\nmu = 8 : mV\ntau = 20 : ms\nsigma = 3 : mV\nt_ref = 2 : ms"
+        model = snn.from_equations(case, own, threshold=threshold, reset="v = randn()", refractory="t_ref")
+        net = snn.Network(seed=1)
+        net.record(net.population("cells", n, model()))
+        spikes = snn.Simulation(net, dt=dt, quiet=True).run(duration).spikes["cells"]
+        group = b2.NeuronGroup(
+            n, f"dv/dt = {slope} : 1 (unless refractory)", threshold=threshold.replace("dt", "(dt / ms)"),
+            reset="v = randn()", refractory=2.1 * b2.ms, method="euler", dt=dt * b2.ms,
+            namespace={"mu": 8.0, "tau": 20.0 * b2.ms, "sigma": 3.0},
+        )  # fmt: skip
+        theirs = b2.SpikeMonitor(group)
+        b2.Network(group, theirs).run(duration * b2.ms)
+        for name, x, ids in (("ours", spikes.times, spikes.ids), ("theirs", np.asarray(theirs.t / b2.ms), theirs.i)):
+            order = np.lexsort((x, ids))
+            gaps = np.diff(np.asarray(x)[order])[np.diff(np.asarray(ids)[order]) == 0]
+            found[case, name] = len(x), gaps.mean(), gaps.std() / gaps.mean()
+    for case in ("noise", "escape"):
+        (count, gap, cv), (count_b2, gap_b2, cv_b2) = found[case, "ours"], found[case, "theirs"]
+        assert count > 10_000
+        assert abs(count - count_b2) < 4 * cv * np.sqrt(count + count_b2)
+        assert abs(gap - gap_b2) < 4 * cv * gap * np.sqrt(1 / count + 1 / count_b2)
+        assert abs(cv - cv_b2) < 0.02

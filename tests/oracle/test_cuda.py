@@ -685,3 +685,20 @@ def test_currents_of_each_neuron():
         return snn.Simulation(net, dt=DT, backend=backend, quiet=True).run(3.0).states["a"]["v"]
 
     np.testing.assert_allclose(go("cuda"), go("reference"), rtol=RTOL)
+
+
+@pytest.mark.gpu
+def test_several_random_numbers_of_a_neuron():
+    equations = "dv/dt = -v / 5 + xi + 0.3 * xi_y : 1\ndy/dt = xi_y : 1"
+    model = snn.from_equations("Noises", equations, threshold="v > rand()", reset="v = randn()")
+
+    def go(backend):
+        net = snn.Network(seed=2)
+        net.record(net.population("a", 7, model()), ["spikes", "v", "y"])
+        return snn.Simulation(net, dt=DT, backend=backend, quiet=True).run(3.3)
+
+    expected, found = go("reference"), go("cuda")
+    for name in "vy":
+        np.testing.assert_allclose(found.states["a"][name], expected.states["a"][name], rtol=RTOL, atol=1e-12)
+    np.testing.assert_array_equal(found.spikes["a"].times, expected.spikes["a"].times)
+    assert len(expected.spikes["a"]) > 10
