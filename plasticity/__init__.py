@@ -7,6 +7,7 @@ from plasticity.clopath import Clopath
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
 from plasticity.e_prop import EProp
+from plasticity.equations import from_equations
 from plasticity.hebbian_rewiring import HebbianRewiring
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
@@ -57,4 +58,5 @@ __all__ = [
     "VogelsSprekeler",
     "VogelsSprekelerRates",
     "define",
+    "from_equations",
 ]

@@ -31,7 +31,7 @@ find_python() {
         say "PYTHON=$PYTHON is not a Python >= 3.10 with the venv module." >&2
         return 1
     fi
-    for name in python3.11 python3.12 python3.13 python3.10 python3; do
+    for name in python3.11 python3.12 python3.13 python3.14 python3.10 python3; do
         while IFS= read -r path; do
             usable "$path" && echo "$path" && return
         done < <(type -aP "$name" || true)

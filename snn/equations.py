@@ -2,72 +2,21 @@
 
 import ast
 import inspect
-import keyword
-import linecache
-import math
-import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from kernels import scalar
+from kernels.equation_lines import Line, Lines, function_of, usable
+from kernels.equation_text import factor_of, is_condition, is_linear, names_in, noises, renamed, with_draws
+from kernels.equation_units import known_unit
 from kernels.errors import ModelError, nearest
 from kernels.spec import UNIFORMS, Check, Derived, NeuronSpec, Param, Receptor, StateVar
-from snn.equation_text import (
-    DRAWS,
-    FORM,
-    NOISE,
-    factor_of,
-    is_condition,
-    is_linear,
-    joined,
-    names_in,
-    noises,
-    renamed,
-    with_draws,
-)
-from snn.equation_units import known_unit
 from snn.neurons.base import NeuronModel, define
 
-_LINE = re.compile(r"(?P<left>[^=]+)=(?P<right>[^:]+):(?P<unit>[^:]*?)(?P<held>\(\s*unless\s+refractory\s*\))?\s*")
-# how many arguments a function takes (0: two or more); all are equal bit for bit on the backends of the CPU
-_FUNCTIONS = dict.fromkeys(
-    ("abs fabs exp expm1 exprel log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
-     "erf erfc floor ceil").split(), 1
-) | {"atan2": 2, "copysign": 2, "linoid": 2, "clip": 3, "relax": 4, "min": 0, "max": 0}  # fmt: skip
 _TAKEN = {"i_stim", "w", *UNIFORMS, "dt", "fired", "free", "refractory", "pi", "abs", "min", "max", "math", "scalar"}
-_PARTS = (
-    ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.expr_context, ast.Add, ast.Sub, ast.Mult,
-    ast.Div, ast.FloorDiv, ast.Mod, ast.Pow, ast.BitAnd, ast.BitOr, ast.UAdd, ast.USub, ast.Not, ast.And, ast.Or,
-    ast.Eq, ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE,
-)  # fmt: skip
 METHODS = ("rk4", "exponential_euler")
-
-
-@dataclass
-class _Line:
-    """One equation: a derivative, an expression or a parameter."""
-
-    name: str
-    right: ast.expr
-    unit: str
-    doc: str
-    derivative: bool
-    held: bool  # unless refractory
-    decay: str | None = None  # dx/dt = -x / decay
-
-    @property
-    def number(self) -> float | None:
-        """The default of a parameter."""
-        try:
-            value = ast.literal_eval(self.right)
-        except (TypeError, ValueError):
-            return None
-        known = not self.derivative and isinstance(value, (int, float)) and not isinstance(value, bool)
-        return float(value) if known else None
 
 
 def from_equations(
@@ -140,7 +89,7 @@ def from_equations(
     >>> Leak(tau_m=10.0)
     Leak(tau_m=10.0)
     """
-    if not isinstance(name, str) or not _usable(name):
+    if not isinstance(name, str) or not usable(name):
         raise ModelError(f"from_equations.name: must be a Python name; got {name!r}.")
     for key, given in (("threshold", threshold), ("reset", reset)):
         if not isinstance(given, str):
@@ -154,7 +103,7 @@ def from_equations(
         raise ModelError(f"{name}.method: must be {' or '.join(map(repr, METHODS))}; got {method!r}.")
     text = _Text(name, equations, refractory, dict(receptors or {}))
     module = sys._getframe(1).f_globals.get("__name__", "__main__")
-    step = _function(f"{name}_step", text.source(threshold, reset, method), module)
+    step = function_of(f"{name}_step", text.source(threshold, reset, method), module)
     used = inspect.signature(step).parameters
     start = dict(init or {})
     for key in start:
@@ -188,31 +137,15 @@ def from_equations(
     return define(spec)
 
 
-def _function(name: str, source: str, module: str) -> Callable[..., Any]:
-    """The function that ``source`` defines; its text can be read as that of one in a file."""
-    file = f"<equations: {name} {hash(source):x}>"
-    linecache.cache[file] = (len(source), None, source.splitlines(keepends=True), file)
-    found: dict[str, Any] = {"math": math, "scalar": scalar, "__name__": module}
-    exec(compile(source, file, "exec"), found)
-    function: Callable[..., Any] = found[name]
-    return function
-
-
-class _Text:
+class _Text(Lines):
     """The equations of a model, checked, and the step function made of them."""
 
+    always = ("pi", "dt")
+    noisy = True
+
     def __init__(self, name: str, equations: str, refractory: str | None, receptors: dict[str, str]) -> None:
-        self.name, self.refractory, self.receptors = name, refractory, receptors
-        self.seen: list[ast.expr] = []
-        lines = [self._line(text) for text in joined(f"{name}.equations", equations)]
-        self.lines = {x.name: x for x in lines}
-        for x in lines:
-            if sum(other.name == x.name for other in lines) > 1:
-                raise ModelError(f"{name}.equations: {x.name!r} is given twice. Remove one.")
-            if "__" in x.name or x.name.startswith("arrive_") or x.name in _TAKEN or NOISE.fullmatch(x.name):
-                raise ModelError(f"{name}.equations: the name {x.name!r} is taken. Rename it.")
-        self.states = {x.name: x for x in lines if x.derivative}
-        self.numbers = {x.name: x.number for x in lines if x.number is not None}
+        super().__init__(name, equations, _TAKEN)
+        self.refractory, self.receptors = refractory, receptors
         if not self.states:
             raise ModelError(f"{name}.equations: there is no 'dx/dt = ... : unit'. Give one.")
         self.lasts: ast.expr | None = None  # the condition, where that takes the place of a period
@@ -223,11 +156,11 @@ class _Text:
             raise ModelError(f"{name}.refractory: must name a parameter in ms; got {refractory!r}.{hint}")
         elif refractory is not None and self.lines[refractory].unit != "ms":
             raise ModelError(f"{name}.refractory: {refractory} must be in ms; got {self.lines[refractory].unit!r}.")
-        held = next((x.name for x in lines if x.held), None)
+        held = next((x.name for x in self.lines.values() if x.held), None)
         if held and refractory is None:
             raise ModelError(f"{name}.refractory: {held} is held '(unless refractory)'; give a period or condition.")
-        for x in lines:
-            self._known(f"d{x.name}/dt" if x.derivative else x.name, x.right)
+        for x in self.lines.values():
+            self.known(f"d{x.name}/dt" if x.derivative else x.name, x.right, ("i_stim",))
         for x in self.states.values():
             right = ast.unparse(x.right)
             decays = (t for t in self.numbers if right in (f"-{x.name} / {t}", f"-({x.name} / {t})"))
@@ -238,99 +171,17 @@ class _Text:
         self.drawn = list(self.noises)
         self.arrivals = {key: self._arrival(key, value) for key, value in receptors.items()}
 
-    def _line(self, text: str) -> _Line:
-        line, _, doc = text.partition("#")
-        found = _LINE.fullmatch(line.strip())
-        if found is None:
-            declared = re.fullmatch(r"\s*(\w+)\s*:[^:]*", line)
-            if declared:
-                raise ModelError(
-                    f"{self.name}.equations: {line.strip()!r} has no value. A parameter needs a default, as in "
-                    f"'{declared[1]} = 10 : ms'; another is given as {self.name}({declared[1]}=...)."
-                )
-            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {FORM}.")
-        left = found["left"].strip()
-        derivative = re.fullmatch(r"d(\w+)\s*/\s*dt", left)
-        name = derivative[1] if derivative else left
-        if not name.isidentifier():
-            raise ModelError(f"{self.name}.equations: cannot read {line.strip()!r}; {FORM}.")
-        if not _usable(name):
-            raise ModelError(f"{self.name}.equations: {name!r} is a word of Python. Rename it.")
-        right = self._parsed(left, found["right"])
-        if found["held"] and not derivative:
-            raise ModelError(f"{self.name}.equations: '(unless refractory)' is for dx/dt; got {line.strip()!r}.")
-        unit = known_unit(f"{self.name}.equations, {line.strip()!r}", found["unit"])
-        return _Line(name, right, unit, doc.strip(), bool(derivative), bool(found["held"]))
-
-    def _parsed(self, what: str, text: str) -> ast.expr:
-        try:
-            return ast.parse(text.strip(), mode="eval").body
-        except SyntaxError as error:
-            raise ModelError(f"{self.name}, {what}: cannot read {text.strip()!r}: {error.msg}.") from error
-
     def _condition(self, what: str, text: str, rule: str) -> ast.expr:
-        test = self._parsed(what, text)
-        self._known(what, test)
+        test = self.parsed(what, text)
+        self.known(what, test, ("i_stim",), what == "threshold")
         if not is_condition(test):
             raise ModelError(f"{self.name}.{what}: must {rule} such as 'v > 1'; got {text!r}.")
         return test
 
-    def _known(self, what: str, expression: ast.expr, more: tuple[str, ...] = ("i_stim",)) -> None:
-        """Raise ModelError where ``expression`` holds something unknown."""
-        self.seen.append(expression)
-        where = f"{self.name}, {what}"
-        called = {id(n.func) for n in ast.walk(expression) if isinstance(n, ast.Call)}
-        more = (*more, "pi", "dt")
-        for node in ast.walk(expression):
-            if isinstance(node, ast.Call):
-                self._call(where, node, what in ("threshold", "reset"))
-            elif isinstance(node, ast.Constant):
-                if isinstance(node.value, bool) or not isinstance(node.value, (int, float)) or not _finite(node.value):
-                    raise ModelError(f"{where}: must be made of finite real numbers; got {node.value!r}.")
-            elif isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
-                raise ModelError(f"{where}: a power is written a**b; got {ast.unparse(node)!r}.")
-            elif isinstance(node, ast.Name) and NOISE.fullmatch(node.id):
-                if not what.endswith("/dt"):
-                    raise ModelError(f"{where}: the noise {node.id} is for dx/dt alone. Write it there.")
-            elif isinstance(node, ast.Name) and id(node) not in called:
-                if node.id not in self.lines and node.id not in more:
-                    hint = nearest(node.id, [*self.lines, *more])
-                    if node.id in ("ms", "second", "mV", "volt", "pA", "amp", "nS", "siemens", "pF", "farad"):
-                        hint = " Numbers have no units: write 10 for 10 ms."
-                    raise ModelError(f"{where}: unknown name {node.id!r}.{hint}")
-            elif isinstance(node, ast.BinOp) and isinstance(node.op, (ast.BitAnd, ast.BitOr)):
-                if not is_condition(node):
-                    raise ModelError(f"{where}: & and | join conditions; got {ast.unparse(node)!r}.")
-            elif not isinstance(node, _PARTS):
-                shown = ast.unparse(node) if isinstance(node, ast.expr) else ast.unparse(expression)
-                raise ModelError(
-                    f"{where}: {shown!r} is not allowed. Use numbers, names, + - * / ** // %, comparisons, and, or, "
-                    "not, 'a if condition else b' and functions such as exp(v)."
-                )
-
-    def _call(self, where: str, node: ast.Call, draws: bool) -> None:
-        """Raise ModelError unless ``node`` calls a function that there is, with as many arguments as it takes."""
-        name = ast.unparse(node.func)
-        if name in self.lines:
-            raise ModelError(f"{where}: {name!r} is called, but is a variable or parameter here. Rename that.")
-        if name in DRAWS:
-            if draws and not node.args and not node.keywords:
-                return
-            raise ModelError(
-                f"{where}: {ast.unparse(node)!r} is not allowed. {name}() is for threshold and reset, and takes "
-                "nothing; noise of dx/dt is xi."
-            )
-        if name not in _FUNCTIONS:
-            raise ModelError(f"{where}: unknown function {name!r}.{nearest(name.rpartition('.')[2], _FUNCTIONS)}")
-        count = _FUNCTIONS[name]
-        if node.keywords or (len(node.args) != count if count else len(node.args) < 2):
-            takes = f"{count} argument{'s' if count > 1 else ''}" if count else "two or more arguments"
-            raise ModelError(f"{where}: {name} takes {takes}; got {ast.unparse(node)!r}.")
-
-    def _ordered(self) -> list[_Line]:
+    def _ordered(self) -> list[Line]:
         """Abbreviations, each after those that it holds."""
         left = {x.name: x for x in self.lines.values() if not x.derivative and x.number is None}
-        found: list[_Line] = []
+        found: list[Line] = []
         while left:
             ready = [x for x in left.values() if not set(left) & names_in(x.right)]
             if not ready:
@@ -359,7 +210,7 @@ class _Text:
                     f"{self.name}, {what}: must add a multiple of the weight w to a state variable, as in "
                     f"'{next(iter(self.states))} += w'; got {text!r}."
                 )
-            self._known(what, node.value, ("w",))
+            self.known(what, node.value, ("w",))
             other = sorted(names_in(node.value) & {*self.states, *(x.name for x in self.short)})
             if other:
                 raise ModelError(
@@ -474,7 +325,10 @@ class _Text:
         self._abbreviations(put, names, 6, names_in(test))
         crossed = f"({renamed(test, names)})" + (" | (euler__ & over__)" if watched else "")
         put(f"fired = free & ({crossed})" if self.refractory else f"fired = {crossed}")
-        for stage, (target, value) in enumerate(self._reset(reset), 7):
+        rule = "statements such as 'v = v_reset; w += b', of state variables"
+        statements = self.statements("reset", reset, self.states, rule, more=("i_stim",), draws=True)
+        for stage, (target, value) in enumerate(statements, 7):
+            value = with_draws(self.name, value, self.drawn)
             names = {}
             self._abbreviations(put, names, stage, names_in(value))  # anew, as statements before change variables
             put(f"{target} = ({renamed(value, names)}) if fired else {target}")
@@ -489,7 +343,7 @@ class _Text:
         arguments = [x for x in (*known, *self.numbers, *(d.name for d in self.derived())) if x in taken]
         return f"def {self.name}_step({', '.join(arguments)}):\n{text}\n"
 
-    def _exponential_euler(self, put: Callable[[str], None], slopes: list[_Line]) -> None:
+    def _exponential_euler(self, put: Callable[[str], None], slopes: list[Line]) -> None:
         """A step of each of ``slopes`` with everything else as at its begin."""
         factors = {}
         for x in slopes:
@@ -509,7 +363,7 @@ class _Text:
             grown = f" * scalar.exprel(whole__ * ({renamed(factor, names, self.numbers)}))" if factor else ""
             put(f"{x.name}__5 = {x.name} + whole__ * {x.name}__k1{grown}")
 
-    def _ends(self, put: Callable[[str], None], slopes: list[_Line], watched: list[_Line]) -> None:
+    def _ends(self, put: Callable[[str], None], slopes: list[Line], watched: list[Line]) -> None:
         """Results of Runge-Kutta's step, and ``euler__``, whether Euler's step is to be taken for all variables.
 
         The upstroke of a spike may be too fast for the step: v at a stage lies far beyond the threshold, or overflows,
@@ -544,30 +398,6 @@ class _Text:
                 put(f"{x.name}__{stage} = {renamed(x.right, names, self.numbers)}")
                 names[x.name] = f"{x.name}__{stage}"
 
-    def _reset(self, reset: str) -> list[tuple[str, ast.expr]]:
-        """(state variable, its new value) of each statement."""
-        found = []
-        try:
-            statements = ast.parse(inspect.cleandoc(reset)).body
-        except SyntaxError as error:
-            raise ModelError(f"{self.name}.reset: cannot read {reset!r}: {error.msg}.") from error
-        for node in statements:
-            if isinstance(node, ast.Assign) and len(node.targets) == 1:
-                target, value = node.targets[0], node.value
-            elif isinstance(node, ast.AugAssign):
-                before = ast.Name(ast.unparse(node.target), ast.Load())
-                target, value = node.target, ast.BinOp(before, node.op, node.value)
-            else:
-                target, value = None, None
-            if not isinstance(target, ast.Name) or target.id not in self.states or value is None:
-                raise ModelError(
-                    f"{self.name}.reset: must be statements such as 'v = v_reset; w += b', of state variables; got "
-                    f"{ast.unparse(node)!r}."
-                )
-            self._known("reset", value)
-            found.append((target.id, with_draws(self.name, value, self.drawn)))
-        return found
-
 
 def _factor(tau: str, share: float) -> Callable[[Any, float], Any]:
     """What is left after ``share`` of a step of what decays with the parameter ``tau``."""
@@ -581,15 +411,3 @@ def _inverse(name: str) -> Callable[[Any, float], Any]:
 
 def _not_zero(name: str) -> Callable[[Any], Any]:
     return lambda p: np.not_equal(getattr(p, name), 0.0)
-
-
-def _finite(value: float) -> bool:
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an integer that no float holds
-        return False
-
-
-def _usable(name: str) -> bool:
-    """Whether ``name`` can be that of a variable."""
-    return name.isidentifier() and not keyword.iskeyword(name)

@@ -6,7 +6,7 @@
 
 The neuron of the COBAHH benchmark (Brette et al. 2007, doi:10.1007/s10827-007-0038-6), without synapses, with random
 conductances at the begin, and that of Morris and Lecar (1981, doi:10.1016/S0006-3495(81)84782-0), each with its own
-begin; Brian2 takes the same text.
+begin; Brian2 takes the same text. And a membrane with white noise, which Brian2 integrates by Euler's method.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ MORRIS_LECAR = {
     "v": "(90 - 2 * (v + 60) - 2.2 * (1 + tanh((v + 1.2) / 18)) * (v - 120) - 8 * n * (v + 84)) / 20",
     "n": "0.04 * (0.5 * (1 + tanh((v - 2) / 30)) - n) * cosh((v - 2) / 60)",
 }
+NOISY = {"v": "-(v + 65) / 20 + 3 * xi"}
 HELD = {"v": (-65.0, -55.0), "g_ex": (0.0, 80.0), "g_in": (0.0, 300.0)}
 
 
@@ -44,12 +45,14 @@ class Case:
     spans: dict[str, tuple[float, float]]
     method: str
     dt: float
+    peer_method: str = ""  # where it is another
 
 
 CASES = {  # largest round steps that are stable; the package's model takes substeps of 0.025 ms, of order 2
     "Hodgkin-Huxley, exponential Euler": Case(HODGKIN_HUXLEY, HELD, "exponential_euler", 0.1),
     "Hodgkin-Huxley, Runge-Kutta": Case(HODGKIN_HUXLEY, HELD, "rk4", 0.02),
     "Morris-Lecar, Runge-Kutta": Case(MORRIS_LECAR, {"v": (-60.0, 20.0), "n": (0.0, 0.4)}, "rk4", 0.1),
+    "white noise, Runge-Kutta": Case(NOISY, {"v": (-70.0, -60.0)}, "rk4", 0.1, "euler"),
     "HodgkinHuxley": Case({}, HELD, "", 0.1),
 }
 
@@ -142,7 +145,9 @@ def brian2(case: Case, n: int, duration: float) -> tuple[float, float]:
         b2.prefs.devices.cpp_standalone.openmp_threads = 0
         b2.defaultclock.dt = case.dt * b2.ms
         text = "\n".join(f"d{x}/dt = ({right}) / ms : 1" for x, right in case.equations.items())
-        group = b2.NeuronGroup(n, text, threshold="v > -20", refractory=3 * b2.ms, method=case.method)
+        text = text.replace("xi", "xi * ms**0.5")
+        method = case.peer_method or case.method
+        group = b2.NeuronGroup(n, text, threshold="v > -20", refractory=3 * b2.ms, method=method)
         for x, span in case.spans.items():
             setattr(group, x, rng.uniform(*span, n))
         network = b2.Network(group)

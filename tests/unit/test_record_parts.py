@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import libsonata
 import numpy as np
 import pytest
 
@@ -66,6 +65,7 @@ def test_file(tmp_path):
     about = describe(path)["populations"]["cells"]
     assert (about["n_nodes"], about["n_recorded"]) == (20, 3)
     assert about["rate"] == pytest.approx(memory.rate())
+    libsonata = pytest.importorskip("libsonata", reason="the reference reader of SONATA")
     theirs = libsonata.SpikeReader(str(path))["cells"].get_dict()
     np.testing.assert_array_equal(theirs["node_ids"], memory.ids)
     np.testing.assert_array_equal(theirs["timestamps"], memory.times)

@@ -1,6 +1,7 @@
 """Units in the text of equations: names that are checked, not converted."""
 
 import ast
+from collections.abc import Sequence
 
 from kernels.errors import ModelError
 
@@ -14,8 +15,9 @@ _UNITS |= {symbol: symbol for symbol in (*_UNITS.values(), "rad", "deg", "step")
 _PREFIXES = ("", "f", "p", "n", "u", "m", "c", "k", "M", "G")
 
 
-def known_unit(where: str, text: str) -> str:
-    """The unit ``text`` as ``a*b/c/d^2``; ModelError where it holds an unknown one, or one of time that is not ms."""
+def known_unit(where: str, text: str, more: Sequence[str] = ()) -> str:
+    """The unit ``text`` as ``a*b/c/d^2``; ModelError where it holds an unknown one, or one of time that is not ms.
+    ``more``: units beside those of physics."""
     plain = text.strip().replace("^", "**").replace("\u00b5", "u").replace("\u03bc", "u").replace("\u03a9", "ohm")
     try:
         powers = _powers(ast.parse(plain or "1", mode="eval").body)
@@ -27,15 +29,18 @@ def known_unit(where: str, text: str) -> str:
     for name, power in powers:
         parts = [(p, name.removeprefix(p)) for p in _PREFIXES if name.startswith(p)]
         symbol = next((p + _UNITS[stem] for p, stem in parts if stem in _UNITS), "")
-        if name in ("ms", "kHz"):
+        if name in more:
+            symbol = name
+        elif name in ("ms", "kHz"):
             symbol, power = "ms", power if name == "ms" else -power
         elif any(stem in _TIMES for _, stem in parts):
             raise ModelError(
                 f"{where}: times are in ms, rates in 1/ms; got {name!r}. Convert the number: 0.01 s is 10 ms."
             )
         if not symbol:
+            known = ", ".join((*more, "ms"))
             raise ModelError(
-                f"{where}: unknown unit {name!r}. Use ms, V, A, S, F, ohm, C, m, g, M, mol, K with prefixes, or 1."
+                f"{where}: unknown unit {name!r}. Use {known}, V, A, S, F, ohm, C, m, g, M, mol, K with prefixes, or 1."
             )
         found[symbol] = found.get(symbol, 0) + power
     over = [x if k == 1 else f"{x}^{k}" for x, k in found.items() if k > 0]
