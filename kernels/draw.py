@@ -12,7 +12,7 @@ import numpy as np
 
 from kernels.jit import kernel
 from kernels.philox import philox, unit
-from kernels.scalar import _central, _tail
+from kernels.scalar import _central, _far_tail, _near_tail
 
 CONSTANT, UNIFORM, NORMAL, LOGNORMAL, EXPONENTIAL = range(5)
 _BELOW_ONE = 1.0 - 2.0**-53  # the largest float64 below 1
@@ -23,10 +23,22 @@ def normal_quantile_scalar(p: float) -> float:
     q = p - 0.5
     if abs(q) <= 0.425:
         return _central(q)  # type: ignore[no-any-return]
-    return -_tail(p) if q < 0.0 else _tail(1.0 - p)  # type: ignore[no-any-return]
+    return -_tail(p) if q < 0.0 else _tail(1.0 - p)
 
 
-_central_jit, _tail_jit = kernel(_central), kernel(_tail)
+def _tail(p: float) -> float:
+    """Size of the quantile at distance ``p`` <= 0.075 from 0 or 1."""
+    r = math.sqrt(-math.log(p))
+    return _near_tail(r - 1.6) if r <= 5.0 else _far_tail(r - 5.0)  # type: ignore[no-any-return]
+
+
+_central_jit, _near_jit, _far_jit = kernel(_central), kernel(_near_tail), kernel(_far_tail)
+
+
+@kernel
+def _tail_jit(p):  # type: ignore[no-untyped-def]
+    r = math.sqrt(-math.log(p))
+    return _near_jit(r - 1.6) if r <= 5.0 else _far_jit(r - 5.0)
 
 
 @kernel

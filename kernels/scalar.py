@@ -33,14 +33,13 @@ def exponential_leak(v, g_l, e_l, v_th, g_delta, inv_delta):  # type: ignore[no-
 
 
 def normal(u):  # type: ignore[no-untyped-def]
-    """The standard normal number at the uniform number u: its quantile, as drawn for ``NoiseCurrent``."""
+    """The standard normal number at the uniform number u, which is 2**-33 or more away from 0 and 1: its quantile."""
     q = u - 0.5
-    if abs(q) <= 0.425:
-        x = _central(q)
-    else:
-        p = max(min(u, 1.0 - u), 1.1641532182693481e-10)  # 2**-33 is the least u; in float32 u may round to 1
-        x = -_tail(p) if q < 0.0 else _tail(p)
-    return x
+    p = max(min(u, 1.0 - u), 1.1641532182693481e-10)  # in float32 u may round to 1
+    tail = _near_tail(math.sqrt(-log(p)) - 1.6)
+    tail = -tail if q < 0.0 else tail
+    middle = _central(q)
+    return middle if abs(q) <= 0.425 else tail
 
 
 def binomial(n, p, u):  # type: ignore[no-untyped-def]
@@ -72,25 +71,25 @@ def _central(q):  # type: ignore[no-untyped-def]
     return q * top / low
 
 
-def _tail(p):  # type: ignore[no-untyped-def]
-    """Size of that quantile at distance ``p`` <= 0.075 from 0 or 1."""
-    r = math.sqrt(-math.log(p))
-    if r <= 5.0:
-        r = r - 1.6
-        top = ((((((7.7454501427834140764e-4 * r + 0.0227238449892691845833) * r + 0.24178072517745061177) * r
-                  + 1.27045825245236838258) * r + 3.64784832476320460504) * r + 5.7694972214606914055) * r
-               + 4.6303378461565452959) * r + 1.42343711074968357734  # fmt: skip
-        low = ((((((1.05075007164441684324e-9 * r + 5.475938084995344946e-4) * r + 0.0151986665636164571966) * r
-                  + 0.14810397642748007459) * r + 0.68976733498510000455) * r + 1.6763848301838038494) * r
-               + 2.05319162663775882187) * r + 1.0  # fmt: skip
-    else:
-        r = r - 5.0
-        top = ((((((2.01033439929228813265e-7 * r + 2.71155556874348757815e-5) * r + 0.0012426609473880784386) * r
-                  + 0.026532189526576123093) * r + 0.29656057182850489123) * r + 1.7848265399172913358) * r
-               + 5.4637849111641143699) * r + 6.6579046435011037772  # fmt: skip
-        low = ((((((2.04426310338993978564e-15 * r + 1.4215117583164458887e-7) * r + 1.8463183175100546818e-5) * r
-                  + 7.868691311456132591e-4) * r + 0.0148753612908506148525) * r + 0.13692988092273580531) * r
-               + 0.59983220655588793769) * r + 1.0  # fmt: skip
+def _near_tail(r):  # type: ignore[no-untyped-def]
+    """Size of that quantile at distance p from 0 or 1, 0.075 to exp(-25), by r = sqrt(-log(p)) - 1.6."""
+    top = ((((((7.7454501427834140764e-4 * r + 0.0227238449892691845833) * r + 0.24178072517745061177) * r
+              + 1.27045825245236838258) * r + 3.64784832476320460504) * r + 5.7694972214606914055) * r
+           + 4.6303378461565452959) * r + 1.42343711074968357734  # fmt: skip
+    low = ((((((1.05075007164441684324e-9 * r + 5.475938084995344946e-4) * r + 0.0151986665636164571966) * r
+              + 0.14810397642748007459) * r + 0.68976733498510000455) * r + 1.6763848301838038494) * r
+           + 2.05319162663775882187) * r + 1.0  # fmt: skip
+    return top / low
+
+
+def _far_tail(r):  # type: ignore[no-untyped-def]
+    """The same by r = sqrt(-log(p)) - 5, further out."""
+    top = ((((((2.01033439929228813265e-7 * r + 2.71155556874348757815e-5) * r + 0.0012426609473880784386) * r
+              + 0.026532189526576123093) * r + 0.29656057182850489123) * r + 1.7848265399172913358) * r
+           + 5.4637849111641143699) * r + 6.6579046435011037772  # fmt: skip
+    low = ((((((2.04426310338993978564e-15 * r + 1.4215117583164458887e-7) * r + 1.8463183175100546818e-5) * r
+              + 7.868691311456132591e-4) * r + 0.0148753612908506148525) * r + 0.13692988092273580531) * r
+           + 0.59983220655588793769) * r + 1.0  # fmt: skip
     return top / low
 
 

@@ -5,16 +5,17 @@ import numpy as np
 from kernels.cpu import inputs as cpu
 from kernels.cpu.inputs import AC, EVENTS, JUNCTIONS, NOISE, OU, POISSON_EACH, POISSON_SHARED, STEP
 from kernels.cuda.jit import device, inner
-from kernels.draw import normal_quantile_scalar
+from kernels.draw import _tail, normal_quantile_scalar
 from kernels.philox import philox_scalar, step_word_scalar, unit_scalar
 from kernels.philox import uniforms as plain_uniforms
-from kernels.scalar import _central, _tail
+from kernels.scalar import _central, _far_tail, _near_tail
 
 _LOW, _32, _ZERO = np.uint64(0xFFFFFFFF), np.uint64(32), np.uint64(0)
 philox = device(philox_scalar)
 step_word = device(step_word_scalar, philox_scalar=philox)
 uniforms = device(plain_uniforms.py_func, philox=philox, unit=device(unit_scalar))
-normal_quantile = device(normal_quantile_scalar, _central=device(_central), _tail=device(_tail))
+tail = device(_tail, _near_tail=device(_near_tail), _far_tail=device(_far_tail))
+normal_quantile = device(normal_quantile_scalar, _central=device(_central), _tail=tail)
 segment = device(cpu.segment.py_func)
 poisson_count = device(cpu.poisson_count.py_func)
 sine = device(cpu.sine.py_func)
