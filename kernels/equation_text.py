@@ -115,11 +115,12 @@ def factor_of(name: str, expression: ast.expr, short: Iterable[tuple[str, ast.ex
     held: dict[str, ast.expr] = {}
     for other, right in short:
         if {name, *held} & names_in(right):
-            held[other] = _expanded(right, held)
-    return _factor(name, _expanded(expression, held))
+            held[other] = expanded(right, held)
+    return _factor(name, expanded(expression, held))
 
 
-def _expanded(expression: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:
+def expanded(expression: ast.expr, names: Mapping[str, ast.expr]) -> ast.expr:
+    """``expression`` with expressions for ``names``."""
     found: ast.expr = _Expanded(names).visit(ast.parse(ast.unparse(expression), mode="eval").body)
     return found
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from kernels.equation_lines import Line, Lines, function_of, usable
-from kernels.equation_text import names_in, renamed
+from kernels.equation_text import expanded, names_in, renamed
 from kernels.errors import ModelError, nearest
 from kernels.spec import Check, Modulator, Param, RuleSpec, StateVar, Trace
 from plasticity.base import PlasticityRule, define
 
-_TAKEN = {"h", "dt", "pi", "abs", "min", "max", "math", "scalar", "i_stim", "xi"}
+_TAKEN = {"h", "dt", "pi", "abs", "min", "max", "math", "scalar"}
 _STATEMENTS = "statements such as 'x += a; w = clip(w + y, 0, w_max)', of w and of variables (w is delivered by itself)"
 
 
@@ -93,13 +93,11 @@ def from_equations(
     text.find_traces(statements)
     module = sys._getframe(1).f_globals.get("__name__", "__main__")
 
-    def function(kind: str, source: str | None) -> Callable[..., Any] | None:
-        return function_of(f"{name}_{kind}", source, module) if source is not None else None
+    def function(kind: str, body: list[str]) -> Callable[..., Any]:
+        return function_of(f"{name}_{kind}", text.function(kind, body), module)
 
-    on = {side: function(f"on_{side}", text.at_spikes(side, statements[side], low, high)) for side in statements}
-    flow = function("flow", text.between(low, high))
-    before = on["pre"] or function("on_pre", text.function("on_pre", []))
-    assert before is not None
+    body = {side: text.at_spikes(statements[side], low, high) for side in statements}
+    between = text.between(low, high)
     shown = [inspect.cleandoc(equations), *(f"{key}: {x}" for key, x in changes if x), f"{low} <= w <= {high}"]
     about = doc or f"{name}, given by its equations."
     spec = RuleSpec(
@@ -110,9 +108,9 @@ def from_equations(
         traces=text.all_traces(),
         state=text.state(),
         modulator=text.third(on_modulator),
-        on_pre=before,
-        on_post=on["post"],
-        flow=flow,
+        on_pre=function("on_pre", body["pre"]),
+        on_post=function("on_post", body["post"]) if body["post"] else None,
+        flow=function("flow", between) if between else None,
         bounds=_pair(low, high),
         references=references,
         checks=(Check(_named(low, high), _ordered(low, high), f"must have {low} <= {high}, the bounds"),)
@@ -235,32 +233,30 @@ class _Text(Lines):
             if goal != "0.0" or len(found) != 1 or self.init.get(x, 0.0) != 0.0 or (self.grows and self.grows[1] == x):
                 continue
             side, value = found[0]
-            added = value.right if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Add) else None
-            if isinstance(value, ast.BinOp) and added is not None and ast.unparse(value.left) == x:
-                nearest_only = False
-            else:
-                added, nearest_only = value, True
+            added, sign = value, ""
+            sums = isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Add, ast.Sub))
+            if isinstance(value, ast.BinOp) and sums and ast.unparse(value.left) == x:
+                added, sign = value.right, "-" if isinstance(value.op, ast.Sub) else "+"
             if names_in(added) <= {*self.numbers, "pi"}:
-                self.traces[x] = side, renamed(added, {}), nearest_only
+                text = renamed(added, {})
+                self.traces[x] = side, f"-({text})" if sign == "-" else text, not sign
 
-    def at_spikes(self, side: str, statements: list[tuple[str, ast.expr]], low: str, high: str) -> str | None:
-        """Text of on_pre or on_post; None where nothing happens."""
-        if all(target in self.traces for target, _ in statements):
-            return None
-        names = {x: f"(({added}) * {x})" for x, (_, added, _) in self.traces.items()}
+    def at_spikes(self, statements: list[tuple[str, ast.expr]], low: str, high: str) -> list[str]:
+        """What on_pre or on_post does."""
+        names = {x: _expression(f"({added}) * {x}") for x, (_, added, _) in self.traces.items()}
         body = []
         for target, value in statements:
             if target in self.traces:
                 _, added, nearest_only = self.traces[target]
-                names[target] = f"({added})" if nearest_only else f"(({added}) * ({target} + 1.0))"
+                names[target] = _expression(added if nearest_only else f"({added}) * ({target} + 1.0)")
             else:
-                body.append(f"{target} = {_put(value, names)}")
+                body.append(f"{target} = {ast.unparse(expanded(_expression(renamed(value, {})), names))}")
         if any(target == "w" for target, _ in statements):
             body.append(f"w = min(max(w, {low}), {high})")
-        return self.function(f"on_{side}", body)
+        return body
 
-    def between(self, low: str, high: str) -> str | None:
-        """Text of flow; None where nothing changes between spikes."""
+    def between(self, low: str, high: str) -> list[str]:
+        """What flow does."""
         body = []
         if self.grows is not None:
             factor, x, modulated = self.grows
@@ -272,7 +268,7 @@ class _Text(Lines):
             if x not in self.traces and goal is not None:
                 fade = f"fade__{self.tau[x]}"
                 body.append(f"{x} = {x} * {fade}" if goal == "0.0" else f"{x} = {goal} + ({x} - ({goal})) * {fade}")
-        return self.function("flow", body) if body else None
+        return body
 
     def function(self, kind: str, body: list[str]) -> str:
         """Text of a function."""
@@ -339,15 +335,8 @@ def _factors(node: ast.expr) -> tuple[list[ast.expr], list[ast.expr]]:
     return [node], []
 
 
-def _put(value: ast.expr, names: Mapping[str, str]) -> str:
-    """``value`` with expressions for names."""
-    trees = {name: ast.parse(text, mode="eval").body for name, text in names.items()}
-
-    class Put(ast.NodeTransformer):
-        def visit_Name(self, node: ast.Name) -> ast.AST:
-            return trees.get(node.id, node)
-
-    return ast.unparse(Put().visit(ast.parse(renamed(value, {}), mode="eval").body))
+def _expression(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
 
 
 def _named(low: str, high: str) -> tuple[str, ...]:

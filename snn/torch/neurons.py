@@ -67,7 +67,7 @@ class Neurons(torch.nn.Module):
         if drawn:
             raise ModelError(f"{owner}.{drawn[0]}: must be a number or an array; got {model.params[drawn[0]]!r}.")
         if self.spec.uniforms:
-            raise ModelError(f"{owner}: fires at random, which has no gradient here. Use a deterministic model.")
+            raise ModelError(f"{owner}: draws random numbers, which it does not get here. Use a deterministic model.")
         self.values: dict[str, Any] = dict(model.params)
         needed = _Needed(self.values)
         for constant in self.spec.derived:

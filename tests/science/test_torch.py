@@ -38,7 +38,7 @@ STRENGTH = {"mV": 3.0, "pA": 300.0, "nS": 15.0, "1": 0.5, "ms": 4.0}
 CURRENT = {"pA": 1500.0, "1": 0.1, "1/ms": 0.2}
 # torch has its own exp, whose last bits differ
 INEXACT = dict.fromkeys(("HodgkinHuxley", "ALIFCondExp", "AdExCondExp", "AdExPscExp", "AdExClopath"), 1e-9)
-REFUSED = {"GIF": "fires at random", "QIF": "cannot work on tensors: If"}
+REFUSED = {"GIF": "draws random numbers", "QIF": "cannot work on tensors: If"}
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
