@@ -146,10 +146,10 @@ class Lines:
         if name in DRAWS:
             if draws and not node.args and not node.keywords:
                 return
-            raise ModelError(
-                f"{where}: {ast.unparse(node)!r} is not allowed. {name}() is for threshold and reset, and takes "
-                "nothing; noise of dx/dt is xi."
-            )
+            use = "for threshold and reset, and takes nothing; noise of dx/dt is xi"
+            if not self.noisy:
+                use = "for neurons; short-term rules draw numbers of their own"
+            raise ModelError(f"{where}: {ast.unparse(node)!r} is not allowed. {name}() is {use}.")
         if name not in FUNCTIONS:
             raise ModelError(f"{where}: unknown function {name!r}.{nearest(name.rpartition('.')[2], FUNCTIONS)}")
         count = FUNCTIONS[name]

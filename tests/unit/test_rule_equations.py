@@ -183,7 +183,7 @@ BAD = {  # what is given in place of what is right, and how the error begins
     "effect": ({"on_pre": "v_post += w"}, "R.on_pre: must be statements such as"),
     "unknown": ({"on_post": "w += z"}, "R, on_post: unknown name 'z'."),
     "syntax": ({"on_post": "w = = 3"}, "R.on_post: cannot read 'w = = 3'"),
-    "random": ({"on_pre": "w = rand()"}, "R, on_pre: 'rand()' is not allowed."),
+    "random": ({"on_pre": "w = rand()"}, "R, on_pre: 'rand()' is not allowed. rand() is for neurons; short"),
     "noise": ({"equations": "dx/dt = xi : 1"}, "R, dx/dt: xi is noise, which is for dx/dt of neurons."),
     "step": ({"on_pre": "w += dt"}, "R, on_pre: unknown name 'dt'."),
     "bounds": ({"bounds": (0, "w_mx")}, "R.bounds: must be numbers or names of parameters; got 'w_mx'."),
