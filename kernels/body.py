@@ -21,6 +21,12 @@ def raised(error: Exception) -> str:
 
 
 @cache
+def argument_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the function's arguments."""
+    return tuple(inspect.signature(function).parameters)
+
+
+@cache
 def _source(function: Callable[..., Any]) -> str:
     """The function's text as it was at the first call: its file may change later."""
     return textwrap.dedent(inspect.getsource(function))

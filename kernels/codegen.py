@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -23,7 +22,7 @@ from kernels import packed, rounds
 from kernels.body import scalar_functions
 from kernels.cpu import deliver, learn
 from kernels.cpu.record import GROUP
-from kernels.jit import cache_dir
+from kernels.jit import cache_dir, in_cache
 from kernels.layout import Convolutions, Edges, Plastic
 from kernels.names import SCALAR, assigned, definition, own
 from kernels.spec import NeuronSpec, RuleSpec, ShortTermSpec
@@ -308,7 +307,6 @@ def load(source: str) -> ModuleType:
     return module
 
 
-def compiled_before(module: ModuleType, function: str = "advance") -> bool:
-    """Whether machine code of ``function`` of ``module`` is in the cache (of any signature)."""
-    stem = Path(str(module.__file__)).stem
-    return any(cache_dir().rglob(f"{stem}.{function}-*.nbc"))
+def compiled_before(module: ModuleType, *functions: str) -> bool:
+    """Whether machine code of one of these functions of ``module``, not all of which it need have, is in the cache."""
+    return any(in_cache(getattr(module, name, None)) for name in functions)

@@ -182,6 +182,12 @@ class _Cache(FunctionCache):  # type: ignore[misc]
             return None
 
 
+def in_cache(function: Any) -> bool:
+    """Whether machine code of a function that was compiled here is in the cache, of any signature."""
+    cache = getattr(function, "_cache", None)
+    return isinstance(cache, _Cache) and Path(cache._cache_file._index_path).exists()
+
+
 def _compile(function: Callable[..., Any], **options: bool) -> Any:
     saved = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = str(cache_dir())

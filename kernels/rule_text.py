@@ -6,12 +6,12 @@ postsynaptic spike its number ``c``, its step ``h`` and that of the one before, 
 is; ``until``, up to when it is brought; ``learns``, whether its weight changes.
 """
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from kernels.body import argument_names
 from kernels.spec import NUMBER, UNIFORM, RuleSpec, ShortTermSpec, Trace, synapse_rows
 
 TRACE_END = 1e-18  # below it, a trace is 0
@@ -72,7 +72,7 @@ def decayed(decay, row, steps):  # type: ignore[no-untyped-def]
 def _taken(spec: RuleSpec, function: str, names: list[str]) -> list[str]:
     """Those of ``names`` that a function of the rule takes."""
     found = spec.functions().get(function)
-    return [name for name in names if found and name in inspect.signature(found).parameters]
+    return [name for name in names if found and name in argument_names(found)]
 
 
 def _names(traces: list[Trace]) -> list[str]:
@@ -137,7 +137,7 @@ def spike_factor(rule: RuleSpec, short_term: ShortTermSpec, call: str, held: lis
     names = [v.name for v in short_term.state]
     _, rows = synapse_rows(rule, short_term)
     known = {name: f"variables[{row}, k]" for name, row in rows.items()} or dict(zip(names, held, strict=True))
-    arguments = (known.get(a, f"{prefix}{a}") for a in inspect.signature(short_term.on_spike).parameters)
+    arguments = (known.get(a, f"{prefix}{a}") for a in argument_names(short_term.on_spike))
     return [f"{', '.join([*(known[name] for name in names), 'scale'])} = {call}({', '.join(arguments)})"]
 
 
@@ -193,7 +193,7 @@ class RuleText:
         known = dict(zip(["w", *(v.name for v in self.spec.state)], places, strict=True))
         known |= of_synapse(self.spec)
         function: Callable[..., Any] = self.spec.functions()[name]
-        arguments = ", ".join(known.get(a, f"rule_{a}") for a in inspect.signature(function).parameters)
+        arguments = ", ".join(known.get(a, f"rule_{a}") for a in argument_names(function))
         return assign(self.spec, to or places, f"{name}{self.suffix}({arguments})", places[0])
 
     def decayed(self, number: int, steps: str) -> str:
@@ -283,7 +283,7 @@ def observe_source(spec: RuleSpec) -> str:
         known |= {var.name: f"observed[{k}, j]", f"{var.name}_late": f"late[place, {k}, j]"}
         store.append(f"observed[{k}, j] = new_{k}")
         store += [f"late[place, {k}, j] = new_{k}"] if x.delay is not None else []
-    taken = list(inspect.signature(x.step).parameters)
+    taken = argument_names(x.step)
     for k, name in enumerate(watched(spec)):
         places.append(f"value_{k} = np.uint64({k} * span * n + now)")
         store.append(f"values[value_{k} + j] = signal_{name}")

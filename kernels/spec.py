@@ -16,7 +16,6 @@ vectorise, ``and`` and ``or`` do not.
 """
 
 import ast
-import inspect
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from kernels import dtypes
-from kernels.body import check_body, raised, source_tree
+from kernels.body import argument_names, check_body, raised, source_tree
 from kernels.errors import ModelError, nearest
 
 UNIFORMS = ("u", "u_2", "u_3", "u_4")
@@ -179,12 +178,12 @@ class ClosedForm:
         own = {"flow": ["h"], "hold": ["h"], "crossing": ["h"], "arrive": [*arrivals, "held"]}
         for name, function in self.functions().items():
             known = [*common, *own.get(name, [])]
-            for argument in inspect.signature(function).parameters:
+            for argument in argument_names(function):
                 if argument not in known:
                     raise ModelError(f"{owner}.{name}: unknown argument {argument!r}.{nearest(argument, known)}")
             check_body(function, owner)
             if name == "arrive":
-                _check_taken(f"{owner}.arrive", spec.receptors, inspect.signature(function).parameters)
+                _check_taken(f"{owner}.arrive", spec.receptors, argument_names(function))
             if name in ("earliest", "crossing"):
                 continue
             for node in ast.walk(source_tree(function)):
@@ -280,7 +279,7 @@ class NeuronSpec:
     @cached_property
     def arguments(self) -> tuple[str, ...]:
         """Names of the step function's arguments, in order."""
-        return tuple(inspect.signature(self.step).parameters)
+        return argument_names(self.step)
 
     @cached_property
     def uniforms(self) -> tuple[str, ...]:
@@ -472,7 +471,7 @@ class RuleSpec:
         if self.modulator:
             found |= {x: f"modulator {self.modulator.name!r}" for x in (self.modulator.tau, self.modulator.jump) if x}
         if self.observer:
-            taken: list[Any] = [*inspect.signature(self.observer.step).parameters, self.observer.delay]
+            taken: list[Any] = [*argument_names(self.observer.step), self.observer.delay]
             taken += [v.init for v in self.observer.state]
             found |= {str(x): "observer" for x in taken if x in self.constants}
         return found
@@ -540,7 +539,7 @@ class ShortTermSpec:
     @cached_property
     def draws(self) -> bool:
         """Whether it takes random numbers."""
-        return any(name in UNIFORM for name in inspect.signature(self.on_spike).parameters)
+        return any(name in UNIFORM for name in argument_names(self.on_spike))
 
     @cached_property
     def own(self) -> tuple[str, ...]:
@@ -595,7 +594,7 @@ def _check_state(owner: str, state: tuple[StateVar, ...], known: tuple[str, ...]
 def _check_function(owner: str, function: Callable[..., Any], known: list[str], results: list[str]) -> None:
     """Raise ModelError unless ``function`` takes names of ``known`` alone and returns ``results``."""
     owner_function = f"{owner}.{function.__name__}"
-    for argument in inspect.signature(function).parameters:
+    for argument in argument_names(function):
         if argument not in known:
             raise ModelError(f"{owner_function}: unknown argument {argument!r}.{nearest(argument, known)}")
     check_body(function, owner)

@@ -52,18 +52,17 @@ def _low_pass(values, decay, gain, late, out):  # type: ignore[no-untyped-def]
 
 
 @jit
-def _adaptive(c, psi, trace, beta, rho, first, gradient):  # type: ignore[no-untyped-def]
-    """gradient[j - first] += sum over t of c e for neurons whose threshold adapts: e has a memory of its own."""
-    steps, m = trace.shape
-    eps = np.zeros(m)
-    for j in range(gradient.shape[0]):
-        eps[:] = 0.0
-        for t in range(steps):
-            p, signal = psi[t, first + j], c[t, first + j]
-            for i in range(m):
-                e = p * (trace[t, i] - beta[first + j] * eps[i])
-                gradient[j, i] += signal * e
-                eps[i] = e + rho * eps[i]
+def _shares(c, psi, beta, rho, share):  # type: ignore[no-untyped-def]
+    """share[t, j]: what the sum over time of c e of a synapse onto neuron j takes of its presynaptic trace at t.
+
+    A neuron whose threshold adapts has a memory in each synapse, eps(t + 1) = e(t) + rho eps(t), and e = psi (trace -
+    beta eps). All is linear in the trace, so that what is asked of eps is handed back through time, once a neuron.
+    """
+    asked = np.zeros(beta.size)
+    for t in range(len(c) - 1, -1, -1):
+        for j in range(beta.size):
+            share[t, j] = psi[t, j] * (c[t, j] + asked[j])
+            asked[j] = rho * asked[j] - beta[j] * share[t, j]
 
 
 def _number(name: str, value: Any, unit: str = "1") -> float:
@@ -218,11 +217,13 @@ class EProp:
         c = np.empty_like(signal)
         _low_pass(signal[::-1], self.kappa, 1.0 - self.kappa, 0, c[::-1])
         c += self.c_reg * (z.mean(axis=0) - 1e-3 * self.f_target * self.dt) / steps
+        share = np.empty_like(psi)
+        _shares(c, psi, self.beta * (1.0 - self.rho) / self.dt, self.rho, share)
         gradients = {"w_out": error.T @ filtered, "bias": error.sum(axis=0)}
         for name, spikes, late in (("w_in", x, 0), ("w_rec", z, 1)):
             trace = np.empty_like(spikes)
             _low_pass(spikes, self.alpha, 1.0 - self.alpha, late, trace)
-            gradients[name] = self._eligible(c, psi, trace)
+            gradients[name] = share.T @ trace
         np.fill_diagonal(gradients["w_rec"], 0.0)
         return loss, gradients
 
@@ -275,12 +276,3 @@ class EProp:
         filtered = np.empty_like(z)
         _low_pass(z, self.kappa, 1.0 - self.kappa, 0, filtered)
         return filtered @ self.w_out.T + self.bias, filtered
-
-    def _eligible(self, c: Array, psi: Array, trace: Array) -> Array:
-        """Sum over time of c e, shape (n_rec, sources); a matrix product where no threshold adapts."""
-        gradient: Array = (c * psi).T @ trace
-        strength = self.beta * (1.0 - self.rho) / self.dt
-        for j in np.flatnonzero(self.beta):
-            gradient[j] = 0.0
-            _adaptive(c, psi, trace, strength, self.rho, j, gradient[j : j + 1])
-        return gradient

@@ -58,8 +58,9 @@ class Engine:
         self.code = codegen.name_of("\n".join([*(m.__name__ for m in self.updates), *delivers, *learns]))
         self.lists = packed.pack([(0, edges) for edges in net.edges])
         self.pack(net)
-        parts = [(self.updates, "update"), (self.delivers, "*"), (self.learners, "learn"), ([loop], "advance")]
-        self.cached = all(codegen.compiled_before(m, name) for modules, name in parts for m in modules)
+        names = ("update", "deliver", "enqueue", "needed", "learn")
+        parts = [*((m, names) for m in self.modules), (loop, ("advance",))]
+        self.cached = all(codegen.compiled_before(module, *some) for module, some in parts)
         self.net, self.tables = net, tables
         self.threads = tables.first_block.size - 1
         blocks, populations = tables.lo.shape

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kernels import packed
+from kernels.body import argument_names
 from kernels.codegen import HEADER, _function, _scalars
 from kernels.event.layout import STATE, VALUES
 from kernels.names import own
@@ -31,15 +32,9 @@ class Form:
     def constants(self) -> tuple[list[str], list[str]]:
         """Names of the constants that the functions use: shared by a population, and varying."""
         names = [p.name for p in self.spec.params] + [d.name for d in self.closed.derived]
-        used = {a for f in self.closed.functions().values() for a in _arguments(f)} | {self.closed.t_ref}
+        used = {a for f in self.closed.functions().values() for a in argument_names(f)} | {self.closed.t_ref}
         names = [n for n in names if n in used]
         return [n for n in names if n not in self.varying], [n for n in names if n in self.varying]
-
-
-def _arguments(function: object) -> list[str]:
-    import inspect
-
-    return list(inspect.signature(function).parameters)  # type: ignore[arg-type]
 
 
 _MODEL = '''
@@ -287,7 +282,7 @@ def _calls(form: Form) -> dict[str, str]:
 
     def call(name: str, /, **given: str) -> str:
         function = closed.functions()[name]
-        return f"{name}({', '.join(given.get(a, own(a)) for a in _arguments(function))})"
+        return f"{name}({', '.join(given.get(a, own(a)) for a in argument_names(function))})"
 
     def assign(names: list[str], text: str) -> str:
         return f"{', '.join(names)}{',' if len(names) == 1 else ''} = {text}"

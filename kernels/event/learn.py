@@ -6,9 +6,8 @@ the modulator, arrives a delay after it. No delay is shorter than a window, so w
 time. When the notes run full, all synapses are brought up to date (a sweep), which changes none's history.
 """
 
-import inspect
-
 from kernels import packed
+from kernels.body import argument_names
 from kernels.codegen import HEADER, _function, _scalars, fixed_exponents
 from kernels.event.generate import readers
 from kernels.event.layout import Plastic
@@ -219,7 +218,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic, l
 def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
     """The templates filled in. The rule's names get a prefix, so that they cannot meet those of the template."""
     pre, post, between = spec.side("pre"), spec.side("post"), spec.side("between")
-    takes = {name: inspect.signature(f).parameters for name, f in spec.functions().items()}
+    takes = {name: argument_names(f) for name, f in spec.functions().items()}
     values = ["plastic.weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
     places = dict(zip(["w", *(v.name for v in spec.state)], values, strict=True)) | of_synapse(spec)
     modulator = spec.modulator.name if spec.modulator else ""

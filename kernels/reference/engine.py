@@ -117,13 +117,12 @@ class Engine:
             return [0] * n
         table = x.thresholds[x.at[row] : x.at[row] + x.size[row]]
         if x.kind[k] == kinds.POISSON_EACH:
-            words = [int(step_word_scalar(i, s, *x.key[k])) for i in range(n)]
-            return [_poisson(w, float(x.values[x.at[row] + i])) for i, w in enumerate(words)]
+            return [_poisson(w, float(x.values[x.at[row] + i])) for i, w in enumerate(_words(n, s, x.key[k]).tolist())]
         if x.kind[k] == kinds.POISSON_SHARED:
             c0, c1 = np.uint64(s & 0xFFFFFFFF), np.uint64(s >> 32)
             word = int(philox_scalar(np.uint64(0), c0, c1, np.uint64(0), *x.key[k])[0])
             return [int(x.low[row] + np.sum(word > table))] * n
-        return [int(x.low[row] + np.sum(int(step_word_scalar(i, s, *x.key[k])) > table)) for i in range(n)]
+        return (x.low[row] + np.sum(_words(n, s, x.key[k])[:, None] > table, axis=1)).tolist()  # type: ignore[no-any-return]
 
     def segment(self, k: int, s: int) -> int:
         """Row of the segment of input ``k`` that holds step ``s``, or -1."""
@@ -180,10 +179,11 @@ class Engine:
             return [offset + amplitude * math.sin(w * s + phase) for offset, amplitude, w, phase in rows]
         rows = _each(v[1:], 2, n)
         if x.kind[k] == kinds.NOISE:
-            return [mean + std * _normal(i, s // int(v[0]), x.key[k]) for i, (mean, std) in enumerate(rows)]
+            normals = _normals(n, s // int(v[0]), x.key[k])
+            return [mean + std * z for (mean, std), z in zip(rows, normals, strict=True)]
         y = [float(a) for a in self.state.noise[x.noise[k] : x.noise[k] + n]]
-        for i, (mean, kick) in enumerate(rows):
-            self.state.noise[x.noise[k] + i] = mean + (y[i] - mean) * v[0] + kick * _normal(i, s, x.key[k])
+        for i, ((mean, kick), z) in enumerate(zip(rows, _normals(n, s, x.key[k]), strict=True)):
+            self.state.noise[x.noise[k] + i] = mean + (y[i] - mean) * v[0] + kick * z
         return y if acts else [0.0] * n
 
     def coupled(self, k: int, s: int, p: int) -> list[float]:
@@ -200,29 +200,32 @@ class Engine:
         """One step of every neuron of population ``p``; returns those that fired."""
         t, n, pad = self.tables, int(self.tables.n[p]), int(self.tables.pad[p])
         variant = self.variants[t.kind[p]]
-        spec, stores = variant.spec, variant.constants()
+        spec = variant.spec
+        given: dict[str, list[Any]] = {"i_stim": current if variant.current else [0.0] * n}
+        for store, names in variant.constants().items():
+            array, at = getattr(self.constants, store), int(getattr(t, store)[p])
+            for j, name in enumerate(names):
+                each = store.startswith("het")
+                given[name] = array[at + j * pad :][:n].tolist() if each else [array[at + j].item()] * n
+        place: dict[str, np.ndarray] = {}
+        for dtype, array, base in (("float", self.state.f, t.state_f[p]), ("int", self.state.i, t.state_i[p])):
+            for j, name in enumerate(v.name for v in spec.state if v.dtype == dtype):
+                place[name] = array[int(base) + j * pad :][:n]
+                given[name] = place[name].tolist()
+        for j, receptor in enumerate(spec.receptors):
+            given[f"arrive_{receptor.name}"] = arrived = []
+            for i in range(n):
+                b, a = self.place(p, j, i)
+                arrived.append(self.ring[b][s % self.slots][a])
+                self.ring[b][s % self.slots][a] = 0.0
+        for j, name in enumerate(spec.uniforms):
+            given[name] = _uniforms(_words(n, s, t.key[p], j))
         fired = []
         for i in range(n):
-            given: dict[str, Any] = {"i_stim": current[i] if variant.current else 0.0}
-            for store, names in stores.items():
-                array, at = getattr(self.constants, store), int(getattr(t, store)[p])
-                for j, name in enumerate(names):
-                    given[name] = array[at + (j * pad + i if store.startswith("het") else j)].item()
-            place: dict[str, tuple[np.ndarray, int]] = {}
-            for dtype, array, base in (("float", self.state.f, t.state_f[p]), ("int", self.state.i, t.state_i[p])):
-                for j, name in enumerate(v.name for v in spec.state if v.dtype == dtype):
-                    place[name] = array, int(base) + j * pad + i
-                    given[name] = array[place[name][1]].item()
-            for j, receptor in enumerate(spec.receptors):
-                b, a = self.place(p, j, i)
-                given[f"arrive_{receptor.name}"] = self.ring[b][s % self.slots][a]
-                self.ring[b][s % self.slots][a] = 0.0
-            for j, name in enumerate(spec.uniforms):
-                given[name] = (float(step_word_scalar(j << 32 | i, s, *t.key[p])) + 0.5) * 2.3283064365386963e-10
-            *new, spiked = call(spec.step, [given[a] for a in spec.arguments])
+            *new, spiked = call(spec.step, [given[a][i] for a in spec.arguments])
             for var, value in zip(spec.state, new, strict=True):
-                array, index = place[var.name]
-                array[index] = value if var.dtype == "float" else (value + 2**31) % 2**32 - 2**31  # as int32 wraps
+                # as int32 wraps
+                place[var.name][i] = value if var.dtype == "float" else (value + 2**31) % 2**32 - 2**31
             if spiked:
                 fired.append(i)
         return fired
@@ -338,8 +341,17 @@ def _each(values: list[float], columns: int, n: int) -> list[tuple[float, ...]]:
     return list(zip(*parts, strict=True))
 
 
-def _normal(index: int, number: int, key: np.ndarray) -> float:
-    return normal_quantile_scalar((float(step_word_scalar(index, number, *key)) + 0.5) * 2.3283064365386963e-10)
+def _words(n: int, step: int, key: np.ndarray, draw: int = 0) -> np.ndarray:
+    """Number ``draw`` of each element in a step: a random word of 32 bits."""
+    return step_word_scalar((draw << 32) + np.arange(n), step, *key)  # type: ignore[no-any-return]
+
+
+def _uniforms(words: np.ndarray) -> list[float]:
+    return ((words.astype(float) + 0.5) * 2.3283064365386963e-10).tolist()  # type: ignore[no-any-return]
+
+
+def _normals(n: int, step: int, key: np.ndarray) -> list[float]:
+    return [normal_quantile_scalar(u) for u in _uniforms(_words(n, step, key))]
 
 
 def _poisson(word: int, mean: float) -> int:

@@ -15,13 +15,13 @@ A run may stop inside a window: events from there on wait. What a neuron would d
 stretches of time as without the stop.
 """
 
-import inspect
 import math
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from kernels.body import argument_names
 from kernels.errors import SimError
 from kernels.event import layout
 from kernels.event.compiled import EventNetwork
@@ -118,7 +118,7 @@ class Engine:
         form = self.compiled.forms[self.net.kind[neuron.population]]
         function = form.closed.functions()[name]
         known = neuron.values | dict(zip(form.states, x, strict=True)) | given
-        return call(function, [known[a] for a in inspect.signature(function).parameters])
+        return call(function, [known[a] for a in argument_names(function)])
 
     def _look(self, neuron: Neuron) -> None:
         """Find the time before which the neuron does nothing by itself."""

@@ -1,11 +1,11 @@
 """Plasticity in the reference engine: all events are kept, every synapse replays what it has not yet seen."""
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from kernels.body import argument_names
 from kernels.layout import NEVER, Edges, Plastic, Tables
 from kernels.philox import uniforms
 from kernels.reference.call import call
@@ -17,7 +17,7 @@ Spike = tuple[int, int, int]  # step, population, neuron
 
 def called(function: Callable[..., Any], given: dict[str, float], library: bool = False) -> list[float]:
     """The values that a rule's function gives; ``library``: as for :func:`call`."""
-    result = call(function, [given[a] for a in inspect.signature(function).parameters], library)
+    result = call(function, [given[a] for a in argument_names(function)], library)
     return list(result) if isinstance(result, tuple) else [result]
 
 
