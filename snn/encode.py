@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from kernels.cpu.infer import Batch
 from kernels.errors import ModelError, ShapeError
@@ -76,6 +75,8 @@ class Direct(Encoder):
     """
 
     def __init__(self, target: str, weight: Any, bias: Any = None) -> None:
+        from scipy import sparse  # here, so that `import snn` stays light
+
         self.target = target
         given: Any = weight
         self._columns = sparse.csc_array(given.astype(float)) if sparse.issparse(weight) else None

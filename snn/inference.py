@@ -4,7 +4,6 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.sparse.csgraph import shortest_path
 
 from kernels.compiled import CompiledNetwork
 from kernels.cpu.infer import Batch, Found, Inference, Layout
@@ -288,6 +287,8 @@ class Classifier:
 
     def _distance(self, start: str) -> int:
         """Steps of delay from a population to the output, the shortest way."""
+        from scipy.sparse.csgraph import shortest_path  # here, so that `import snn` stays light
+
         index = {name: k for k, name in enumerate(self.network.populations)}
         steps = np.zeros((len(index), len(index)))  # 0: not joined
         for p in self.network.projections.values():

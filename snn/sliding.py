@@ -5,7 +5,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import scipy.sparse
 
 from kernels.errors import ModelError, ShapeError
 from snn.connect import EdgeList, Pair, Rule
@@ -155,6 +154,8 @@ def sliding(
     stride, dilation : a number or (vertical, horizontal)
     padding : zeros around the image: a number, (vertical, horizontal), or ((top, bottom), (left, right))
     """
+    import scipy.sparse  # here, so that `import snn` stays light
+
     steps, spread = _pair(stride), _pair(dilation)
     border = [(p, p) if np.ndim(p) == 0 else tuple(p) for p in _pair(padding)]
     places = np.pad(np.arange(1, np.prod(shape) + 1).reshape(shape), [(0, 0), *border])  # 0 is the padding

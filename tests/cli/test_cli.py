@@ -535,7 +535,7 @@ def test_as_a_process(net):
 
 def test_start_is_light():
     """The command line loads none of what only some commands need."""
-    heavy = ["matplotlib", "pydantic", "h5py", "pandas", "snn.config", "snn.io.sonata"]
+    heavy = ["matplotlib", "pydantic", "h5py", "pandas", "scipy.sparse", "snn.config", "snn.io.sonata"]
     call, more = process(code=f"import sys, snn.cli; print([m for m in {heavy} if m in sys.modules])")
     done = subprocess.run(call, **more)
     assert (done.stdout, done.stderr) == ("[]\n", "")
