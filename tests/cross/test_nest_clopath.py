@@ -54,7 +54,8 @@ def nest_weights(pre, post, synapses, stop, dt, **more):
     found = nest.GetConnections(relays, cells).get(["source", "target", "weight"], output="pandas")
     weights = np.full((len(pre), len(post)), np.nan)
     weights[found["source"] - first, found["target"] - cell] = found["weight"]
-    times = [np.sort(recorder.events["times"][recorder.events["senders"] == c]) for c in cells.tolist()]
+    events = recorder.events
+    times = [np.sort(events["times"][events["senders"] == c]) for c in cells.tolist()]
     seen = meter.events
     potentials = np.array([[seen[x][seen["senders"] == c] for c in cells.tolist()] for x in names])
     return weights[source, target], times, potentials

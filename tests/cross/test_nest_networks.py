@@ -47,12 +47,13 @@ def run_nest(model, params, seed, strength, local_threads=1):
     nest.Connect(pop, spikes)
     nest.Connect(meter, pop)
     nest.Simulate(DURATION + DT)  # the meter's last sample lies one step before the end
-    times, senders = (np.asarray(spikes.events[k]) for k in ("times", "senders"))
+    fired, seen = spikes.events, meter.events  # each time that they are asked for takes a second
+    times, senders = (np.asarray(fired[k]) for k in ("times", "senders"))
     order = np.lexsort((senders, times))
-    v, at = np.asarray(meter.events["V_m"]), np.rint(np.asarray(meter.events["times"]) / DT).astype(int)
+    v, at = np.asarray(seen["V_m"]), np.rint(np.asarray(seen["times"]) / DT).astype(int)
     trace = np.full((int(DURATION / DT), N), np.nan)
     keep = at <= len(trace)
-    trace[at[keep] - 1, np.asarray(meter.events["senders"])[keep] - pop.tolist()[0]] = v[keep]
+    trace[at[keep] - 1, np.asarray(seen["senders"])[keep] - pop.tolist()[0]] = v[keep]
     inside = times[order] < DURATION + DT / 2
     return np.rint(times[order] / DT).astype(int)[inside], (senders[order] - pop.tolist()[0])[inside], trace
 

@@ -57,10 +57,11 @@ def test_voltage_and_gating(v_th):
     net.record(target)
     net.record(target, ["v", "g_nmda"], every=0.1)
     result = snn.Simulation(net, dt=0.1, quiet=True).run(600.0)
-    n = len(meter.events["times"])
+    seen = meter.events
+    n = len(seen["times"])
     states = {name: x[:n, 0] for name, x in result.states["target"].items()}
-    np.testing.assert_allclose(states["g_nmda"], meter.events["s_NMDA"], rtol=1e-9, atol=1e-9)
-    np.testing.assert_allclose(states["v"], meter.events["V_m"], rtol=0, atol=1e-5)  # measured: 2.2e-6
+    np.testing.assert_allclose(states["g_nmda"], seen["s_NMDA"], rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(states["v"], seen["V_m"], rtol=0, atol=1e-5)  # measured: 2.2e-6
     spikes = result.spikes["target"].times
     np.testing.assert_array_equal(np.rint(10.0 * spikes), own.events["times"])
     assert len(spikes) >= 8 if v_th < -40.0 else len(spikes) == 0
@@ -82,7 +83,8 @@ def test_recurrent_network():
     recorder = nest.Create("spike_recorder", params={"time_in_steps": True})
     nest.Connect(cells, recorder)
     nest.Simulate(300.0)
-    expected = sorted(zip(recorder.events["times"].tolist(), recorder.events["senders"].tolist(), strict=True))
+    events = recorder.events
+    expected = sorted(zip(events["times"].tolist(), events["senders"].tolist(), strict=True))
 
     net = snn.Network()
     a = net.population("a", n, snn.LIFCondNMDA(**OURS))

@@ -96,7 +96,8 @@ def run_nest(case, seed, resolution=None, moved=0.0):
     recorder = nest.Create("spike_recorder")
     nest.Connect(pop, recorder)
     nest.Simulate(DURATION)
-    return np.asarray(recorder.events["times"]), np.asarray(recorder.events["senders"]) - pop.tolist()[0]
+    events = recorder.events
+    return np.asarray(events["times"]), np.asarray(events["senders"]) - pop.tolist()[0]
 
 
 def run_ours(case, seed, threads=1):

@@ -149,7 +149,8 @@ def nests(name):
         for p in populations:
             nest.Connect(p, recorder)
         nest.Simulate(SPANS[name][1])
-        times, senders = (np.asarray(recorder.events[k]) for k in ("times", "senders"))
+        events = recorder.events
+        times, senders = (np.asarray(events[k]) for k in ("times", "senders"))
         numbers = np.concatenate([p.tolist() for p in populations])
         out.append(tools.summarise(times, np.searchsorted(numbers, senders), SIZES[name], *SPANS[name]))
     return out
