@@ -90,6 +90,7 @@ def stay_apart(typing):  # type: ignore[no-untyped-def]
     """Keep the function that calls this out of its compiled callers: a large one inside another takes a minute."""
 
     def generate(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        builder.function.attributes.discard("alwaysinline")  # Numba hands it from a caller to what it compiles first
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 

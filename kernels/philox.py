@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.jit import kernel
+from kernels.jit import kernel, stay_apart
 
 _M0 = np.uint64(0xD2511F53)
 _M1 = np.uint64(0xCD9E8D57)
@@ -73,6 +73,7 @@ def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
 
     The masks tell LLVM that all factors have 32 bits; without them the loop is not vectorised (2.0 ns a word, not 0.3).
     """
+    stay_apart()
     n_ = np.uint64(n)
     b0 = np.uint64(at)
     b1, b2, b3 = b0 + n_, b0 + np.uint64(2) * n_, b0 + np.uint64(3) * n_

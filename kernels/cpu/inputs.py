@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from kernels.draw import fill_normals
-from kernels.jit import inlined, inner
+from kernels.jit import inlined, inner, stay_apart
 from kernels.philox import fill_words, philox
 
 POISSON, POISSON_EACH, POISSON_SHARED, EVENTS, STEP, AC, NOISE, OU, JUNCTIONS = range(9)
@@ -52,6 +52,7 @@ def words_of_step(state, at, draw, lo, hi, step, fresh, key):  # type: ignore[no
 @inner
 def count_thresholds(words, at, m, thresholds, first, count, low, out):  # type: ignore[no-untyped-def]
     """out[i] = low + number of thresholds below words[at + i], i < m; ``count`` is a multiple of four."""
+    stay_apart()
     n = np.uint64(m)
     for j in range(first, first + count, 4):
         a, b, c, d = thresholds[j], thresholds[j + 1], thresholds[j + 2], thresholds[j + 3]
