@@ -8,6 +8,7 @@ from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
 from plasticity.e_prop import EProp
 from plasticity.equations import from_equations
+from plasticity.graupner_brunel import GraupnerBrunel
 from plasticity.hebbian_rewiring import HebbianRewiring
 from plasticity.jonke import Jonke
 from plasticity.oja import Oja
@@ -36,6 +37,7 @@ __all__ = [
     "DeepR",
     "DopamineSTDP",
     "EProp",
+    "GraupnerBrunel",
     "HebbianRewiring",
     "Jonke",
     "Oja",

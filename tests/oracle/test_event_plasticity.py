@@ -29,6 +29,7 @@ PARAMS = {
     "Jonke": {"lambda_": 0.1, "w_max": 1.0},
     "RewardSTDP": {"gamma": 0.5, "w_max": 1.0},
     "STDPTargetTrace": {"w_max": 1.0},
+    "GraupnerBrunel": {"tau_ca": 8.0, "c_pre": 0.6, "c_post": 0.8, "tau": 6e3, "delay": 3.0, "w_max": 1.0},
 }
 
 

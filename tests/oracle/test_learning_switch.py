@@ -14,6 +14,7 @@ TINY = {"lambda_": 1e-5, "w_max": 100.0, "mu_plus": 0.0, "mu_minus": 0.0}
 ADDITIVE = {
     "Clopath": {"a_ltd": 14e-13, "a_ltp": 8e-12},
     "DopamineSTDP": WIDE,
+    "GraupnerBrunel": WIDE | {"tau": 1.5e11},
     "RMax": {"eta": 1e-9},
     "RewardSTDP": WIDE,
     "STDPNearestPreCentered": TINY,

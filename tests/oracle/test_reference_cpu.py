@@ -231,6 +231,7 @@ STRONG = {
     "Clopath": [{"a_ltd": 0.03, "a_ltp": 0.02, "theta_plus": -58.0, "delay": 0.8, "u_ref_squared": 99.0, "w_max": 3.0}],
     "Covariance": [{"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0}],
     "DopamineSTDP": [{"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0}],
+    "GraupnerBrunel": [{"tau_ca": 8.0, "c_pre": 0.6, "c_post": 0.8, "theta_p": 1.6, "tau": 3e3, "w_max": 1.0}],
     "Jonke": [{"lambda_": 0.1, "alpha": 0.8, "w_max": 2.0}],
     "RMax": [{"eta": 100.0, "tau_e": 50.0, "delta_v": 5.0, "w_max": 2.0}],
     "RewardSTDP": [{"gamma": 3.0, "w_max": 1.0}],

@@ -40,6 +40,7 @@ SHARED = {
     for name, spec in SPECS.items()
 }
 SHARED["Clopath"] |= {"a_ltd", "a_ltp", "theta_minus", "theta_plus", "delay", "u_ref_squared", "e_bar"}
+SHARED["GraupnerBrunel"] = set()  # it has no traces
 SHARED["RMax"] |= {"t_ref"}
 
 
