@@ -29,7 +29,7 @@ def cuda_machine_code(options: Options) -> list[Line]:
         return [Line("machine code", "ptxas", "numba-cuda is not installed (extra cuda)", "can be compiled", False)]
     from kernels.cuda import machine_code
 
-    tests, lines = module(TESTS / "test_cuda.py"), []
+    networks, lines = module(TESTS / "cuda_networks.py"), []
     inference = module(TESTS / "test_cuda_device.py")
 
     def check(what: str, net: snn.Network, only: list[str], deterministic: bool = False, dt: float = 0.1) -> None:
@@ -51,11 +51,11 @@ def cuda_machine_code(options: Options) -> list[Line]:
         check(", ".join(names), model_network(names), ["neurons_launch"])
     for k in range(4):  # all in one kernel take minutes and 248 registers
         names = rules[k::4]
-        check(f"short-term, {', '.join(names)}", tests.learning_network(names), ["advance"], dt=0.25)
-    check("edges drawn on the device", tests.drawn_network(), ["place"])
+        check(f"short-term, {', '.join(names)}", networks.learning_network(names), ["advance"], dt=0.25)
+    check("edges drawn on the device", networks.drawn_network(), ["place"])
     check("inference with every score", inference.classifying(True, "spikes")[0], ["infer"], True, dt=1.0)
     for fixed in (False, True):
-        check("all storage kinds and inputs", tests.mixed_network(), [""], fixed)
+        check("all storage kinds and inputs", networks.mixed_network(), [""], fixed)
     return lines
 
 
@@ -73,8 +73,8 @@ def network_of_values() -> snn.Network:
 
 def every_network() -> snn.Network:
     """One network with every neuron model, storage kind, input, rule and short-term plasticity."""
-    tests = module(TESTS / "test_cuda.py")
-    parts = [tests.mixed_network(), model_network(sorted(MODELS)), tests.learning_network(sorted(RULES))]
+    networks = module(TESTS / "cuda_networks.py")
+    parts = [networks.mixed_network(), model_network(sorted(MODELS)), networks.learning_network(sorted(RULES))]
     return snn.join([*parts, network_of_values()])
 
 
@@ -84,7 +84,7 @@ def short(part: str) -> dict[str, Any]:
     with all storage kinds and inputs, drawing, inference, and integer networks that learn."""
     from kernels.cuda import machine_code
 
-    tests, found = module(TESTS / "test_cuda.py"), {}
+    networks, found = module(TESTS / "cuda_networks.py"), {}
     inference = module(TESTS / "test_cuda_device.py")
     begin = sum(os.times()[:4])
     if part == "launches":
@@ -95,9 +95,9 @@ def short(part: str) -> dict[str, Any]:
         about["kinds"] = sorted(set(compiled.kinds))
     else:
         about = {"refused": refused()}  # first: what follows shows that the process can go on
-        compiled = compile_network(tests.mixed_network(), 0.1, "float64", 1, on_device=True)
+        compiled = compile_network(networks.mixed_network(), 0.1, "float64", 1, on_device=True)
         found = machine_code.reports(compiled, only=["advance"])
-        compiled = compile_network(tests.drawn_network(), 0.1, "float64", 1, on_device=True)
+        compiled = compile_network(networks.drawn_network(), 0.1, "float64", 1, on_device=True)
         found |= machine_code.reports(compiled, only=["place", "count_sources"])
         compiled = compile_network(inference.classifying(True, "spikes")[0], 1.0, "float32", 1, on_device=True)
         found |= machine_code.reports(compiled, True, only=["infer"])
