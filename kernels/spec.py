@@ -483,7 +483,7 @@ class RuleSpec:
 
     def not_finite(self, weight: float, variables: Iterable[float]) -> tuple[str, float]:
         """What of a synapse is no finite number, in words, and its value; the weight if it is gone by now."""
-        named = {f"variable {v.name!r} of the synapse": x for v, x in zip(self.state, variables, strict=True)}
+        named = {f"variable {v.name!r} ({v.doc}) of the synapse": x for v, x in zip(self.state, variables, strict=True)}
         values = {"synapse": weight, **named}
         return next((found for found in values.items() if not math.isfinite(found[1])), ("synapse", weight))
 

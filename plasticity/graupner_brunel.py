@@ -128,7 +128,10 @@ GraupnerBrunel = define(
             ),
         ),
         traces=(),
-        state=(StateVar("c", "1", "calcium"), *(StateVar(x, "ms", "time to a spike's calcium", -1.0) for x in _WAITS)),
+        state=(
+            StateVar("c", "1", "calcium; infinite where nine presynaptic spikes are within delay"),
+            *(StateVar(x, "ms", "time to a spike's calcium", -1.0) for x in _WAITS),
+        ),
         on_pre=_on_pre,
         on_post=_on_post,
         flow=_flow,

@@ -60,5 +60,5 @@ class EventNetwork:
             for t, source, target, what, value in sorted(found)[:1]:
                 raise SimError(
                     f"{rule.about} made the {what} of source {source} and target {target} no finite number at "
-                    f"t = {t:.17g} ms; got {value!r}. Check the rule."
+                    f"t = {float(t)!r} ms; got {value!r}. Check the rule."
                 )

@@ -263,7 +263,7 @@ class Engine:
         name, neuron = self.names[int(p)], int(neuron)
         if kind == 1.0:
             raise SimError(
-                f"Population {name!r}: neuron {neuron} fires infinitely often at t = {t:.17g} ms. "
+                f"Population {name!r}: neuron {neuron} fires infinitely often at t = {float(t)!r} ms. "
                 "Give it a refractory period, or less drive."
             )
         if kind == 2.0:

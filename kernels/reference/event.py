@@ -254,7 +254,7 @@ class Engine:
             if quick > MOST_AT_ONCE:
                 raise SimError(
                     f"Population {self.compiled.names[neuron.population]!r}: neuron {neuron.number} fires infinitely "
-                    f"often at t = {t:.17g} ms. Give it a refractory period, or less drive."
+                    f"often at t = {float(t)!r} ms. Give it a refractory period, or less drive."
                 )
             if form.closed.t_ref is not None:
                 neuron.until = t + neuron.values[form.closed.t_ref]

@@ -148,5 +148,7 @@ def test_eight_may_wait(options):
     pre = 10.0 + 1.7 * np.arange(8)  # all before the calcium of the first
     found, _ = run(rule, [pre], [[]], 100.0, **options)
     np.testing.assert_allclose(found, expected(rule, [pre], [[]], 100.0), atol=3e-5)
-    with pytest.raises(SimError, match=r"GraupnerBrunel\(.*\) made the variable 'c' .* no finite number at t = 23.6"):
+    with pytest.raises(
+        SimError, match=r"GraupnerBrunel\(.*\) made the variable 'c' .*nine presynaptic .* no finite number at t = 23.6"
+    ):
         run(rule, [10.0 + 1.7 * np.arange(9)], [[]], 100.0, **options)

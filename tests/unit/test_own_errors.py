@@ -160,7 +160,7 @@ OPTIONS = [{}, {"backend": "reference"}, {"engine": "event"}, {"engine": "event"
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-@pytest.mark.parametrize(("on_pre", "what"), [(grows, "variable 'c' of the synapse"), (unbounded, "synapse")])
+@pytest.mark.parametrize(("on_pre", "what"), [(grows, r"variable 'c' \(c\) of the synapse"), (unbounded, "synapse")])
 def test_what_of_a_synapse_is_not_finite(options, on_pre, what):
     """Once it told the weight, which was fine."""
     rule = plasticity.define(
