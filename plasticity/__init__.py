@@ -3,6 +3,7 @@
 from plasticity.base import PlasticityRule, ShortTerm, define
 from plasticity.bcm import BCM
 from plasticity.bernoulli import Bernoulli
+from plasticity.brader_senn_fusi import BraderSennFusi
 from plasticity.clopath import Clopath
 from plasticity.covariance import Covariance
 from plasticity.dopamine_stdp import DopamineSTDP
@@ -32,6 +33,7 @@ __all__ = [
     "BCM",
     "SET",
     "Bernoulli",
+    "BraderSennFusi",
     "Clopath",
     "Covariance",
     "DeepR",

@@ -71,6 +71,7 @@ def drawn_network():
 # with these parameters weights move far in 70 ms; other rules have their defaults
 STRONG = {
     "BCM": {"eta": 0.05, "tau_theta": 100.0, "rho0": 50.0, "w_max": 1.0},
+    "BraderSennFusi": {"theta_up_low": 0.2, "theta_down_low": 0.1, "theta_x": 0.3, "alpha": 0.01, "w_max": 1.0},
     "Clopath": {"a_ltd": 0.03, "a_ltp": 0.02, "theta_plus": -58.0, "delay": 0.8, "u_ref_squared": 99.0, "w_max": 3.0},
     "Covariance": {"eta": 0.05, "tau_mean": 50.0, "w_max": 5.0},
     "DopamineSTDP": {"a_plus": 0.05, "a_minus": 0.05, "tau_n": 20.0, "b": 0.5, "w_max": 1.0},

@@ -118,12 +118,15 @@ def test_networks_in_space():
 
 
 def test_observing_rules(capsys):
-    """Voltage-based STDP moves weights; R-max parts those of rewarded and punished neurons."""
+    """Voltage-based STDP moves weights; bistable synapses learn a pattern where the target is told to respond; R-max parts
+    the weights of rewarded and punished neurons."""
     text = (ROOT / "docs" / "observing_rules.md").read_text()
     for code in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(code, {})
-    clopath, r_max = capsys.readouterr().out.splitlines()
+    clopath, bistable, r_max = capsys.readouterr().out.splitlines()
     assert abs(float(clopath) - 1.0) > 0.01
+    taught, *other = map(float, bistable.split())
+    assert taught > 0.5 and other == [0.0, 0.0, 0.0]
     rewarded, punished = map(float, r_max.split())
     assert rewarded > 65.0 > 55.0 > punished
 
