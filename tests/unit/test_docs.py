@@ -118,8 +118,8 @@ def test_networks_in_space():
 
 
 def test_observing_rules(capsys):
-    """Voltage-based STDP moves weights; bistable synapses learn a pattern where the target is told to respond; R-max parts
-    the weights of rewarded and punished neurons."""
+    """Voltage-based STDP moves weights; bistable synapses learn where the target is told to respond; R-max parts the
+    weights of rewarded and punished neurons."""
     text = (ROOT / "docs" / "observing_rules.md").read_text()
     for code in re.findall(r"```python\n(.*?)```", text, re.S):
         exec(code, {})
