@@ -3,8 +3,9 @@
 import ast
 import inspect
 import math
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,11 @@ import numpy as np
 from kernels.equation_lines import Line, Lines, function_of, usable
 from kernels.equation_text import expanded, names_in, renamed
 from kernels.errors import ModelError, nearest
-from kernels.spec import Check, Modulator, Param, RuleSpec, StateVar, Trace
+from kernels.spec import Check, Integral, Modulator, Observer, Param, RuleSpec, StateVar, Trace
 from plasticity.base import PlasticityRule, define
 
 _TAKEN = {"h", "dt", "pi", "abs", "min", "max", "math", "scalar"}
+_POST = "_post"  # ends the names of variables of targets
 _STATEMENTS = "statements such as 'x += a; w = clip(w + y, 0, w_max)', of w and of variables (w is delivered by itself)"
 
 
@@ -33,14 +35,14 @@ def from_equations(
         ``dx/dt = -x / tau : unit``, a variable of each synapse that decays, or ``(a - x) / tau``, that goes to the
         parameter or number a, or ``0``, that stays;
         ``dw/dt = k * x * reward : weight``, the weight between spikes: a product of at most one such variable, the
-        modulator and parameters;
+        modulator and parameters; or, where it decays, ``k * x * max(v_post - theta, 0)``;
         ``dreward/dt = -reward / tau : unit``, the modulator, which stays where there is no such line;
         ``tau = 20 : ms``, a parameter and its default.
         Time is in ms. Other units are names, as for ``snn.from_equations``, and ``weight``
     bounds : smallest and largest weight: numbers or names of parameters. w is kept within them
     on_pre, on_post : what a spike changes when it meets the synapse, statements in turn, with the names of all these,
         ``w``, ``pi`` and the functions of ``snn.from_equations``: ``"apre += a; w = clip(w + apost, 0, w_max)"``. Then
-        the presynaptic spike delivers w
+        the presynaptic spike delivers w. ``v_post`` is the variable v of the target (clock engine), and so on
     modulator : name of a third factor, which ``net.modulate`` or ``sim.set_modulator`` drive
     on_modulator : ``"reward += a"``, a parameter: what a spike of the population that carries it adds
     init : initial values of variables, numbers or names of parameters [0]
@@ -51,7 +53,9 @@ def from_equations(
     Between spikes all is solved exactly. A variable that begins at 0, decays to 0 and is changed by one statement of
     one side alone, ``x += a`` or ``x = a``, a of parameters, is a trace of the neuron: computed once for all its
     synapses, and then without a table of 8 bytes a synapse. Of spikes of both sides in one step the postsynaptic one
-    comes first; traces are those of earlier events.
+    comes first; traces are those of earlier events. Variables of targets are as at the end of a step, after a spike
+    that has been reset, and a synapse sees them the dendritic part of its delay late; dw/dt takes them as held within
+    the step before.
 
     Raises
     ------
@@ -87,7 +91,7 @@ def from_equations(
         raise ModelError(f"{name}.init: must be a dictionary such as {{'x': 1.0}}; got {init!r}.")
     if modulator is not None and not (isinstance(modulator, str) and usable(modulator)):
         raise ModelError(f"{name}.modulator: must be a Python name; got {modulator!r}.")
-    text = _Text(name, equations, modulator, dict(init or {}))
+    text = _Text(name, equations, modulator, dict(init or {}), [on_pre, on_post])
     low, high = text.ends(bounds)
     statements = {"pre": text.changes("on_pre", on_pre), "post": text.changes("on_post", on_post)}
     text.find_traces(statements)
@@ -111,6 +115,7 @@ def from_equations(
         on_pre=function("on_pre", body["pre"]),
         on_post=function("on_post", body["post"]) if body["post"] else None,
         flow=function("flow", between) if between else None,
+        observer=text.observer(module),
         bounds=_pair(low, high),
         references=references,
         checks=(Check(_named(low, high), _ordered(low, high), f"must have {low} <= {high}, the bounds"),)
@@ -125,9 +130,12 @@ class _Text(Lines):
 
     units = ("weight",)
 
-    def __init__(self, name: str, equations: str, modulator: str | None, init: dict[str, Any]) -> None:
+    def __init__(
+        self, name: str, equations: str, modulator: str | None, init: dict[str, Any], statements: list[str]
+    ) -> None:
         super().__init__(name, equations, _TAKEN)
         self.modulator, self.init = modulator, init
+        self.read = self._of_targets(statements)
         if "w" in self.lines and not self.lines["w"].derivative:
             raise ModelError(f"{name}.equations: the name 'w' is taken by the weight. Rename it.")
         if modulator is not None and modulator in (*self.numbers, "w"):
@@ -139,7 +147,8 @@ class _Text(Lines):
         if held:
             raise ModelError(f"{name}.equations: '(unless refractory)' is for neurons; got it for {held!r}.")
         for x in self.states.values():
-            self.known(f"d{x.name}/dt", x.right, (modulator,) if modulator else ())
+            seen = self._of_targets([ast.unparse(x.right)]) if x.name == "w" else []
+            self.known(f"d{x.name}/dt", x.right, (*seen, *((modulator,) if modulator else ())))
         self.goal: dict[str, str | None] = {}  # of variables: what they go to, None where they stay
         self.tau: dict[str, str] = {}
         for x in self.states.values():
@@ -154,6 +163,8 @@ class _Text(Lines):
                 raise ModelError(f"{name}.init: {key!r} is no variable of a synapse.{nearest(str(key), self.own)}")
             if isinstance(value, bool) or not isinstance(value, (int, float, str)):
                 raise ModelError(f"{name}.init: {key} must be a number or the name of a parameter; got {value!r}.")
+        # what of dw/dt is of targets, what it reads, and the trace it goes with
+        self.integrand, self.integrated, self.fade = "", list[str](), ""
         self.grows = self._growth()
         self.traces: dict[str, tuple[str, str, bool]] = {}  # side, what a spike adds, whether it sets to that
 
@@ -183,14 +194,14 @@ class _Text(Lines):
             f"of parameters; got {ast.unparse(right)!r}. Other solutions need functions: plasticity.define."
         )
 
-    def _growth(self) -> tuple[str, str | None, bool] | None:
-        """dw/dt: the factor of parameters, the variable, and whether the modulator is in it."""
+    def _growth(self) -> tuple[str, str | None, str | None] | None:
+        """dw/dt: the factor of parameters, the variable, and the integral in it: of the modulator or of targets."""
         if "w" not in self.states:
             return None
         line = self.states["w"]
         over, under = _factors(line.right)
         variables = [x for x in over if isinstance(x, ast.Name) and (x.id in self.own or x.id == self.modulator)]
-        rest = [x for x in over if x not in variables]
+        (rest, seen), (under, seen_under) = (self._parted([x for x in y if x not in variables]) for y in (over, under))
         found = [x.id for x in variables if isinstance(x, ast.Name)]
         used = set().union(*(names_in(x) for x in (*rest, *under)), set())
         mine = [x for x in found if x != self.modulator]
@@ -201,9 +212,28 @@ class _Text(Lines):
             )
         if mine and self.own[mine[0]] not in (None, "0.0"):
             raise ModelError(f"{self.name}, dw/dt: {mine[0]} must decay to 0 or stay; it goes to {self.own[mine[0]]}.")
-        factor = " * ".join(f"({renamed(x, {})})" for x in rest) or "1.0"
-        factor += "".join(f" / ({renamed(x, {})})" for x in under)
-        return factor, mine[0] if mine else None, self.modulator in found
+        integral = self.modulator if self.modulator in found else None
+        if seen or seen_under:
+            if integral or not mine or self.own[mine[0]] is None:
+                part = ast.unparse((seen + seen_under)[0])
+                raise ModelError(
+                    f"{self.name}, dw/dt: what is of targets, {part!r}, needs a factor that decays, and no modulator "
+                    f"beside it; got {ast.unparse(line.right)!r}."
+                )
+            self.fade = f"fade__{self.tau[mine[0]]}"
+            self.integrated, integral = self._of_targets(map(ast.unparse, seen + seen_under)), "growth__w"
+            self.integrand = _product(seen, seen_under, {x: x.removesuffix(_POST) for x in self.integrated})
+        return _product(rest, under, {}), mine[0] if mine else None, integral
+
+    def _of_targets(self, texts: Iterable[str]) -> list[str]:
+        """Variables of targets, such as v_post, in these texts."""
+        found = (name for text in texts for name in re.findall(rf"\b[^\W\d]\w*{_POST}\b", text))
+        return [name for name in dict.fromkeys(found) if name not in self.lines and name != self.modulator]
+
+    def _parted(self, factors: list[ast.expr]) -> tuple[list[ast.expr], list[ast.expr]]:
+        """Those of parameters alone, and those that hold variables of targets."""
+        held = [x for x in factors if self._of_targets([ast.unparse(x)])]
+        return [x for x in factors if x not in held], held
 
     def ends(self, bounds: Any) -> tuple[str, str]:
         """The bounds as text."""
@@ -223,7 +253,7 @@ class _Text(Lines):
 
     def changes(self, what: str, text: str) -> list[tuple[str, ast.expr]]:
         """Statements of ``on_pre`` or ``on_post``."""
-        more = ("w", *((self.modulator,) if self.modulator else ()))
+        more = ("w", *self.read, *((self.modulator,) if self.modulator else ()))
         return self.statements(what, text, ("w", *self.own), _STATEMENTS, more=more)
 
     def find_traces(self, statements: Mapping[str, list[tuple[str, ast.expr]]]) -> None:
@@ -259,9 +289,9 @@ class _Text(Lines):
         """What flow does."""
         body = []
         if self.grows is not None:
-            factor, x, modulated = self.grows
+            factor, x, integral = self.grows
             tau = self.tau.get(x) if x else None
-            span = self.modulator if modulated else f"{tau} * (1.0 - fade__{tau})" if tau else "h"
+            span = integral or (f"{tau} * (1.0 - fade__{tau})" if tau else "h")
             body.append(f"w = w + {factor}{f' * {x}' if x else ''} * {span}")
             body.append(f"w = min(max(w, {low}), {high})")
         for x, goal in self.own.items():
@@ -276,6 +306,7 @@ class _Text(Lines):
         taken = {n.id for n in ast.walk(ast.parse("\n".join(body))) if isinstance(n, ast.Name)}
         fades = [f"fade__{tau}" for tau in dict.fromkeys(self.tau.values())]
         more = [*self.traces, *((self.modulator,) if self.modulator else ()), *fades, *self.numbers, "h"]
+        more += [*self.read, "growth__w"]
         arguments = ["w", *state, *(x for x in more if x in taken)]
         lines = "\n".join(f"    {line}" for line in [*body, f"return {', '.join(['w', *state])}"])
         return f"def {self.name}_{kind}({', '.join(arguments)}):\n{lines}\n"
@@ -302,6 +333,21 @@ class _Text(Lines):
         taus = [self.tau[x] for x in self.own if x not in self.traces and x in self.tau]
         return (*found, *(Trace(f"fade__{tau}", "between", tau) for tau in dict.fromkeys(taus)))
 
+    def observer(self, module: str) -> Observer | None:
+        """What is read of targets."""
+        given = {x: x.removesuffix(_POST) for x in self.read}
+        if self.integrand:
+            given["observed__w"] = self.integrand
+        if not given:
+            return None
+        reads = dict.fromkeys(x.removesuffix(_POST) for x in (*self.read, *self.integrated))
+        used = names_in(_expression(self.integrand)) if self.integrand else set()
+        arguments = [*reads, *(x for x in self.numbers if x in used)]
+        name = f"{self.name}_observe"
+        text = f"def {name}({', '.join(arguments)}):\n    return {', '.join(given.values())}\n"
+        grows = (Integral("growth__w", "observed__w", self.fade),) if self.integrand else ()
+        return Observer(tuple(reads), (), function_of(name, text, module), tuple(given), grows)
+
     def third(self, on_modulator: str) -> Modulator | None:
         """The modulator."""
         name = self.modulator
@@ -318,10 +364,17 @@ class _Text(Lines):
                     f"{self.name}.on_modulator: must be '{name} += a', where a is a parameter; got {on_modulator!r}."
                 )
         line = self.lines.get(name)
-        x = self.grows[1] if self.grows and self.grows[2] else None
+        x = self.grows[1] if self.grows and self.grows[2] == name else None
         discount = f"fade__{self.tau[x]}" if x in self.tau else None
         unit, about = (line.unit, line.doc) if line else ("1", "")
         return Modulator(name, unit, about or "set by the user", self.tau.get(name), jump, discount)
+
+
+def _product(over: list[ast.expr], under: list[ast.expr], names: Mapping[str, str]) -> str:
+    """Their product as text, with other names."""
+    return " / ".join(
+        [" * ".join(f"({renamed(x, names)})" for x in over) or "1.0", *(f"({renamed(x, names)})" for x in under)]
+    )
 
 
 def _factors(node: ast.expr) -> tuple[list[ast.expr], list[ast.expr]]:

@@ -129,6 +129,70 @@ def test_variables_that_go_to_a_value(engine):
     assert sim.state("p", "r")[0] == pytest.approx(0.6 - 0.5 * np.exp(-20 / 40), rel=1e-12)
 
 
+VOLTAGE = """
+dx/dt = -x / tau_x : 1/ms
+dw/dt = a_ltp * x * max(v_post - theta_plus, 0) * max(v_post - theta_minus, 0) : weight
+tau_x = 15 : ms
+a_ltd = 14e-14 : weight/mV
+a_ltp = 8e-14 : weight/mV^2
+theta_minus = -70.6 : mV
+theta_plus = -45.3 : mV
+"""
+
+
+def test_voltages_of_targets_as_the_packages_rule():
+    """Targets held at their potentials, where the filters of Clopath's rule change nothing."""
+    text = plasticity.from_equations(
+        "Voltage", VOLTAGE, on_pre="w -= a_ltd * max(v_post - theta_minus, 0); x += 1 / tau_x", bounds=(-1, 1)
+    )
+    potentials = np.arange(-80.0, 5.0, 2.5)
+    found = []
+    for rule in (plasticity.Clopath(a_ltd=14e-14, a_ltp=8e-14, w_min=-1.0, w_max=1.0), text()):
+        net = snn.Network()
+        a = net.population("a", 1, snn.SpikeArray(10.0 + 20.0 * np.arange(10)))
+        b = net.population("b", len(potentials), snn.LIFDelta(e_l=potentials, v_th=1e6, v_reset=-100.0))
+        net.connect(a, b, snn.all_to_all(), weight=0.0, delay=snn.uniform(0.5, 3.0), plasticity=rule, name="p")
+        sim = snn.Simulation(net, backend="reference")
+        sim.set_state(b, "v", potentials)
+        sim.run(250.0)
+        found.append(1e9 * sim.connections("p")[2])
+    assert found[1].max() > 2.0 and found[1].min() < -0.03
+    np.testing.assert_allclose(*found, rtol=1e-11, atol=1e-14)
+    with pytest.raises(ModelError, match='reads v of its targets at every step, which engine="event" has'):
+        snn.Simulation(net, engine="event")
+
+
+def test_variables_of_targets_on_every_backend():
+    """Potentials and adaptation currents that move, read at spikes of both sides and in between."""
+    rule = plasticity.from_equations(
+        "Reads", VOLTAGE + "k = 1e-4 : weight/pA",
+        on_pre="w -= 1e11 * a_ltd * max(v_post - theta_minus, 0); x += 1 / tau_x",
+        on_post="w += k * (w_post - 30) + 0 * v_post", bounds=(0, 3),
+    )  # fmt: skip
+    assert rule.spec.observer.reads == ("v", "w") and rule.spec.observer.signals == ("v_post", "w_post", "observed__w")
+    net = snn.Network(seed=4)
+    a = net.population("a", 20, snn.AdExPscExp(), init={"v": snn.uniform(-70.0, -55.0)})
+    net.input("drive", a, snn.Poisson(rate=9000.0), weight=300.0)
+    weight, delay = snn.uniform(0.5, 1.5), snn.uniform(0.5, 3.0)
+    given = {"weight": weight, "delay": delay, "axonal_delay": 0.3}
+    net.connect(a, a, snn.fixed_indegree(8), **given, plasticity=rule(a_ltp=2e-3, theta_plus=-60.0), name="p")
+    runs = [{"backend": "reference"}, {"threads": 1}, {"threads": 2}]
+    found = []
+    for options in runs:
+        sim = snn.Simulation(net, quiet=True, **options)
+        before = sim.connections("p")[2]
+        sim.run(60.0)
+        sim.run(40.0)
+        found.append(sim.connections("p")[2])
+    assert (found[0] - before).max() > 0.05 and (found[0] - before).min() < -0.05
+    np.testing.assert_array_equal(found[1], found[0])
+    np.testing.assert_array_equal(found[2], found[0])
+    other = snn.Network()
+    b = other.population("b", 3, snn.LIFExp())
+    with pytest.raises(ModelError, match="Reads reads 'w' of its target; LIFExp has v, i_ex, i_in. Use a model"):
+        other.connect(b, b, snn.all_to_all(), weight=1.0, delay=1.0, plasticity=rule())
+
+
 def test_the_weight_stays_within_its_bounds():
     rule = plasticity.from_equations("Wild", "up = 5 : weight", on_pre="w += up", on_post="w -= up", bounds=(-1, "up"))
     assert alone(rule(), [20.0, 25.0])[0] == 5.0
@@ -178,6 +242,18 @@ BAD = {  # what is given in place of what is right, and how the error begins
     "what goes to a value": (
         {"equations": "dw/dt = x : weight\ndx/dt = (1 - x) / tau : 1\ntau = 3 : ms"},
         "R, dw/dt: x must decay to 0 or stay; it goes to 1.",
+    ),
+    "voltage alone": (
+        {"equations": "dw/dt = a * v_post : weight\na = 1 : weight"},
+        "R, dw/dt: what is of targets, 'v_post', needs a factor that decays, and no modulator beside it",
+    ),
+    "voltage and reward": (
+        {"equations": "dw/dt = x * r * v_post : weight\ndx/dt = -x / tau : 1\ntau = 1 : ms", "modulator": "r"},
+        "R, dw/dt: what is of targets, 'v_post', needs a factor that decays, and no modulator beside it; got",
+    ),
+    "voltage of a variable": (
+        {"equations": "dx/dt = (v_post - x) / tau : mV\ntau = 1 : ms"},
+        "R, dx/dt: unknown name 'v_post'.",
     ),
     "target": ({"on_pre": "tau = 3"}, "R.on_pre: must be statements such as 'x += a; w = clip(w + y, 0, w_max)', of w"),
     "effect": ({"on_pre": "v_post += w"}, "R.on_pre: must be statements such as"),
