@@ -19,7 +19,7 @@ _LINE = re.compile(r"(?P<left>[^=]+)=(?P<right>[^:]+):(?P<unit>[^:]*?)(?P<held>\
 # how many arguments a function takes (0: two or more); all are equal bit for bit on the backends of the CPU
 FUNCTIONS = dict.fromkeys(
     ("abs fabs exp expm1 exprel log log1p log2 log10 sqrt sin cos tan asin acos atan sinh cosh tanh asinh acosh atanh "
-     "erf erfc floor ceil").split(), 1
+     "erf erfc floor ceil int").split(), 1
 ) | {"atan2": 2, "copysign": 2, "linoid": 2, "clip": 3, "relax": 4, "min": 0, "max": 0}  # fmt: skip
 _PARTS = (
     ast.Name, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.expr_context, ast.Add, ast.Sub, ast.Mult,
@@ -156,6 +156,11 @@ class Lines:
         if node.keywords or (len(node.args) != count if count else len(node.args) < 2):
             takes = f"{count} argument{'s' if count > 1 else ''}" if count else "two or more arguments"
             raise ModelError(f"{where}: {name} takes {takes}; got {ast.unparse(node)!r}.")
+        if name == "int" and not is_condition(node.args[0]):
+            raise ModelError(
+                f"{where}: int takes a condition, as in int(v > 0), which is 1 or 0; got {ast.unparse(node)!r}. floor "
+                "gives the whole part of a number."
+            )
 
     def statements(
         self, what: str, text: str, targets: Container[str], rule: str, **more: Any

@@ -58,6 +58,8 @@ class _Renamed(ast.NodeTransformer):
             return ast.parse(
                 f"min(max({ast.unparse(args[0])}, {ast.unparse(args[1])}), {ast.unparse(args[2])})", mode="eval"
             ).body
+        if called == "int":  # of a condition
+            return ast.IfExp(args[0], ast.Constant(1.0), ast.Constant(0.0))
         if called not in ("abs", "min", "max"):
             called = f"scalar.{called}" if called in scalar_functions() else f"math.{called}"
         return ast.Call(ast.parse(called, mode="eval").body, args, [])

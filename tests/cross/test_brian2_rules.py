@@ -24,6 +24,8 @@ RULES = {  # variables, on_pre, on_post
                   "y += a_minus; w = clip(w + 0.4 * a_plus, 0, w_max)"),
     "what one side changes twice": ("x y", "x += a_plus; x = clip(x, 0, 1.5 * a_plus); w = clip(w - 0.5 * y, 0, w_max)",
                                     "y += a_minus; w = clip(w + x, 0, w_max)"),
+    "conditions": ("x y", "x += a_plus; w = clip(w - 0.4 * y * int(x > 2 * a_plus), 0, w_max)",
+                   "y += a_minus; w = clip(w + x * int(y < 3 * a_minus and w < 0.9), 0, w_max)"),
     "a variable that stays": ("x y last", "x += a_plus; last = w; w = clip(w - y, 0, w_max)",
                               "y += a_minus; w = clip(w + x + 0.1 * (last - w), 0, w_max)"),
 }  # fmt: skip

@@ -20,7 +20,7 @@ FUNCTIONS = {
     "atan2(v, 2)": lambda v: np.arctan2(v, 2), "copysign(2, v)": lambda v: np.copysign(2, v),
     "linoid(v, 3)": lambda v: v / np.expm1(v / 3), "clip(v, -1, 2 * pi / 5)": lambda v: np.clip(v, -1, 2 * np.pi / 5),
     "relax(v, 1, 2, 3)": lambda v: 0.5 + (v - 0.5) * np.exp(-6), "min(v, 1, v * v)": lambda v: min(v, 1, v * v),
-    "max(v, 1)": lambda v: max(v, 1),
+    "max(v, 1)": lambda v: max(v, 1), "int(v > 1 or v < -2)": lambda v: float(v > 1 or v < -2),
 }  # fmt: skip
 
 
@@ -178,6 +178,10 @@ BAD = {
     "fmod": ({"equations": "dv/dt = fmod(v, 2) : 1"}, "M, dv/dt: unknown function 'fmod'."),
     "module": ({"equations": "dv/dt = np.exp(v) : 1"}, "M, dv/dt: unknown function 'np.exp'. Did you mean 'exp'?"),
     "arguments": ({"equations": "dv/dt = exp(v, 2) : 1"}, "M, dv/dt: exp takes 1 argument; got 'exp(v, 2)'."),
+    "whole part": (
+        {"equations": "dv/dt = int(v) : 1"},
+        "M, dv/dt: int takes a condition, as in int(v > 0), which is 1 or 0; got 'int(v)'. floor gives",
+    ),
     "one": ({"equations": "dv/dt = max(v) : 1"}, "M, dv/dt: max takes two or more arguments; got 'max(v)'."),
     "number": ({"equations": "dv/dt = -v / (10 * ms) : 1"}, "M, dv/dt: unknown name 'ms'. Numbers have no units:"),
     "tuple": ({"equations": "dv/dt = (v, v) : 1"}, "M, dv/dt: '(v, v)' is not allowed."),
