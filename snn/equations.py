@@ -36,8 +36,9 @@ def from_equations(
         Expressions hold the names of all these, ``i_stim`` (injected current), ``dt``, ``pi``, ``v if v > 0 else 0``
         and the functions abs, fabs, min, max, clip(x, low, high), exp, expm1, exprel (expm1(x) / x), log, log1p, log2,
         log10, sqrt, floor, ceil, copysign, erf, erfc, trigonometric and hyperbolic ones (sin, asin, sinh, asinh, ...;
-        atan2), ``int(v > 1)`` (1 or 0), linoid and relax of ``kernels.scalar``. Those of dx/dt may hold white noise of unit 1/sqrt(ms), ``xi``
-        and independent ``xi_a``, ``xi_b``, ... (four in all); one name in several equations is the same noise.
+        atan2), ``int(v > 1)`` (1 or 0), linoid and relax of ``kernels.scalar``. Those of dx/dt may hold white noise of
+        unit 1/sqrt(ms), ``xi`` and independent ``xi_a``, ``xi_b``, ... (four in all); one name in several equations is
+        the same noise.
         Time is in ms and rates are in 1/ms: other units of time are refused. All other units are names; nothing is
         converted, so they must fit each other, as mV, ms, pF, nS, pA do. Known are V, A, S, F, ohm, C, m, g, M, mol, K,
         J, W with prefixes, rad, deg, and 1
