@@ -3,7 +3,7 @@
 import ast
 import math
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Set
 
 from kernels.body import scalar_functions
 from kernels.errors import ModelError
@@ -148,6 +148,21 @@ def _factor(name: str, node: ast.expr) -> ast.expr | None:
             factor = _factor(name, node.right)
             return ast.BinOp(node.left, ast.Mult(), factor) if factor else None
     raise ValueError(ast.unparse(node))
+
+
+def constant_of(names: Set[str], node: ast.expr) -> ast.expr | None:
+    """What ``node``, linear in ``names``, is where they are 0; None: 0."""
+    if not names & names_in(node):
+        return node
+    if isinstance(node, ast.UnaryOp):
+        rest = constant_of(names, node.operand)
+        return ast.UnaryOp(node.op, rest) if rest else None
+    if not isinstance(node, ast.BinOp):
+        return None
+    left, right = constant_of(names, node.left), constant_of(names, node.right)
+    if isinstance(node.op, (ast.Add, ast.Sub)) and not (left and right):
+        return left or (ast.UnaryOp(ast.USub(), right) if right and isinstance(node.op, ast.Sub) else right)
+    return ast.BinOp(left, node.op, right) if left and right else None
 
 
 def noises(owner: str, slopes: Mapping[str, ast.expr], short: Iterable[tuple[str, ast.expr]]) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kernels.equation_lines import Line, Lines, function_of, usable
-from kernels.equation_text import expanded, names_in, renamed
+from kernels.equation_text import constant_of, expanded, factor_of, names_in, renamed
 from kernels.errors import ModelError, nearest
 from kernels.spec import Check, Integral, Modulator, Observer, Param, RuleSpec, StateVar, Trace
 from plasticity.base import PlasticityRule, define
@@ -33,7 +33,7 @@ def from_equations(
     name : of the rule
     equations : a line each, ``# ...`` at its end says what it is:
         ``dx/dt = -x / tau : unit``, a variable of each synapse that decays, or ``(a - x) / tau``, that goes to the
-        parameter or number a, or ``0``, that stays;
+        parameter or number a, or ``0``, that stays; ``dz/dt = (x - z) / tau_z``, one that such others drive;
         ``dw/dt = k * x * reward : weight``, the weight between spikes: a product of at most one such variable, the
         modulator and parameters; or, where it decays, ``k * x * max(v_post - theta, 0)``;
         ``dreward/dt = -reward / tau : unit``, the modulator, which stays where there is no such line;
@@ -151,7 +151,8 @@ class _Text(Lines):
             self.known(f"d{x.name}/dt", x.right, (*seen, *((modulator,) if modulator else ())))
         self.goal: dict[str, str | None] = {}  # of variables: what they go to, None where they stay
         self.tau: dict[str, str] = {}
-        for x in self.states.values():
+        self.driven: dict[str, dict[str, str]] = {}  # those that others drive: the factors of these in dx/dt
+        for x in sorted(self.states.values(), key=lambda x: bool(self._others(x))):  # the others first
             if x.name != "w":
                 self.goal[x.name], tau = self._relaxation(x)
                 self.tau |= {x.name: tau} if tau else {}
@@ -173,6 +174,8 @@ class _Text(Lines):
         right = x.right
         if isinstance(right, ast.Constant) and right.value == 0:
             return None, None
+        if self._others(x):
+            return self._drive(x)
         minus = isinstance(right, ast.UnaryOp) and isinstance(right.op, ast.USub)
         whole = right.operand if isinstance(right, ast.UnaryOp) and minus else right
         if isinstance(whole, ast.BinOp) and isinstance(whole.op, ast.Div) and isinstance(whole.right, ast.Name):
@@ -194,6 +197,34 @@ class _Text(Lines):
             f"of parameters; got {ast.unparse(right)!r}. Other solutions need functions: plasticity.define."
         )
 
+    def _others(self, x: Line) -> list[str]:
+        """Variables beside x itself in dx/dt."""
+        return sorted(names_in(x.right) & {*self.states} - {x.name, "w"}) if x.name != "w" else []
+
+    def _drive(self, x: Line) -> tuple[str, str]:
+        """What variable ``x`` would go to without those that drive it, and the time constant; notes their factors."""
+        others, name = self._others(x), f"{self.name}, d{x.name}/dt"
+        for y in others:
+            if y == self.modulator or y in self.driven or self._others(self.states[y]):
+                what = "the modulator" if y == self.modulator else "driven by others itself"
+                raise ModelError(f"{name}: {y!r} is {what}; what drives a variable decays, goes to a value or stays.")
+        try:
+            own, *factors = (factor_of(y, x.right, ()) for y in (x.name, *others))
+        except ValueError as error:
+            raise ModelError(f"{name}: must be linear in {x.name}, {', '.join(others)}; got {error}.") from None
+        taus = [tau for tau in self.numbers if own and ast.unparse(own) in (f"-1.0 / {tau}", f"-(1.0 / {tau})")]
+        rest = constant_of({x.name, *others}, x.right)
+        used = set().union(*(names_in(y) for y in (*factors, rest) if y))
+        if not taus or used & {"w", self.modulator, *self.states}:
+            raise ModelError(
+                f"{name}: must hold -{x.name} / tau, tau a parameter, and products of parameters with one of "
+                f"{', '.join(others)}; got {ast.unparse(x.right)!r}."
+            )
+        if self.lines[taus[0]].unit != "ms":
+            raise ModelError(f"{self.name}.equations: {taus[0]} must be in ms; got {self.lines[taus[0]].unit!r}.")
+        self.driven[x.name] = {y: renamed(f, {}) for y, f in zip(others, factors, strict=True) if f}
+        return f"({renamed(rest, {})}) * {taus[0]}" if rest else "0.0", taus[0]
+
     def _growth(self) -> tuple[str, str | None, str | None] | None:
         """dw/dt: the factor of parameters, the variable, and the integral in it: of the modulator or of targets."""
         if "w" not in self.states:
@@ -210,8 +241,10 @@ class _Text(Lines):
                 f"{self.name}, dw/dt: must be a product of at most one variable, the modulator and parameters; got "
                 f"{ast.unparse(line.right)!r}. Other solutions need functions: plasticity.define."
             )
-        if mine and self.own[mine[0]] not in (None, "0.0"):
-            raise ModelError(f"{self.name}, dw/dt: {mine[0]} must decay to 0 or stay; it goes to {self.own[mine[0]]}.")
+        if mine and (mine[0] in self.driven or self.own[mine[0]] not in (None, "0.0")):
+            by = ", ".join(self.driven.get(mine[0], ()))
+            goes = f"it is driven by {by}" if by else f"it goes to {self.own[mine[0]]}"
+            raise ModelError(f"{self.name}, dw/dt: {mine[0]} must decay to 0 or stay; {goes}.")
         integral = self.modulator if self.modulator in found else None
         if seen or seen_under:
             if integral or not mine or self.own[mine[0]] is None:
@@ -258,9 +291,11 @@ class _Text(Lines):
 
     def find_traces(self, statements: Mapping[str, list[tuple[str, ast.expr]]]) -> None:
         """Note variables that are traces of one side's spikes."""
+        drive = {y for others in self.driven.values() for y in others}
         for x, goal in self.own.items():
             found = [(side, value) for side, changed in statements.items() for target, value in changed if target == x]
-            if goal != "0.0" or len(found) != 1 or self.init.get(x, 0.0) != 0.0 or (self.grows and self.grows[1] == x):
+            used = x in drive or x in self.driven or (self.grows and self.grows[1] == x)
+            if goal != "0.0" or len(found) != 1 or self.init.get(x, 0.0) != 0.0 or used:
                 continue
             side, value = found[0]
             added, sign = value, ""
@@ -294,8 +329,19 @@ class _Text(Lines):
             span = integral or (f"{tau} * (1.0 - fade__{tau})" if tau else "h")
             body.append(f"w = w + {factor}{f' * {x}' if x else ''} * {span}")
             body.append(f"w = min(max(w, {low}), {high})")
+        for x, others in self.driven.items():  # before these move
+            tau, goals, moved = self.tau[x], [str(self.own[x])], [f"goal__ + ({x} - goal__) * fade__{self.tau[x]}"]
+            for y, factor in others.items():
+                to = self.own[y]
+                if to != "0.0":
+                    goals.append(f"({factor}) * {tau} * ({to or y})")
+                if to is not None:
+                    gap = f"abs(1.0 / {tau} - 1.0 / {self.tau[y]})"
+                    away = y if to == "0.0" else f"({y} - ({to}))"
+                    moved.append(f"({factor}) * {away} * scalar.overlap(h, fade__{tau}, fade__{self.tau[y]}, {gap})")
+            body += [f"goal__ = {' + '.join(goals)}", f"{x} = {' + '.join(moved)}"]
         for x, goal in self.own.items():
-            if x not in self.traces and goal is not None:
+            if x not in self.traces and x not in self.driven and goal is not None:
                 fade = f"fade__{self.tau[x]}"
                 body.append(f"{x} = {x} * {fade}" if goal == "0.0" else f"{x} = {goal} + ({x} - ({goal})) * {fade}")
         return body

@@ -11,7 +11,8 @@ b2 = pytest.importorskip("brian2", reason="peers extra not installed")
 DT, DELAY, STEPS, N = 0.1, 1.5, 2400, 12
 NUMBERS = {"tau_a": 17.0, "tau_b": 34.0, "tau_c": 100.0, "a_plus": 0.02, "a_minus": 0.013, "w_max": 1.0}
 SLOPES = {"x": "-x / tau_a", "y": "-y / tau_b", "x2": "-x2 / tau_c", "y2": "-y2 / tau_c", "c": "-c / tau_c",
-          "r": "(0.8 - r) / tau_c", "last": "0"}  # fmt: skip
+          "r": "(0.8 - r) / tau_c", "last": "0", "z": "(x - z) / tau_b", "u": "(2 * x + r - 0.3 * y - u) / tau_a",
+          "n": "(x + 0.1 * last) / tau_a - n / tau_c"}  # fmt: skip
 RULES = {  # variables, on_pre, on_post
     "all pairs": ("x y", "x += a_plus; w = clip(w - y, 0, w_max)", "y += a_minus; w = clip(w + x, 0, w_max)"),
     "read after its own jump": ("x y", "x += a_plus; w = clip(w - y + 0.1 * x, 0, w_max)",
@@ -26,6 +27,12 @@ RULES = {  # variables, on_pre, on_post
                                     "y += a_minus; w = clip(w + x, 0, w_max)"),
     "conditions": ("x y", "x += a_plus; w = clip(w - 0.4 * y * int(x > 2 * a_plus), 0, w_max)",
                    "y += a_minus; w = clip(w + x * int(y < 3 * a_minus and w < 0.9), 0, w_max)"),
+    "a trace of a trace": ("x y z", "x += a_plus; w = clip(w - y, 0, w_max)",
+                           "y += a_minus; w = clip(w + z, 0, w_max)"),
+    "variables that others drive": ("x y r u", "x += a_plus; r = 0.6 * r; w = clip(w - 0.1 * u, 0, w_max)",
+                                    "y += a_minus; u *= 0.5; w = clip(w + 0.2 * u, 0, w_max)"),
+    "driven by one that stays": ("x last n", "x += a_plus; last = w",
+                                 "n *= 0.7; w = clip(w + 0.1 * n - 0.02, 0, w_max)"),
     "a variable that stays": ("x y last", "x += a_plus; last = w; w = clip(w - y, 0, w_max)",
                               "y += a_minus; w = clip(w + x + 0.1 * (last - w), 0, w_max)"),
 }  # fmt: skip

@@ -129,6 +129,35 @@ def test_variables_that_go_to_a_value(engine):
     assert sim.state("p", "r")[0] == pytest.approx(0.6 - 0.5 * np.exp(-20 / 40), rel=1e-12)
 
 
+@pytest.mark.parametrize("engine", ["clock", "event"])
+@pytest.mark.parametrize("tau_z", [30.0, float(np.nextafter(30.0, 31.0)), 30.0 + 1e-9, 30.01, 4.0, 300.0])
+def test_a_trace_of_a_trace(engine, tau_z):
+    """A presynaptic spike at 20 ms sets x to 1; time constants that differ, hardly differ and are the same."""
+    text = f"dx/dt = -x / tau : 1\ndz/dt = (x - z) / tau_z : 1\ntau = 30 : ms\ntau_z = {tau_z!r} : ms"
+    rule = plasticity.from_equations("Driven", text, on_pre="x += 1", bounds=(0, 2))
+    assert [v.name for v in rule.spec.state] == ["x", "z"]
+    _, sim = alone(rule(), [20.0], [], engine=engine)
+    h, gap = 80.0, 1 / 30.0 - 1 / tau_z
+    expected = np.exp(-h / tau_z) / tau_z * (h if abs(gap) < 1e-7 else -np.expm1(-h * gap) / gap)
+    assert sim.state("p", "z")[0] == pytest.approx(expected, rel=1e-12 if abs(gap) > 1e-4 or abs(gap) < 1e-14 else 1e-8)
+
+
+def test_driven_variables_on_every_backend():
+    """Two that drive, one of which goes to a value and one stays, in rates, and three changed by spikes."""
+    text = PAIR + "ds/dt = 0 : 1\ndr/dt = (a - r) / tau_plus : 1\ntau_u = 40 : ms\na = 0.3 : 1\nk = 0.01 : 1/ms\n"
+    text += "du/dt = -u / tau_u + k * (x - y) + (2 * r + s + a) / tau_u : 1"
+    given = {
+        "on_pre": "x += 1; s = 0.5 - s; w += 0.05 * u",
+        "on_post": "y += 1; r *= 0.5; w -= 0.05 * u",
+        "bounds": (0, 2),
+    }
+    rule = plasticity.from_equations("Drives", text, **given)()
+    for engine in ("clock", "event"):
+        found = weights(rule, engine)
+        np.testing.assert_array_equal(found, weights(rule, engine, "reference"))
+        np.testing.assert_array_equal(found, weights(rule, engine, threads=2))
+
+
 VOLTAGE = """
 dx/dt = -x / tau_x : 1/ms
 dw/dt = a_ltp * x * max(v_post - theta_plus, 0) * max(v_post - theta_minus, 0) : weight
@@ -242,6 +271,38 @@ BAD = {  # what is given in place of what is right, and how the error begins
     "what goes to a value": (
         {"equations": "dw/dt = x : weight\ndx/dt = (1 - x) / tau : 1\ntau = 3 : ms"},
         "R, dw/dt: x must decay to 0 or stay; it goes to 1.",
+    ),
+    "driven twice": (
+        {"equations": "dx/dt = -x / t : 1\ndy/dt = (x - y) / t : 1\ndz/dt = (y - z) / t : 1\nt = 9 : ms"},
+        "R, dz/dt: 'y' is driven by others itself; what drives a variable decays, goes to a value or stays.",
+    ),
+    "in a circle": (
+        {"equations": "dx/dt = (y - x) / t : 1\ndy/dt = (x - y) / t : 1\nt = 9 : ms"},
+        "R, dx/dt: 'y' is driven by others itself; what",
+    ),
+    "driven by the modulator": (
+        {"equations": "dx/dt = (m - x) / t : 1\ndm/dt = -m / t : 1\nt = 9 : ms", "modulator": "m"},
+        "R, dx/dt: 'm' is the modulator; what drives a variable decays, goes to a value or stays.",
+    ),
+    "driven by a product": (
+        {"equations": "dx/dt = (y * y - x) / t : 1\ndy/dt = -y / t : 1\nt = 9 : ms"},
+        "R, dx/dt: must be linear in x, y; got y * y.",
+    ),
+    "driven, without decay": (
+        {"equations": "dx/dt = y / t : 1\ndy/dt = -y / t : 1\nt = 9 : ms"},
+        "R, dx/dt: must hold -x / tau, tau a parameter, and products of parameters with one of y; got 'y / t'.",
+    ),
+    "driven, decaying by a factor": (
+        {"equations": "dx/dt = y - 2 * x / t : 1\ndy/dt = -y / t : 1\nt = 9 : ms"},
+        "R, dx/dt: must hold -x / tau, tau a parameter, and products of",
+    ),
+    "driven with a unit that is no time": (
+        {"equations": "dx/dt = (y - x) / t : 1\ndy/dt = -y / u : 1\nt = 9 : mV\nu = 3 : ms"},
+        "R.equations: t must be in ms; got 'mV'.",
+    ),
+    "weight of one that is driven": (
+        {"equations": "dw/dt = x : weight\ndx/dt = (y - x) / t : 1\ndy/dt = -y / t : 1\nt = 9 : ms"},
+        "R, dw/dt: x must decay to 0 or stay; it is driven by y.",
     ),
     "voltage alone": (
         {"equations": "dw/dt = a * v_post : weight\na = 1 : weight"},
