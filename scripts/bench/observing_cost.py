@@ -4,9 +4,9 @@
     python scripts/bench/observing_cost.py --repeats 1 --duration 200
 
 clopath: AdExClopath neurons, made to fire at 10 Hz each, joined at random (one synapse in ten pairs), with static
-synapses, pair STDP and voltage-based STDP, and the last in NEST (clopath_synapse). r_max: GIF neurons joined likewise,
-static, with RewardSTDP and with RMax. One thread; processor seconds per second of model time, without building and
-compiling: the median and the range.
+synapses, pair STDP, voltage-based STDP and bistable synapses, and voltage-based STDP in NEST (clopath_synapse). r_max:
+GIF neurons joined likewise, static, with RewardSTDP and with RMax. One thread; processor seconds per second of model
+time, without building and compiling: the median and the range.
 """
 
 from __future__ import annotations
@@ -86,6 +86,7 @@ def main() -> None:
         "AdExClopath, static": lambda: volley(clopath, None, given.duration),
         "AdExClopath, STDPPair": lambda: volley(clopath, plasticity.STDPPair(w_max=1.0), given.duration),
         "AdExClopath, Clopath": lambda: volley(clopath, plasticity.Clopath(), given.duration),
+        "AdExClopath, bistable": lambda: volley(clopath, plasticity.BraderSennFusi(w_max=0.02), given.duration),
         "NEST, clopath_synapse": lambda: nest_clopath(given.duration),
         "GIF, static": lambda: volley(r_max, None, given.duration),
         "GIF, RewardSTDP": lambda: volley(r_max, plasticity.RewardSTDP(gamma=1e-6), given.duration),
