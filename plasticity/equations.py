@@ -234,7 +234,7 @@ class _Text(Lines):
         variables = [x for x in over if isinstance(x, ast.Name) and (x.id in self.own or x.id == self.modulator)]
         (rest, seen), (under, seen_under) = (self._parted([x for x in y if x not in variables]) for y in (over, under))
         found = [x.id for x in variables if isinstance(x, ast.Name)]
-        used = set().union(*(names_in(x) for x in (*rest, *under)), set())
+        used = set().union(*(names_in(x) for x in (*rest, *under, *seen, *seen_under)), set())
         mine = [x for x in found if x != self.modulator]
         if len(set(found)) < len(found) or len(mine) > 1 or used & {"w", *self.goal, self.modulator}:
             raise ModelError(

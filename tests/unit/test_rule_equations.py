@@ -308,6 +308,14 @@ BAD = {  # what is given in place of what is right, and how the error begins
         {"equations": "dw/dt = a * v_post : weight\na = 1 : weight"},
         "R, dw/dt: what is of targets, 'v_post', needs a factor that decays, and no modulator beside it",
     ),
+    "voltage above a variable": (
+        {"equations": "dw/dt = x * max(v_post - y, 0) : weight\ndx/dt = -x / t : 1\ndy/dt = 0 : mV\nt = 9 : ms"},
+        "R, dw/dt: must be a product of at most one variable, the modulator and parameters; got",
+    ),
+    "voltage above the weight": (
+        {"equations": "dw/dt = x / max(v_post - w, 0) : weight\ndx/dt = -x / t : 1\nt = 9 : ms"},
+        "R, dw/dt: must be a product of at most one variable, the modulator and parameters; got",
+    ),
     "voltage and reward": (
         {"equations": "dw/dt = x * r * v_post : weight\ndx/dt = -x / tau : 1\ntau = 1 : ms", "modulator": "r"},
         "R, dw/dt: what is of targets, 'v_post', needs a factor that decays, and no modulator beside it; got",
