@@ -263,7 +263,8 @@ def learn_source(spec: RuleSpec, short_term: ShortTermSpec | None, constants: np
         "from kernels.packed import reader\n"
         "from kernels.rule_text import decayed as plain_decayed\n"
     )
-    imports += "from kernels.philox import fill_uniforms\n" if short_term and short_term.draws else ""
+    if spec.draws or (short_term and short_term.draws):
+        imports += "from kernels.philox import fill_uniforms, fill_uniforms_each, uniforms\n"
     header = HEADER.format(title=f"Plasticity rule {spec.name}.", imports=imports)
     functions = spec.functions() | ({"observer_step": spec.observer.step} if spec.observer else {})
     short = short_term.functions() if short_term else {}

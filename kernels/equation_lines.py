@@ -148,7 +148,7 @@ class Lines:
                 return
             use = "for threshold and reset, and takes nothing; noise of dx/dt is xi"
             if not self.noisy:
-                use = "for neurons; short-term rules draw numbers of their own"
+                use = "for on_pre and on_post, and takes nothing"
             raise ModelError(f"{where}: {ast.unparse(node)!r} is not allowed. {name}() is {use}.")
         if name not in FUNCTIONS:
             raise ModelError(f"{where}: unknown function {name!r}.{nearest(name.rpartition('.')[2], FUNCTIONS)}")

@@ -3,7 +3,7 @@
 import ast
 import math
 import re
-from collections.abc import Container, Iterable, Mapping, Set
+from collections.abc import Container, Iterable, Mapping, Sequence, Set
 
 from kernels.body import scalar_functions
 from kernels.errors import ModelError
@@ -183,21 +183,21 @@ def noises(owner: str, slopes: Mapping[str, ast.expr], short: Iterable[tuple[str
     return names
 
 
-def with_draws(owner: str, expression: ast.expr, drawn: list[str]) -> ast.expr:
-    """``expression`` with a number of its own for each ``rand()`` and ``randn()``, which are put to those ``drawn``."""
+def with_draws(
+    owner: str, expression: ast.expr, drawn: list[str], names: Sequence[str] = UNIFORMS, each: str = "neuron and step"
+) -> ast.expr:
+    """``expression`` with one of ``names`` for each ``rand()`` and ``randn()``, which are put to those ``drawn``."""
     for node in ast.walk(expression):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in DRAWS:
             drawn.append(ast.unparse(node))
-            _check_number(owner, drawn)
-            node.args = [ast.Name(UNIFORMS[len(drawn) - 1], ast.Load())]
+            _check_number(owner, drawn, len(names), each)
+            node.args = [ast.Name(names[len(drawn) - 1], ast.Load())]
     return expression
 
 
-def _check_number(owner: str, drawn: list[str]) -> None:
-    if len(drawn) > len(UNIFORMS):
-        raise ModelError(
-            f"{owner}: draws more than {len(UNIFORMS)} random numbers a neuron and step: {', '.join(drawn)}. Use fewer."
-        )
+def _check_number(owner: str, drawn: list[str], most: int = len(UNIFORMS), each: str = "neuron and step") -> None:
+    if len(drawn) > most:
+        raise ModelError(f"{owner}: draws more than {most} random numbers a {each}: {', '.join(drawn)}. Use fewer.")
 
 
 def is_linear(value: ast.expr) -> bool:

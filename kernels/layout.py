@@ -233,7 +233,9 @@ class Plastic(NamedTuple):
     factor: Array  # (postsynaptic traces,) factor of a step
     learning: Array  # (1,) int64: 1 where weights change, else 0
     settled: Array  # (B,) step up to which all synapses were last settled
-    pre: Array  # (rows, presynaptic traces) just after the source's last spike
+    key: Array  # (2,) uint64, of random numbers that the rule takes
+    pre: Array  # (rows, presynaptic traces) just after the source's last spike; where on_pre takes random
+    #             numbers, then the number of its spikes so far
     last: Array  # (rows,) step of that spike
     done: Array  # (rows,) events up to this step have been applied
     variables: Array  # (rows, synapses) as of a synapse's last event, see kernels.spec.synapse_rows

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels.jit import kernel, stay_apart
+from kernels.jit import inlined, kernel, stay_apart
 
 _M0 = np.uint64(0xD2511F53)
 _M1 = np.uint64(0xCD9E8D57)
@@ -60,7 +60,7 @@ unit = kernel(unit_scalar)
 
 @kernel
 def uniforms(number, sent, k0, k1):  # type: ignore[no-untyped-def]
-    """Two uniform numbers in (0, 1) of the synapse with this ``number``, < 2^53, at spike ``sent`` of its source."""
+    """Two uniform numbers in (0, 1) of the synapse with this ``number``, < 2^53, at spike number ``sent``."""
     number, sent = np.uint64(number), np.uint64(sent)
     a, b, c, d = philox(number & _LOW, number >> _32, sent & _LOW, sent >> _32, k0, k1)
     a, b, c, d = np.uint64(a), np.uint64(b), np.uint64(c), np.uint64(d)  # Python gets integers of no type
@@ -92,18 +92,31 @@ def fill_words(first, n, step, k0, k1, out, at):  # type: ignore[no-untyped-def]
         out[b2 + i], out[b3 + i] = np.uint32(c2), np.uint32(c3)
 
 
+@inlined
+def _uniforms(number, low, high, k0, k1):  # type: ignore[no-untyped-def]
+    """As :func:`uniforms`, of an int64 and the words of ``sent``; loops around it are vectorised."""
+    number = np.uint64(np.int64(number))
+    c0, c1, c2, c3 = number & _LOW, number >> _32, low, high
+    for _ in range(10):
+        p0, p1 = _M0 * c0, _M1 * c2
+        c0, c2 = ((p1 >> _32) ^ c1 ^ k0) & _LOW, ((p0 >> _32) ^ c3 ^ k1) & _LOW
+        c1, c3 = p1 & _LOW, p0 & _LOW
+        k0, k1 = (k0 + _W0) & _LOW, (k1 + _W1) & _LOW
+    u = (np.float64(np.int64(((c0 << _32) | c1) >> _12)) + 0.5) * 2.220446049250313e-16
+    return u, (np.float64(np.int64(((c2 << _32) | c3) >> _12)) + 0.5) * 2.220446049250313e-16
+
+
 @kernel
 def fill_uniforms(numbers, first, n, sent, k0, k1, out, out_2):  # type: ignore[no-untyped-def]
     """out[i], out_2[i] = uniforms(numbers[first + i], sent, k0, k1) for i < n, vectorised: a sixth of the time."""
     low, high = np.uint64(sent) & _LOW, np.uint64(sent) >> _32
     for i in range(np.uint64(n)):
-        number = np.uint64(np.int64(numbers[first + i]))
-        c0, c1, c2, c3 = number & _LOW, number >> _32, low, high
-        q0, q1 = k0, k1
-        for _ in range(10):
-            p0, p1 = _M0 * c0, _M1 * c2
-            c0, c2 = ((p1 >> _32) ^ c1 ^ q0) & _LOW, ((p0 >> _32) ^ c3 ^ q1) & _LOW
-            c1, c3 = p1 & _LOW, p0 & _LOW
-            q0, q1 = (q0 + _W0) & _LOW, (q1 + _W1) & _LOW
-        out[i] = (np.float64(np.int64(((c0 << _32) | c1) >> _12)) + 0.5) * 2.220446049250313e-16
-        out_2[i] = (np.float64(np.int64(((c2 << _32) | c3) >> _12)) + 0.5) * 2.220446049250313e-16
+        out[i], out_2[i] = _uniforms(numbers[first + i], low, high, k0, k1)
+
+
+@kernel
+def fill_uniforms_each(numbers, first, n, sent, k0, k1, out, out_2):  # type: ignore[no-untyped-def]
+    """The same where ``sent[i]``, int64 as float64, differs from one to the next."""
+    for i in range(np.uint64(n)):
+        spike = np.uint64(np.int64(sent[i]))
+        out[i], out_2[i] = _uniforms(numbers[first + i], spike & _LOW, spike >> _32, k0, k1)

@@ -2,8 +2,9 @@
 
 They name what the code around them has at hand: ``decayed``, below; ``plastic`` and its array ``history``; ``block``,
 synapse ``k``, its target ``j``, its dendritic delay ``d``; ``last`` and ``trace_<name>`` of its source; of a
-postsynaptic spike its number ``c``, its step ``h`` and that of the one before, ``g``; ``now``, as of when the synapse
-is; ``until``, up to when it is brought; ``learns``, whether its weight changes.
+postsynaptic spike its number ``c``, its step ``h`` and that of the one before, ``g``; ``nth``, the number of the
+source's spike; ``now``, as of when the synapse is; ``until``, up to when it is brought; ``learns``, whether its weight
+changes.
 """
 
 from collections.abc import Callable
@@ -141,6 +142,28 @@ def spike_factor(rule: RuleSpec, short_term: ShortTermSpec, call: str, held: lis
     return [f"{', '.join([*(known[name] for name in names), 'scale'])} = {call}({', '.join(arguments)})"]
 
 
+def of_source(spec: RuleSpec) -> list[str]:
+    """Local names of what is kept of each source, in the order of Plastic.pre."""
+    return [*(f"trace_{t.name}" for t in spec.side("pre")), *(["nth"] if "on_pre" in spec.draws else [])]
+
+
+def drawn(spec: RuleSpec, function: str, spike: str) -> dict[str, str]:
+    """Random numbers that a function of the rule takes at a spike of this number, by name; of synapse ``k``.
+
+    Those of spikes of both sides are keyed alike, by even and odd numbers.
+    """
+    if function not in spec.draws:
+        return {}
+    number = f"variables[{synapse_rows(spec, None)[0][NUMBER]}, k]"
+    found = f"uniforms({number}, {spike_number(function, spike)}, plastic.key[0], plastic.key[1])"
+    return {name: f"{found}[{x}]" for x, name in enumerate(UNIFORM) if name in _taken(spec, function, [name])}
+
+
+def spike_number(function: str, spike: str) -> str:
+    """What keys the random numbers of a function at spike number ``spike``."""
+    return f"2 * {spike}" if function == "on_pre" else f"2 * {spike} + 1"
+
+
 def draw(rule: RuleSpec, short_term: ShortTermSpec, prefix: str) -> list[str]:
     """The line that draws the random numbers of synapse ``k``, if the rule takes any."""
     if not short_term.draws:
@@ -166,6 +189,7 @@ class RuleText:
         self.spec, self.suffix = spec, suffix
         self.pre, self.post, self.between = spec.side("pre"), spec.side("post"), spec.side("between")
         self.kept = post_at_spike(spec)
+        self.counts = bool(self.kept) or "on_post" in spec.draws  # whether the number of a target's spike is needed
         self.rows = {found: r for r, found in enumerate(gathered(spec))}
         self.values = ["weights[k]", *(f"variables[{m}, k]" for m in range(len(spec.state)))]
         signal = spec.modulator
@@ -176,12 +200,14 @@ class RuleText:
         if signal:
             at_post[signal.name] = "plastic.signal_value[block, np.uint64((h + d) & signal_mask)]" + each
         at_post |= {name: self._signal(name, "h", "d") for name in watched(spec)}
+        at_post |= drawn(spec, "on_post", "c")
         at_pre = {
             t.name: f"plastic.trace[np.uint64({k} * plastic.slots * n_target) + at]" for k, t in enumerate(self.post)
         }
         if signal:
             at_pre[signal.name] = "plastic.signal_value[block, np.uint64(until & signal_mask)]" + each
         at_pre |= {name: self._signal(name, "(until - d)", "d") for name in watched(spec)}
+        at_pre |= drawn(spec, "on_pre", "nth")
         # by call and argument: flow to the newest spike, on_post, flow to ``until``, on_pre
         self.found = {
             "to newest": self._gap("now", "(h + d)"), "on_post": at_post, "settle": self._gap("now", "until"),
@@ -224,11 +250,13 @@ class RuleText:
 
     def arguments(self, at: str) -> list[str]:
         """Lines that compute what the call ``at`` takes."""
-        return [f"rule_{name} = {self.found[at][name]}" for where, name in self.rows if where == at]
+        names = [name for where, name in self.rows if where == at]
+        names += [name for name in UNIFORM if name in self.found[at]]
+        return [f"rule_{name} = {self.found[at][name]}" for name in names]
 
     def see(self, number: str) -> list[str]:
         """Flow to the spike of step h, the one before having been at step g, and on_post."""
-        text = [f"c = {number}"] if self.kept and number else []
+        text = [f"c = {number}"] if self.counts and number else []
         for function, at in (("flow", "to newest"), ("on_post", "on_post")):
             if function in self.spec.functions():
                 text += ["now = max(before, g + d)"] if function == "flow" else []
@@ -242,12 +270,16 @@ class RuleText:
         return [*_REPLAY.splitlines(), *(f"    {line}" for line in self.see("")), "    g = h"]
 
     def jump_pre(self) -> list[str]:
-        """The source's traces after a spike that comes ``since`` steps after its last, in plastic.pre[row]."""
-        return [
-            f"plastic.pre[row, {k}] = "
-            + ("1.0" if t.nearest else f"plastic.pre[row, {k}] * {self.decayed(k, 'since')} + 1.0")
-            for k, t in enumerate(self.pre)
+        """What is kept of the source after a spike that comes ``since`` steps after its last, in plastic.pre[row]."""
+        return self.after_pre([f"plastic.pre[row, {k}]" for k in range(len(of_source(self.spec)))])
+
+    def after_pre(self, places: list[str]) -> list[str]:
+        """The same in other ``places``."""
+        found = [
+            f"{place} = " + ("1.0" if t.nearest else f"{place} * {self.decayed(k, 'since')} + 1.0")
+            for k, (place, t) in enumerate(zip(places, self.pre, strict=False))
         ]
+        return found + [f"{place} += 1.0" for place in places[len(self.pre) :]]
 
     def hoist(self) -> list[str]:
         """What is read before synapses are walked: whether they learn, the sums of the modulator."""

@@ -381,6 +381,10 @@ class Observer:
                 )
 
 
+UNIFORM = ("uniform", "uniform_2")  # random numbers that rules may take
+NUMBER = "number of the synapse"  # what keys them: no Python name, so that no rule's own variable is called so
+
+
 @dataclass(frozen=True)
 class RuleSpec:
     """A plasticity rule: traces, variables of a synapse, and what happens to them at spikes and in between.
@@ -391,7 +395,8 @@ class RuleSpec:
     Parameters
     ----------
     on_pre, on_post : ``on_pre(w, ...)``: at a spike of either side. Arguments are ``w``, state variables, traces, the
-        modulator, parameters and derived constants. Traces are taken just before the spike's own jump. on_post is None
+        modulator, parameters and derived constants; ``uniform`` and ``uniform_2``, independent random numbers in
+        (0, 1), others for each synapse and spike. Traces are taken just before the spike's own jump. on_post is None
         where nothing happens at postsynaptic spikes
     state : variables of a synapse beside its weight, float64; init is a number or names a parameter
     flow : ``flow(w, ..., h)``: the solution over h ms without events, from just after one event of the synapse (spike
@@ -429,7 +434,7 @@ class RuleSpec:
         observed = self.observer.signals if self.observer else ()
         integrals = [x.name for x in self.observer.integrals] if self.observer else []
         names = [x.name for group in (self.state, self.traces, signals, self.params, self.derived) for x in group]
-        _check_names(self.name, ["w", "h", *names, *observed, *integrals])
+        _check_names(self.name, ["w", "h", *UNIFORM, *names, *observed, *integrals])
         for trace in self.traces:
             if trace.side not in ("pre", "post", "between") or trace.tau not in self.constants:
                 raise ModelError(
@@ -450,7 +455,7 @@ class RuleSpec:
         common = [*results, *(m.name for m in signals), *self.constants]
         spikes = [t.name for t in (*self.side("pre"), *self.side("post"))]
         for name, function in self.functions().items():
-            known = [*common, *between, *integrals, "h"] if name == "flow" else [*common, *spikes, *observed]
+            known = [*common, *between, *integrals, "h"] if name == "flow" else [*common, *spikes, *observed, *UNIFORM]
             _check_function(self.name, function, known, results)
         if not self.references:
             raise ModelError(f"{self.name}.references: a rule cites its source; got none. Add a DOI.")
@@ -464,6 +469,16 @@ class RuleSpec:
     def shared(self) -> tuple[str, ...]:
         """Those that are one number for all synapses."""
         return tuple(name for name in self.constants if name not in self.of_synapse)
+
+    @cached_property
+    def draws(self) -> tuple[str, ...]:
+        """Those of its functions that take random numbers."""
+        return tuple(name for name, f in self.functions().items() if not {*UNIFORM}.isdisjoint(argument_names(f)))
+
+    @cached_property
+    def own(self) -> tuple[str, ...]:
+        """What each synapse has of its own beside its weight."""
+        return (*(v.name for v in self.state), *self.of_synapse, *((NUMBER,) if self.draws else ()))
 
     def of_neurons(self) -> dict[str, str]:
         """Constants that can have no values of synapses, because traces and signals of neurons take them: by whom."""
@@ -490,10 +505,6 @@ class RuleSpec:
     def side(self, side: str) -> list[Trace]:
         """Traces of one side, in declared order."""
         return [t for t in self.traces if t.side == side]
-
-
-UNIFORM = ("uniform", "uniform_2")  # random numbers that a short-term rule's on_spike may take
-NUMBER = "number of the synapse"  # what keys them: no Python name, so that no rule's own variable is called so
 
 
 @dataclass(frozen=True)
@@ -560,8 +571,7 @@ class ShortTermSpec:
 def synapse_rows(rule: RuleSpec, short_term: ShortTermSpec | None) -> tuple[dict[str, int], dict[str, int]]:
     """What a synapse has beside its weight, by name: rows of a projection's ``variables``, the rule's and those of the
     short-term rule, which has none where its state is that of the source."""
-    first = [v.name for v in rule.state] + list(rule.of_synapse)
-    second = short_term.own if short_term else ()
+    first, second = rule.own, short_term.own if short_term else ()
     return {name: k for k, name in enumerate(first)}, {name: len(first) + k for k, name in enumerate(second)}
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from kernels.equation_lines import Line, Lines, function_of, usable
-from kernels.equation_text import constant_of, expanded, factor_of, names_in, renamed
+from kernels.equation_text import constant_of, expanded, factor_of, names_in, renamed, with_draws
 from kernels.errors import ModelError, nearest
-from kernels.spec import Check, Integral, Modulator, Observer, Param, RuleSpec, StateVar, Trace
+from kernels.spec import UNIFORM, Check, Integral, Modulator, Observer, Param, RuleSpec, StateVar, Trace
 from plasticity.base import PlasticityRule, define
 
-_TAKEN = {"h", "dt", "pi", "abs", "min", "max", "math", "scalar"}
+_TAKEN = {"h", "dt", "pi", "abs", "min", "max", "math", "scalar", *UNIFORM}
 _POST = "_post"  # ends the names of variables of targets
 _STATEMENTS = "statements such as 'x += a; w = clip(w + y, 0, w_max)', of w and of variables (w is delivered by itself)"
 
@@ -42,7 +42,9 @@ def from_equations(
     bounds : smallest and largest weight: numbers or names of parameters. w is kept within them
     on_pre, on_post : what a spike changes when it meets the synapse, statements in turn, with the names of all these,
         ``w``, ``pi`` and the functions of ``snn.from_equations``: ``"apre += a; w = clip(w + apost, 0, w_max)"``. Then
-        the presynaptic spike delivers w. ``v_post`` is the variable v of the target (clock engine), and so on
+        the presynaptic spike delivers w. ``v_post`` is the variable v of the target (clock engine), and so on.
+        ``rand()`` is a uniform number between 0 and 1, ``randn()`` a standard normal one; each is drawn anew for each
+        synapse and spike, two of them at most at a spike of either side
     modulator : name of a third factor, which ``net.modulate`` or ``sim.set_modulator`` drive
     on_modulator : ``"reward += a"``, a parameter: what a spike of the population that carries it adds
     init : initial values of variables, numbers or names of parameters [0]
@@ -287,7 +289,10 @@ class _Text(Lines):
     def changes(self, what: str, text: str) -> list[tuple[str, ast.expr]]:
         """Statements of ``on_pre`` or ``on_post``."""
         more = ("w", *self.read, *((self.modulator,) if self.modulator else ()))
-        return self.statements(what, text, ("w", *self.own), _STATEMENTS, more=more)
+        found = self.statements(what, text, ("w", *self.own), _STATEMENTS, more=more, draws=True)
+        drawn: list[str] = []
+        each = "synapse and spike"
+        return [(x, with_draws(f"{self.name}.{what}", value, drawn, UNIFORM, each)) for x, value in found]
 
     def find_traces(self, statements: Mapping[str, list[tuple[str, ast.expr]]]) -> None:
         """Note variables that are traces of one side's spikes."""
@@ -352,7 +357,7 @@ class _Text(Lines):
         taken = {n.id for n in ast.walk(ast.parse("\n".join(body))) if isinstance(n, ast.Name)}
         fades = [f"fade__{tau}" for tau in dict.fromkeys(self.tau.values())]
         more = [*self.traces, *((self.modulator,) if self.modulator else ()), *fades, *self.numbers, "h"]
-        more += [*self.read, "growth__w"]
+        more += [*self.read, "growth__w", *UNIFORM]
         arguments = ["w", *state, *(x for x in more if x in taken)]
         lines = "\n".join(f"    {line}" for line in [*body, f"return {', '.join(['w', *state])}"])
         return f"def {self.name}_{kind}({', '.join(arguments)}):\n{lines}\n"

@@ -11,7 +11,8 @@ from kernels.errors import ModelError
 from kernels.event.compiled import Rule
 from kernels.event.layout import LONG_AGO, Block, Edges, Plastic
 from kernels.layout import aligned
-from snn.compile_synapses import Constants, has_own, part_of, short_constants, short_rows, variables_of
+from kernels.rule_text import of_source
+from snn.compile_synapses import Constants, draw_key, has_own, part_of, short_constants, short_rows, variables_of
 from snn.connect import EdgeList
 from snn.elements import Projection
 from snn.network import Network
@@ -98,7 +99,8 @@ def plastic_projection(
         group=group, source=source, target=target, longest=float(delays.max(initial=0.0)),
         constants=np.array([values[name] for name in rule.shared]), tau_pre=taus["pre"], tau_post=taus["post"],
         tau_between=taus["between"], learning=np.ones(1, np.int64), weights=aligned(weights), variables=variables,
-        at=np.zeros(weights.size), pre=np.zeros((n, len(taus["pre"]))), last=np.full(n, LONG_AGO),
+        at=np.zeros(weights.size), key=draw_key(net, projection), pre=np.zeros((n, len(of_source(rule)))),
+        last=np.full(n, LONG_AGO),
         seen=np.zeros(m, np.int64), oldest=np.zeros(m, np.int64), new=np.zeros(m, np.int64),
         history=np.zeros((m, HISTORY)), post=np.zeros((m, HISTORY, len(taus["post"]))),
         signal=index[found.source.name] if found and found.source else -1,

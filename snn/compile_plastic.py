@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from kernels.cpu.learn import RECENT
+from kernels.cpu.learn import RECENT, work_rows
 from kernels.layout import NEVER, PIECE, Edges, Plastic, Tables, aligned, zeros
-from kernels.rule_text import TRACE_END, gathered, post_at_spike, watched
-from kernels.spec import UNIFORM, RuleSpec
+from kernels.rule_text import TRACE_END, of_source, post_at_spike, watched
+from kernels.spec import RuleSpec
 from snn.compile_edges import edge_places
 from snn.compile_synapses import (
     constants_of,
+    draw_key,
     has_own,
     part_of,
     rule_of,
@@ -57,7 +58,6 @@ def plastic(
     longest, lag = delays[1], delays[0] - axonal
     fired = _power(int((tables.hi - tables.lo)[:, target].max(initial=0) * most[target]) * (lag + tables.window))
     receptor = projection.receptors[0]
-    numbers = len(gathered(rule)) + (1 + len(UNIFORM) * short.draws if short and short.own else 0)
     places: Any = slice(None)
     if has_own(projection):  # of ranks, ``drawn`` may reach beyond the own targets
         here = slice(*drawn.indptr[[first, first + n]].tolist())
@@ -74,7 +74,8 @@ def plastic(
         constants=np.array([values[name] for name in rule.shared]),
         decay=_decay_table(taus["pre"], taus["between"], _epoch(rule, values, dt), dt),
         factor=np.exp(-dt / taus["post"]),
-        learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), pre=np.zeros((rows, len(taus["pre"]))),
+        learning=np.ones(1, np.int64), settled=np.full(blocks, -1, np.int64), key=draw_key(net, projection),
+        pre=np.zeros((rows, len(of_source(rule)))),
         last=np.full(rows, NEVER), done=np.full(rows, -1, np.int64), variables=variables, seen=np.zeros(n, np.int64),
         fired=np.zeros((blocks, fired), np.uint32),
         fired_end=np.zeros((blocks, _power(lag + tables.window)), np.uint64),
@@ -82,7 +83,7 @@ def plastic(
         history=np.full((n, _power(longest + 2 * tables.window + HISTORY)), NEVER),
         post=np.zeros((n, _power(longest + 2 * tables.window + HISTORY), len(post_at_spike(rule)))),
         trace=zeros(len(taus["post"]) * _power(longest + tables.window) * n, np.float64),
-        work=np.zeros((blocks, numbers, PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
+        work=np.zeros((blocks, len(work_rows(rule, short)), PIECE)), lists=np.zeros((blocks, RECENT, PIECE), np.uint16),
         ends=np.zeros((blocks, RECENT), np.uint64),
         **_signal(projection, index, tables, values, blocks, slice(first, first + n)),
         **_observed(projection, index, tables, values, longest, state_f, first, n),

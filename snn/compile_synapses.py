@@ -31,7 +31,7 @@ def short_term_of(projection: Projection) -> ShortTermSpec | None:
 def has_own(projection: Projection) -> bool:
     """Whether synapses have constants of their own, or numbers."""
     rules, short = (projection.plasticity, projection.short_term), short_term_of(projection)
-    return any(rule and rule.of_synapse for rule in rules) or bool(short and short.draws)
+    return any(rule and rule.of_synapse for rule in rules) or bool(rule_of(projection).draws or (short and short.draws))
 
 
 def constants_of(net: Network, projection: Projection, edges: EdgeList, dt: float) -> tuple[Constants, Constants]:
@@ -56,8 +56,9 @@ def constants_of(net: Network, projection: Projection, edges: EdgeList, dt: floa
         if given and isinstance(rule, PlasticityRule):
             weights = edge_values(net, projection, edges, 0, "float64")
             check_each(f"Projection {projection.name!r}", rule, weights, given)
-    if projection.short_term and projection.short_term.spec.draws:
-        found[1][NUMBER] = numbers_of(projection, edges)
+    for spec, constants in zip((rule_of(projection), short_term_of(projection)), found, strict=True):
+        if spec and spec.draws:
+            constants[NUMBER] = numbers_of(projection, edges)
     return found[0], found[1]
 
 
@@ -73,8 +74,8 @@ def check_numbers(projection: Projection, numbers: np.ndarray) -> None:
     """Refuse numbers that float64 does not hold."""
     if numbers.max(initial=0.0) >= 2.0**53:
         raise ModelError(
-            f"Projection {projection.name!r}.short_term: {projection.short_term!r} numbers synapses by source, target "
-            f"and repetition of a pair, below 2^53; got {projection.source.n} by {projection.target.n} neurons with "
+            f"Projection {projection.name!r}: a rule that draws random numbers numbers synapses by source, target and "
+            f"repetition of a pair, below 2^53; got {projection.source.n} by {projection.target.n} neurons with "
             f"{int(numbers.max()) // (projection.source.n * projection.target.n)} repetitions. Split the projection."
         )
 
@@ -102,6 +103,11 @@ def short_constants(net: Network, projection: Projection, values: Constants) -> 
         return np.empty(0)
     key = [float(word) for word in net.stream("release", projection.name)] if short.draws else []
     return np.array([*(values[name] for name in short.shared), *key], float)
+
+
+def draw_key(net: Network, projection: Projection) -> np.ndarray:
+    """The key of the random numbers of the rule, uint64."""
+    return np.array(net.stream("plasticity", projection.name), np.uint64)
 
 
 def short_rows(projection: Projection, values: Constants, n: int) -> np.ndarray:

@@ -223,10 +223,10 @@ class Clock:
         def both(old: np.ndarray, new: np.ndarray) -> np.ndarray:
             return np.asarray(np.concatenate((old[..., stays], new[..., comes]), axis=-1)[..., order])
 
-        names = synapse_rows(rule_of(projection), short_term_of(projection))[1]
-        if NUMBER in names:
-            row = x.variables[names[NUMBER], places]
-            fresh[names[NUMBER], comes] = number_new(projection, row[stays], sources[comes], targets[comes])
+        for names in synapse_rows(rule_of(projection), short_term_of(projection)):
+            if NUMBER in names:
+                row = x.variables[names[NUMBER], places]
+                fresh[names[NUMBER], comes] = number_new(projection, row[stays], sources[comes], targets[comes])
         source, target = both(old_sources, sources), both(old_targets, targets)
         by_target = np.argsort(target, kind="stable")
         delays = rows.delays

@@ -145,7 +145,7 @@ class Steering:
             return self.net.populations[self._name(of)], 0
         rows, short_rows = synapse_rows(rule_of(projection), short_term_of(projection))
         shared = projection.short_term.spec.state if projection.short_term and not short_rows else ()
-        found = {f"plasticity.{name}": 1 + row for name, row in rows.items()}
+        found = {f"plasticity.{name}": 1 + row for name, row in rows.items() if name != NUMBER}
         found |= {f"short_term.{name}": 1 + row for name, row in short_rows.items() if name != NUMBER}
         found |= {f"short_term.{v.name}": -1 - k for k, v in enumerate(shared)}
         return projection, found[of_rule(f"Projection {name!r}", variable, found)]

@@ -20,7 +20,19 @@ of their time constants long. A stretch may pass through several, of which the f
 because what is noted is kept for some time only.
 """
 
-from kernels.rule_text import TRACE_END, RuleText, applied, draw_keys, observe_source, spike_factor
+from typing import Any
+
+from kernels.rule_text import (
+    TRACE_END,
+    RuleText,
+    applied,
+    draw_keys,
+    gathered,
+    observe_source,
+    of_source,
+    spike_factor,
+    spike_number,
+)
 from kernels.spec import NUMBER, UNIFORM, RuleSpec, ShortTermSpec, synapse_rows
 
 _NOTE = '''
@@ -126,6 +138,7 @@ def bring_up(plastic, edges, row, block, first, n, until, fire, settle):
     if fire > 0:
 {at_arrival}
 {gather}
+{draw_pre}
         for x in range(n):
             k = first + x
             {new} = {values}
@@ -157,6 +170,7 @@ _REPLAY = """
         listed[some] = x
         some += np.uint64(np.int64(g > done - d) & ~late)
 {first}
+{draw_post}
     ends[1] = some
     level = np.uint64(1)
     while some > np.uint64(0) and level < np.uint64(RECENT - 1):
@@ -338,6 +352,15 @@ STATIC = RuleSpec(
 )  # fmt: skip
 
 
+def work_rows(spec: RuleSpec, short_term: ShortTermSpec | None) -> dict[Any, int]:
+    """Rows of Plastic.work: what the passes note, by :func:`gathered`; "factor" of a short-term rule; random numbers by
+    name; "spike", the numbers of targets' spikes that key them."""
+    names: list[Any] = [*gathered(spec), *(["factor"] if short_term and short_term.own else [])]
+    names += UNIFORM if spec.draws or (short_term and short_term.draws) else ()
+    names += ["spike"] if "on_post" in spec.draws else []
+    return {name: row for row, name in enumerate(names)}
+
+
 def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str:
     """Source text of ``learn``, ``sweep`` and, of an observer, ``watch`` for a rule.
 
@@ -347,9 +370,8 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
     template.
     """
     text = RuleText(spec)
-    pre, post, kept, values, rows, call, see = (
-        text.pre, text.post, text.kept, text.values, text.rows, text.call, text.see
-    )  # fmt: skip
+    post, kept, values, call, see = text.post, text.kept, text.values, text.call, text.see
+    rows = work_rows(spec, short_term)
     signal, observer = spec.modulator, spec.observer
     local = [f"new_{m}" for m in range(len(values))]
     fine = " & ".join(f"(abs({value}) < np.inf)" for value in local)
@@ -358,10 +380,17 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         return "\n".join(" " * indent + line for line in found)
 
     def note(at: str) -> list[str]:
-        return [f"work[{r}, x] = {text.found[at][name]}" for (where, name), r in rows.items() if where == at]
+        return [f"work[{rows[at, name]}, x] = {text.found[at][name]}" for where, name in text.rows if where == at]
 
     def noted(at: str) -> list[str]:
-        return [f"rule_{name} = work[{r}, x]" for (where, name), r in rows.items() if where == at]
+        found = {name: rows[at, name] for where, name in text.rows if where == at}
+        found |= {name: rows[name] for name in UNIFORM if name in text.found[at]}
+        return [f"rule_{name} = work[{row}, x]" for name, row in found.items()]
+
+    def fill(function: str, spike: str) -> list[str]:
+        number = synapse_rows(spec, None)[0][NUMBER]
+        given = f"variables[{number}], first, n, {spike}, plastic.key[0], plastic.key[1]"
+        return [f"{function}({given}, {', '.join(f'work[{rows[u]}]' for u in UNIFORM)})"]
 
     decay_post, jump_post = [], []
     for k, t in enumerate(post):
@@ -380,12 +409,17 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         for k, t in enumerate(post)
         if t.name in kept
     ]
-    hoist = [f"trace_{t.name} = plastic.pre[row, {k}]" for k, t in enumerate(pre)] + text.hoist()
+    hoist = [f"{name} = plastic.pre[row, {k}]" for k, name in enumerate(of_source(spec))] + text.hoist()
     newest = [*noted("to newest"), *call("flow", local)] if spec.flow else []
     newest += [*noted("on_post"), *call("on_post", local)] if spec.on_post else []
     first = ["now = max(before, g + d)", *note("to newest")] if spec.flow else []
-    first += ["c = plastic.seen[j] - 1"] if kept else []
+    first += ["c = plastic.seen[j] - 1"] if text.counts else []
     first += note("on_post")
+    draw_pre = fill("fill_uniforms", spike_number("on_pre", "nth")) if "on_pre" in spec.draws else []
+    draw_post: list[str] = []
+    if "on_post" in spec.draws:
+        first.append(f"work[{rows['spike']}, x] = {spike_number('on_post', 'c')}")
+        draw_post = fill("fill_uniforms_each", f"work[{rows['spike']}]")
     first += ["now = max(before, h + d)", *note("settle")] if spec.flow else []
     short: list[str] = []
     short_each: list[str] = []
@@ -398,14 +432,13 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         moved = spike_factor(spec, short_term, "on_spike", held, "rule_")
         short = ["if fire > 0:", *(f"    {line}" for line in (short if short_term.own else short + moved))]
         if short_term.own:  # many at a time, in a loop that vectorises
-            m = len(rows)
-            short_each = [f"factors = plastic.work[own, {m}]"]
+            short_each = [f"factors = plastic.work[own, {rows['factor']}]"]
             if short_term.draws:
                 number = synapse_rows(spec, short_term)[1][NUMBER]
-                places = [f"plastic.work[own, {m + x}]" for x in range(1, 1 + len(UNIFORM))]
-                fill = f"fill_uniforms(variables[{number}], lo, size, sent, key_0, key_1, {', '.join(places)})"
+                places = [f"plastic.work[own, {rows[u]}]" for u in UNIFORM]
+                line = f"fill_uniforms(variables[{number}], lo, size, sent, key_0, key_1, {', '.join(places)})"
                 drawn_there = [f"rule_{u} = {place}[x]" for u, place in zip(UNIFORM, places, strict=True)]
-                short_each, moved = [*short_each, fill], drawn_there + moved
+                short_each, moved = [*short_each, line], drawn_there + moved
             each = ["k = lo + x", *moved, "factors[x] = scale"]
             short_each += ["for x in range(size):", *(f"    {line}" for line in each)]
     texts = {
@@ -419,6 +452,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         see_oldest=lines(12, see("")),
         see_level=lines(12, see("plastic.seen[j] - 1 - np.int64(level)")),
         first=lines(8, first),
+        draw_post=lines(4, draw_post),
         newest=lines(8, newest),
         chosen=", ".join(f"{new} if newer[x] > 0 else {old}" for new, old in zip(local, values, strict=True)),
     )  # fmt: skip
@@ -443,6 +477,7 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, drawn: bool) -> str
         settle=settle,
         at_arrival=lines(8, text.at_arrival()),
         gather=gather,
+        draw_pre=lines(8, draw_pre),
         noted=lines(12, noted("on_pre")),
         on_pre=lines(12, call("on_pre", local, [f"changed_{m}" for m in range(len(values))])),
         # a value that was no finite number before stays one: on_pre might hide it by a bound

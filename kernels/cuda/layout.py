@@ -58,6 +58,7 @@ class Learned(NamedTuple):
     factor: Array
     learning: Array
     settled: Array
+    key: Array
     pre: Array
     last: Array
     done: Array

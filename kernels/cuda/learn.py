@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from kernels import codegen, packed
 from kernels.cuda.layout import Learned, Synapses
-from kernels.rule_text import TRACE_END, RuleText, applied, draw, draw_keys, observe_source, spike_factor
+from kernels.rule_text import TRACE_END, RuleText, applied, draw, draw_keys, observe_source, of_source, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _RULE = '''
@@ -263,7 +263,7 @@ def source(n: int, rule: Rule) -> str:
 def _body(n: int, rule: Rule) -> str:
     spec, short_term, drawn, axonal = rule[:4]
     text = RuleText(spec, f"_{n}")
-    lasts = [f"trace_{t.name}" for t in text.pre]
+    lasts = of_source(spec)
     replay, settle = [], []
     if spec.on_post or spec.flow:
         replay = text.replay()
@@ -272,12 +272,9 @@ def _body(n: int, rule: Rule) -> str:
         settle += [f"    {line}" for line in text.arguments("settle")]
         settle += [f"    {line}" for line in text.call("flow", text.values)]
     arrival = [*text.at_arrival(), *text.arguments("on_pre"), *text.call("on_pre", text.values)]
-    jump = [
-        f"trace_{t.name} = " + ("1.0" if t.nearest else f"trace_{t.name} * {text.decayed(k, 'since')} + 1.0")
-        for k, t in enumerate(text.pre)
-    ]
-    came = [f"trace_{t.name} = plastic.came_pre[i, {k}]" for k, t in enumerate(text.pre)]
-    keep = [f"plastic.came_pre[row, {k}] = plastic.pre[row, {k}]" for k in range(len(text.pre))]
+    jump = text.after_pre(lasts)
+    came = [f"{name} = plastic.came_pre[i, {k}]" for k, name in enumerate(lasts)]
+    keep = [f"plastic.came_pre[row, {k}] = plastic.pre[row, {k}]" for k in range(len(lasts))]
     short: list[str] = []
     move: list[str] = []
     functions: dict[str, Callable[..., object]] = {f"{name}_{n}": f for name, f in spec.functions().items()}

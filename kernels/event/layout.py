@@ -178,7 +178,9 @@ class Plastic(NamedTuple):
     weights: Array  # (S,)
     variables: Array  # (rows, S), see kernels.spec.synapse_rows
     at: Array  # (S,) time of the last event applied
-    pre: Array  # (n, presynaptic traces) just after the source's last spike
+    key: Array  # (2,) uint64, of random numbers that the rule takes
+    pre: Array  # (n, presynaptic traces) just after the source's last spike; where on_pre takes random
+    #             numbers, then the number of its spikes so far
     last: Array  # (n,) time of that spike
     seen: Array  # (m,) spikes so far
     oldest: Array  # (m,)

@@ -12,7 +12,7 @@ from kernels.codegen import HEADER, _function, _scalars, fixed_exponents
 from kernels.event.generate import readers
 from kernels.event.layout import Plastic
 from kernels.jit import inner
-from kernels.rule_text import applied, assign, draw, draw_keys, learns, of_synapse, spike_factor
+from kernels.rule_text import applied, assign, draw, draw_keys, drawn, learns, of_synapse, spike_factor
 from kernels.spec import RuleSpec, ShortTermSpec
 
 _SIGNAL = '''
@@ -206,7 +206,8 @@ def source(spec: RuleSpec, short_term: ShortTermSpec | None, plastic: Plastic, l
     exponents = fixed_exponents(spec, plastic.constants)
     written = [_function(f, name, False, exponents, library=True) for name, f in spec.functions().items()]
     written += [_function(f, name, False, library=True) for name, f in short.items()]
-    imports = _IMPORTS + ("from kernels.philox import uniforms\n" if short_term and short_term.draws else "")
+    draws = spec.draws or (short_term and short_term.draws)
+    imports = _IMPORTS + ("from kernels.philox import uniforms\n" if draws else "")
     header = HEADER.format(title=f"Plasticity rule {spec.name}, in continuous time.", imports=imports)
     read = f"plastic_of = reader(Plastic, {packed.form(plastic)!r}, 1)\n"
     read += readers(layouts, ("net", "block", "sync", "queue", "edges"))
@@ -254,10 +255,12 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
     at_post = signal("on_post", "signals_until(plastic, then) - 1", "then")
     at_post += [f"rule_{name} = {pre_at(m, 'then').format(row='row')}" for m, name in used(pre, "on_post")]
     at_post += [f"rule_{name} = plastic.post[j, np.uint64(c & mask), {m}]" for m, name in used(post, "on_post")]
+    at_post += [f"rule_{name} = {number}" for name, number in drawn(spec, "on_post", "c").items()]
     if spec.on_post:
         at_post += call("on_post")
     hoist = [f"rule_{name} = {pre_at(m, 't').format(row='i')}" for m, name in used(pre, "on_pre")]
     hoist += signal("on_pre", "signals_until(plastic, t) - 1", "t")
+    hoist += [f"nth = plastic.pre[i, {len(pre)}]"] if "on_pre" in spec.draws else []
     short_each: list[str] = []
     if short_term:
         # not rule_..: the rule may have constants of the same names
@@ -281,10 +284,12 @@ def _text(spec: RuleSpec, short_term: ShortTermSpec | None) -> str:
         ]
         traces += [f"    rule_{name} = {after(m, 'y')} * math.exp(-past / plastic.tau_post[{m}])"
                    for m, name in used(post, "on_pre")]  # fmt: skip
+    traces += [f"rule_{name} = {number}" for name, number in drawn(spec, "on_pre", "nth").items()]
     jump = [
         f"plastic.pre[i, {m}] = " + ("1.0" if x.nearest else pre_at(m, "t").format(row="i") + " + 1.0")
         for m, x in enumerate(pre)
     ]
+    jump += [f"plastic.pre[i, {len(pre)}] = nth + 1.0"] if "on_pre" in spec.draws else []
     jump += ["plastic.short[i, 0] = sent + 1.0"] if short_term and short_term.draws else []
     note = [
         f"post[j, y, {m}] = {after(m, 'z')} * math.exp(-(t - history[j, z]) / plastic.tau_post[{m}]) if n > 0 else 0.0"

@@ -8,7 +8,7 @@ import numpy as np
 
 from kernels.event.compiled import Rule
 from kernels.event.layout import NEVER, Block, Edges, Net, Plastic
-from kernels.reference.learn import called, move_short, short_called
+from kernels.reference.learn import called, drawn, move_short, short_called
 from kernels.spec import synapse_rows
 
 
@@ -20,6 +20,7 @@ class Learner:
         self.rule, self.short_term = rule.spec, rule.short_term
         self.rows, self.short_rows = synapse_rows(rule.spec, rule.short_term)
         self.constants = dict(zip(self.rule.shared, plastic.constants.tolist(), strict=True))
+        self.sent = [0] * len(plastic.last)
         self.pre = [dict.fromkeys((t.name for t in self.rule.side("pre")), 0.0) for _ in plastic.last]
         # of each target's spikes: time, postsynaptic traces just before
         self.posts: list[list[tuple[float, dict[str, float]]]] = [[] for _ in plastic.seen]
@@ -44,7 +45,9 @@ class Learner:
             if x.learning[0] or self.rule.state:  # state variables go on while learning is off
                 values = self.bring_up(i, k, j, d, t, settle=True)
                 if np.isfinite(values[: 1 + len(self.rule.state)]).all():  # else on_pre might hide it by a bound
-                    values = self.call(self.rule.on_pre, values, self.pre_at(i, t) | self.post_at(j, d, t), t)
+                    given = self.pre_at(i, t) | self.post_at(j, d, t)
+                    given |= drawn(x, self.rule, "on_pre", values[1:], self.sent[i])
+                    values = self.call(self.rule.on_pre, values, given, t)
                 self.write(k, t, values)
             if self.short_term and self.short_rows:
                 factor = move_short(x, self.short_term, self.short_rows, i, k, t - float(x.last[i]), library=True)
@@ -57,6 +60,7 @@ class Learner:
         old = self.pre_at(i, t)
         self.pre[i] = {s.name: 1.0 if s.nearest else old[s.name] + 1.0 for s in self.rule.side("pre")}
         x.last[i] = t
+        self.sent[i] += 1
 
     def synapses(self, i: int) -> list[tuple[int, int, int, float]]:
         """(place in Edges, number, target, delay) of the synapses of source ``i``."""
@@ -145,10 +149,12 @@ class Learner:
         """
         x, now = self.plastic, float(self.plastic.at[k])
         values = [float(x.weights[k]), *x.variables[:, k].tolist()]
-        for t, before in [(h + d, before) for h, before in self.posts[j] if now < h + d <= until]:
+        posts = enumerate(self.posts[j])
+        for c, t, before in [(c, h + d, before) for c, (h, before) in posts if now < h + d <= until]:
             values, now = self.flow(values, now, t), t
             if self.rule.on_post:
-                values = self.call(self.rule.on_post, values, self.pre_at(i, t) | before, t)
+                given = self.pre_at(i, t) | before | drawn(x, self.rule, "on_post", values[1:], c)
+                values = self.call(self.rule.on_post, values, given, t)
         if settle and self.rule.flow:
             values, now = self.flow(values, now, until), until
         self.write(k, now, values)

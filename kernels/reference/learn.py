@@ -46,6 +46,15 @@ def move_short(
     return float(factor)
 
 
+def drawn(x: Any, rule: RuleSpec, function: str, variables: list[float], spike: int) -> dict[str, float]:
+    """Random numbers that a function of the rule takes at spike number ``spike`` of its side; ``x``: a Plastic."""
+    if function not in rule.draws:
+        return {}
+    number = variables[synapse_rows(rule, None)[0][NUMBER]]
+    found = uniforms.py_func(number, 2 * spike + (function == "on_post"), *x.key)
+    return dict(zip(UNIFORM, map(float, found), strict=True))
+
+
 class Learner:
     """One plastic projection. Steps are those at the synapse: its source's spikes arrive ``axonal`` steps late."""
 
@@ -60,6 +69,7 @@ class Learner:
         self.post = [[dict.fromkeys((t.name for t in rule.side("post")), 0.0)] for _ in range(plastic.n)]
         n_source = int(tables.n[plastic.source])
         self.pre = [dict.fromkeys((t.name for t in rule.side("pre")), 0.0) for _ in range(n_source)]
+        self.sent = [0] * n_source
         self.last = [NEVER] * n_source
         self.done = [-1] * n_source
         self.waiting: list[Spike] = []  # spikes of the source on their way along the axon
@@ -149,7 +159,8 @@ class Learner:
             if x.learning[0] or self.rule.state:  # state variables go on while learning is off
                 values = self.bring_up(i, j, d, self.read(k), s, settle=True)
                 if np.isfinite(values[: 1 + len(self.rule.state)]).all():  # else on_pre might hide it by a bound
-                    values = self.call(self.rule.on_pre, values, self.seen(i, j, s, d), s, j)
+                    given = self.seen(i, j, s, d) | drawn(x, self.rule, "on_pre", values[1:], self.sent[i])
+                    values = self.call(self.rule.on_pre, values, given, s, j)
                 self.write(b, k, s, values)
             if self.short_term and self.short_rows:
                 factor = move_short(x, self.short_term, self.short_rows, i, k, (s - self.last[i]) * x.dt)
@@ -160,6 +171,7 @@ class Learner:
         old = self.pre_at(i, s)
         self.pre[i] = {t.name: 1.0 if t.nearest else old[t.name] + 1.0 for t in self.rule.side("pre")}
         self.last[i] = self.done[i] = s
+        self.sent[i] += 1
 
     def move_signal(self, step: int) -> None:
         """Bring the modulator to ``step``; at the end of an epoch, settle all synapses."""
@@ -254,10 +266,11 @@ class Learner:
         """
         posts = [h + d for h in self.post_spikes[j]]
         now = max([t for t in (*posts, self.last[i]) if t <= self.done[i]] + [self.settled])
-        for t in (t for t in posts if self.done[i] < t <= until):
+        for c, t in ((c, t) for c, t in enumerate(posts) if self.done[i] < t <= until):
             values, now = self.flow(values, now, t, j, d), t
             if self.rule.on_post:
-                values = self.call(self.rule.on_post, values, self.seen(i, j, t, d), t, j)
+                given = self.seen(i, j, t, d) | drawn(self.plastic, self.rule, "on_post", values[1:], c)
+                values = self.call(self.rule.on_post, values, given, t, j)
         return self.flow(values, now, until, j, d) if settle else values
 
     def flow(self, values: list[float], start: int, stop: int, j: int, d: int) -> list[float]:

@@ -158,6 +158,20 @@ def test_driven_variables_on_every_backend():
         np.testing.assert_array_equal(found, weights(rule, engine, threads=2))
 
 
+def test_random_numbers_on_every_backend():
+    given = {
+        "on_pre": "x += 1; u += 0.1 * randn(); w += 0.2 * (rand() < p) * (1 + u) * y",
+        "on_post": "y += 1; w -= 0.2 * rand() * x * (rand() < p)",
+        "bounds": (0, 2),
+    }
+    rule = plasticity.from_equations("Draws", PAIR + "du/dt = -u / tau_plus : 1\np = 0.4 : 1", **given)
+    for engine in ("clock", "event"):
+        for one in (rule(), rule(p=snn.uniform(0.2, 0.8))):
+            found = weights(one, engine)
+            np.testing.assert_array_equal(found, weights(one, engine, "reference"))
+            np.testing.assert_array_equal(found, weights(one, engine, threads=2))
+
+
 VOLTAGE = """
 dx/dt = -x / tau_x : 1/ms
 dw/dt = a_ltp * x * max(v_post - theta_plus, 0) * max(v_post - theta_minus, 0) : weight
@@ -328,7 +342,8 @@ BAD = {  # what is given in place of what is right, and how the error begins
     "effect": ({"on_pre": "v_post += w"}, "R.on_pre: must be statements such as"),
     "unknown": ({"on_post": "w += z"}, "R, on_post: unknown name 'z'."),
     "syntax": ({"on_post": "w = = 3"}, "R.on_post: cannot read 'w = = 3'"),
-    "random": ({"on_pre": "w = rand()"}, "R, on_pre: 'rand()' is not allowed. rand() is for neurons; short"),
+    "random": ({"on_pre": "w = rand(2)"}, "R, on_pre: 'rand(2)' is not allowed. rand() is for on_pre and on_post, and"),
+    "random slope": ({"equations": "dw/dt = rand() : weight"}, "R, dw/dt: 'rand()' is not allowed. rand() is for on_"),
     "noise": ({"equations": "dx/dt = xi : 1"}, "R, dx/dt: xi is noise, which is for dx/dt of neurons."),
     "step": ({"on_pre": "w += dt"}, "R, on_pre: unknown name 'dt'."),
     "bounds": ({"bounds": (0, "w_mx")}, "R.bounds: must be numbers or names of parameters; got 'w_mx'."),
