@@ -89,7 +89,8 @@ RANDOM = {"Bernoulli": {"p_transmit": 0.6}, "QuantalSTP": {"n": 4.0, "tau_fac": 
 
 
 def learning_network(names):
-    """A projection with each of the rules ``names``, and one with short-term plasticity alone, each to its own targets.
+    """A projection with each of the rules ``names``, each to its own targets, and such with short-term plasticity alone
+    and with a rule that draws random numbers.
 
     The source emits several spikes in some steps.
     """
@@ -122,6 +123,14 @@ def learning_network(names):
         short = SHORT_TERM[name](**RANDOM.get(name, {}))
         net.connect(src, b, snn.all_to_all(), weight=1.0, delay=0.5, axonal_delay=0.25, short_term=short,
                     name=f"by {name}")  # fmt: skip
+    chance = plasticity.from_equations(
+        "Chance", "dx/dt = -x / tau : 1\ndy/dt = -y / tau : 1\ntau = 20 : ms", bounds=(0, 1),
+        on_pre="x += 1; w -= 0.1 * rand() * y", on_post="y += 1; w += 0.1 * randn() * x * (rand() < 0.6)",
+    )  # fmt: skip
+    delay, release = snn.uniform(0.5, 4.0), plasticity.Bernoulli(p_transmit=0.6)
+    net.connect(a, b, snn.all_to_all(), weight=0.5, delay=delay, axonal_delay=0.25, plasticity=chance(),
+                short_term=release, name="to chance")  # fmt: skip
+    net.connect(src, b, snn.all_to_all(), weight=0.5, delay=0.5, plasticity=chance(), name="to more chance")
     net.record(b, "v")
     return net
 
