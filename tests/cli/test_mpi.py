@@ -66,6 +66,9 @@ def network():
     clopath = plasticity.Clopath(theta_minus=-70.0, theta_plus=-60.0, a_ltp=1e-3, a_ltd=1e-2, w_max=60.0)
     net.connect(i, e, snn.fixed_indegree(7), weight=10.0, delay=2.5, plasticity=clopath, name="voltage")
     net.record_weights("voltage", 20.0, "x")
+    chance = plasticity.from_equations("Chance", "p = 0.4 : 1", bounds=(0, 60), on_pre="w -= rand() * (rand() < p)",
+                                       on_post="w += randn()")
+    net.connect(e, i, snn.fixed_indegree(6), weight=20.0, delay=2.5, name="chance", plasticity=chance())
     return net
 
 def outcome(threads, comm):
@@ -81,6 +84,7 @@ def outcome(threads, comm):
         assert sim.rewire("ei", plasticity.SET(fraction=0.3, weight=55.0)) > 150
         assert sim.rewire("parts", plasticity.SET(fraction=0.3, weight=55.0)) == 54
         assert sim.rewire("release", plasticity.SET(fraction=0.3, weight=5.0)) > 600
+        assert sim.rewire("chance", plasticity.SET(fraction=0.3, weight=20.0)) > 90
         found |= {f"{k} sites": sim.state("release", "a")}
         sim.set_modulator("ei", np.where(np.arange(57) < 30, 1.0, 0.5) if k == 0 else 0.3)
         found |= {f"{k} c": sim.state("ee", "c"), f"{k} u": sim.state("ee", "x"), f"{k} x": sim.state("voltage", "x")}
@@ -123,7 +127,7 @@ def alone():
     assert all(len(found[f"{k} {p} ids"]) > 150 for k in (0, 1) for p in "ei")
     assert np.ptp(found["0 weights"][-1] - found["0 weights"][0]) > 0.01
     assert np.ptp(found["0 c"]) > 0.01 and np.ptp(found["0 u"]) > 0.0 and np.ptp(found["0 x"]) > 0.0
-    assert np.ptp(found["ei 2"]) > 0.01 and np.ptp(found["voltage 2"]) > 0.01
+    assert all(np.ptp(found[f"{name} 2"]) > 0.01 for name in ("ei", "voltage", "chance"))
     return found
 
 

@@ -129,6 +129,18 @@ def test_spikes_of_one_step_and_many_to_see_draw_apart(engine):
         assert stats.chi2.sf(np.sum((counts - expected) ** 2 / expected), len(expected) - 1) > ALPHA / 2
 
 
+@pytest.mark.parametrize("engine", ["clock", "event"])
+def test_a_resumed_run_draws_what_one_run_draws(engine, tmp_path):
+    draws = define(on_pre="x += 1; w += randn()", on_post="w -= rand() * x")()
+    straight, first = (simulation(draws, n=50, engine=engine, threads=threads) for threads in (2, 1))
+    straight.run(SPIKES * GAP)
+    first.run(3 * GAP)
+    first.checkpoint(tmp_path / "state.h5")
+    resumed = snn.Simulation.resume(tmp_path / "state.h5", first.net, quiet=True)
+    resumed.run((SPIKES - 3) * GAP)
+    np.testing.assert_array_equal(resumed.connections("p")[2], straight.connections("p")[2])
+
+
 def test_what_learning_is_switched_off_for_draws_no_number_less():
     draws = define(on_pre="w = rand()", on_post="w = w")()
     straight, switched = simulation(draws, n=50), simulation(draws, n=50)
