@@ -51,7 +51,7 @@ def assert_adds_without_waiting(*reports):
 def test_every_model_rule_storage_and_input():
     found = compiled("launches")
     assert found["models"] == sorted(MODELS)
-    assert found["rules"] == sorted({"Kept", *RULES})
+    assert found["rules"] == sorted({"Chance", "Kept", *RULES})
     assert found["kinds"] == ["bc", "cc", "cv", "mc", "vc", "vv"]
     names = ("begin_launch", "neurons_launch", "deliver_launch", "sweep_launch", "swept_launch")
     assert set(found["kernels"]) == set(names)
