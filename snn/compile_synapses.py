@@ -73,9 +73,10 @@ def numbers_of(projection: Projection, edges: EdgeList) -> np.ndarray:
 def check_numbers(projection: Projection, numbers: np.ndarray) -> None:
     """Refuse numbers that float64 does not hold."""
     if numbers.max(initial=0.0) >= 2.0**53:
+        drawing = next(x for x in (projection.plasticity, projection.short_term) if x and x.spec.draws)
         raise ModelError(
-            f"Projection {projection.name!r}: a rule that draws random numbers numbers synapses by source, target and "
-            f"repetition of a pair, below 2^53; got {projection.source.n} by {projection.target.n} neurons with "
+            f"Projection {projection.name!r}: {drawing!r} numbers synapses by source, target and repetition of a pair, "
+            f"below 2^53; got {projection.source.n} by {projection.target.n} neurons with "
             f"{int(numbers.max()) // (projection.source.n * projection.target.n)} repetitions. Split the projection."
         )
 

@@ -231,7 +231,7 @@ def test_synapses_that_cannot_be_numbered():
     b = net.population("b", 3, snn.LIFDelta())
     net.connect(a, b, snn.all_to_all(), weight=1.0, delay=1.0, short_term=RULES["Bernoulli"], name="p")
     numbers = np.array([0.0, 2.0**53])
-    with pytest.raises(snn.ModelError, match=r"Projection 'p': a rule that draws .* below 2\^53; got 2 by 3 neurons"):
+    with pytest.raises(snn.ModelError, match=r"Projection 'p': Bernoulli.* below 2\^53; got 2 by 3 neurons"):
         check_numbers(net.projections["p"], numbers)
     check_numbers(net.projections["p"], numbers - 1.0)
 
